@@ -1,0 +1,56 @@
+"""The command line, `tinygrad-lstm`: one module a command, with `arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import tinygrad_lstm
+from tinygrad_lstm.errors import TinygradError
+
+COMMANDS = {
+    "lesson": "train on real text, build the lesson page and open it",
+    "cells": "list the built-in cells",
+    "equations": "print a cell's equations, their gradients and derivations",
+    "draw": "draw a cell, a network or a computation graph",
+    "step": "walk forward and backward through a small run",
+    "train": "train a cell as a character model",
+    "check": "check a cell: gradients, derivations, batches, sequences",
+}
+
+
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the command line; only the named command's module is imported."""
+    top = argparse.ArgumentParser(
+        prog="tinygrad-lstm",
+        description="Recurrent cells, written once: run, differentiated, printed, drawn, "
+        "stepped through and checked. A CELL is a built-in name or path/to/file.py:NAME.",
+    )
+    top.add_argument("--version", action="version", version=tinygrad_lstm.__version__)
+    several = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        own = several.add_parser(name, help=summary, description=summary)
+        if name == command:
+            importlib.import_module(f"lesson.commands.{name}").arguments(own)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; bad input prints one message and returns 2, without a traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if word in COMMANDS), None)
+    options = parser(command).parse_args(words)
+    try:
+        return int(importlib.import_module(f"lesson.commands.{options.command}").run(options))
+    except TinygradError as error:
+        print(f"tinygrad-lstm {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\ntinygrad-lstm {options.command}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

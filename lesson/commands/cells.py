@@ -1,0 +1,18 @@
+"""`tinygrad-lstm cells`: the built-in cells."""
+
+from __future__ import annotations
+
+import argparse
+
+from tinygrad_lstm import cells
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """This command has no options."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line for each cell: its name, what it is, where it is from."""
+    for name, cell in cells.all().items():
+        print(f"{name:16} {cell.doc.splitlines()[0]}  [{', '.join(cell.papers)}]")
+    return 0

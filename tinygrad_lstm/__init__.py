@@ -1,0 +1,73 @@
+"""A mini autodiff engine for recurrent networks: cells written once, as named equations.
+
+    from tinygrad_lstm import cells, unroll
+    p = cells.lstm.init(inputs=3, hidden=4, seed=0)
+    run = unroll(cells.lstm, p, xs)                     # xs: (time, batch, inputs)
+    run["h"].sum().backward()
+    p.W_f.grad
+"""
+
+# the table of operations must be full before a cell is written with it
+from tinygrad_lstm.ops import (
+    abs,
+    add,
+    broadcast_to,
+    clip,
+    concat,
+    cos,
+    cumsum,
+    divide,
+    equal,
+    exp,
+    getitem,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    log_softmax,
+    logsumexp,
+    matmul,
+    matvec,
+    max,
+    maximum,
+    mean,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    outer,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    sin,
+    softmax,
+    softplus,
+    sqrt,
+    stack,
+    subtract,
+    sum,
+    swapaxes,
+    tanh,
+    transpose,
+    vecdot,
+    where,
+)
+from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.recurrent import Cell, Parameters, cell
+from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm import cells, errors  # isort: skip
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "broadcast_to", "cell",
+    "cells", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp", "getitem",
+    "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax", "logsumexp",
+    "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply", "negative", "not_equal",
+    "outer", "power", "relu", "reshape", "sigmoid", "sin", "softmax", "softplus", "sqrt", "stack",
+    "subtract", "sum", "swapaxes", "tanh", "transpose", "unroll", "value_and_grad", "vecdot",
+    "where",
+]  # fmt: skip

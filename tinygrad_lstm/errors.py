@@ -1,0 +1,29 @@
+"""What can go wrong, one class a kind. Every message names the place and the fix."""
+
+
+class TinygradError(Exception):
+    """Base of every error this project raises on bad input; the command line exits with 2 on it."""
+
+
+class ShapeError(TinygradError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(TinygradError, TypeError):
+    """Numbers of a kind the engine does not take, such as integers where floats are needed."""
+
+
+class DataError(TinygradError, ValueError):
+    """Values that cannot be computed with: nan, infinity, an empty sequence."""
+
+
+class CellError(TinygradError, ValueError):
+    """A cell, or a file of cells, that is not written as it must be."""
+
+
+class UnknownNameError(TinygradError, LookupError):
+    """A name that is not defined where it is read; the message lists what is."""
+
+
+class GradientError(TinygradError, AssertionError):
+    """A derivative that disagrees with its numerical value."""

@@ -1,0 +1,285 @@
+"""A Program: named equations over named inputs, which can be run, printed and differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.errors import ShapeError, UnknownNameError
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, pullback
+
+
+class Values(Mapping[str, Array]):
+    """What a run of a Program computed: outputs by name, then every named equation."""
+
+    def __init__(self, outputs: Mapping[str, Array], equations: Mapping[str, Array]) -> None:
+        self._all = {**equations, **outputs}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._all:
+            raise UnknownNameError(f"no value {name!r}; there are: {', '.join(self._all)}.")
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{k} = {v!r}" for k, v in self._all.items())
+
+
+class Program:
+    """Inputs, named equations in their author's order, and outputs.
+
+    `inputs`, `equations` and `outputs` map names to traced Tensors; an equation's Tensor carries
+    its name, and what lies between two named Tensors is the equation's right-hand side. A dot in
+    a name marks a namespace: `prev.C` is the state before the step, `bar.f` the adjoint of f,
+    `seed.h` the adjoint of h that is given from outside. `dimensions` tells the length of an
+    input's axes in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` those words' values.
+    """
+
+    def __init__(
+        self, name: str, inputs: Mapping[str, Tensor], equations: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor], dimensions: Mapping[str, str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.inputs = dict(inputs)
+        self.equations = dict(equations)
+        self.outputs = dict(outputs)
+        self.dimensions = dict(dimensions or {})
+        self.sizes = dict(sizes or {})
+
+    @classmethod
+    def trace(cls, function: Callable[..., Any], /, **shapes: tuple[int, ...]) -> Program:
+        """The Program of a function of Tensors, whose parameters are named with their shapes.
+
+        The function returns one Tensor, which becomes the output `y`, or a mapping of names.
+        """
+        inputs = {name: Tensor.input(name, shape) for name, shape in shapes.items()}
+        result = function(**inputs)
+        found = result if isinstance(result, Mapping) else {"y": result}
+        equations = {name: named(node, name) for name, node in found.items()}
+        return cls(getattr(function, "__name__", "program"), inputs, equations, equations)
+
+    def nodes(self) -> list[Tensor]:
+        """Every node the equations and outputs depend on, in the order in which to compute it."""
+        return ancestors([*self.equations.values(), *self.outputs.values()])
+
+    def run(self, **arrays: Any) -> Values:
+        """Compute every equation from arrays for the inputs.
+
+        The inputs of a namespace may come as one mapping: `run(x=x, prev={"h": h, "C": C}, …)`.
+        Leading axes beyond an input's shape broadcast, so a cell's Program, which is written for
+        one sample, takes batches too. A Program of gradients takes the shapes it was made for.
+        """
+        given = dict(_flat(arrays))
+        for name in given:
+            if name not in self.inputs:
+                raise UnknownNameError(
+                    f"{self.name} has no input {name!r}; it takes {', '.join(self.inputs)}."
+                )
+        nodes = self.nodes()
+        values: dict[Tensor, Any] = {}
+        for name, node in self.inputs.items():
+            if name in given:
+                array = np.asarray(given[name])
+                if array.shape[max(array.ndim - node.ndim, 0) :] != node.shape:
+                    raise ShapeError(
+                        f"{self.name}: input {name} has shape {array.shape}, "
+                        f"but {self.shape_text(node)} was declared."
+                    )
+                values[node] = array
+        missing = [n.name or "?" for n in nodes if not n.inputs and n.traced and n not in values]
+        if missing:
+            raise UnknownNameError(f"{self.name} needs values for {', '.join(missing)}.")
+        for node in nodes:
+            if node not in values:
+                if not node.inputs or not node.traced:
+                    values[node] = node._data
+                else:
+                    operands = [values[i] for i in node.inputs]
+                    values[node] = TABLE[node.op or ""].forward(*operands, **node.attributes)
+        return Values(
+            {name: np.asarray(values[node]) for name, node in self.outputs.items()},
+            {name: np.asarray(values[node]) for name, node in self.equations.items()},
+        )
+
+    def gradient(
+        self, wrt: str | Iterable[str] | None = None, of: str | Iterable[str] | None = None
+    ) -> Program:
+        """The Program of the adjoints: reverse-mode differentiation, as equations.
+
+        `of` names outputs or equations to start from (default: all outputs); the adjoint each is
+        given from outside is the input `seed.NAME`, as in `run(seed={"h": ones}, …)`. `wrt`
+        names inputs or equations whose gradients are wanted (default: all inputs); they are the
+        result's outputs, under the same names. Its equations are this Program's, then one for
+        the adjoint of each named value, `bar.NAME`.
+        """
+        targets = {name: self._named(name) for name in _names(wrt, self.inputs)}
+        starts = {name: self._named(name) for name in _names(of, self.outputs)}
+        inputs = dict(self.inputs)
+        dimensions = dict(self.dimensions)
+        seeds: dict[Tensor, Any] = {}
+        for name, node in starts.items():
+            seed = f"seed.{name}"
+            while seed in inputs:
+                seed = f"seed.{seed}"
+            inputs[seed] = seeds[node] = Tensor.input(seed, node.shape, node.dtype)
+            if words := dimensions.get(f"prev.{name}", dimensions.get(name)):
+                dimensions[seed] = words
+        equations = dict(self.equations)
+        known = {node: name for name, node in {**self.inputs, **self.equations}.items()}
+
+        def name_adjoint(node: Tensor, adjoint: Tensor) -> Tensor:
+            if node not in known:
+                return adjoint
+            name = f"bar.{known[node]}"
+            while name in equations or name in inputs:
+                name = f"bar.{name}"
+            equations[name] = named(adjoint, name)
+            return equations[name]
+
+        adjoints = pullback(seeds, raw=False, named=name_adjoint)
+        outputs = {}
+        for name, node in targets.items():
+            if node not in adjoints:
+                zero = apply("multiply", node, 0.0)  # the outputs do not depend on it
+                adjoints[node] = equations[f"bar.{name}"] = named(zero, f"bar.{name}")
+            outputs[name] = adjoints[node]
+        label = f"gradient of {self.name}"
+        return Program(label, inputs, equations, outputs, dimensions, self.sizes)
+
+    def _named(self, name: str) -> Tensor:
+        for place in (self.equations, self.outputs, self.inputs):
+            if name in place:
+                return place[name]
+        known = ", ".join([*self.inputs, *self.equations])
+        raise UnknownNameError(f"{self.name} has no {name!r}; it has {known}.")
+
+    def text(self, name: str) -> str:
+        """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
+        return f"{spelled(name)} = {right_hand_side(self.equations[name])}"
+
+    def shape_text(self, node: Tensor) -> str:
+        """A shape with its axes in words where they are declared: `(hidden=4, inputs=3)`."""
+        words = self.dimensions.get(node.name or "", "")
+        parts = [w.strip() for w in words.split(",")] if words else []
+        if len(parts) != len(node.shape):
+            return str(node.shape)
+        return f"({', '.join(f'{w}={n}' for w, n in zip(parts, node.shape, strict=True))})"
+
+    def __str__(self) -> str:
+        inputs = ", ".join(f"{spelled(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
+        lines = [f"{self.name}: inputs {inputs}", *(f"  {self.text(n)}" for n in self.equations)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def named(node: Tensor, name: str, time: int | None = None) -> Tensor:
+    """`node` under a name: itself if it is fresh, else an identity node, so names stay unique."""
+    if node.name is not None or not node.inputs:
+        node = apply("identity", node)
+    node.name, node.time = name, time
+    return node
+
+
+def _names(given: str | Iterable[str] | None, default: Iterable[str]) -> list[str]:
+    return list(default if given is None else given.split() if isinstance(given, str) else given)
+
+
+def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in arrays.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+# --- plain text ------------------------------------------------------------------------------------
+_SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
+_INFIX = {
+    "add": ("{} + {}", _SUM, _SUM, _SUM),
+    "subtract": ("{} - {}", _SUM, _SUM, _PRODUCT),
+    "multiply": ("{} * {}", _PRODUCT, _PRODUCT, _PRODUCT),
+    "divide": ("{} / {}", _PRODUCT, _PRODUCT, _POWER),
+    "matvec": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
+    "matmul": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
+    "vecdot": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
+    "outer": ("{} ⊗ {}", _PRODUCT, _ATOM, _ATOM),
+    "power": ("{} ** {}", _POWER, _ATOM, _ATOM),
+    "negative": ("-{}", _SUM, _PRODUCT),
+    "greater": ("{} > {}", 0, _SUM, _SUM),
+    "greater_equal": ("{} >= {}", 0, _SUM, _SUM),
+    "equal": ("{} == {}", 0, _SUM, _SUM),
+    "not_equal": ("{} != {}", 0, _SUM, _SUM),
+}  # fmt: skip
+
+
+def spelled(name: str) -> str:
+    """A name as it reads in text: `prev.C` is C_{t-1}, and x is x_t."""
+    if name.startswith("prev."):
+        return f"{name[5:]}_{{t-1}}"
+    return "x_t" if name == "x" else name
+
+
+def right_hand_side(root: Tensor) -> str:
+    """The expression that computes `root`, down to the next named Tensors, on one line."""
+    pieces: dict[Tensor, tuple[str, int]] = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node is not root and (node.name is not None or not node.inputs or not node.traced):
+            pieces[stack.pop()] = _leaf_text(node)
+        elif todo := [i for i in node.inputs if i not in pieces]:
+            stack.extend(todo)
+        else:
+            pieces[stack.pop()] = _operation_text(node, [pieces[i] for i in node.inputs])
+    return pieces[root][0]
+
+
+def _leaf_text(node: Tensor) -> tuple[str, int]:
+    if node.name is not None:
+        return spelled(node.name), _ATOM
+    data = node.data
+    text = f"{data.item():g}" if data.size == 1 else np.array2string(data, threshold=4)
+    return text, _SUM if text.startswith("-") else _ATOM
+
+
+def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, int]:
+    op = node.op or ""
+    if not parts:
+        return _leaf_text(node)
+    if op in _INFIX:
+        template, own, *needs = _INFIX[op]
+        fitted = [
+            f"({text})" if level < need else text
+            for (text, level), need in zip(parts, needs, strict=True)
+        ]
+        return template.format(*fitted), own
+    texts = [text for text, _ in parts]
+    if op == "concat" and node.attributes["axis"] == -1:
+        return f"[{', '.join(texts)}]", _ATOM
+    if op == "identity":
+        return parts[0]
+    if op == "swapaxes" and node.ndim == 2:
+        return f"{texts[0] if parts[0][1] == _ATOM else f'({texts[0]})'}ᵀ", _ATOM
+    if op == "getitem":
+        whole = texts[0] if parts[0][1] == _ATOM else f"({texts[0]})"
+        return f"{whole}[{_index_text(node.attributes['index'])}]", _ATOM
+    shown = [f"{k}={v}" for k, v in node.attributes.items() if v is not None and v is not False]
+    return f"{op}({', '.join(texts + shown)})", _ATOM
+
+
+def _index_text(index: Any) -> str:
+    if isinstance(index, tuple):
+        return ", ".join(map(_index_text, index))
+    if isinstance(index, slice):
+        ends = [str(e) if e is not None else "" for e in (index.start, index.stop)]
+        return ":".join(ends) + (f":{index.step}" if index.step is not None else "")
+    return str(index)

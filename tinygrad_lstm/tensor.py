@@ -1,0 +1,509 @@
+"""The graph: one node class, the application of an operation, and reverse-mode differentiation.
+
+A `Tensor` is a value together with the operation and the inputs it came from; the graph of these
+references is the tape. Where inputs hold values the operation runs at once (eager); where they do
+not, only the node is made (traced). Both kinds are differentiated by the same rules (`ops.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError
+
+Array = NDArray[Any]
+Rule = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the table of derivatives (`ops.py`).
+
+    `derivatives` holds a rule for each input, `rule(g, y, *inputs, **attributes)`: the share of
+    the input in the adjoint `g` of the result `y`; None where there is no derivative. A variadic
+    operation has one function that makes the rule of its k-th input. `signature` is
+    "elementwise", a NumPy signature such as "(m,n),(n)->(m)", or the family of an operation on
+    axes: "reduction", "along", "structural". `domain` is where tests may sample it, `distance`
+    how far inputs are from its nearest kink (None: smooth), `examples` the shapes and attributes
+    tests use where the signature does not tell.
+    """
+
+    name: str
+    forward: Callable[..., Any]
+    derivatives: tuple[Rule | None, ...] | Callable[[int], Rule]
+    signature: str
+    domain: tuple[float, float]
+    distance: Callable[..., Any] | None
+    examples: tuple[tuple[tuple[tuple[int, ...], ...], dict[str, Any]], ...]
+
+    def rule(self, k: int) -> Rule | None:
+        """The derivative rule of the k-th input."""
+        return self.derivatives(k) if callable(self.derivatives) else self.derivatives[k]
+
+
+TABLE: dict[str, Operation] = {}
+_serial = itertools.count()
+
+
+class Tensor:
+    """A node of the computation graph: a value and where it came from.
+
+    `Tensor(data)` is a leaf that gradients are wanted of; `data` is kept in its dtype (float32,
+    float64 or complex) and copied, since Tensors are immutable. `Tensor(data, name="W")` names it.
+
+    Attributes: `data` (read-only array), `grad` (Tensor, or None until `backward` has run), `op`
+    (the operation's name; None for a leaf), `inputs` (the ordered operands: x * x has x twice),
+    `attributes` (axis and the like), `name`, `time` (the step of a sequence it belongs to),
+    `shape`, `dtype`. A traced Tensor has a shape and a dtype, but no value.
+    """
+
+    __slots__ = (
+        "_data", "_grad", "op", "inputs", "attributes", "name", "time", "shape", "dtype",
+        "_live", "_serial",
+    )  # fmt: skip
+    __hash__ = object.__hash__
+
+    _data: Array | None
+    _grad: Any
+    op: str | None
+    inputs: tuple[Tensor, ...]
+    attributes: Mapping[str, Any]
+    name: str | None
+    time: int | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _live: bool
+    _serial: int
+
+    def __init__(self, data: Any, name: str | None = None) -> None:
+        if isinstance(data, Tensor):
+            data = data.data
+        array = np.array(data)
+        if array.dtype.kind not in "fc":
+            called = f"Tensor {name!r}" if name else "A Tensor"
+            raise DTypeError(
+                f"{called} holds floating-point numbers, got {array.dtype}: derivatives need them.\n"
+                f"  Write Tensor(np.asarray(data, dtype=float)), or 2.0 instead of 2."
+            )
+        array.setflags(write=False)
+        self._set(array, array.shape, array.dtype, None, (), _NONE, True)
+        self.name = name
+
+    def _set(
+        self, data: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], op: str | None,
+        inputs: tuple[Tensor, ...], attributes: Mapping[str, Any], live: bool,
+    ) -> None:  # fmt: skip
+        self._data, self.shape, self.dtype, self.op = data, shape, dtype, op
+        self.inputs, self.attributes, self._live = inputs, attributes, live
+        self._grad = self.name = self.time = None
+        self._serial = next(_serial)
+
+    @classmethod
+    def input(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
+        """A traced leaf: a name and a shape, and a value only when its Program is run."""
+        node = cls.__new__(cls)
+        node._set(None, tuple(shape), np.dtype(dtype), None, (), _NONE, True)
+        node.name = name
+        return node
+
+    # --- values ---------------------------------------------------------------------------------
+    @property
+    def data(self) -> Array:
+        """The value, as a read-only array."""
+        if self._data is None:
+            raise TinygradError(
+                f"{self!r} has no value yet: it was traced. Run its Program to get numbers."
+            )
+        view = self._data.view()
+        view.setflags(write=False)
+        return view
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient of the last Tensor whose `backward` reached this one; None before."""
+        return None if self._grad is None else constant(self._grad)
+
+    @property
+    def traced(self) -> bool:
+        """Whether this node has no value of its own."""
+        return self._data is None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+    def numpy(self) -> Array:
+        """The value as a NumPy array of one's own."""
+        return np.array(self.data)
+
+    def item(self) -> float:
+        """The value of a Tensor with one entry, as a Python number."""
+        return self.data.item()  # type: ignore[no-any-return]
+
+    def detach(self) -> Tensor:
+        """The same value, cut off from the graph: no gradient flows through it."""
+        if self._data is None:
+            return apply("detach", self)
+        node = constant(self._data)
+        node.name, node.time = self.name, self.time
+        return node
+
+    def backward(self, seed: Any = None) -> None:
+        """Set `.grad` on every node below this one: the derivative of this Tensor.
+
+        `seed` is this Tensor's own adjoint, of its shape; it may be left out for one entry, where
+        it is 1. A second call gives the same gradients, not twice the gradients.
+        """
+        data = self.data
+        if seed is None:
+            if self.size != 1:
+                raise ShapeError(
+                    f"backward() starts from one number, but {_called(self)} has shape "
+                    f"{self.shape}.\n  Reduce it first, as in t.sum().backward(), or pass the "
+                    f"adjoint to start from: t.backward(seed) with a seed of shape {self.shape}."
+                )
+            seed = np.ones_like(data)
+        seed = np.asarray(seed, dtype=data.dtype)
+        if seed.shape != self.shape:
+            raise ShapeError(
+                f"the seed has shape {seed.shape}, but {_called(self)} has shape {self.shape}."
+            )
+        for node, adjoint in pullback({self: seed}, raw=True).items():
+            node._grad = adjoint
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a Tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[k] for k in range(len(self)))
+
+    def __repr__(self) -> str:
+        name = f", name={self.name!r}" if self.name else ""
+        if self._data is None:
+            return f"Tensor(shape={self.shape}{name}, traced)"
+        body = np.array2string(self._data, precision=4, threshold=20, prefix="Tensor(")
+        return f"Tensor({body}{name})"
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "a Tensor cannot be changed in place: other nodes of the graph were computed from it.\n"
+            "  Instead of t[i] = v write t = where(mask, v, t) with a boolean mask,\n"
+            "  or put the parts together: t = concat(t[:i], v, t[i + 1:])."
+        )
+
+    # --- the operations as Python and NumPy write them ----------------------------------------
+    # fmt: off
+    def __add__(self, other: Any) -> Tensor: return apply("add", self, other)
+    def __radd__(self, other: Any) -> Tensor: return apply("add", other, self)
+    def __sub__(self, other: Any) -> Tensor: return apply("subtract", self, other)
+    def __rsub__(self, other: Any) -> Tensor: return apply("subtract", other, self)
+    def __mul__(self, other: Any) -> Tensor: return apply("multiply", self, other)
+    def __rmul__(self, other: Any) -> Tensor: return apply("multiply", other, self)
+    def __truediv__(self, other: Any) -> Tensor: return apply("divide", self, other)
+    def __rtruediv__(self, other: Any) -> Tensor: return apply("divide", other, self)
+    def __pow__(self, other: Any) -> Tensor: return apply("power", self, other)
+    def __rpow__(self, other: Any) -> Tensor: return apply("power", other, self)
+    def __matmul__(self, other: Any) -> Tensor: return np_function("matmul")(self, other)
+    def __rmatmul__(self, other: Any) -> Tensor: return np_function("matmul")(other, self)
+    def __neg__(self) -> Tensor: return apply("negative", self)
+    def __abs__(self) -> Tensor: return apply("abs", self)
+    def __gt__(self, other: Any) -> Tensor: return apply("greater", self, other)
+    def __ge__(self, other: Any) -> Tensor: return apply("greater_equal", self, other)
+    def __lt__(self, other: Any) -> Tensor: return apply("greater", other, self)
+    def __le__(self, other: Any) -> Tensor: return apply("greater_equal", other, self)
+    def __eq__(self, other: Any) -> Tensor: return apply("equal", self, other)  # type: ignore[override]
+    def __ne__(self, other: Any) -> Tensor: return apply("not_equal", self, other)  # type: ignore[override]
+    def __getitem__(self, index: Any) -> Tensor: return np_function("getitem")(self, index)
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("sum", self, axis=axis, keepdims=keepdims)
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("mean", self, axis=axis, keepdims=keepdims)
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("max", self, axis=axis, keepdims=keepdims)
+    def reshape(self, *shape: Any) -> Tensor: return np_function("reshape")(self, shape[0] if len(shape) == 1 else shape)
+    def transpose(self, *axes: Any) -> Tensor: return np_function("transpose")(self, (axes[0] if len(axes) == 1 else axes) or None)
+    def swapaxes(self, a: int, b: int) -> Tensor: return apply("swapaxes", self, a=a, b=b)
+    @property
+    def T(self) -> Tensor: return self.transpose()
+    # fmt: on
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        name = ufunc.__name__
+        if method == "__call__" and not options and name in UFUNCS:
+            return UFUNCS[name](*operands)
+        if method != "__call__" or options:
+            raise TypeError(
+                f"np.{name}{'.' + method if method != '__call__' else ''} with "
+                f"{', '.join(options) or 'this method'} does not work on Tensors, which are never "
+                f"changed in place; call np.{name}(a, b) without further options."
+            )
+        raise TypeError(
+            f"np.{name} has no derivative rule here. Known: {', '.join(sorted(UFUNCS))}.\n"
+            f"  Without a gradient, write np.{name}(t.numpy())."
+        )
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, options: Any
+    ) -> Any:
+        name = function.__name__
+        if name in FUNCTIONS:
+            return FUNCTIONS[name](*args, **options)
+        if name in QUERIES:
+            return function(*_arrays(args), **{k: _arrays(v) for k, v in options.items()})
+        raise TypeError(
+            f"np.{name} has no derivative rule here. Known: {', '.join(sorted(FUNCTIONS))}.\n"
+            f"  Without a gradient, write np.{name}(t.numpy())."
+        )
+
+
+_NONE: Mapping[str, Any] = {}
+UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's names of the operations; filled by ops.py
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+QUERIES = frozenset(
+    "allclose isclose array_equal array_equiv argmax argmin all any "
+    "array_repr array_str array2string isrealobj iscomplexobj ones_like zeros_like".split()
+)
+
+
+def np_function(name: str) -> Callable[..., Tensor]:
+    """The public function of an operation that looks at its arguments before it applies it."""
+    return FUNCTIONS[name]
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.data
+    return type(value)(map(_arrays, value)) if isinstance(value, tuple | list) else value
+
+
+def _called(tensor: Tensor) -> str:
+    return f"{tensor.name!r}" if tensor.name else "this Tensor"
+
+
+def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
+    """A leaf that no gradient is wanted of. A Python number takes the dtype `like`."""
+    weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
+    data = np.asarray(value, dtype=like if weak else None)
+    if data.dtype.kind not in "fcib":
+        raise DTypeError(f"numbers are needed, got {data.dtype} in {value!r}.")
+    node = Tensor.__new__(Tensor)
+    node._set(data, data.shape, data.dtype, None, (), _NONE, False)
+    return node
+
+
+def apply(name: str, *operands: Any, **attributes: Any) -> Any:
+    """Apply the operation `name` to operands of which any may be Tensors, arrays or numbers.
+
+    The result is a Tensor if an operand is one, and an array otherwise: on plain arrays the
+    project's functions are NumPy's, which is how rules run without making nodes.
+    """
+    operation = TABLE[name]
+    like = None
+    for operand in operands:
+        if type(operand) is Tensor:
+            like = operand.dtype
+            break
+    else:
+        return operation.forward(*operands, **attributes)
+    inputs = tuple([o if type(o) is Tensor else constant(o, like) for o in operands])
+    live = traced = False
+    values = []
+    for i in inputs:
+        live = live or i._live
+        traced = traced or i._data is None
+        values.append(i._data)
+    try:
+        if traced:
+            data, (shape, dtype) = None, _trace(operation, inputs, attributes)
+        else:
+            data = operation.forward(*values, **attributes)
+            if type(data) is not np.ndarray:
+                data = np.asarray(data)
+            shape, dtype = data.shape, data.dtype
+    except (ValueError, IndexError) as error:
+        raise ShapeError(_misfit(name, inputs, error)) from error
+    node = Tensor.__new__(Tensor)
+    node._set(data, shape, dtype, name, inputs, attributes, live)
+    return node
+
+
+def _trace(
+    operation: Operation, inputs: tuple[Tensor, ...], attributes: dict[str, Any]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of a result whose value is not known: those of the forward on ones."""
+    stand_ins = [
+        np.broadcast_to(np.ones((), i.dtype), i.shape) if i._data is None else i._data
+        for i in inputs
+    ]
+    with np.errstate(all="ignore"):
+        result = np.asarray(operation.forward(*stand_ins, **attributes))
+    return result.shape, result.dtype
+
+
+def _misfit(name: str, inputs: tuple[Tensor, ...], error: Exception) -> str:
+    shapes = ", ".join(f"{i.name + ' ' if i.name else ''}{i.shape}" for i in inputs)
+    signature = TABLE[name].signature
+    takes = f", which takes {signature}" if signature.startswith("(") else ""
+    return f"{name}{takes}, got shapes {shapes}: {str(error).split(' (Format')[0]}"
+
+
+def ancestors(
+    roots: Iterable[Tensor], live: bool = False, stop: Collection[Tensor] = ()
+) -> list[Tensor]:
+    """Every node that the roots depend on, roots included, inputs before what uses them.
+
+    Nodes are numbered as they are made, so the order of making is a topological order, and for a
+    cell it is the author's order. `live`: leave out what no gradient flows through. `stop`: go
+    no further than these nodes.
+    """
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if node in stop:
+            continue
+        for i in node.inputs:
+            if i not in seen and (i._live or not live):
+                seen.add(i)
+                stack.append(i)
+    return sorted(seen, key=lambda node: node._serial)
+
+
+def contributions(node: Tensor, g: Any, raw: bool) -> Iterator[tuple[Tensor, Any]]:
+    """What each input of `node` receives when the adjoint of `node` is `g`."""
+    operation = TABLE[node.op or "identity"]
+    values = [i._data for i in node.inputs] if raw else node.inputs
+    y = node._data if raw else node
+    for k, i in enumerate(node.inputs):
+        rule = operation.rule(k) if i._live else None
+        if rule is not None:
+            share = unbroadcast(rule(g, y, *values, **node.attributes), i.shape)
+            if raw and share.dtype != i.dtype and share.dtype.kind == i.dtype.kind:
+                share = share.astype(i.dtype)
+            yield i, share
+
+
+def pullback(
+    seeds: Mapping[Tensor, Any],
+    raw: bool,
+    wrt: Collection[Tensor] = (),
+    named: Callable[[Tensor, Any], Any] | None = None,
+) -> dict[Tensor, Any]:
+    """Adjoints of the live nodes below the keys of `seeds`, whose own adjoints are the values.
+
+    `raw`: compute with arrays, which is fast; otherwise with Tensors, so that the adjoints are
+    nodes themselves and can be differentiated, printed and drawn. `wrt`: stop at these nodes and
+    keep no others. `named` is told each finished adjoint and may replace it.
+    """
+    adjoints: dict[Tensor, Any] = dict(seeds)
+    sums: set[Tensor] = set()  # whose adjoint is an array of our own that may be added to in place
+    for node in reversed(ancestors(seeds, live=True, stop=wrt)):
+        g = adjoints.get(node)
+        if g is None:
+            continue
+        if named is not None:
+            g = adjoints[node] = named(node, g)
+        if not node.inputs or node in wrt:
+            continue
+        for i, share in contributions(node, g, raw):
+            total = adjoints.get(i)
+            if total is None:
+                adjoints[i] = share
+            elif i in sums and total.dtype == share.dtype:
+                total += share
+            else:
+                adjoints[i] = total = total + share
+                if raw and type(total) is np.ndarray:
+                    sums.add(i)
+        if wrt:
+            del adjoints[node]
+    return adjoints
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `g` over the axes along which an operand of `shape` was repeated."""
+    if g.shape == shape:
+        return g
+    lead = len(g.shape) - len(shape)
+    if lead > 0:
+        g = apply("sum", g, axis=tuple(range(lead)), keepdims=False)
+    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and g.shape[k] != 1)
+    return apply("sum", g, axis=repeated, keepdims=True) if repeated else g
+
+
+Argument = Any  # a Tensor, an array, a number, or a mapping of names to such
+
+
+def value_and_grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., tuple[Tensor, Any]]:
+    """The function that returns f's value and its gradient in argument `argnum`.
+
+    f must return one number. The argument may be an array, a Tensor, or a mapping of names to
+    them (such as Parameters); the gradient has the same form, as Tensors. Calls nest: the
+    gradient of a gradient is the second derivative.
+    """
+
+    def differentiated(*args: Argument, **options: Any) -> tuple[Tensor, Any]:
+        given = args[argnum]
+        mapping = isinstance(given, Mapping)
+        leaves = {k: _leaf(v) for k, v in (given.items() if mapping else [(None, given)])}
+        lifted = _rebuilt(given, leaves) if mapping else leaves[None]
+        value = f(*args[:argnum], lifted, *args[argnum + 1 :], **options)
+        if not isinstance(value, Tensor) or value.size != 1:
+            got = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else repr(value)
+            raise ShapeError(f"grad needs a function that returns one number, got {got}.")
+        ours = set(leaves.values())
+        # arrays are enough unless something outside, which may be differentiated too, is below
+        raw = not any(leaf.inputs for leaf in ours) and all(
+            n in ours or n.inputs for n in ancestors([value], live=True, stop=ours)
+        )
+        seed: Any = np.ones(value.shape, value.dtype)
+        adjoints = pullback({value: seed if raw else constant(seed)}, raw, ours)
+        found = {k: adjoints.get(leaf) for k, leaf in leaves.items()}
+        # an argument that the value does not depend on has derivative zero
+        grads = {
+            k: constant(np.zeros(leaves[k].shape, leaves[k].dtype)) if g is None
+            else g if isinstance(g, Tensor) else constant(g)
+            for k, g in found.items()
+        }  # fmt: skip
+        return value, grads if mapping else grads[None]
+
+    return differentiated
+
+
+def grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., Any]:
+    """The function that returns the gradient of f in argument `argnum`; see `value_and_grad`."""
+    both = value_and_grad(f, argnum)
+    return lambda *args, **options: both(*args, **options)[1]
+
+
+def _leaf(value: Any) -> Tensor:
+    """A node of our own for a value: gradients in it, and through it in what it came from."""
+    if not isinstance(value, Tensor):
+        return Tensor(value)
+    node: Tensor = apply("identity", value)
+    node.name = value.name
+    node._live = True
+    return node
+
+
+def _rebuilt(mapping: Mapping[Any, Any], leaves: dict[Any, Tensor]) -> Any:
+    rebuild = getattr(mapping, "replace", None)
+    return rebuild(leaves) if rebuild else leaves
