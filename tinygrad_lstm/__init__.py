@@ -7,8 +7,8 @@
     p.W_f.grad
 """
 
-# the table of operations must be full before a cell is written with it
-from tinygrad_lstm.ops import (
+from tinygrad_lstm import ops  # the table must be full before anything is computed
+from tinygrad_lstm.functions import (
     abs,
     add,
     broadcast_to,
@@ -54,10 +54,12 @@ from tinygrad_lstm.ops import (
     vecdot,
     where,
 )
+
 from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
+
 from tinygrad_lstm import cells, errors  # isort: skip
 
 __version__ = "0.1.0"
@@ -67,7 +69,7 @@ __all__ = [
     "cells", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp", "getitem",
     "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax", "logsumexp",
     "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply", "negative", "not_equal",
-    "outer", "power", "relu", "reshape", "sigmoid", "sin", "softmax", "softplus", "sqrt", "stack",
-    "subtract", "sum", "swapaxes", "tanh", "transpose", "unroll", "value_and_grad", "vecdot",
+    "ops", "outer", "power", "relu", "reshape", "sigmoid", "sin", "softmax", "softplus", "sqrt",
+    "stack", "subtract", "sum", "swapaxes", "tanh", "transpose", "unroll", "value_and_grad", "vecdot",
     "where",
 ]  # fmt: skip

@@ -38,8 +38,8 @@ class Program:
     `inputs`, `equations` and `outputs` map names to traced Tensors; an equation's Tensor carries
     its name, and what lies between two named Tensors is the equation's right-hand side. A dot in
     a name marks a namespace: `prev.C` is the state before the step, `bar.f` the adjoint of f,
-    `seed.h` the adjoint of h that is given from outside. `dimensions` tells the length of an
-    input's axes in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` those words' values.
+    `seed.h` the adjoint of h that is given from outside. `dimensions` tells an
+    input's shape in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` their values.
     """
 
     def __init__(
@@ -201,23 +201,23 @@ def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix + name, value
 
 
-# --- plain text ------------------------------------------------------------------------------------
+# --- plain text ----------------------------------------------------------------------------------
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
-_INFIX = {
-    "add": ("{} + {}", _SUM, _SUM, _SUM),
-    "subtract": ("{} - {}", _SUM, _SUM, _PRODUCT),
-    "multiply": ("{} * {}", _PRODUCT, _PRODUCT, _PRODUCT),
-    "divide": ("{} / {}", _PRODUCT, _PRODUCT, _POWER),
-    "matvec": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
-    "matmul": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
-    "vecdot": ("{} · {}", _PRODUCT, _ATOM, _ATOM),
-    "outer": ("{} ⊗ {}", _PRODUCT, _ATOM, _ATOM),
-    "power": ("{} ** {}", _POWER, _ATOM, _ATOM),
-    "negative": ("-{}", _SUM, _PRODUCT),
-    "greater": ("{} > {}", 0, _SUM, _SUM),
-    "greater_equal": ("{} >= {}", 0, _SUM, _SUM),
-    "equal": ("{} == {}", 0, _SUM, _SUM),
-    "not_equal": ("{} != {}", 0, _SUM, _SUM),
+_INFIX: dict[str, tuple[str, int, tuple[int, ...]]] = {
+    "add": ("{} + {}", _SUM, (_SUM, _SUM)),
+    "subtract": ("{} - {}", _SUM, (_SUM, _PRODUCT)),
+    "multiply": ("{} * {}", _PRODUCT, (_PRODUCT, _PRODUCT)),
+    "divide": ("{} / {}", _PRODUCT, (_PRODUCT, _POWER)),
+    "matvec": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
+    "matmul": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
+    "vecdot": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
+    "outer": ("{} ⊗ {}", _PRODUCT, (_ATOM, _ATOM)),
+    "power": ("{} ** {}", _POWER, (_ATOM, _ATOM)),
+    "negative": ("-{}", _SUM, (_PRODUCT,)),
+    "greater": ("{} > {}", 0, (_SUM, _SUM)),
+    "greater_equal": ("{} >= {}", 0, (_SUM, _SUM)),
+    "equal": ("{} == {}", 0, (_SUM, _SUM)),
+    "not_equal": ("{} != {}", 0, (_SUM, _SUM)),
 }  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
     if not parts:
         return _leaf_text(node)
     if op in _INFIX:
-        template, own, *needs = _INFIX[op]
+        template, own, needs = _INFIX[op]
         fitted = [
             f"({text})" if level < need else text
             for (text, level), need in zip(parts, needs, strict=True)

@@ -72,6 +72,9 @@ class Now:
     """The values of this step: `now.f = …` records the equation f, `now.f` reads it."""
 
     __slots__ = ("_values", "_time", "_owner")
+    _values: dict[str, Tensor]
+    _time: int | None
+    _owner: str
 
     def __init__(self, owner: str, time: int | None = None) -> None:
         object.__setattr__(self, "_values", {})
@@ -97,13 +100,15 @@ class Now:
                 f"{', '.join(values) or 'nothing'}.\n  Write its equation above this line, or use "
                 f"prev.{name} for its value one step earlier, if it is a state."
             )
-        return values[name]  # type: ignore[no-any-return]
+        return values[name]
 
 
 class Prev:
     """The states before this step: `prev.C` is C_{t-1}."""
 
     __slots__ = ("_states", "_owner")
+    _states: Mapping[str, Tensor]
+    _owner: str
 
     def __init__(self, owner: str, states: Mapping[str, Tensor]) -> None:
         self._states, self._owner = states, owner
@@ -226,7 +231,7 @@ class Cell:
 
     def _place(self, error: Exception) -> str:
         """The author's line that raised an error: the deepest one in the file of the step."""
-        file = self.step.__code__.co_filename  # type: ignore[attr-defined]
+        file = self.step.__code__.co_filename
         lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         if not lines:
             return f"in {self}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.ops import stack
+from tinygrad_lstm.functions import stack
 from tinygrad_lstm.program import Program, right_hand_side, spelled
 from tinygrad_lstm.recurrent import Cell, Parameters, _finite
 from tinygrad_lstm.tensor import Tensor, ancestors, constant
@@ -85,7 +85,7 @@ def unroll(
     inputs: list[Tensor] = []
     steps: list[dict[str, Tensor]] = []
     for t in range(xs.shape[0]):
-        x = xs[t] if xs._live else constant(xs._data[t])  # type: ignore[index]
+        x = xs[t] if xs._live else constant(xs.data[t])
         x.name, x.time = "x", t
         values = {f"prev.{name}": state for name, state in states.items()}
         values |= {"x": x, **{name: p[name] for name in cell.parameters}}
@@ -162,7 +162,8 @@ def _check_x(cell: Cell, program: Program, xs: Tensor) -> None:
             break
     raise ShapeError(
         f"{place}\n  {clash}.\n"
-        f"  Build the parameters with {cell.x}={actual[-1]}, or pass x with {expected[-1]} features."
+        f"  Build the parameters with {cell.x}={actual[-1]}, "
+        f"or pass x with {expected[-1]} features."
     )
 
 

@@ -23,7 +23,7 @@ def _axis(axis: str, words: str) -> Linear:
         if not found or not found[0]:
             raise CellError(
                 f"cannot read the dimension {axis.strip()!r} in {words!r}.\n"
-                f"  Write sums of names and numbers, such as 'hidden, hidden + inputs' or '3 * hidden'."
+                f"  Write sums of names and numbers: 'hidden, hidden + inputs', '3 * hidden'."
             )
         count, name = int(found[1] or 1), found[2] or ""
         total[name] = total.get(name, 0) + count

@@ -88,7 +88,8 @@ class Tensor:
         if array.dtype.kind not in "fc":
             called = f"Tensor {name!r}" if name else "A Tensor"
             raise DTypeError(
-                f"{called} holds floating-point numbers, got {array.dtype}: derivatives need them.\n"
+                f"{called} holds floating-point numbers, got {array.dtype}: only they have "
+                f"derivatives.\n"
                 f"  Write Tensor(np.asarray(data, dtype=float)), or 2.0 instead of 2."
             )
         array.setflags(write=False)
@@ -136,10 +137,12 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
+        """The number of entries."""
         return int(np.prod(self.shape, dtype=int))
 
     def numpy(self) -> Array:
@@ -153,7 +156,8 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same value, cut off from the graph: no gradient flows through it."""
         if self._data is None:
-            return apply("detach", self)
+            cut: Tensor = apply("detach", self)
+            return cut
         node = constant(self._data)
         node.name, node.time = self.name, self.time
         return node
@@ -214,36 +218,58 @@ class Tensor:
 
     # --- the operations as Python and NumPy write them ----------------------------------------
     # fmt: off
-    def __add__(self, other: Any) -> Tensor: return apply("add", self, other)
-    def __radd__(self, other: Any) -> Tensor: return apply("add", other, self)
-    def __sub__(self, other: Any) -> Tensor: return apply("subtract", self, other)
-    def __rsub__(self, other: Any) -> Tensor: return apply("subtract", other, self)
-    def __mul__(self, other: Any) -> Tensor: return apply("multiply", self, other)
-    def __rmul__(self, other: Any) -> Tensor: return apply("multiply", other, self)
-    def __truediv__(self, other: Any) -> Tensor: return apply("divide", self, other)
-    def __rtruediv__(self, other: Any) -> Tensor: return apply("divide", other, self)
-    def __pow__(self, other: Any) -> Tensor: return apply("power", self, other)
-    def __rpow__(self, other: Any) -> Tensor: return apply("power", other, self)
-    def __matmul__(self, other: Any) -> Tensor: return np_function("matmul")(self, other)
-    def __rmatmul__(self, other: Any) -> Tensor: return np_function("matmul")(other, self)
-    def __neg__(self) -> Tensor: return apply("negative", self)
-    def __abs__(self) -> Tensor: return apply("abs", self)
-    def __gt__(self, other: Any) -> Tensor: return apply("greater", self, other)
-    def __ge__(self, other: Any) -> Tensor: return apply("greater_equal", self, other)
-    def __lt__(self, other: Any) -> Tensor: return apply("greater", other, self)
-    def __le__(self, other: Any) -> Tensor: return apply("greater_equal", other, self)
-    def __eq__(self, other: Any) -> Tensor: return apply("equal", self, other)  # type: ignore[override]
-    def __ne__(self, other: Any) -> Tensor: return apply("not_equal", self, other)  # type: ignore[override]
-    def __getitem__(self, index: Any) -> Tensor: return np_function("getitem")(self, index)
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("sum", self, axis=axis, keepdims=keepdims)
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("mean", self, axis=axis, keepdims=keepdims)
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: return apply("max", self, axis=axis, keepdims=keepdims)
-    def reshape(self, *shape: Any) -> Tensor: return np_function("reshape")(self, shape[0] if len(shape) == 1 else shape)
-    def transpose(self, *axes: Any) -> Tensor: return np_function("transpose")(self, (axes[0] if len(axes) == 1 else axes) or None)
-    def swapaxes(self, a: int, b: int) -> Tensor: return apply("swapaxes", self, a=a, b=b)
-    @property
-    def T(self) -> Tensor: return self.transpose()
+    def __add__(self, other: Any) -> Any: return apply("add", self, other)
+    def __radd__(self, other: Any) -> Any: return apply("add", other, self)
+    def __sub__(self, other: Any) -> Any: return apply("subtract", self, other)
+    def __rsub__(self, other: Any) -> Any: return apply("subtract", other, self)
+    def __mul__(self, other: Any) -> Any: return apply("multiply", self, other)
+    def __rmul__(self, other: Any) -> Any: return apply("multiply", other, self)
+    def __truediv__(self, other: Any) -> Any: return apply("divide", self, other)
+    def __rtruediv__(self, other: Any) -> Any: return apply("divide", other, self)
+    def __pow__(self, other: Any) -> Any: return apply("power", self, other)
+    def __rpow__(self, other: Any) -> Any: return apply("power", other, self)
+    def __matmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](self, other)
+    def __rmatmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](other, self)
+    def __neg__(self) -> Any: return apply("negative", self)
+    def __abs__(self) -> Any: return apply("abs", self)
+    def __gt__(self, other: Any) -> Any: return apply("greater", self, other)
+    def __ge__(self, other: Any) -> Any: return apply("greater_equal", self, other)
+    def __lt__(self, other: Any) -> Any: return apply("greater", other, self)
+    def __le__(self, other: Any) -> Any: return apply("greater_equal", other, self)
+    def __eq__(self, other: Any) -> Any: return apply("equal", self, other)
+    def __ne__(self, other: Any) -> Any: return apply("not_equal", self, other)
+    def __getitem__(self, index: Any) -> Any: return FUNCTIONS["getitem"](self, index)
     # fmt: on
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The sum over an axis, several, or all."""
+        return apply("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The mean over an axis, several, or all."""
+        return apply("mean", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The largest entry over an axis, several, or all."""
+        return apply("max", self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same entries in another shape, given as one tuple or as lengths."""
+        return FUNCTIONS["reshape"](self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        """The axes permuted, reversed unless told."""
+        return FUNCTIONS["transpose"](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def swapaxes(self, a: int, b: int) -> Any:
+        """The axes a and b exchanged."""
+        return apply("swapaxes", self, a=a, b=b)
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose."""
+        transposed: Tensor = self.transpose()
+        return transposed
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         name = ufunc.__name__
@@ -276,16 +302,14 @@ class Tensor:
 
 _NONE: Mapping[str, Any] = {}
 UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's names of the operations; filled by ops.py
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # its other functions, by name
 QUERIES = frozenset(
-    "allclose isclose array_equal array_equiv argmax argmin all any "
-    "array_repr array_str array2string isrealobj iscomplexobj ones_like zeros_like".split()
+    [
+        "all", "allclose", "any", "argmax", "argmin", "array2string", "array_equal", "array_equiv",
+        "array_repr", "array_str", "iscomplexobj", "isclose", "isrealobj", "ones_like",
+        "zeros_like",
+    ]  # fmt: skip
 )
-
-
-def np_function(name: str) -> Callable[..., Tensor]:
-    """The public function of an operation that looks at its arguments before it applies it."""
-    return FUNCTIONS[name]
 
 
 def _arrays(value: Any) -> Any:

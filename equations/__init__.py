@@ -1,0 +1,1 @@
+"""A recurrent cell's equations: forward, backward and derived."""

@@ -1,0 +1,1 @@
+"""Pictures of recurrent cells and of their computation graphs."""
