@@ -1,0 +1,29 @@
+"""Learning: a cell trained as a character model on real text.
+
+    from tinygrad_lstm import cells, learning
+    text = learning.shakespeare()                        # or learning.read_text("my.txt")
+    model = learning.CharacterModel(cells.lstm, text, hidden=128)
+    training = learning.Training(model, text)
+    training.run(seconds=60, report=print, checkpoint="lstm.npz")
+    learning.sample(model, 200, prompt="To be")
+    model.observe("To be, or not to be").run["f"]        # gate values, one row a character
+
+It reports progress to a callback and draws nothing.
+"""
+
+from tinygrad_lstm.learning.archive import CheckpointError
+from tinygrad_lstm.learning.checkpoints import Checkpoint, load
+from tinygrad_lstm.learning.losses import bits, cross_entropy, squared_error
+from tinygrad_lstm.learning.models import CharacterModel, Observation
+from tinygrad_lstm.learning.optimisers import SGD, Adam, clip_by_norm, global_norm
+from tinygrad_lstm.learning.sampling import sample
+from tinygrad_lstm.learning.state import Progress, Record, Settings
+from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
+from tinygrad_lstm.learning.training import DivergenceError, Training, evaluate
+
+__all__ = [
+    "SGD", "Adam", "CharacterModel", "Checkpoint", "CheckpointError", "DivergenceError",
+    "Observation", "Progress", "Record", "Settings", "Text", "Training", "Vocabulary", "bits",
+    "clip_by_norm", "cross_entropy", "evaluate", "global_norm", "load", "read_text", "sample",
+    "shakespeare", "squared_error",
+]  # fmt: skip

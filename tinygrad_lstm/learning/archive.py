@@ -1,0 +1,71 @@
+"""Files of named arrays with a description in JSON: replaced whole or not at all, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.tensor import Array
+
+DESCRIPTION = "description.json"
+
+
+class CheckpointError(TinygradError, ValueError):
+    """A checkpoint that cannot be written or read, or that is not the one that is needed."""
+
+
+def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write an .npz file. Whatever stops this, at any moment, the old file stays whole."""
+    text = json.dumps(description).encode()
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # same folder: replace is atomic
+    try:
+        with open(beside, "wb") as file:
+            entries = {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}
+            np.savez(file, allow_pickle=False, **entries)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written: {error.strerror or error}.\n"
+            f"  Name a file in a folder that exists and can be written."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The description and the arrays of a file that `write` made."""
+    try:
+        with open(path, "rb") as file:
+            arrays = _arrays(file)
+        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
+        if not isinstance(description, dict):
+            raise ValueError("its description is not a mapping")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"checkpoint {path} does not exist.") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}.") from error
+        raise _damaged(path) from error
+    except Exception as error:  # zip, zlib, header and JSON readers each fail in their own ways
+        raise _damaged(path) from error
+    return description, arrays
+
+
+def _arrays(file: Any) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}  # each is checked against its CRC-32
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {path} is not a checkpoint of this program, or only a part of one.\n"
+        f"  Restore it from a copy, or name another file to begin anew."
+    )

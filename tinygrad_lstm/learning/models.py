@@ -1,0 +1,173 @@
+"""A character model: a cell between an input of symbols and a softmax over the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError
+from tinygrad_lstm.functions import matvec, softmax
+from tinygrad_lstm.learning.losses import bits
+from tinygrad_lstm.learning.texts import Text, Vocabulary
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.tensor import Array, Tensor
+
+INPUTS = ("embedding", "one-hot")
+Further = Callable[[int, int, int], Mapping[str, Any]]
+
+
+class CharacterModel:
+    """A cell that reads symbols and says how likely each symbol is to come next.
+
+        x_t = E[symbol_t]  (embedding), or the row of the identity matrix  (one-hot)
+        h_t = the cell's state
+        p(symbol_{t+1}) = softmax(W_y · h_t + b_y)
+
+    cell: any Cell; its output is the state h, or its first state where it has none of that name.
+    text: a str, a Text or a Vocabulary: which symbols there are. sizes: the cell's own, by name;
+    where it has them, `hidden` is 128 and `inputs`, the width of the embedding, is 64 unless
+    told. dtype: float32 is faster, float64 for checks. further: for a cell with further inputs,
+    a function (start, steps, batch) -> {name: array} of their values at steps start,
+    start + 1, … of the text.
+
+    `parameters` maps names to arrays: the cell's own names, and input.E, output.W_y (symbols,
+    hidden), output.b_y (symbols,).
+    """
+
+    def __init__(
+        self, cell: Cell, text: str | Text | Vocabulary, *, input: str = "embedding",
+        seed: int = 0, dtype: Any = np.float32, further: Further | None = None, **sizes: int,
+    ) -> None:  # fmt: skip
+        if input not in INPUTS:
+            raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
+        if np.dtype(dtype).kind != "f":
+            raise DTypeError(f"parameters are floating-point, got dtype {np.dtype(dtype)}.")
+        self.cell, self.input, self.further = cell, input, further
+        self.vocabulary = text if isinstance(text, Vocabulary) else _vocabulary(text)
+        self.dtype = np.dtype(dtype)
+        self.sizes = _sizes(cell, input, len(self.vocabulary), sizes)
+        self.output = "h" if "h" in cell.state else next(iter(cell.state))
+        if (cell.sequences or cell.constants) and further is None:
+            names = ", ".join([*cell.sequences, *cell.constants])
+            raise CellError(
+                f"{cell} has further inputs ({names}), which text does not give.\n"
+                f"  Pass further=f, a function f(start, steps, batch) that returns their values."
+            )
+        self.parameters: Mapping[str, Array] = self._init(seed)
+
+    def _init(self, seed: int) -> dict[str, Array]:
+        """The cell's own initial values; E and W_y uniform in ±1/√columns, b_y zero."""
+        random = np.random.default_rng([seed, 1])
+        symbols = len(self.vocabulary)
+        own = self.cell.init(seed=seed, dtype=self.dtype, **self.sizes)
+        found = {name: tensor.data for name, tensor in own.items()}
+        if self.input == "embedding":
+            (width,) = dimensions.shape(self.cell.x, self.sizes)
+            found["input.E"] = random.uniform(-1.0, 1.0, (symbols, width)).astype(self.dtype)
+        shape = dimensions.shape(self.cell.state[self.output], self.sizes)
+        if len(shape) != 1:
+            raise CellError(
+                f"{self.cell}: the output {self.output} is ({self.cell.state[self.output]}), but "
+                f"a vector is needed to predict from.\n  Name a state with one axis h."
+            )
+        W_y = random.uniform(-1.0, 1.0, (symbols, *shape)) / np.sqrt(shape[0])
+        found["output.W_y"] = W_y.astype(self.dtype)
+        found["output.b_y"] = np.zeros(symbols, self.dtype)
+        return found
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={n}" for name, n in self.sizes.items())
+        return f"CharacterModel of {self.cell}: {sizes}, {self.input} input, {self.count:,} numbers"
+
+    @property
+    def count(self) -> int:
+        """How many numbers its parameters hold in all."""
+        return sum(value.size for value in self.parameters.values())
+
+    def run(
+        self, ids: Array, states: Mapping[str, Any] | None = None, start: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Run:  # fmt: skip
+        """The cell over symbols (time, batch) or (time,), from `states`, zero where not given.
+
+        parameters: Tensors or arrays to use in place of the model's own; start: the number of
+        steps read before, which only a cell's further inputs depend on.
+        """
+        p = self.parameters if parameters is None else parameters
+        if self.input == "embedding":
+            xs = p["input.E"][ids]
+        else:
+            xs = np.eye(len(self.vocabulary), dtype=self.dtype)[ids]
+        batch = ids.shape[1] if ids.ndim > 1 else 1
+        further = self.further(start, len(ids), batch) if self.further else {}
+        own = {name: p[name] for name in self.cell.parameters}
+        return unroll(self.cell, own, xs, initial=states, **further)
+
+    def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
+        """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""
+        p = self.parameters if parameters is None else parameters
+        h = run[self.output]
+        rows = h.reshape((-1, h.shape[-1]))  # one matrix product for the whole chunk
+        logits: Tensor = matvec(p["output.W_y"], rows) + p["output.b_y"]
+        return logits
+
+    def observe(self, text: str) -> Observation:
+        """Run over one text from zero states: every gate's values, and what it expects next."""
+        if not text:
+            raise DataError("there is no text to observe; give at least one character.")
+        run = self.run(self.vocabulary.encode(text))
+        probabilities = softmax(self.logits(run)).data
+        return Observation(text, self.vocabulary, run, probabilities)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A trained model on one text.
+
+    `run` has every named equation per character: `run["f"]` is (characters, hidden).
+    `probabilities` is (characters, symbols): row t is what the model expects after reading
+    characters 0 to t.
+    """
+
+    text: str
+    vocabulary: Vocabulary
+    run: Run
+    probabilities: Array
+
+    @property
+    def bits(self) -> list[float]:
+        """-log2 p of each character but the first, given those before it: how surprising it was."""
+        came = self.vocabulary.encode(self.text[1:])
+        p = self.probabilities[np.arange(came.size), came]
+        return [bits(-value) for value in np.log(p)]
+
+    def expected(self, t: int, count: int = 3) -> list[tuple[str, float]]:
+        """The likeliest symbols after character t, with their probabilities, likeliest first."""
+        row = self.probabilities[t]
+        order = np.argsort(-row, kind="stable")[:count]
+        return [(self.vocabulary.symbols[k], float(row[k])) for k in order]
+
+
+def _vocabulary(text: str | Text) -> Vocabulary:
+    return text.vocabulary if isinstance(text, Text) else Vocabulary(text)
+
+
+def _sizes(cell: Cell, input: str, symbols: int, given: Mapping[str, int]) -> dict[str, int]:
+    """All sizes of the cell, with defaults for those that every character model has."""
+    usual = {"hidden": 128, "inputs": 64 if input == "embedding" else symbols}
+    sizes = {**{name: n for name, n in usual.items() if name in cell.sizes}, **given}
+    cell.program(**sizes)  # names what is wrong or missing
+    axes = dimensions.shape(cell.x, sizes)
+    if len(axes) != 1:
+        raise CellError(f"{cell}: x is ({cell.x}), but a symbol is read as a vector.")
+    if input == "one-hot" and axes[0] != symbols:
+        raise ShapeError(
+            f"{cell}: x is ({cell.x}) = {axes[0]} numbers, but one-hot input has one for each of "
+            f"the {symbols} symbols.\n  Use embedding input, or sizes that make x {symbols} long."
+        )
+    return sizes

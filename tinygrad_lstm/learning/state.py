@@ -1,0 +1,92 @@
+"""What a training is at a moment, and what it tells about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.learning.optimisers import Adam, Arrays, Averages, Optimiser
+from tinygrad_lstm.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Record:
+    """How far a training had come: one entry of its history.
+
+    train_bits: mean loss since the record before (None before the first step); validation_bits:
+    loss on held-out text, both in bits a character; seconds: time trained so far; sample: what
+    the model wrote then.
+    """
+
+    step: int
+    train_bits: float | None
+    validation_bits: float
+    seconds: float
+    sample: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one step did, for whoever watches.
+
+    bits: loss of this step, bits a character; norm: of the gradient before clipping; seconds: time
+    trained so far; characters: how many were read in this step; record: where one was made.
+    """
+
+    step: int
+    bits: float
+    norm: float
+    seconds: float
+    characters: int
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. With the model and the text it fixes every number but the seconds.
+
+    batch: streams side by side; length: steps of time that a gradient flows back; clip: limit of
+    the gradient's global norm; every: steps from record to record; held_out: share of the text,
+    from its end, for validation; sample: characters of the sample in each record; seed: chooses
+    where each pass over the text begins, and what samples say.
+    """
+
+    batch: int = 32
+    length: int = 64
+    clip: float = 1.0
+    every: int = 100
+    held_out: float = 0.05
+    sample: int = 200
+    seed: int = 0
+    optimiser: Optimiser = field(default_factory=lambda: Adam(rate=0.004))
+
+    def __post_init__(self) -> None:
+        lowest = {"batch": 1, "length": 1, "every": 1, "sample": 0, "seed": 0}
+        for name, least in lowest.items():
+            if getattr(self, name) < least:
+                raise DataError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if not self.clip > 0:
+            raise DataError(f"clip must be a norm above 0, got {self.clip}.")
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that a step changes. A step makes a new one, so it is never half changed.
+
+    passes and chunk: complete passes over the text and the place within this one; carried: the
+    cell's states after the last step (none at the start of a pass); recent: losses since the last
+    record, bits a character; loss, norm: of the last step, and of its gradient before clipping.
+    """
+
+    parameters: Arrays
+    averages: Averages
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+    passes: int = 0
+    chunk: int = 0
+    seconds: float = 0.0
+    loss: float | None = None
+    norm: float = 0.0
+    recent: tuple[float, ...] = ()
+    history: tuple[Record, ...] = ()

@@ -1,0 +1,226 @@
+"""The training loop: truncated backpropagation through time with carried state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.learning import checkpoints
+from tinygrad_lstm.learning.archive import CheckpointError
+from tinygrad_lstm.learning.losses import bits, cross_entropy
+from tinygrad_lstm.learning.models import CharacterModel, Further
+from tinygrad_lstm.learning.optimisers import clip_by_norm
+from tinygrad_lstm.learning.sampling import sample
+from tinygrad_lstm.learning.state import Progress, Record, Settings, State
+from tinygrad_lstm.learning.texts import Text, chunk, chunks_in, held_out, needed, split
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import Array, Tensor, value_and_grad
+
+
+class DivergenceError(TinygradError, ArithmeticError):
+    """A training that has left the finite numbers."""
+
+
+class Training:
+    """A character model in training on a text.
+
+        training = learning.Training(model, text, batch=32, length=64)
+        training.run(seconds=60, report=print, checkpoint="lstm.npz")
+        training.history[-1].validation_bits
+
+    The text is read as `batch` contiguous streams, `length` characters a step; the state after a
+    step is carried into the next, cut off from the graph. Every number but the seconds depends on
+    the model, the text and the settings alone. Keyword arguments are those of `Settings`.
+    """
+
+    def __init__(self, model: CharacterModel, text: str | Text, **settings: Any) -> None:
+        self.model = model
+        self.text = text if isinstance(text, Text) else Text(text)
+        self.settings = Settings(**settings)
+        ids = model.vocabulary.encode(self.text.characters)
+        self.train_ids, self.validation_ids = split(ids, self.settings.held_out)
+        self._check_length(len(ids))
+        averages = self.settings.optimiser.start(model.parameters)
+        self.state = State(model.parameters, averages)
+
+    @classmethod
+    def resume(
+        cls, path: str | Path, cell: Cell, text: str | Text, further: Further | None = None
+    ) -> Training:
+        """The training that a checkpoint holds; it goes on as if it had never stopped."""
+        found = checkpoints.load(path, cell, further)
+        text = text if isinstance(text, Text) else Text(text)
+        if text.fingerprint != found.fingerprint:
+            raise CheckpointError(
+                f"checkpoint {path} was trained on {found.text}, and {text.name} is another text, "
+                f"or has changed.\n  Name the same text, or another file to begin anew."
+            )
+        training = cls(found.model, text, **vars(found.settings))
+        training.state = found.state
+        return training
+
+    def _check_length(self, characters: int) -> None:
+        batch, length, share = self.settings.batch, self.settings.length, self.settings.held_out
+        if len(self.train_ids) >= needed(batch, length):
+            return
+        least = characters
+        while least - held_out(least, share) < needed(batch, length):
+            least += 1
+        raise DataError(
+            f"{self.text.name} has {characters:,} characters, but batch={batch} streams of "
+            f"length={length} need at least {least:,}, of which {share:.0%} are held out.\n"
+            f"  Take a longer text, or a smaller batch or length."
+        )
+
+    @property
+    def history(self) -> tuple[Record, ...]:
+        """The records made so far: before the first step, every `every` steps, and at the end."""
+        return self.state.history
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint, from which `resume` goes on."""
+        checkpoints.save(path, self.model, self.settings, self.state, self.text)
+
+    def run(
+        self, steps: int | None = None, seconds: float | None = None,
+        report: Callable[[Progress], Any] | None = None, checkpoint: str | Path | None = None,
+    ) -> None:  # fmt: skip
+        """Train for further `steps`, or about `seconds`, whichever is first.
+
+        report: told every step; a report that returns True stops the training after that step.
+        checkpoint: a file to write before the first step, at every record and at the end, also
+        when Ctrl-C (KeyboardInterrupt) ends it. Raises DivergenceError where the loss stops being
+        a number; the checkpoint of the last record then stays.
+        """
+        if steps is None and seconds is None:
+            raise DataError("say how long to train: run(steps=1000) or run(seconds=60).")
+        begun, before = time.perf_counter(), self.state.seconds
+        every = self.settings.every
+        # a record off the schedule was the end of an earlier run
+        scheduled = tuple(record for record in self.history if record.step % every == 0)
+        self.state = replace(self.state, history=scheduled)
+        self.model.parameters = self.state.parameters
+        last = None if steps is None else self.state.step + steps
+        try:
+            if self.state.step % every == 0 and not self._recorded():
+                self._record()
+            if checkpoint:
+                self.save(checkpoint)
+            while (last is None or self.state.step < last) and (
+                seconds is None or time.perf_counter() - begun < seconds
+            ):
+                progress = self._step(lambda: before + time.perf_counter() - begun)
+                if progress.record and checkpoint:
+                    self.save(checkpoint)
+                if report and report(progress) is True:
+                    break
+            else:
+                if not self._recorded():
+                    self._record()
+        except KeyboardInterrupt:
+            if checkpoint:
+                self.save(checkpoint)
+            raise
+        if checkpoint:
+            self.save(checkpoint)
+
+    def _step(self, clock: Callable[[], float]) -> Progress:
+        """One step of learning; `clock` tells the seconds since the training's start."""
+        s, model = self.state, self.model
+        batch, length = self.settings.batch, self.settings.length
+        offset = self._offset(s.passes)
+        start, stop = s.chunk * length, (s.chunk + 1) * length
+        reads, comes = chunk(self.train_ids, batch, start, stop, offset)
+        carried: dict[str, Tensor] = {}
+
+        def loss(p: Mapping[str, Tensor]) -> Any:
+            run = model.run(reads, s.carried, start, p)
+            carried.update({name: state.detach() for name, state in run.final.items()})
+            return cross_entropy(model.logits(run, p), comes.reshape(-1))
+
+        with np.errstate(all="ignore"):  # what overflows is found and named below
+            value, found = value_and_grad(loss)(s.parameters)
+            exact = {name: g.data for name, g in found.items()}
+            gradients, norm = clip_by_norm(exact, self.settings.clip)
+            cost = bits(value.item())
+            if not np.isfinite([cost, norm]).all():
+                raise self._diverged(f"loss is {cost} and the gradient's norm {norm}")
+            parameters, averages = self.settings.optimiser.update(
+                s.parameters, gradients, s.averages, s.step + 1
+            )
+        for name, values in [*parameters.items(), *((k, t.data) for k, t in carried.items())]:
+            if not np.isfinite(values).all():
+                raise self._diverged(f"step makes {name} infinite or nan")
+        passes, place, seconds = s.passes, s.chunk + 1, clock()
+        if place == chunks_in(len(self.train_ids), batch, length, offset):
+            passes, place, carried = passes + 1, 0, {}
+        self.state = replace(
+            s, parameters=parameters, averages=averages, carried=carried, step=s.step + 1,
+            passes=passes, chunk=place, seconds=seconds, loss=cost, norm=norm,
+            recent=(*s.recent, cost),
+        )  # fmt: skip
+        model.parameters = parameters
+        record = None if self.state.step % self.settings.every else self._record()
+        return Progress(self.state.step, cost, norm, seconds, batch * length, record)
+
+    def _offset(self, passes: int) -> int:
+        """Where a pass over the text begins: at its start, then elsewhere for each further pass."""
+        batch, length = self.settings.batch, self.settings.length
+        spare = min(length, len(self.train_ids) - needed(batch, length) + 1)
+        random = np.random.default_rng([self.settings.seed, passes])
+        return int(random.integers(spare)) if passes else 0
+
+    def _recorded(self) -> bool:
+        return bool(self.history) and self.history[-1].step == self.state.step
+
+    def _record(self) -> Record:
+        """Add a record of this moment to the history."""
+        s, settings = self.state, self.settings
+        record = Record(
+            s.step,
+            float(np.mean(s.recent)) if s.recent else None,
+            evaluate(self.model, self.validation_ids),
+            s.seconds,
+            sample(self.model, settings.sample, seed=[settings.seed, s.step]),
+        )
+        recent = s.recent if s.step % settings.every else ()
+        self.state = replace(s, recent=recent, history=(*s.history, record))
+        return record
+
+    def _diverged(self, what: str) -> DivergenceError:
+        s = self.state
+        before = "there was no step before"
+        if s.loss is not None:
+            before = f"step {s.step} had {s.loss:.3f} bits a character, norm {s.norm:.3g}"
+        return DivergenceError(
+            f"step {s.step + 1}: the {what}; {before}.\n  Try a rate below "
+            f"{self.settings.optimiser.rate:g}, or clip below {self.settings.clip:g}. The last "
+            f"checkpoint is kept."
+        )
+
+
+def evaluate(
+    model: CharacterModel, ids: Array, *, most: int = 32_768, streams: int = 64, length: int = 64
+) -> float:
+    """Loss on symbol numbers `ids` in bits a character, without learning.
+
+    They are read as up to `streams` streams, each from zero states; of a long text about `most`
+    characters are read, spread evenly over it.
+    """
+    predictions = len(ids) - 1
+    streams = max(1, min(streams, predictions // 128))
+    each = min(predictions, most) // streams
+    total = 0.0
+    states: dict[str, Tensor] = {}
+    for start in range(0, each, length):
+        reads, comes = chunk(ids, streams, start, min(start + length, each))
+        run = model.run(reads, states, start)
+        states = {name: state.detach() for name, state in run.final.items()}
+        total += cross_entropy(model.logits(run), comes.reshape(-1)).item() * len(reads)
+    return bits(total / each)
