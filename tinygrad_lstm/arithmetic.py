@@ -1,0 +1,226 @@
+"""An operation written out for a reader: in symbols, and entry by entry with the numbers put in.
+
+What is written is a small graph of Tensors that hold values: one operation, or a derivative rule
+applied to named leaves. So no rule is written a second time here, and a new operation's gradient
+can be read as soon as it is in the table. Entries that an operation only moves are followed to
+where they came from; products and reductions are written as the sums that they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.program import _ATOM, _PRODUCT, _SUM, _operation_text
+from tinygrad_lstm.tensor import TABLE, Tensor, constant
+
+Text = tuple[str, int]  # a piece of an expression, and how tightly it binds
+Index = tuple[int, ...]
+
+_NEGATIVE = 0  # a negative number needs brackets everywhere but at the start of a sum
+_MOVES = {
+    "concat", "stack", "reshape", "transpose", "swapaxes", "broadcast_to", "getitem", "identity",
+    "detach",
+}  # fmt: skip
+
+
+def leaf(value: Any, name: str | None) -> Tensor:
+    """A named value, to be put into a rule."""
+    node = constant(value)
+    node.name = name
+    return node
+
+
+# --- numbers ------------------------------------------------------------------------------------
+def number(value: Any, digits: int = 4) -> str:
+    """One number with so many significant digits: −0.1235."""
+    value = np.asarray(value).item()
+    if isinstance(value, bool | int):
+        return str(int(value)).replace("-", "−")
+    if isinstance(value, complex):
+        return str(np.round(value, digits))
+    return f"{value + 0.0:.{digits}g}".replace("-", "−")  # + 0.0: no negative zero
+
+
+def array(value: Any, digits: int = 4, threshold: int = 24) -> str:
+    """An array on one line: [0.4645 0.5575]; the middle of a large one is left out."""
+    value = np.asarray(value)
+    if not value.ndim:
+        return number(value, digits)
+    text = np.array2string(
+        value, threshold=threshold, edgeitems=2, max_line_width=10**6,
+        formatter={"all": lambda v: number(v, digits)},
+    )  # fmt: skip
+    return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
+
+
+# --- symbols ------------------------------------------------------------------------------------
+def operation_text(node: Tensor, parts: list[Text]) -> Text:
+    """One operation on operands that are written already: `f ⊙ C + i ⊙ C_tilde`."""
+    if node.op == "sigmoid":
+        return f"σ({parts[0][0]})", _ATOM
+    if node.op == "negative":
+        text, level = parts[0]
+        return f"−{text if level >= _PRODUCT else f'({text})'}", _SUM
+    if node.op == "power" and parts[1][0] == "2":
+        text, level = parts[0]
+        return f"{text if level == _ATOM else f'({text})'}²", _ATOM
+    if node.op == "reshape" and _without_ones(node) == _without_ones(node.inputs[0]):
+        return parts[0]
+    if node.op == "broadcast_to":
+        return f"broadcast({parts[0][0]})", _ATOM
+    if node.op in ("add", "subtract") and parts[0][1] == _NEGATIVE:
+        parts = [(parts[0][0], _SUM), parts[1]]
+    text, level = _operation_text(node, parts)
+    times = "×" if any(not i.shape for i in node.inputs) else "⊙"
+    return text.replace(" * ", f" {times} ").replace(" - ", " − "), level
+
+
+def _without_ones(node: Tensor) -> list[int]:
+    return [n for n in node.shape if n != 1]
+
+
+def rule_text(node: Tensor, digits: int = 4) -> Text:
+    """A rule in symbols, down to its named leaves; factors of exactly 1 are left out."""
+    if not node.inputs:
+        if node.name is not None:
+            return node.name, _ATOM
+        text = array(node.data, digits)
+        return text, _NEGATIVE if text.startswith("−") else _ATOM
+    parts = [rule_text(i, digits) for i in node.inputs]
+    if node.op == "multiply":
+        kept = [
+            part for part, i in zip(parts, node.inputs, strict=True)
+            if i.name is not None or i.inputs or not np.array_equal(i.data, 1)
+        ]  # fmt: skip
+        if len(kept) < 2:
+            return (kept or parts)[0]
+    return operation_text(node, parts)
+
+
+# --- the numbers put in -------------------------------------------------------------------------
+class Written:
+    """The entries of a value, each as the arithmetic that gives it.
+
+    `digits`: significant digits shown. `terms`: the middle of a longer sum is left out.
+    """
+
+    def __init__(self, digits: int = 4, terms: int = 16) -> None:
+        self.digits, self.terms = digits, terms
+        self._origin: dict[Tensor, list[tuple[Tensor, Index]]] = {}
+
+    def number(self, value: Any) -> Text:
+        """One number, as a piece of an expression."""
+        text = number(value, self.digits)
+        return text, _NEGATIVE if text.startswith("−") else _ATOM
+
+    def entry(self, node: Tensor, at: Index) -> Text:
+        """One entry of `node`, written out down to the numbers of its leaves."""
+        op = node.op or ""
+        if not node.inputs:
+            return self.number(node.data[at])
+        if op in _MOVES:
+            return self._moved(node, at)
+        if op == "scatter":
+            (source,) = node.inputs
+            ids = np.arange(node.size).reshape(node.shape)[node.attributes["index"]]
+            wanted = np.argwhere(ids == np.ravel_multi_index(at, node.shape) if at else ids == 0)
+            return self.sum(self.entry(source, tuple(k)) for k in wanted.tolist())
+        if op in _PRODUCTS:
+            return self._products(node, at)
+        if op in _OVER_AXES:
+            return self._over_axes(node, at)
+        if TABLE[op].signature == "elementwise" or op == "clip":
+            text, level = operation_text(node, [self._at(i, at) for i in node.inputs])
+            return text.replace(" ⊙ ", " × "), level
+        texts = [array(i.data, self.digits) for i in node.inputs]  # an operation unknown here
+        return f"{op}({', '.join(texts)}){list(at) or ''}", _ATOM
+
+    def sum(self, parts: Iterable[Text]) -> Text:
+        """a + b + c, with brackets where they are needed."""
+        pieces = list(parts)
+        if len(pieces) < 2:
+            return pieces[0] if pieces else ("0", _ATOM)
+        texts = [f"({t})" if level < _SUM and k else t for k, (t, level) in enumerate(pieces)]
+        if len(texts) > self.terms:
+            texts = [*texts[:3], f"… {len(texts) - 5} more …", *texts[-2:]]
+        return " + ".join(texts), _SUM
+
+    def _at(self, node: Tensor, at: Index) -> Text:
+        """The entry of an operand that broadcasting brings to `at`."""
+        own = at[len(at) - node.ndim :]
+        places = zip(node.shape, own, strict=True)
+        return self.entry(node, tuple(0 if n == 1 else k for n, k in places))
+
+    def _moved(self, node: Tensor, at: Index) -> Text:
+        if node not in self._origin:
+            places = [(i, k) for i in node.inputs for k in np.ndindex(i.shape)]
+            ids, start = [], 0
+            for i in node.inputs:
+                ids.append(np.arange(start, start + i.size).reshape(i.shape))
+                start += i.size
+            moved = np.asarray(TABLE[node.op or ""].forward(*ids, **node.attributes))
+            self._origin[node] = [places[int(k)] for k in moved.ravel()]
+        flat = int(np.ravel_multi_index(at, node.shape)) if at else 0
+        return self.entry(*self._origin[node][flat])
+
+    def _products(self, node: Tensor, at: Index) -> Text:
+        a, b = node.inputs
+        core = _PRODUCTS[node.op or ""]
+        lead, own = at[: len(at) - core], at[len(at) - core :]
+        if node.op == "outer":
+            pairs = [((*lead, own[0]), (*lead, own[1]))]
+        elif node.op == "matvec":
+            pairs = [((*lead, own[0], j), (*lead, j)) for j in range(a.shape[-1])]
+        elif node.op == "matmul":
+            pairs = [((*lead, own[0], j), (*lead, j, own[1])) for j in range(a.shape[-1])]
+        else:
+            pairs = [((*lead, j), (*lead, j)) for j in range(max(a.shape[-1], b.shape[-1]))]
+        return self.sum(
+            (f"{self._factor(self._at(a, k))}×{self._factor(self._at(b, m))}", _PRODUCT)
+            for k, m in pairs
+        )
+
+    @staticmethod
+    def _factor(part: Text) -> str:
+        return part[0] if part[1] >= _PRODUCT else f"({part[0]})"
+
+    def _over_axes(self, node: Tensor, at: Index) -> Text:
+        (x,) = node.inputs
+        axis, op = node.attributes["axis"], node.op or ""
+        given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = {a % x.ndim for a in given}
+        place: list[Any] = list(at)
+        if x.ndim != node.ndim:  # the reduced axes are gone
+            place = [0] * x.ndim
+            for a, k in zip([a for a in range(x.ndim) if a not in axes], at, strict=True):
+                place[a] = k
+        free = tuple(
+            (slice(k + 1) if op == "cumsum" else slice(None)) if a in axes else k
+            for a, k in enumerate(place)
+        )
+        sources = np.arange(x.size).reshape(x.shape)[free].ravel()
+        parts = [
+            self.entry(x, tuple(int(k) for k in np.unravel_index(int(s), x.shape))) for s in sources
+        ]
+        if op in ("sum", "cumsum"):
+            return self.sum(parts)
+        if op == "mean":
+            return f"({self.sum(parts)[0]}) / {len(parts)}", _PRODUCT
+        if op == "max":
+            return f"max({', '.join(text for text, _ in parts)})", _ATOM
+        total = self.sum((f"exp({text})", _ATOM) for text, _ in parts)[0]
+        if op == "logsumexp":
+            return f"log({total})", _ATOM
+        text, level = self._at(x, at)
+        if op == "softmax":
+            return f"exp({text}) / ({total})", _PRODUCT
+        return f"{text if level >= _SUM else f'({text})'} − log({total})", _SUM
+
+
+_PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
+_OVER_AXES = {"sum", "mean", "max", "logsumexp", "softmax", "log_softmax", "cumsum"}
+
+__all__ = ["Written", "array", "leaf", "number", "operation_text", "rule_text"]

@@ -1,0 +1,361 @@
+"""One event of a trace: an operation carried out, or one contribution to a gradient."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_lstm.arithmetic import Written, array, leaf, number, rule_text
+from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.labels import barred
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, unbroadcast
+
+if TYPE_CHECKING:
+    from tinygrad_lstm.stepping import Trace
+
+ENTRIES = 24  # of a value are written out one by one
+TERMS = 8  # of a sum over time are written out one by one
+UNKNOWN = "·"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value by its name; `expression` is what it stands for where the name was made up."""
+
+    name: str
+    value: Array
+    expression: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The quantity as JSON knows it."""
+        return {
+            "name": self.name, "shape": list(self.value.shape), "value": plain(self.value),
+            "expression": self.expression,
+        }  # fmt: skip
+
+
+class Event:
+    """One step of a trace. `print(event)` says everything; `as_dict()` is the same for programs.
+
+    `index`; `direction` ("forward" or "backward"); `time` (step, from 1; None outside the
+    sequence); `equation` (the label of the named value that the operation helps to compute);
+    `operation` (its name in the table; "seed" where the backward pass starts); `node` (the
+    operation's Tensor); `subject` (the Tensor whose value, or whose adjoint, is computed).
+    Forward, `value` is the result; backward, the adjoint's sum so far.
+    """
+
+    def __init__(self, trace: Trace, index: int, node: Tensor, k: int | None) -> None:
+        self.trace, self.index, self.node, self._k = trace, index, node, k
+        self.direction = "forward" if k is None else "backward"
+        self.operation = "seed" if k == -1 else node.op or ""
+        self.subject = node if k is None or k < 0 else node.inputs[k]
+
+    @property
+    def time(self) -> int | None:
+        """The time step of the operation's equation."""
+        return self.trace.labels.time(self.node)
+
+    @property
+    def equation(self) -> str:
+        """The label of the equation that the operation belongs to."""
+        return self.trace.labels[self.trace.labels.owner(self.node)]
+
+    @property
+    def name(self) -> str:
+        """The label of what is computed: f_1, or its adjoint f̄_1."""
+        label = self.trace.labels[self.subject]
+        return label if self._k is None else barred(label)
+
+    # --- values ----------------------------------------------------------------------------------
+    @cached_property
+    def value(self) -> Array:
+        """The result: a value, or the sum of the contributions to an adjoint so far."""
+        if self._k is None:
+            return self.node.data
+        return self.trace.total(self.subject, self.term)
+
+    @cached_property
+    def contribution(self) -> Array | None:
+        """Backward: what this operation adds to the adjoint of its input."""
+        return None if self._k is None else self.trace.share(self.index)
+
+    @property
+    def term(self) -> int:
+        """Backward: this is the term-th contribution to the adjoint; 0 in the forward pass."""
+        return 0 if self._k is None else bisect_right(self.trace.terms[self.subject], self.index)
+
+    @property
+    def of_terms(self) -> int:
+        """Backward: how many contributions the adjoint has in all."""
+        return 0 if self._k is None else len(self.trace.terms[self.subject])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the value, or the adjoint, is complete after this event."""
+        return self.term == self.of_terms
+
+    @property
+    def upstream(self) -> Quantity | None:
+        """Backward: the adjoint of the operation's result, which the rule starts from."""
+        if self._k is None or self._k < 0:
+            return None
+        label = barred(self.trace.labels[self.node])
+        return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
+
+    # --- the rule --------------------------------------------------------------------------------
+    def _leaf(self, node: Tensor) -> Tensor:
+        anonymous = not node.inputs and node.name is None and node.size == 1 and not node._live
+        return leaf(node.data, None if anonymous else self.trace.labels[node])
+
+    @cached_property
+    def _leaves(self) -> dict[Tensor, Tensor]:
+        """The operands and the result as named leaves, to put into the rule."""
+        return {n: self._leaf(n) for n in {*self.node.inputs, self.node}}
+
+    def _applied(self, g: Tensor) -> Tensor:
+        operands = [self._leaves[i] for i in self.node.inputs]
+        rule = TABLE[self.node.op or ""].rule(self._k or 0)
+        assert rule is not None, "edges without a rule are no events"
+        return rule(g, self._leaves[self.node], *operands, **self.node.attributes)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _written(self) -> Tensor:
+        """The operation, or its derivative rule, on named leaves."""
+        if self._k is None:
+            operands = [self._leaves[i] for i in self.node.inputs]
+            return apply(self.node.op or "", *operands, **self.node.attributes)  # type: ignore[no-any-return]
+        if self._k < 0:
+            return leaf(self.contribution, None)
+        upstream = self.upstream
+        assert upstream is not None
+        share = self._applied(leaf(upstream.value, upstream.name))
+        return unbroadcast(share, self.subject.shape)  # type: ignore[no-any-return]
+
+    @property
+    def _sign(self) -> str:
+        return "+=" if self.term > 1 else "="
+
+    @cached_property
+    def rule(self) -> str:
+        """The rule in symbols; += where an earlier operation has contributed already."""
+        return f"{self.name} {self._sign} {rule_text(self._written, self.trace.digits)[0]}"
+
+    @cached_property
+    def local(self) -> tuple[str, Array | None] | None:
+        """Backward: the operation's own derivative, in symbols and, entry by entry, as a value.
+
+        Where an entry of the result depends on many entries of the input there is no such value,
+        and the text shows the linear map from g, the upstream gradient.
+        """
+        if self._k is None or self._k < 0:
+            return None
+        node, digits = self.node, self.trace.digits
+        quotient = f"∂{self.trace.labels[node]}/∂{self.trace.labels[self.subject]}"
+        if TABLE[node.op or ""].signature == "elementwise":
+            found = self._applied(leaf(np.ones((), node.dtype), None))
+            symbols = "" if not found.inputs else f" = {rule_text(found, digits)[0]}"
+            return f"{quotient}{symbols}", np.broadcast_to(found.data, node.shape)
+        return f"{quotient}: g ↦ {rule_text(self._applied(self._g()), digits)[0]}", None
+
+    def _g(self) -> Tensor:
+        return leaf(self.trace.adjoints[self.node], "g")
+
+    @property
+    def operands(self) -> list[Quantity]:
+        """The values that the rule reads, besides the upstream gradient."""
+        used = set(ancestors([self._written]))
+        labels = self.trace.labels
+        nodes = dict.fromkeys((*self.node.inputs, self.node) if self._k is not None
+                              else self.node.inputs)  # fmt: skip
+        return [
+            Quantity(labels[n], n.data, labels.expression(n) if n.name is None else "")
+            for n in nodes
+            if self._leaves[n] in used and self._leaves[n].name is not None
+        ]
+
+    # --- the numbers put in ----------------------------------------------------------------------
+    @cached_property
+    def numbers(self) -> list[str]:
+        """The rule with the numbers put in, a line an entry: `f_1[0] = σ(−0.1423) = 0.4645`."""
+        value = self.value if self.contribution is None else self.contribution
+        digits, written = self.trace.digits, Written(self.trace.digits)
+        lines = []
+        for at in _first(value.shape):
+            text, result = written.entry(self._written, at)[0], number(value[at], digits)
+            middle = "" if text == result else f"{text} = "
+            lines.append(f"{self.name}{_place(at)} {self._sign} {middle}{result}")
+        return lines + _rest(value)
+
+    @cached_property
+    def sum_numbers(self) -> list[str]:
+        """Backward: the running sum, term by term, where this is not the first contribution."""
+        if self.contribution is None or self.term < 2:
+            return []
+        trace, count = self.trace, self.term
+        if count <= TERMS:
+            parts = [trace.share(at) for at in trace.terms[self.subject][:count]]
+        else:
+            parts = [trace.total(self.subject, count - 1), self.contribution]
+        written, lines = Written(trace.digits), []
+        for at in _first(self.value.shape):
+            text = written.sum(written.number(part[at]) for part in parts)[0]
+            lines.append(
+                f"{self.name}{_place(at)} = {text} = {number(self.value[at], trace.digits)}"
+            )
+        return lines + _rest(self.value)
+
+    # --- text ------------------------------------------------------------------------------------
+    @property
+    def value_text(self) -> str:
+        """The result on one line."""
+        return f"{self.name} = {array(self.value, self.trace.digits)}"
+
+    @property
+    def sentence(self) -> str:
+        """What happens, in words."""
+        labels = self.trace.labels
+        result, subject = labels[self.node], labels[self.subject]
+        if self._k is None:
+            way = "" if result == self.equation else f", on the way to {self.equation}"
+            return f"{self.operation} gives {result}{way}."
+        if self._k < 0:
+            return f"The backward pass starts from the adjoint of {subject}, which is given."
+        text = f"The gradient of {result} goes back through {self.operation} to {subject}"
+        if self.of_terms > 1:
+            text += f": term {self.term} of {self.of_terms}"
+        return text + "."
+
+    @property
+    def terms_text(self) -> str:
+        """Where the terms of the running sum come from: `from o_2, C_tilde_2`."""
+        at = self.trace.terms[self.subject][: self.term][-TERMS:]
+        return "from " + ", ".join(self.trace[k].equation for k in at)
+
+    def details(self) -> list[str]:
+        """What lies between the rule and the result, as lines of text."""
+        digits = self.trace.digits
+        lines = []
+        if upstream := self.upstream:
+            lines.append(f"upstream {upstream.name} = {array(upstream.value, digits)}")
+        if self.local:
+            text, value = self.local
+            put_in = "" if value is None else f" = {array(value, digits)}"
+            lines.append(f"local {text}{put_in}")
+        for operand in self.operands:
+            meaning = f"   ({operand.expression})" if operand.expression else ""
+            lines.append(f"with {operand.name} = {array(operand.value, digits)}{meaning}")
+        lines += self.numbers
+        if self.sum_numbers:
+            lines += [f"sum of {self.term} terms, {self.terms_text}", *self.sum_numbers]
+        return lines
+
+    def __str__(self) -> str:
+        when = f", time step {self.time}" if self.time is not None else ""
+        head = f"[{self.index + 1}/{len(self.trace)}] {self.direction}{when}, {self.equation}"
+        lines = [f"{head}: {self.sentence}", f"    {self.rule}"]
+        return "\n".join(
+            [*lines, *(f"      {d}" for d in self.details()), f"    {self.value_text}"]
+        )
+
+    __repr__ = __str__
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON knows it; numbers keep full precision.
+
+        Keys: index, pass, time, equation, operation, sentence, rule, numbers, operands, result;
+        upstream, local, contribution and sum are null in the forward pass.
+        """
+        found: dict[str, Any] = {
+            "index": self.index, "pass": self.direction, "time": self.time,
+            "equation": self.equation, "operation": self.operation, "sentence": self.sentence,
+            "rule": self.rule, "numbers": self.numbers,
+            "operands": [q.as_dict() for q in self.operands],
+            "result": Quantity(
+                self.name, self.value,
+                self.trace.labels.expression(self.node) if self._k is None else "",
+            ).as_dict(),
+            "upstream": self.upstream.as_dict() if self.upstream else None,
+            "local": None, "contribution": None, "sum": None,
+        }  # fmt: skip
+        if self.local:
+            text, value = self.local
+            found["local"] = {"rule": text, "value": None if value is None else plain(value)}
+        if self.contribution is not None:
+            found["contribution"] = plain(self.contribution)
+            before = self.trace.total(self.subject, self.term - 1) if self.term > 1 else None
+            found["sum"] = {
+                "of": self.trace.labels[self.subject], "term": self.term, "terms": self.of_terms,
+                "before": None if before is None else plain(before), "numbers": self.sum_numbers,
+            }  # fmt: skip
+        return found
+
+
+class State:
+    """What is known after an event: values computed and gradients summed up so far."""
+
+    def __init__(self, trace: Trace, index: int) -> None:
+        self.trace, self.index = trace, index
+
+    def _one(self, name: str) -> Tensor:
+        found = self.trace.lookup(name)
+        if len(found) > 1:
+            known = ", ".join(self.trace.labels[n] for n in found)
+            raise UnknownNameError(f"{name} has a value at each time step; say which: {known}.")
+        return found[0]
+
+    def value(self, name: str) -> Array | None:
+        """The value called `name` (f_1 or f@1), or None if it is not computed yet."""
+        node = self._one(name)
+        return node.data if self.trace.known_at(node, self.index) else None
+
+    def gradient(self, name: str) -> Array | None:
+        """The sum so far of a value's adjoint, or None if nothing has reached it yet."""
+        found = self.trace.gradient_at(self._one(name), self.index)
+        return None if found is None else found[1]
+
+    def line(self, node: Tensor) -> str:
+        """A value and its gradient; · stands for what is not known yet."""
+        digits, label = self.trace.digits, self.trace.labels[node]
+        known = self.trace.known_at(node, self.index)
+        value = array(node.data, digits) if known else UNKNOWN
+        found = self.trace.gradient_at(node, self.index)
+        if node not in self.trace.terms:
+            return f"{label} = {value}"
+        if found is None:
+            return f"{label} = {value}   {barred(label)} = {UNKNOWN}"
+        count, of = found[0], len(self.trace.terms[node])
+        partial = f" ({count} of {of} terms)" if count < of else ""
+        return f"{label} = {value}   {barred(label)} = {array(found[1], digits)}{partial}"
+
+    def __str__(self) -> str:
+        nodes = [n for name in self.trace.labels.names() for n in self.trace.lookup(name)]
+        return "\n".join(self.line(n) for n in dict.fromkeys(nodes))
+
+
+def plain(value: Array) -> Any:
+    """An array as nested lists; what JSON has no number for becomes text."""
+    if value.dtype.kind == "f" and np.isfinite(value).all() or value.dtype.kind in "ib":
+        return value.tolist()
+    return _plain(value.tolist())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, float) and np.isfinite(value) else str(value)
+
+
+def _place(at: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, at))}]" if at else ""
+
+
+def _first(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [at for at, _ in zip(np.ndindex(shape), range(ENTRIES), strict=False)]
+
+
+def _rest(value: Array) -> list[str]:
+    return [f"… and {value.size - ENTRIES} more entries"] if value.size > ENTRIES else []

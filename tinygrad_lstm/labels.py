@@ -1,0 +1,164 @@
+"""What the values of a computation are called when a person reads it.
+
+A named Tensor of a sequence is f_1, f_2, …; the states before the first step are h_0 and C_0; what
+lies between two named values is v1, v2, … and belongs to the equation that it helps to compute.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from tinygrad_lstm.arithmetic import array, operation_text
+from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.program import _ATOM, _SUM, spelled
+from tinygrad_lstm.tensor import Tensor
+
+_LONGEST = 64  # characters of an expression that stands inside another one
+
+
+def barred(label: str) -> str:
+    """The adjoint of a value: f_1 becomes f̄_1."""
+    return f"{label[:1]}\u0304{label[1:]}"
+
+
+class Labels:
+    """The label, the equation and the expression of every node of a graph, in topological order.
+
+    `of_step`: the graph is one step of a cell, whose earlier states are written C_{t-1}.
+    """
+
+    def __init__(self, nodes: Sequence[Tensor], roots: Collection[Tensor], of_step: bool) -> None:
+        self._timed = any(n.time is not None for n in nodes)
+        self._of_step = of_step
+        self._labels: dict[Tensor, str] = {}
+        self._by_label: dict[str, Tensor] = {}
+        self._by_name: dict[str, list[Tensor]] = {}
+        self._time: dict[Tensor, int | None] = {}
+        self._pieces: dict[Tensor, tuple[str, int]] = {}
+        for node in nodes:
+            if node.name is not None:
+                self._name(node)
+        values = leaves = 0
+        for node in nodes:
+            if node.name is not None:
+                continue
+            if node.inputs:
+                values += 1
+                label = "y" if node in roots and "y" not in self._by_label else f"v{values}"
+            elif node.size > 1 or node._live:
+                leaves += 1
+                label = f"k{leaves}"
+            else:
+                label = array(node.data)  # a number needs no other name
+                self._labels[node] = label
+                continue
+            self._register(node, label)
+            if label == "y":
+                self._by_name.setdefault("y", []).append(node)
+        self._owners = self._find_owners(nodes, roots)
+
+    def _name(self, node: Tensor) -> None:
+        name, time = node.name or "", None if node.time is None else node.time + 1
+        adjoint = re.match(r"(?:bar\.)*", name)
+        bars = len(adjoint[0]) // 4 if adjoint else 0
+        name = name[4 * bars :]
+        if self._of_step:
+            label = spelled(name)
+        elif name.startswith("prev."):
+            name = name[5:]
+            time = 0 if self._timed else None
+            label = f"{name}_0" if self._timed else spelled(f"prev.{name}")
+        else:
+            label = name
+            if time is not None:
+                label = f"{name}_{time}"
+        for _ in range(bars):
+            label, name = barred(label), f"bar.{name}"
+        self._time[node] = time
+        self._by_name.setdefault(name, []).append(node)
+        self._register(node, label)
+
+    def _register(self, node: Tensor, label: str) -> None:
+        while label in self._by_label:  # two values of one name: the later one gets a prime
+            label += "′"
+        self._labels[node] = label
+        self._by_label[label] = node
+
+    @staticmethod
+    def _find_owners(nodes: Sequence[Tensor], roots: Collection[Tensor]) -> dict[Tensor, Tensor]:
+        owners: dict[Tensor, Tensor] = {}
+        for node in reversed(nodes):
+            if node.name is not None or node in roots:
+                owners[node] = node
+            for i in node.inputs:
+                if i.name is None and i not in roots and i.inputs:
+                    before = owners.get(i, owners[node])
+                    owners[i] = min(before, owners[node], key=lambda n: n._serial)
+        return owners
+
+    def __getitem__(self, node: Tensor) -> str:
+        return self._labels[node]
+
+    def names(self) -> list[str]:
+        """Every name that stands for values, whatever their time step."""
+        return list(self._by_name)
+
+    def owner(self, node: Tensor) -> Tensor:
+        """The named value that `node` helps to compute: the first one, where there are several."""
+        return self._owners.get(node, node)
+
+    def time(self, node: Tensor) -> int | None:
+        """The time step of a node's equation, counted from 1; 0 is before the first."""
+        owner = self.owner(node)
+        if owner in self._time:
+            return self._time[owner]
+        return None if owner.time is None else owner.time + 1
+
+    def lookup(self, name: str) -> list[Tensor]:
+        """The values called `name`: f, f@1 or f_1."""
+        base, at, when = name.partition("@")
+        if not at and base in self._by_label:
+            return [self._by_label[base]]
+        found = self._by_name.get(base, [])
+        if not found:
+            raise UnknownNameError(
+                f"there is no value {base!r} here; there are {', '.join(self._by_name)}."
+            )
+        if not at:
+            return found
+        times = [t for n in found if (t := self._time.get(n)) is not None]
+        chosen = [n for n in found if when.isdecimal() and self._time.get(n) == int(when)]
+        if not chosen:
+            known = f"at time steps {min(times)} to {max(times)}" if times else "without a time"
+            raise UnknownNameError(f"there is no {name}: {base} is here {known}.")
+        return chosen
+
+    def expression(self, node: Tensor) -> str:
+        """The right-hand side of a value, down to named values: `σ(W_f · [h_0, x_1] + b_f)`.
+
+        Parts that would be long are written by their own label.
+        """
+        if not node.inputs:
+            return ""
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            below = [i for i in top.inputs if i not in self._pieces and self._open(i)]
+            if top in self._pieces or not below:
+                stack.pop()
+                if top not in self._pieces:
+                    self._pieces[top] = operation_text(top, [self._part(i) for i in top.inputs])
+            else:
+                stack.extend(below)
+        return self._pieces[node][0]
+
+    @staticmethod
+    def _open(node: Tensor) -> bool:
+        return node.name is None and bool(node.inputs)
+
+    def _part(self, node: Tensor) -> tuple[str, int]:
+        if self._open(node) and len(self._pieces[node][0]) <= _LONGEST:
+            return self._pieces[node]
+        label = self._labels[node]
+        return label, _SUM if label.startswith("−") else _ATOM
