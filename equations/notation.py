@@ -1,0 +1,211 @@
+"""Names to notation: `C_tilde` is C̃_t, `W_f` is W_f, `prev.h` is h_{t-1}, `bar.f` is f̄_t.
+
+A Python name is read by the conventions of the literature: `_` begins a subscript, or an accent if
+one of `ACCENTS` follows; trailing digits are a subscript; Greek letters are spelled out. A word
+that is no letter stays a word: `my_gate`. A dot in a name marks a namespace, as in a Program.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# accent: (LaTeX, the character that Unicode puts over the one before it)
+ACCENTS = {
+    "tilde": (r"\tilde", "\u0303"), "hat": (r"\hat", "\u0302"), "bar": (r"\bar", "\u0304"),
+    "dot": (r"\dot", "\u0307"), "check": (r"\check", "\u030c"), "vec": (r"\vec", "\u20d7"),
+}  # fmt: skip
+SUFFIXES = {"prime": (r"\prime", "′"), "star": (r"\ast", "*")}
+_LOWER = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
+    "sigma tau upsilon phi chi psi omega"
+).split()
+GREEK = dict(zip(_LOWER, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
+GREEK |= {name.capitalize(): letter.upper() for name, letter in GREEK.items()} | {"ell": "ℓ"}
+_NAMES = {letter: name for name, letter in GREEK.items()}
+# Greek letters that look like Latin ones have no command of their own
+_PLAIN = dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True))
+_PARAMETER = re.compile(r"(W|U|V|R|b)(\d+|_.*)?$")
+
+Time = str | None
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name taken apart: its letter or word, accents, subscripts, and marks such as a prime."""
+
+    base: str
+    accents: tuple[str, ...] = ()
+    subscripts: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+
+
+def parse(name: str) -> Symbol:
+    """Take a name without a namespace apart."""
+    first, *rest = [token for token in name.split("_") if token] or ["_"]
+    accents, suffixes, subscripts = [], [], []
+    for token in rest:
+        if token in ACCENTS:
+            accents.append(token)
+        elif token in SUFFIXES:
+            suffixes.append(token)
+        else:
+            subscripts.append(token)
+    letter = re.fullmatch(r"(\D+?)(\d+)", first)
+    base, number = (letter[1], letter[2]) if letter else (first, "")
+    decomposed = unicodedata.normalize("NFD", base)
+    for key, (_, mark) in ACCENTS.items():
+        if len(decomposed) == 2 and decomposed[1] == mark:
+            base = decomposed[0]
+            accents.insert(0, key)
+    if base not in GREEK and len(base) > 1:  # a word: its underscores are part of it
+        return Symbol("_".join([first, *subscripts]), tuple(accents), (), tuple(suffixes))
+    if number:
+        subscripts.insert(0, number)
+    return Symbol(GREEK.get(base, base), tuple(accents), tuple(subscripts), tuple(suffixes))
+
+
+def index_of(name: str, time: Time = "t") -> Time:
+    """The time index that a name shows when nothing else is known about it.
+
+    A weight matrix (W U V R) or bias (b), alone or with a subscript, carries none.
+    """
+    own = re.sub(r"^((bar|seed|delta|pre|prev)\.)+", "", name)
+    return None if _PARAMETER.match(own) and not name.startswith("prev.") else time
+
+
+def _previous(time: Time) -> Time:
+    if time is None or time == "t":
+        return "t-1"
+    if re.fullmatch(r"\d+", time):
+        return str(int(time) - 1)
+    return {"t+1": "t", "t-1": "t-2"}.get(time, f"{time}-1")
+
+
+_UNSET = "?"
+
+
+def name_latex(name: str, time: Time = _UNSET) -> str:
+    r"""LaTeX of a name: `C_tilde` is \tilde{C}_t, `bar.W_f` is \bar{W}_f, `prev.C` is C_{t-1}.
+
+    time: the index to show, such as "t+1" or "3", or None for none. Unless told it is t, and none
+    for the names of weights and biases (W U V R b with any subscript).
+
+    Namespaces: `prev.` one step earlier, `bar.` the derivative of the loss, `seed.` the loss's own
+    derivative, `pre.` what stands inside an equation's nonlinear function, `delta.` its derivative.
+    """
+    if time == _UNSET:
+        time = index_of(name)
+    space, _, rest = name.partition(".")
+    if space == "prev" and rest:
+        return name_latex(rest, _previous(time))
+    if space == "seed" and rest:
+        return rf"\frac{{\partial L}}{{\partial {name_latex(rest, time)}}}"
+    if space in ("delta", "pre") and rest:
+        letter = r"\delta" if space == "delta" else "a"
+        own, _, number = rest.partition(".")
+        upper = name_latex(own, None) + (f",{number}" if number else "")
+        return rf"{letter}^{{{upper}}}" + ("" if time is None else f"_{_braced(time)}")
+    over = []
+    while space == "bar" and rest:
+        over.append("bar")
+        space, _, rest = rest.partition(".")
+        if space in ("prev", "seed", "delta", "pre") and rest:
+            inner = name_latex(f"{space}.{rest}", time)
+            return rf"\overline{{{inner}}}" if space != "prev" else _latex(
+                parse(rest), over, _previous(time)
+            )  # fmt: skip
+    return _latex(parse(space), over, time)
+
+
+def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
+    text = _latex_base(symbol.base)
+    wide = len(symbol.base) > 1
+    for accent in (*symbol.accents, *over):
+        command = ACCENTS[accent][0]
+        if wide:
+            command = {r"\bar": r"\overline", r"\tilde": r"\widetilde", r"\hat": r"\widehat"}.get(
+                command, command
+            )
+        text = f"{command}{{{text}}}"
+    below = [_latex_subscript(s) for s in symbol.subscripts] + ([] if time is None else [time])
+    above = "".join(SUFFIXES[s][0] for s in symbol.suffixes)
+    if above:
+        text += f"^{{{above}}}"
+    return text + (f"_{_braced(', '.join(below))}" if below else "")
+
+
+def _latex_base(base: str) -> str:
+    if len(base) == 1:
+        if base in _PLAIN:
+            return base if base == "ο" else rf"\mathrm{{{_PLAIN[base]}}}"
+        if base in _NAMES:
+            return f"\\{_NAMES[base]}"
+        return base if base.isascii() and base != "_" else rf"\text{{{_escaped(base)}}}"
+    word = _escaped(base)
+    return rf"\mathit{{{word}}}" if base.isascii() else rf"\text{{{word}}}"
+
+
+def _escaped(word: str) -> str:
+    return word.replace("_", r"\_")
+
+
+def _latex_subscript(token: str) -> str:
+    if token in GREEK:
+        return _latex_base(GREEK[token])
+    if len(token) == 1:
+        return _latex_base(token)
+    if not token.isascii():
+        return rf"\text{{{token}}}"
+    short = len(token) == 2 or token.isdigit()
+    return token if short else rf"\mathrm{{{token}}}"
+
+
+def _braced(text: str) -> str:
+    return text if len(text) == 1 else f"{{{text}}}"
+
+
+def name_unicode(name: str, time: Time = _UNSET) -> str:
+    """A name as one reads it in a terminal: C̃_t, h_{t-1}, W̄_f. See `name_latex`."""
+    if time == _UNSET:
+        time = index_of(name)
+    space, _, rest = name.partition(".")
+    if space == "prev" and rest:
+        return name_unicode(rest, _previous(time))
+    if space == "seed" and rest:
+        return f"∂L/∂{name_unicode(rest, time)}"
+    if space in ("delta", "pre") and rest:
+        own, _, number = rest.partition(".")
+        upper = name_unicode(own, None) + (f",{number}" if number else "")
+        letter = "δ" if space == "delta" else "a"
+        wrapped = upper if len(unicodedata.normalize("NFC", upper)) <= 2 else f"{{{upper}}}"
+        return f"{letter}^{wrapped}" + ("" if time is None else f"_{_wrapped(time)}")
+    over = []
+    while space == "bar" and rest:
+        over.append("bar")
+        space, _, rest = rest.partition(".")
+        if space in ("prev", "seed", "delta", "pre") and rest:
+            if space == "prev":
+                return _unicode(parse(rest), over, _previous(time))
+            return f"bar({name_unicode(f'{space}.{rest}', time)})"
+    return _unicode(parse(space), over, time)
+
+
+def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
+    text = symbol.base
+    for accent in (*symbol.accents, *over):
+        mark = ACCENTS[accent][1]
+        if len(symbol.base) == 1:
+            text += mark
+        elif accent == "bar":  # an overline joins into one stroke over a word
+            text = "".join(letter + "\u0305" for letter in text)
+        else:
+            text = text[0] + mark + text[1:]
+    text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
+    below = [GREEK.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
+    return text + (f"_{_wrapped(','.join(below))}" if below else "")
+
+
+def _wrapped(text: str) -> str:
+    return text if text.isalnum() else f"{{{text}}}"
