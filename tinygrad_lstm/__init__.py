@@ -59,17 +59,18 @@ from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
 
 from tinygrad_lstm import cells, errors  # isort: skip
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "broadcast_to", "cell",
-    "cells", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp", "getitem",
-    "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax", "logsumexp",
-    "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply", "negative", "not_equal",
-    "ops", "outer", "power", "relu", "reshape", "sigmoid", "sin", "softmax", "softplus", "sqrt",
-    "stack", "subtract", "sum", "swapaxes", "tanh", "transpose", "unroll", "value_and_grad", "vecdot",
-    "where",
+    "Agreement", "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "broadcast_to",
+    "cell", "cells", "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal",
+    "errors", "exp", "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log",
+    "log_softmax", "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum",
+    "multiply", "negative", "not_equal", "ops", "outer", "power", "relu", "reshape", "sigmoid",
+    "sin", "softmax", "softplus", "sqrt", "stack", "subtract", "sum", "swapaxes", "tanh",
+    "transpose", "unroll", "value_and_grad", "vecdot", "where",
 ]  # fmt: skip

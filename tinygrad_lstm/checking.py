@@ -1,0 +1,165 @@
+"""Derivatives against numbers: `check_gradients`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lstm.differences import (
+    EPS,
+    TINY,
+    First,
+    Numbers,
+    Problem,
+    Second,
+    central_differences,
+    largest,
+    numerical,
+    place_of,
+)
+from tinygrad_lstm.errors import DataError, GradientError
+from tinygrad_lstm.tensor import TABLE, Tensor, ancestors, apply
+
+RELATIVE = 1e-10  # what two ways to compute one derivative may differ by, of the largest one
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What `check_gradients` compared: how many derivatives, by which method, and how well.
+
+    `worst` is the largest difference relative to the largest derivative of the same argument.
+    """
+
+    entries: int
+    worst: float
+    method: str
+
+
+def check_gradients(
+    f: Callable[..., Any], *arrays: Any, second_order: bool = False, seed: int = 0
+) -> Agreement:
+    """Compare the derivatives of f that `backward` computes with numerical ones.
+
+    f takes as many arguments as there are `arrays` (arrays, Tensors, or mappings of names to them,
+    such as Parameters) and returns a Tensor of any shape, which fixed random weights w turn into
+    the number L = Σ w ⊙ f. Every entry of every argument is checked:
+
+    - by the complex step Im L(x + ih) / h with h = 1e-30, exact to rounding, where all operations
+      are smooth. Tolerance: 1e-10 of the largest derivative of the argument.
+    - by central differences (L(x + h) - L(x - h)) / 2h with h = ∛ε max(1, |x|) where an operation
+      has a kink, or f takes no complex numbers. Tolerance: ten times the truncation error, taken
+      from a second difference of step 2h, and a hundred times the rounding error ε |L| / h.
+
+    `second_order` also checks the derivatives of a random projection of the gradient. `seed`
+    chooses w and the projection. Computation is in float64, for float32 input on float64 copies.
+
+    Raises GradientError where a derivative is wrong; it names the entry, both numbers, the
+    tolerance, and the equation and operation whose rule is wrong. DataError where there is no
+    verdict: values not finite, a kink within the step, a random f. DTypeError for other numbers.
+
+    Source: Squire and Trapp 1998 (complex step); Griewank and Walther 2008 (projections).
+    """
+    problem = Problem(f, arrays)
+    found = _checked(First(problem, seed))
+    if second_order:
+        again = _checked(Second(problem, seed))
+        worst = max(found.worst, again.worst)
+        found = Agreement(found.entries + again.entries, worst, found.method)
+    return found
+
+
+# --- the comparison -------------------------------------------------------------------------------
+class _Mismatch(NamedTuple):
+    label: str
+    engine: float
+    number: float
+    allowed: float
+    scale: float
+
+
+def _compare(
+    target: First, method: Callable[[First], Numbers] = numerical
+) -> tuple[Agreement, _Mismatch | None]:
+    """How well engine and numbers agree, and the entry that is farthest off, if one is."""
+    exact, numbers = target.gradient(target.problem.values), method(target)
+    entries, worst, mismatch, most = 0, 0.0, None, 1.0
+    for k, label in enumerate(target.problem.labels):
+        engine, numeric = exact.arrays[k], numbers.arrays[k]
+        if engine.size == 0:
+            continue
+        scale = largest(numeric)
+        # what cancels on the way leaves the rounding errors of the steepest part behind
+        tolerance = RELATIVE * scale + 100 * EPS * exact.steepest + numbers.errors[k]
+        difference = np.abs(engine - numeric)
+        excess = np.nan_to_num(difference / np.maximum(tolerance, TINY), nan=np.inf)
+        entries += engine.size
+        worst = max(worst, float(np.max(difference)) / (scale or 1.0))
+        if np.max(excess) > most:
+            most = float(np.max(excess))
+            place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
+            mismatch = _Mismatch(
+                f"{label}{list(place) if place else ''}", float(engine[place]),
+                float(numeric[place]), float(tolerance[place]), scale,
+            )  # fmt: skip
+    return Agreement(entries, worst, numbers.method), mismatch
+
+
+def _checked(target: First) -> Agreement:
+    agreement, wrong = _compare(target)
+    if wrong is not None:
+        raise GradientError(
+            f"the {target.order} in {wrong.label} is wrong: backward gives {wrong.engine:.10g}, "
+            f"the {agreement.method} {wrong.number:.10g}.\n"
+            f"  They differ by {abs(wrong.engine - wrong.number):.2g}; rounding explains "
+            f"{wrong.allowed:.2g} where the largest is {wrong.scale:.4g}.\n"
+            f"  {_culprit(target)}"
+        )
+    return agreement
+
+
+def _culprit(target: First) -> str:
+    """Check each operation of the graph alone, and name the first that is wrong."""
+    _, y = target.problem(target.problem.values)
+    for graph in (y, target.gradient(target.problem.values).root):
+        for node in ancestors([graph], live=True):
+            if node.op is not None and (blame := _blame(node, type(target))):
+                return f"{place_of(node, graph)}: {blame}"
+    return (
+        "The rule of every operation is right by itself: is a value taken out of the graph, by "
+        "detach(),\n  .data, .numpy() or float(), or has f another input?"
+    )
+
+
+def _blame(node: Tensor, kind: type[First]) -> str | None:
+    """What is wrong with the rules of one operation at its own operands, if anything."""
+    operation = TABLE[node.op or ""]
+    moving = [k for k, i in enumerate(node.inputs) if i._live and operation.rule(k) is not None]
+
+    def alone(*operands: Tensor) -> Any:
+        inputs: list[Any] = [i.data for i in node.inputs]
+        for k, operand in zip(moving, operands, strict=True):
+            inputs[k] = operand
+        return apply(operation.name, *inputs, **node.attributes)
+
+    problem = Problem(alone, [node.inputs[k].data for k in moving])
+    problem.labels = [f"operand {k + 1}" for k in moving]
+    try:
+        target = kind(problem, 0)
+        agreement, wrong = _compare(target)
+        if wrong is None:
+            return None
+        if _compare(target, central_differences)[1] is None:
+            return (
+                "its rule agrees with central differences, but its forward is not analytic on "
+                "complex\n  numbers; write it without abs, maximum and conj, or register it with a "
+                "distance from its kinks."
+            )
+    except DataError:  # on a kink: no verdict, look on
+        return None
+    return (
+        f"its rule for {wrong.label} gives {wrong.engine:.10g}, "
+        f"the {agreement.method} {wrong.number:.10g}."
+    )
