@@ -59,6 +59,7 @@ from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
+
 from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
 
 from tinygrad_lstm import cells, errors  # isort: skip
