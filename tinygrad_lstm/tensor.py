@@ -8,6 +8,7 @@ not, only the node is made (traced). Both kinds are differentiated by the same r
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,8 @@ class Operation:
 
 TABLE: dict[str, Operation] = {}
 _serial = itertools.count()
+_age = operator.attrgetter("_serial")
+_new = object.__new__
 
 
 class Tensor:
@@ -64,8 +67,7 @@ class Tensor:
     """
 
     __slots__ = (
-        "_data", "_grad", "op", "inputs", "attributes", "name", "time", "shape", "dtype",
-        "_live", "_serial",
+        "_data", "_grad", "op", "inputs", "attributes", "name", "time", "_form", "_live", "_serial",
     )  # fmt: skip
     __hash__ = object.__hash__
 
@@ -76,8 +78,7 @@ class Tensor:
     attributes: Mapping[str, Any]
     name: str | None
     time: int | None
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    _form: tuple[tuple[int, ...], np.dtype[Any]] | None  # shape and dtype, where there is no value
     _live: bool
     _serial: int
 
@@ -93,24 +94,14 @@ class Tensor:
                 f"  Write Tensor(np.asarray(data, dtype=float)), or 2.0 instead of 2."
             )
         array.setflags(write=False)
-        self._set(array, array.shape, array.dtype, None, (), _NONE, True)
+        _make(array, None, (), _NONE, True, self)
         self.name = name
-
-    def _set(
-        self, data: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], op: str | None,
-        inputs: tuple[Tensor, ...], attributes: Mapping[str, Any], live: bool,
-    ) -> None:  # fmt: skip
-        self._data, self.shape, self.dtype, self.op = data, shape, dtype, op
-        self.inputs, self.attributes, self._live = inputs, attributes, live
-        self._grad = self.name = self.time = None
-        self._serial = next(_serial)
 
     @classmethod
     def input(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
         """A traced leaf: a name and a shape, and a value only when its Program is run."""
-        node = cls.__new__(cls)
-        node._set(None, tuple(shape), np.dtype(dtype), None, (), _NONE, True)
-        node.name = name
+        node = _make(None, None, (), _NONE, True, cls.__new__(cls))
+        node._form, node.name = (tuple(shape), np.dtype(dtype)), name
         return node
 
     # --- values ---------------------------------------------------------------------------------
@@ -129,6 +120,16 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """The gradient of the last Tensor whose `backward` reached this one; None before."""
         return None if self._grad is None else constant(self._grad)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._form[0] if self._form else self._data.shape  # type: ignore[union-attr]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The kind of the numbers."""
+        return self._form[1] if self._form else self._data.dtype  # type: ignore[union-attr]
 
     @property
     def traced(self) -> bool:
@@ -328,8 +329,19 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     data = np.asarray(value, dtype=like if weak else None)
     if data.dtype.kind not in "fcib":
         raise DTypeError(f"numbers are needed, got {data.dtype} in {value!r}.")
-    node = Tensor.__new__(Tensor)
-    node._set(data, data.shape, data.dtype, None, (), _NONE, False)
+    return _make(data, None, (), _NONE, False, _new(Tensor))
+
+
+def _make(
+    data: Array | None, op: str | None, inputs: tuple[Tensor, ...],
+    attributes: Mapping[str, Any], live: bool, node: Tensor,
+) -> Tensor:  # fmt: skip
+    """Fill a fresh node."""
+    node._data, node.op, node.inputs, node.attributes, node._live = (
+        data, op, inputs, attributes, live
+    )  # fmt: skip
+    node._grad = node.name = node.time = node._form = None
+    node._serial = next(_serial)
     return node
 
 
@@ -340,32 +352,32 @@ def apply(name: str, *operands: Any, **attributes: Any) -> Any:
     project's functions are NumPy's, which is how rules run without making nodes.
     """
     operation = TABLE[name]
-    like = None
+    values = []
+    live = traced = False
+    given = 0
     for operand in operands:
         if type(operand) is Tensor:
-            like = operand.dtype
-            break
-    else:
+            given += 1
+            live = live or operand._live
+            traced = traced or operand._data is None
+            values.append(operand._data)
+    if not given:
         return operation.forward(*operands, **attributes)
-    inputs = tuple([o if type(o) is Tensor else constant(o, like) for o in operands])
-    live = traced = False
-    values = []
-    for i in inputs:
-        live = live or i._live
-        traced = traced or i._data is None
-        values.append(i._data)
+    if given < len(operands):
+        like = next(o.dtype for o in operands if type(o) is Tensor)
+        operands = tuple([o if type(o) is Tensor else constant(o, like) for o in operands])
+        values = [o._data for o in operands]
     try:
         if traced:
-            data, (shape, dtype) = None, _trace(operation, inputs, attributes)
+            data, form = None, _trace(operation, operands, attributes)
         else:
-            data = operation.forward(*values, **attributes)
+            data, form = operation.forward(*values, **attributes), None
             if type(data) is not np.ndarray:
                 data = np.asarray(data)
-            shape, dtype = data.shape, data.dtype
     except (ValueError, IndexError) as error:
-        raise ShapeError(_misfit(name, inputs, error)) from error
-    node = Tensor.__new__(Tensor)
-    node._set(data, shape, dtype, name, inputs, attributes, live)
+        raise ShapeError(_misfit(name, operands, error)) from error
+    node = _make(data, name, operands, attributes, live, _new(Tensor))
+    node._form = form
     return node
 
 
@@ -408,21 +420,31 @@ def ancestors(
             if i not in seen and (i._live or not live):
                 seen.add(i)
                 stack.append(i)
-    return sorted(seen, key=lambda node: node._serial)
+    return sorted(seen, key=_age)
 
 
-def contributions(node: Tensor, g: Any, raw: bool) -> Iterator[tuple[Tensor, Any]]:
+def contributions(node: Tensor, g: Any, raw: bool) -> list[tuple[Tensor, Any]]:
     """What each input of `node` receives when the adjoint of `node` is `g`."""
-    operation = TABLE[node.op or "identity"]
-    values = [i._data for i in node.inputs] if raw else node.inputs
-    y = node._data if raw else node
-    for k, i in enumerate(node.inputs):
-        rule = operation.rule(k) if i._live else None
+    rules, inputs = TABLE[node.op or "identity"].derivatives, node.inputs
+    y: Any = node._data if raw else node
+    values: Any = [i._data for i in inputs] if raw else inputs
+    shares = []
+    for k, i in enumerate(inputs):
+        rule = (rules(k) if callable(rules) else rules[k]) if i._live else None
         if rule is not None:
-            share = unbroadcast(rule(g, y, *values, **node.attributes), i.shape)
-            if raw and share.dtype != i.dtype and share.dtype.kind == i.dtype.kind:
-                share = share.astype(i.dtype)
-            yield i, share
+            value = values[k]
+            share = rule(g, y, *values, **node.attributes)
+            if share.shape != value.shape:
+                share = unbroadcast(share, value.shape)
+            if raw and share.dtype is not value.dtype:
+                share = _in_kind_of(value, share)
+            shares.append((i, share))
+    return shares
+
+
+def _in_kind_of(value: Array, share: Array) -> Array:
+    """`share` in the precision of `value`, but complex if it is complex."""
+    return share.astype(value.dtype) if share.dtype.kind == value.dtype.kind else share
 
 
 def pullback(
