@@ -1,1 +1,43 @@
-"""A recurrent cell's equations: forward, backward and derived."""
+"""A recurrent cell's equations: forward, backward and derived.
+
+`forward(cell)` prints what the cell computes, `backward(cell)` what SymPy derives from it,
+`derive(cell, "W_f")` the derivation rule by rule, `unrolled(cell, steps)` the equations at t = 1,
+2, …, `difference(a, b)` what two cells do differently, and `gradients` evaluates the derived
+equations. Every result has `.latex()`, `.mathml()` and `.unicode()`. `name_latex` and
+`name_unicode` are the notation of a single name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from equations.notation import name_latex, name_unicode
+
+if TYPE_CHECKING:
+    from equations.adjoints import backward
+    from equations.comparison import difference
+    from equations.derivation import derive
+    from equations.evaluation import gradients
+    from equations.lines import Equation, Equations
+    from equations.reading import forward, unrolled
+
+# SymPy takes a third of a second to import: it is loaded with the first equation that is asked for
+_HOMES = {
+    "Equation": "lines", "Equations": "lines", "forward": "reading", "unrolled": "reading",
+    "backward": "adjoints", "gradients": "evaluation", "derive": "derivation",
+    "difference": "comparison",
+}  # fmt: skip
+
+__all__ = [
+    "Equation", "Equations", "backward", "derive", "difference", "forward", "gradients",
+    "name_latex", "name_unicode", "unrolled",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'equations' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"equations.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

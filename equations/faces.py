@@ -1,0 +1,167 @@
+r"""The two faces an equation is printed with, LaTeX and one line of Unicode: brackets, scripts, …"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equations.notation import name_latex, name_unicode
+
+COLOURS = {"added": "#0b7a53", "removed": "#b3261e"}  # readable on white and on near-black
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_COMMANDS = frozenset("exp log sin cos tanh max".split())
+
+
+class Face(Protocol):
+    """What a printer needs to know of the medium it writes for."""
+
+    dot: str
+    hadamard: str
+    outer: str
+    top: str
+    total: str
+    relations: dict[str, str]
+
+    def name(self, label: str, time: str | None) -> str:
+        """A named value."""
+
+    def bracketed(self, text: str, kind: str) -> str:
+        """Text in ( ), [ ] or | |, which stretch where they can."""
+
+    def operator(self, op: str) -> str:
+        """The name of a function."""
+
+    def word(self, text: str) -> str:
+        """A word that is no variable."""
+
+    def raised(self, text: str, upper: str) -> str:
+        """A superscript."""
+
+    def lowered(self, text: str, lower: str) -> str:
+        """A subscript."""
+
+    def root(self, text: str) -> str:
+        """A square root."""
+
+    def fraction(self, above: str, below: str) -> str:
+        """A quotient."""
+
+    def partial(self, above: str, below: str) -> str:
+        """A partial derivative."""
+
+    def marked(self, text: str, kind: str) -> str:
+        """Text to be noticed as "added" or "removed"."""
+
+
+class Latex:
+    """LaTeX that KaTeX, latex2mathml and ziamath all read."""
+
+    dot, hadamard, outer, top, total = r" \cdot ", r" \odot ", r" \otimes ", r"\top", r"\sum_{t} "
+    relations = {"greater": ">", "greater_equal": r"\ge", "equal": "=", "not_equal": r"\ne"}
+
+    def name(self, label: str, time: str | None) -> str:  # noqa: D102
+        return name_latex(label, time)
+
+    def bracketed(self, text: str, kind: str) -> str:  # noqa: D102
+        return rf"\left{kind[0]}{text}\right{kind[1]}"
+
+    def operator(self, op: str) -> str:  # noqa: D102
+        if op == "sigmoid":
+            return r"\sigma"
+        if op in ("maximum", "minimum"):
+            return rf"\{op[:3]}"
+        if op in _COMMANDS:
+            return rf"\{op}"
+        return rf"\operatorname{{{op.replace('_', '-')}}}"
+
+    def word(self, text: str) -> str:  # noqa: D102
+        return rf"\mathrm{{{text.replace('_', ' ')}}}"
+
+    def raised(self, text: str, upper: str) -> str:  # noqa: D102
+        upper = upper if len(upper) == 1 else f"{{{upper}}}"
+        return f"{{{text}}}^{upper}" if "^" in text else f"{text}^{upper}"
+
+    def lowered(self, text: str, lower: str) -> str:  # noqa: D102
+        return f"{text}_{{{lower}}}"
+
+    def root(self, text: str) -> str:  # noqa: D102
+        return rf"\sqrt{{{text}}}"
+
+    def fraction(self, above: str, below: str) -> str:  # noqa: D102
+        return rf"\frac{{{above}}}{{{below}}}"
+
+    def partial(self, above: str, below: str) -> str:  # noqa: D102
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
+
+    def marked(self, text: str, kind: str) -> str:  # noqa: D102
+        return rf"\textcolor{{{COLOURS[kind]}}}{{\underline{{{text}}}}}"
+
+
+class Text:
+    """Unicode on one line, for terminals and alternative text."""
+
+    dot, hadamard, outer, top, total = "·", " ⊙ ", " ⊗ ", "ᵀ", "Σ_t "
+    relations = {"greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"}
+
+    def name(self, label: str, time: str | None) -> str:  # noqa: D102
+        return name_unicode(label, time)
+
+    def bracketed(self, text: str, kind: str) -> str:  # noqa: D102
+        return f"{kind[0]}{text}{kind[1]}"
+
+    def operator(self, op: str) -> str:  # noqa: D102
+        return {"sigmoid": "σ", "maximum": "max", "minimum": "min"}.get(op, op)
+
+    def word(self, text: str) -> str:  # noqa: D102
+        return text
+
+    def raised(self, text: str, upper: str) -> str:  # noqa: D102
+        if upper.lstrip("-").isdigit():
+            return text + upper.translate(_SUPERSCRIPTS)
+        return text + upper if upper == self.top else f"{text}^{_grouped(upper)}"
+
+    def lowered(self, text: str, lower: str) -> str:  # noqa: D102
+        return f"{text}_{_grouped(lower)}"
+
+    def root(self, text: str) -> str:  # noqa: D102
+        return f"√({text})"
+
+    def fraction(self, above: str, below: str) -> str:  # noqa: D102
+        return f"{above} / {below}"
+
+    def partial(self, above: str, below: str) -> str:  # noqa: D102
+        return f"∂{above}/∂{below}"
+
+    def marked(self, text: str, kind: str) -> str:  # noqa: D102
+        return f"«{text}»"
+
+
+def _grouped(text: str) -> str:
+    return text if text.isalnum() or " " not in text and len(text) <= 3 else f"{{{text}}}"
+
+
+def number(value: float) -> str:
+    """A number as an author would write it."""
+    return f"{value:.6g}"
+
+
+def array(data: NDArray[np.generic]) -> str:
+    """The entries of a short array; of a long one the first."""
+    if data.ndim == 0:
+        return number(float(data))
+    shown = [array(row) for row in data[:4]] + ["…"] * (len(data) > 4)
+    return f"[{', '.join(shown)}]"
+
+
+def index(value: object) -> str:
+    """An index or another attribute: `1:3`, `0`, `:, 1`."""
+    if isinstance(value, tuple):
+        return ", ".join(map(index, value))
+    if isinstance(value, slice):
+        ends = ["" if e is None else str(e) for e in (value.start, value.stop)]
+        return ":".join(ends + ([] if value.step is None else [str(value.step)]))
+    if isinstance(value, np.ndarray):
+        return array(value)
+    return str(value)

@@ -1,0 +1,71 @@
+"""LaTeX to MathML Core: what latex2mathml writes, put right for browsers."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from xml.etree import ElementTree as xml
+
+from latex2mathml.converter import convert
+
+from equations.faces import COLOURS
+
+_NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
+_ACCENTS = {"¯", "~", "^", "˙", "ˇ", "→", "―", "⃗", "˜", "ˆ"}
+_KINDS = {colour: kind for kind, colour in COLOURS.items()}
+
+
+@lru_cache(maxsize=4096)
+def mathml_row(latex: str) -> str:
+    """The MathML elements of one piece of LaTeX, as one <mrow>."""
+    root = xml.fromstring(convert(latex))
+    _repaired(root)
+    row = root[0]
+    row.tag = "mrow"
+    return xml.tostring(row, encoding="unicode")
+
+
+def _repaired(element: xml.Element) -> None:
+    element.tag = element.tag.removeprefix(_NAMESPACE)
+    for child in element:
+        _repaired(child)
+    text = element.text or ""
+    if element.tag in ("mover", "munder") and len(element) == 2:
+        mark = element[1]
+        if mark.tag == "mo" and mark.text in _ACCENTS:
+            element.set("accent" if element.tag == "mover" else "accentunder", "true")
+            mark.attrib.pop("accent", None)
+            if mark.text in ("―", "¯"):
+                mark.text = "¯" if element.tag == "mover" else "_"
+                mark.set("stretchy", "true")
+    if element.tag == "mo" and re.fullmatch(r"[A-Za-z][A-Za-z-]+", text):
+        element.tag = "mi"  # a function's name is no operator with space around it
+    if element.get("mathvariant") == "italic":
+        del element.attrib["mathvariant"]  # MathML Core has only "normal"; one letter is italic
+    if element.tag == "mrow" and len(element) > 1 and all(
+        child.tag == "mi" and child.get("mathvariant") == "normal" for child in element
+    ):
+        word = "".join(child.text or "" for child in element)
+        for child in list(element):
+            element.remove(child)
+        xml.SubElement(element, "mi").text = word
+    if element.tag == "mstyle" and element.get("mathcolor") in _KINDS:
+        element.tag = "mrow"
+        element.set("class", _KINDS[element.attrib["mathcolor"]])
+
+
+def math(content: str, display: bool = True) -> str:
+    """A <math> element around MathML content."""
+    return f'<math display="{"block" if display else "inline"}">{content}</math>'
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows of cells, alternately aligned right and left, as `aligned` does in LaTeX."""
+    sides = ("text-align: right; padding: 0", "text-align: left; padding: 0")
+    body = "".join(
+        "<mtr>"
+        + "".join(f'<mtd style="{sides[k % 2]}">{cell}</mtd>' for k, cell in enumerate(row))
+        + "</mtr>"
+        for row in rows
+    )
+    return f'<mtable displaystyle="true">{body}</mtable>'

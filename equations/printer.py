@@ -1,0 +1,223 @@
+r"""One printer with two faces, LaTeX and Unicode: SymPy's own printers, told a cell's notation.
+
+The author's order is kept, the matrix product (W · x) is told from the pointwise one (⊙), and
+adjoints wear bars. What is written for each kind of expression stands here once; how brackets,
+fractions and scripts look stands in `faces.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Add, Expr, Function, Mul, Pow, Rational
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
+
+from equations import faces
+from equations.algebra import Literal, Marked, Operation, Partial, Quantity, SumOverTime, factors
+
+_SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
+_HALF = Rational(1, 2)
+_BETWEEN = {"matvec": "dot", "matmul": "dot", "vecdot": "dot", "outer": "outer"}
+_PRIVATE = {"shape", "keepdims"}  # attributes that are bookkeeping
+
+
+def subtracted(term: Expr) -> Expr | None:
+    """What a term of a sum subtracts; None if it adds."""
+    if isinstance(term, Mul) and term.args[0] == -1:
+        rest = term.args[1:]
+        return rest[0] if len(rest) == 1 else Mul(*rest, evaluate=False)
+    return -term if term.is_Number and term < 0 else None
+
+
+def level(expr: Expr) -> int:
+    """How tightly an expression binds, which tells where brackets are needed."""
+    if isinstance(expr, Marked):
+        return level(expr.args[0])
+    if isinstance(expr, Add) or subtracted(expr) is not None:
+        return _SUM
+    if isinstance(expr, Mul | SumOverTime) or isinstance(expr, Operation) and expr.op in _BETWEEN:
+        return _PRODUCT
+    if isinstance(expr, Pow) and expr.exp != _HALF:
+        return _PRODUCT if _denominator(expr) is not None else _POWER
+    return _ATOM
+
+
+def _denominator(expr: Expr) -> Expr | None:
+    if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0:
+        return expr.base if expr.exp == -1 else Pow(expr.base, -expr.exp, evaluate=False)
+    return None
+
+
+def _is_transpose(expr: Operation) -> bool:
+    if expr.op == "transpose":
+        return tuple(expr.attributes["axes"]) == (1, 0)
+    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} in (
+        {-1, -2}, {0, 1},
+    )  # fmt: skip
+
+
+class _Notation:
+    """A cell's notation. `step` is the number that t stands for; without `timed` no index shows."""
+
+    face: faces.Face
+    _print: Any  # SymPy's dispatch on the class of an expression
+
+    def __init__(self, step: int | None = None, timed: bool = True) -> None:
+        super().__init__({"order": "none"})  # type: ignore[call-arg]
+        self.step, self.timed = step, timed
+
+    def fitted(self, expr: Expr, need: int) -> str:
+        """An expression in brackets if it binds less tightly than needed."""
+        text = str(self._print(expr))
+        return self.face.bracketed(text, "()") if level(expr) < need else text
+
+    def _print_Quantity(self, expr: Quantity) -> str:
+        time: str | None = None
+        if expr.time is not None and self.timed:
+            offset = f"{expr.time:+d}" if expr.time else ""
+            time = f"t{offset}" if self.step is None else str(self.step + expr.time)
+        return self.face.name(expr.label, time)
+
+    # --- numbers, sums, products, powers ---------------------------------------------------------
+    def _print_Integer(self, expr: Expr) -> str:
+        return str(int(expr))
+
+    def _print_Float(self, expr: Expr) -> str:
+        return faces.number(float(expr))
+
+    def _print_Literal(self, expr: Literal) -> str:
+        return faces.array(expr.data)
+
+    def addends(self, expr: Expr) -> list[str]:
+        """The terms of a sum, each with its sign; the first shows only a minus."""
+        pieces = []
+        for k, term in enumerate(expr.args if isinstance(expr, Add) else (expr,)):
+            whole = term.args[0] if isinstance(term, Marked) else term
+            rest = subtracted(whole)
+            text = self.fitted(whole if rest is None else rest, _PRODUCT if rest else _SUM)
+            if isinstance(term, Marked):
+                text = self.face.marked(text, term.args[1].name)
+            sign = "+ " if rest is None else "- "
+            pieces.append(sign + text if k else ("-" if rest is not None else "") + text)
+        return pieces
+
+    def _print_Add(self, expr: Expr, order: Any = None) -> str:
+        return " ".join(self.addends(expr))
+
+    def _print_Mul(self, expr: Expr) -> str:
+        rest = subtracted(expr)
+        if rest is not None:
+            return "-" + self.fitted(rest, _PRODUCT)
+        text = ""
+        last: Expr | None = None
+        parts = factors(expr)
+        for k, factor in enumerate(parts):
+            below = _denominator(factor)
+            if below is not None:
+                text = self._quotient(text or "1", below)
+            elif last is None:
+                alone = k + 1 < len(parts) and _denominator(parts[k + 1]) is not None
+                stretches = alone and isinstance(self.face, faces.Latex)
+                text = self._print(factor) if stretches else self.fitted(factor, _POWER)
+            else:
+                text += self._between(last, factor) + self.fitted(factor, _POWER)
+            last = factor
+        return text
+
+    def _between(self, left: Expr, right: Expr) -> str:
+        if right.is_Number:
+            return self.face.dot
+        return " " if left.is_Number else self.face.hadamard
+
+    def _quotient(self, above: str, below: Expr) -> str:
+        stretches = isinstance(self.face, faces.Latex)
+        return self.face.fraction(
+            above, self._print(below) if stretches else self.fitted(below, _POWER)
+        )
+
+    def _print_Pow(self, expr: Expr) -> str:
+        base, exponent = expr.args
+        if exponent == _HALF:
+            return self.face.root(self._print(base))
+        below = _denominator(expr)
+        if below is not None:
+            return self._quotient("1", below)
+        upper = self._print(exponent)
+        name = self._function_name(base)
+        if name is not None and exponent.is_Integer:
+            return self.face.raised(name, upper) + self._arguments(base.args)
+        return self.face.raised(self.fitted(base, _ATOM), upper)
+
+    # --- functions and operations ------------------------------------------------------------------
+    def _function_name(self, expr: Expr) -> str | None:
+        op = getattr(expr, "op", type(expr).__name__)
+        if not isinstance(expr, Function) or op in self.face.relations or op == "abs":
+            return None
+        return self.face.operator(op)
+
+    def _arguments(self, args: Any, *further: str) -> str:
+        return self.face.bracketed(", ".join([*map(self._print, args), *further]), "()")
+
+    def _print_Function(self, expr: Expr, exp: Any = None) -> str:
+        name = self._function_name(expr)
+        if name is not None:
+            return name + self._arguments(expr.args)
+        op = expr.op
+        if op == "abs":
+            return self.face.bracketed(self._print(expr.args[0]), "||")
+        a, b = map(self._print, expr.args)
+        return self.face.bracketed(f"{a} {self.face.relations[op]} {b}", "[]")
+
+    _print_ExpBase = _print_log = _print_Function
+
+    def _print_Infinity(self, expr: Expr) -> str:
+        return "∞" if isinstance(self.face, faces.Text) else r"\infty"
+
+    def _print_NegativeInfinity(self, expr: Expr) -> str:
+        return "-" + self._print_Infinity(expr)
+
+    def _print_Operation(self, expr: Operation) -> str:
+        op, operands = expr.op, expr.operands
+        if op in _BETWEEN:
+            sign = str(getattr(self.face, _BETWEEN[op]))
+            return sign.join(self.fitted(o, _ATOM) for o in operands)
+        if op == "concat" and expr.attributes.get("axis") == -1:
+            return f"[{', '.join(map(self._print, operands))}]"
+        if op == "block":
+            label = type(self)(self.step, expr.attributes["timed"])._print(operands[1])
+            return self.face.lowered(self.face.bracketed(self._print(operands[0]), "[]"), label)
+        if _is_transpose(expr):
+            return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
+        if op == "getitem":
+            return f"{self.fitted(operands[0], _ATOM)}[{faces.index(expr.attributes['index'])}]"
+        if op == "broadcast_to":
+            return self._print(operands[0])  # type: ignore[no-any-return]
+        shown = [
+            f"{self.face.word(key)}={faces.index(value)}"
+            for key, value in expr.attributes.items()
+            if key not in _PRIVATE and value is not None and (key, value) != ("axis", -1)
+        ]
+        return self.face.operator(op) + self._arguments(operands, *shown)
+
+    # --- what only gradients and differences have ---------------------------------------------------
+    def _print_SumOverTime(self, expr: SumOverTime) -> str:
+        return self.face.total + self.fitted(expr.args[0], _PRODUCT)
+
+    def _print_Partial(self, expr: Partial) -> str:
+        return self.face.partial(*map(self._print, expr.args))
+
+    def _print_Marked(self, expr: Marked) -> str:
+        return self.face.marked(self._print(expr.args[0]), expr.args[1].name)
+
+
+class CellLatexPrinter(_Notation, LatexPrinter):  # type: ignore[misc]
+    """A cell's notation in LaTeX."""
+
+    face = faces.Latex()
+
+
+class CellTextPrinter(_Notation, StrPrinter):  # type: ignore[misc]
+    """A cell's notation in Unicode, on one line."""
+
+    face = faces.Text()
