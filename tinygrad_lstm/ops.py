@@ -164,6 +164,11 @@ def _abs(x: Any) -> Any:
     return np.where(np.real(x) < 0, -x, x) if np.iscomplexobj(x) else np.abs(x)
 
 
+def _softplus(x: Any) -> Any:
+    part = np.where(np.real(x) < 0, np.zeros((), x.dtype), x)  # splits where _abs does, at 0 too
+    return part + np.log1p(np.exp(-_abs(x)))
+
+
 def _clip(x: Any, low: float | None, high: float | None) -> Any:
     below = False if low is None else np.real(x) < low
     above = False if high is None else np.real(x) > high
@@ -234,7 +239,7 @@ register("cos",      np.cos,       (lambda g, y, x: -g * sin(x),))
 register("tanh",     np.tanh,      (lambda g, y, x: g * (1 - y * y),))
 register("sigmoid",  lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
                                    (lambda g, y, x: g * y * (1 - y),))
-register("softplus", lambda x: _relu(x) + np.log1p(np.exp(-_abs(x))),
+register("softplus", _softplus,
                                    (lambda g, y, x: g * sigmoid(x),))
 register("relu",     _relu,        (lambda g, y, x: g * greater(x, 0.0),),  distance=np.abs)
 register("abs",      _abs,         (lambda g, y, x: where(greater_equal(x, 0.0), g, -g),),
