@@ -191,7 +191,7 @@ class _Notation:
             return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
         if op == "getitem":
             return f"{self.fitted(operands[0], _ATOM)}[{faces.index(expr.attributes['index'])}]"
-        if op == "broadcast_to":
+        if op in ("broadcast_to", "spread"):
             return self._print(operands[0])  # type: ignore[no-any-return]
         shown = [
             f"{self.face.word(key)}={faces.index(value)}"

@@ -1,0 +1,209 @@
+"""One named equation differentiated: the shares of its adjoint that its operands receive.
+
+A right-hand side falls into stretches of arithmetic that act on each unit by itself, joined by
+operations that mix units. `sympy.diff` differentiates each stretch as an expression of scalars;
+`rules.py` says how adjoints pass through the operations between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import sympy
+from sympy import Add, Expr, Function, Mul, Pow
+
+from equations.algebra import (
+    EquationError,
+    Literal,
+    Operation,
+    Quantity,
+    factors,
+    plus,
+    remade,
+    replaced,
+    times,
+)
+from equations.reading import Reading
+from equations.rules import RULES, summed
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A derivative SymPy took: ∂ owner / ∂ target for one unit, where owner = value."""
+
+    owner: Quantity
+    target: Quantity
+    value: Expr
+    slope: Expr
+
+
+@dataclass
+class Differentiated:
+    """What one equation passes back.
+
+    shares: (operand, its share of the adjoint), in the order of appearance; the equation's own
+    adjoint is Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains
+    a matrix product, as {"f": W_f · […] + b_f}; its adjoint is Quantity("delta.f"), with the value
+    in `deltas`. slopes: the derivatives taken, for a derivation.
+    """
+
+    shares: list[tuple[Quantity, Expr]] = field(default_factory=list)
+    insides: dict[str, Expr] = field(default_factory=dict)
+    deltas: dict[str, Expr] = field(default_factory=dict)
+    slopes: list[Slope] = field(default_factory=list)
+
+
+def differentiated(reading: Reading, name: str) -> Differentiated:
+    """Differentiate the equation `name`."""
+    work = _Work(reading, name)
+    work.stretch(reading.equations[name], Quantity(f"bar.{name}"), Quantity(name))
+    return work.result
+
+
+def linear(expr: Expr) -> bool:
+    """Whether an expression is a matrix product, or a sum with one as a term."""
+    if isinstance(expr, Operation):
+        return expr.op in ("matvec", "matmul")
+    if isinstance(expr, Add):
+        return any(linear(a) for a in expr.args)
+    if isinstance(expr, Mul):
+        rest = [f for f in expr.args if not f.is_Number]
+        return len(rest) == 1 and linear(rest[0])
+    return False
+
+
+class _Work:
+    def __init__(self, reading: Reading, name: str) -> None:
+        self.reading, self.name = reading, name
+        self.result = Differentiated()
+        count = _count_insides(reading.equations[name])
+        self.numbered = count > 1
+
+    def stretch(self, expr: Expr, g: Expr, own: Quantity | None) -> None:
+        """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
+        if isinstance(expr, Operation):
+            self.operation(expr, g, own)
+            return
+        leaves: dict[Expr, sympy.Symbol] = {}
+        scalar = self.scalar(expr, leaves, True)
+        meaning = {symbol: leaf for leaf, symbol in leaves.items()}
+        order = [own, *leaves] if own is not None else list(leaves)
+        for leaf, symbol in leaves.items():
+            if isinstance(leaf, Literal):
+                continue
+            slope = sympy.diff(scalar, symbol)
+            if slope == 0:
+                continue
+            if own is not None and isinstance(scalar, Function | Pow):
+                slope = slope.subs(scalar, own)
+            slope = _written(_arranged(slope, meaning, order), meaning)
+            share = summed(
+                times(*_with_sign(g, slope)), self.shape(expr), self.shape(leaf)
+            )
+            inside = linear(leaf) and not linear(expr)
+            target = leaf if isinstance(leaf, Quantity) else None
+            if inside:
+                target = Quantity(f"pre.{self.receive_inside(leaf, share)}")
+            elif target is not None:
+                self.result.shares.append((target, share))
+            else:
+                self.stretch(leaf, share, None)
+            if target is not None and own is not None:
+                self.result.slopes.append(Slope(own, target, expr, slope))
+
+    def receive(self, operand: Expr, share: Expr) -> None:
+        if isinstance(operand, Quantity):
+            self.result.shares.append((operand, share))
+        elif linear(operand):
+            self.receive_inside(operand, share)
+        elif not isinstance(operand, Literal) and not operand.is_Number:
+            self.stretch(operand, share, None)
+
+    def receive_inside(self, expr: Expr, share: Expr) -> str:
+        label = self.name
+        if self.numbered:
+            label += f".{len(self.result.insides) + 1}"
+        self.result.insides[label] = expr
+        self.result.deltas[label] = share
+        self.stretch(expr, Quantity(f"delta.{label}"), Quantity(f"pre.{label}"))
+        return label
+
+    def operation(self, expr: Operation, g: Expr, own: Quantity | None) -> None:
+        if expr.op not in RULES:
+            raise EquationError(
+                f"{self.reading.cell}, equation {self.name}: the operation {expr.op!r} has no "
+                f"derivative here.\n  It is printed forward, but cannot be derived; known are "
+                f"{', '.join(sorted(RULES))} and the functions of each unit."
+            )
+        shapes = [self.shape(o) for o in expr.operands]
+        shares = RULES[expr.op](g, expr if own is None else own, expr, shapes)
+        for operand, share in zip(expr.operands, shares, strict=True):
+            self.receive(operand, share)
+
+    def shape(self, expr: Expr) -> tuple[int, ...]:
+        return self.reading.shapes[expr]
+
+    def scalar(self, expr: Expr, leaves: dict[Expr, sympy.Symbol], outside: bool) -> Expr:
+        """A stretch for one unit: what mixes units, or is an inside, becomes a symbol."""
+        if expr.is_Number:
+            return expr
+        if isinstance(expr, Quantity):
+            return leaves.setdefault(expr, expr)
+        if isinstance(expr, Operation | Literal) or (linear(expr) and not outside):
+            return leaves.setdefault(expr, sympy.Dummy("u"))
+        outside = outside and linear(expr)
+        return expr.func(*(self.scalar(a, leaves, outside) for a in expr.args))
+
+
+def _count_insides(expr: Expr, outside: bool = True) -> int:
+    if linear(expr) and not outside:
+        return 1 + _count_insides(expr)
+    outside = outside and linear(expr) and not isinstance(expr, Operation)
+    return sum(_count_insides(a, outside) for a in expr.args)
+
+
+def _with_sign(g: Expr, slope: Expr) -> list[Expr]:
+    """g ⊙ slope with a number in front: -g ⊙ …, 2 g ⊙ …."""
+    parts = factors(slope)
+    numbers = [p for p in parts if p.is_Number and p != 1]
+    return [*numbers, g, *(p for p in parts if not p.is_Number)]
+
+
+# --- SymPy's own order to a reader's ----------------------------------------------------------------
+def _arranged(expr: Expr, meaning: dict[sympy.Symbol, Expr], order: list[Expr]) -> Expr:
+    """Terms with a plus first, factors in the order of the equation, sums after single values."""
+    if isinstance(expr, Add):
+        parts = sorted(expr.args, key=lambda e: (_negative(e), _rank(e, meaning, order)))
+        return plus(*(_arranged(p, meaning, order) for p in parts))
+    if isinstance(expr, Mul):
+        coefficient, rest = expr.as_coeff_Mul()
+        parts = sorted(Mul.make_args(rest), key=lambda e: _rank(e, meaning, order))
+        written = [_arranged(p, meaning, order) for p in parts]
+        return times(*([coefficient] if coefficient != 1 else []), *written)
+    if expr.args:
+        return remade(expr, [_arranged(a, meaning, order) for a in expr.args])
+    return expr
+
+
+def _negative(expr: Expr) -> bool:
+    return bool(expr.as_coeff_Mul()[0] < 0)
+
+
+def _rank(
+    expr: Expr, meaning: dict[sympy.Symbol, Expr], order: list[Expr]
+) -> tuple[int, int, str]:
+    places = [order.index(meaning.get(s, s)) for s in _symbols(expr)]
+    kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
+    kind = 3 if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0 else kind
+    return (kind if not expr.is_Number else -1, min(places, default=-1), str(expr))
+
+
+def _symbols(expr: Expr) -> Iterable[Expr]:
+    return expr.free_symbols  # type: ignore[no-any-return]
+
+
+def _written(expr: Expr, meaning: dict[sympy.Symbol, Expr]) -> Expr:
+    return replaced(expr, lambda e: meaning.get(e) if isinstance(e, sympy.Dummy) else None)
+
+
