@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FORMS = """\
   f               a value or its gradient, by name, at any time step
-  C@1             the same at one time step, counted from 1; h_0 and C_1 are names too
+  C@1             the same at one time step; C_1 is the same, h_0 a first state
   t=2             the first operation of a time step
   |C|>2           a value whose largest entry passes a limit: <, <=, >, >=
   |grad|<1e-3     a finished gradient whose entries are all below a limit

@@ -317,19 +317,35 @@ class State:
         found = self.trace.gradient_at(self._one(name), self.index)
         return None if found is None else found[1]
 
-    def line(self, node: Tensor) -> str:
-        """A value and its gradient; · stands for what is not known yet."""
-        digits, label = self.trace.digits, self.trace.labels[node]
-        known = self.trace.known_at(node, self.index)
-        value = array(node.data, digits) if known else UNKNOWN
+    def equation(self, node: Tensor) -> str:
+        """An equation on one line with its value: `f_1 = σ(W_f · [h_0, x_1] + b_f) = [0.5 0.6]`."""
+        labels = self.trace.labels
+        return f"{labels[node]} = {labels.expression(node)} = {self._value_text(node)}"
+
+    def adjoint(self, node: Tensor) -> str:
+        """The adjoint of a value on one line: `f̄_1 = ·`, or the sum so far."""
         found = self.trace.gradient_at(node, self.index)
-        if node not in self.trace.terms:
-            return f"{label} = {value}"
+        label = barred(self.trace.labels[node])
         if found is None:
-            return f"{label} = {value}   {barred(label)} = {UNKNOWN}"
+            return f"{label} = {UNKNOWN}"
         count, of = found[0], len(self.trace.terms[node])
         partial = f" ({count} of {of} terms)" if count < of else ""
-        return f"{label} = {value}   {barred(label)} = {array(found[1], digits)}{partial}"
+        return f"{label} = {array(found[1], self.trace.digits)}{partial}"
+
+    def line(self, node: Tensor) -> str:
+        """A value and, where it gets one, its gradient; · stands for what is not known yet."""
+        value = f"{self.trace.labels[node]} = {self._value_text(node)}"
+        return f"{value}   {self.adjoint(node)}" if node in self.trace.terms else value
+
+    def watch(self, name: str) -> str:
+        """The line of a name: at the event's own time step, where there are several."""
+        nodes, when = self.trace.lookup(name), self.trace[self.index].time
+        now = [n for n in nodes if when is None or self.trace.labels.time(n) == when]
+        return self.line((now or nodes)[-1])
+
+    def _value_text(self, node: Tensor) -> str:
+        known = self.trace.known_at(node, self.index)
+        return array(node.data, self.trace.digits) if known else UNKNOWN
 
     def __str__(self) -> str:
         nodes = [n for name in self.trace.labels.names() for n in self.trace.lookup(name)]

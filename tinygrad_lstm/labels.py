@@ -7,6 +7,7 @@ lies between two named values is v1, v2, … and belongs to the equation that it
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from tinygrad_lstm.arithmetic import array, operation_text
@@ -19,7 +20,7 @@ _LONGEST = 64  # characters of an expression that stands inside another one
 
 def barred(label: str) -> str:
     """The adjoint of a value: f_1 becomes f̄_1."""
-    return f"{label[:1]}\u0304{label[1:]}"
+    return unicodedata.normalize("NFC", f"{label[:1]}\u0304{label[1:]}")
 
 
 class Labels:

@@ -13,6 +13,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -108,8 +109,8 @@ class Trace(Sequence[Event]):
     """The events of a forward and a backward pass, in the order in which they happen.
 
     `len`, indexing and iteration are those of a sequence. `given` are the leaves, known from the
-    start; `labels` tells how each value is written. Time steps count from 1, so that
-    h_1 = …(h_0, x_1) as in the literature: they are the engine's `Tensor.time` plus one.
+    start; `named` are the values that have an equation; `labels` tells how each is written. Time
+    steps count from 1, so that h_1 = …(h_0, x_1): they are the engine's `Tensor.time` plus one.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Trace(Sequence[Event]):
         self.given = [n for n in every if not n.inputs]
         self.operations = [n for n in every if n.inputs]
         self.labels = Labels(every, set(seeds) | set(roots), labels_of_step)
+        self.named = [n for n in self.operations if self.labels.owner(n) is n]
         self.adjoints: dict[Tensor, Array] = pullback(seeds, raw=True)
         self._seeds = dict(seeds)
         order = reversed(ancestors(seeds, live=True))
@@ -256,8 +258,7 @@ class Trace(Sequence[Event]):
     # --- other forms -----------------------------------------------------------------------------
     def equations(self) -> dict[str, str]:
         """Each equation in the order in which it is finished, by the name of its value."""
-        owners = [n for n in self.operations if self.labels.owner(n) is n]
-        return {self.labels[n]: self.labels.expression(n) for n in owners}
+        return {self.labels[n]: self.labels.expression(n) for n in self.named}
 
     def as_dict(self) -> dict[str, Any]:
         """The whole trace as JSON knows it: lists, numbers and text."""
@@ -271,15 +272,17 @@ class Trace(Sequence[Event]):
             "events": [event.as_dict() for event in self],
         }
 
-    def text(self) -> Iterator[str]:
-        """The trace as lines of plain text, made as they are read."""
+    def text(self, stop: int | None = None, watches: Sequence[str] = ()) -> Iterator[str]:
+        """The first `stop` events, or all, as lines of plain text; after each one the watches."""
         yield "given"
         for node in self.given:
             if node.name is not None or node.size > 1:
                 yield f"  {self.labels[node]} = {array(node.data, self.digits)}"
-        for event in self:
+        for event in islice(self, stop):
             yield ""
             yield from str(event).splitlines()
+            state = self.state_at(event.index)
+            yield from (f"    watch {state.watch(name)}" for name in watches)
 
     def _repr_html_(self) -> str:
         rows = "".join(
