@@ -398,7 +398,7 @@ def _misfit(name: str, inputs: tuple[Tensor, ...], error: Exception) -> str:
     shapes = ", ".join(f"{i.name + ' ' if i.name else ''}{i.shape}" for i in inputs)
     signature = TABLE[name].signature
     takes = f", which takes {signature}" if signature.startswith("(") else ""
-    return f"{name}{takes}, got shapes {shapes}: {str(error).split(' (Format')[0]}"
+    return f"{name}{takes}, got shapes {shapes}: {str(error).split(' (Format')[0].strip()}"
 
 
 def ancestors(
