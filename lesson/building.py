@@ -1,0 +1,310 @@
+"""Building the lesson: train, measure, draw, and put it into one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import equations
+import viz
+from lesson import measurements, prose
+from lesson.charts import Curve, chart
+from tinygrad_lstm import Tensor, cells, unroll
+from tinygrad_lstm.cells import lstm, rnn
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.learning import CharacterModel, Progress, Text, Training, shakespeare
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import Array
+
+Report = Callable[[str, Progress], Any]
+LAGS, LINES, FAR = 60, 64, 40
+STAGES = {"f": ("f",), "i": ("i", "C_tilde"), "C": ("C",), "o": ("o", "h")}
+
+
+class BuildError(TinygradError):
+    """A lesson that cannot be written."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model of the lesson and how it came to be."""
+
+    model: CharacterModel
+    training: Training
+
+
+def train(
+    cell: Cell, text: Text, seconds: float, folder: Path | None = None,
+    report: Callable[[Progress], Any] | None = None,
+) -> Trained:  # fmt: skip
+    """A character model of a cell, trained for `seconds` in all.
+
+    With a folder, its checkpoint is kept there, and what it has learned already is not learned
+    again; a checkpoint that does not fit, because the cell or the text changed, is replaced.
+    """
+    path = folder / f"{cell.name}.npz" if folder else None
+    training = None
+    if path and path.is_file():
+        try:
+            training = Training.resume(path, cell, text)
+        except TinygradError:
+            training = None
+    if training is None:
+        training = Training(CharacterModel(cell, text, hidden=128, seed=1), text, every=50)
+    rest = seconds - training.state.seconds
+    if rest > 0:
+        training.run(seconds=rest, report=report, checkpoint=path)
+    return Trained(training.model, training)
+
+
+def build(
+    path: Path, seconds: float = 75.0, text: Text | None = None, folder: Path | None = None,
+    report: Report | None = None,
+) -> Path:  # fmt: skip
+    """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
+
+    seconds: of training in all, a fifth of it for the plain network. folder: where checkpoints
+    are kept between builds. report: told the cell's name and the progress of every step.
+    """
+    writable(path)
+    text = text or shakespeare()
+    models = {}
+    for cell, share in ((lstm, 0.8), (rnn, 0.2)):
+        tell = (lambda p, name=cell.name: report(name, p)) if report else None
+        models[cell.name] = train(cell, text, share * seconds, folder, tell)
+    page = render(models["lstm"], models["rnn"], text)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def writable(path: Path) -> None:
+    """Find out before the training whether the page can be written after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def render(trained: Trained, plain: Trained, text: Text, language: str = "en") -> str:
+    """The page's HTML from two trained models."""
+    words = prose.load(language)
+    held_out = text.characters[-len(trained.training.validation_ids) :]
+    line = measurements.read_line(trained.model, measurements.choose_line(held_out))
+    unit = measurements.busiest_unit(line, "f")
+    lags = min(LAGS, len(held_out) // LINES - 2)
+    curves = {
+        "lstm": measurements.reach(trained.model, text, "C", lags, LINES),
+        "rnn": measurements.reach(plain.model, text, "h", lags, LINES),
+    }
+    facts = _facts(trained, plain, text, line, unit, curves)
+    environment = Environment(
+        loader=PackageLoader("lesson", "page"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["prose"] = lambda part: prose.html(part, facts)
+    environment.filters["inline"] = lambda part: prose.inline(part, facts)
+    return environment.get_template("page.html").render(
+        language=language, t=words, css=Markup(_asset("page", "style.css").decode()),
+        font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
+        listing=_listing(lstm), figures=_figures(), math=_mathematics(),
+        strips={stage: _strip(line, unit, names) for stage, names in STAGES.items()},
+        charts=_charts(trained, words, curves), stages=list(STAGES), surprise=_surprise(line),
+        samples=_samples(trained.training), papers=prose.load("papers"),
+    )  # fmt: skip
+
+
+def _asset(folder: str, name: str) -> bytes:
+    return resources.files("lesson").joinpath(folder, name).read_bytes()
+
+
+def _listing(cell: Cell) -> str:
+    return inspect.getsource(cell.step).rstrip()
+
+
+# --- numbers --------------------------------------------------------------------------------------
+def _facts(
+    trained: Trained, plain: Trained, text: Text, line: measurements.Line, unit: int,
+    curves: Mapping[str, Array],
+) -> dict[str, str]:  # fmt: skip
+    own = {name: values[:, unit] for name, values in line.values.items()}
+    lowest, most = int(np.argmin(own["f"])), int(np.argmax(own["i"]))
+    far = min(FAR, len(curves["rnn"]) - 1)
+    facts = {
+        "hidden": str(trained.model.sizes["hidden"]), "unit": str(unit + 1),
+        "line": line.text, "count": str(len(line.text)), "lag_lines": str(LINES),
+        "seconds": f"{trained.training.state.seconds:.0f}",
+        "rnn_seconds": f"{plain.training.state.seconds:.0f}",
+        "characters": f"{len(text):,}", "symbols": str(len(trained.model.vocabulary)),
+        "uniform": f"{measurements.uniform_bits(len(trained.model.vocabulary)):.2f}",
+        "lstm_bits": f"{trained.training.history[-1].validation_bits:.2f}",
+        "rnn_bits": f"{plain.training.history[-1].validation_bits:.2f}",
+        "f_high": str(int(np.sum(own["f"] > 0.9))), "f_low": _short(own["f"][lowest]),
+        "f_low_char": _quoted(line.text[lowest]), "f_low_at": str(lowest + 1),
+        "i_high": _short(own["i"][most]), "i_high_char": _quoted(line.text[most]),
+        "i_high_at": str(most + 1), "far": str(far), "nine": _percent(0.9**10),
+    }  # fmt: skip
+    for name in ("C_tilde", "C", "o"):
+        facts[f"{name}_low"] = _short(own[name].min())
+        facts[f"{name}_high"] = _short(own[name].max())
+    for name, curve in curves.items():
+        facts[f"{name}_10"], facts[f"{name}_far"] = _percent(curve[10]), _percent(curve[far])
+    return facts
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    if share >= 0.001:
+        return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+    exponent = int(np.floor(np.log10(share)))
+    power = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{share / 10.0**exponent:.0f} · 10{power}"
+
+
+def _quoted(character: str) -> str:
+    return f"‘{_visible(character)}’"
+
+
+def _visible(character: str) -> str:
+    return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(character, character)
+
+
+def _strip(line: measurements.Line, unit: int, names: tuple[str, ...]) -> dict[str, Any]:
+    """A table of one unit's values along the line, and the gradients in them."""
+    rows = []
+    for name in names:
+        values = line.values[name][:, unit]
+        scale = max(1.0, float(np.max(np.abs(values))))
+        rows.append(_row(equations.name_latex(name), values, scale, "value"))
+    for name in names:
+        values = line.gradients[name][:, unit]
+        scale = float(np.max(np.abs(values))) or 1.0
+        rows.append(_row(equations.name_latex(f"bar.{name}"), values, scale, "gradient"))
+    return {"characters": [_visible(c) for c in line.text], "rows": rows}
+
+
+def _row(latex: str, values: Array, scale: float, kind: str) -> dict[str, Any]:
+    cells = [
+        {"text": _tight(float(v)), "height": round(100 * abs(float(v)) / scale), "below": v < 0}
+        for v in values
+    ]
+    return {"label": Markup(prose.inline(f"${latex}$", {})), "cells": cells, "kind": kind}
+
+
+def _tight(value: float) -> str:
+    text = f"{value:.2f}"
+    return "0" if float(text) == 0 else text.replace("0.", ".", 1).replace("-", "−")
+
+
+def _surprise(line: measurements.Line) -> list[dict[str, Any]]:
+    costs = [None, *line.bits]
+    return [
+        {"text": _visible(c), "bits": "" if b is None else f"{b:.1f}",
+         "share": 0 if b is None else min(100, round(b * 12))}
+        for c, b in zip(line.text, costs, strict=True)
+    ]  # fmt: skip
+
+
+def _samples(training: Training) -> list[dict[str, Any]]:
+    """What the model wrote at its start, early, halfway and at its end."""
+    history = training.history
+    early = min(1, len(history) - 1)
+    chosen = sorted({0, early, len(history) // 2, len(history) - 1})
+    return [
+        {"steps": f"{history[k].step:,}", "bits": f"{history[k].validation_bits:.2f}",
+         "text": history[k].sample}
+        for k in chosen
+    ]  # fmt: skip
+
+
+# --- figures, charts, formulas --------------------------------------------------------------------
+def _figures() -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "rolled": viz.rolled(rnn), "unrolled": viz.unrolled(rnn, steps=4),
+        "rnn": viz.cell(rnn), "lstm": viz.cell(lstm), "legend": viz.legend(),
+        "plain_chain": viz.chain(rnn), "lstm_chain": viz.chain(lstm),
+        "belt": viz.cell(lstm, focus=("belt:C",)), "gate": viz.cell(lstm, focus=("f",)),
+        "peephole": viz.difference(lstm, cells.lstm_peephole),
+        "coupled": viz.difference(lstm, cells.lstm_coupled), "gru": viz.cell(cells.gru),
+        "graph": viz.graph(_small_run(), fold="equation"),
+    }  # fmt: skip
+    for stage, names in STAGES.items():
+        figures[f"stage_{stage}"] = viz.cell(lstm, focus=names)
+    return {name: {"svg": Markup(f.svg()), "alt": f.alt} for name, f in figures.items()}
+
+
+def _small_run() -> Tensor:
+    """A one-unit LSTM over two inputs, after backward."""
+    p = lstm.init(inputs=1, hidden=1, seed=3)
+    run = unroll(lstm, p, np.array([[1.0], [-0.5]]))
+    loss: Tensor = 0.5 * (run.final["h"] - 1.0) ** 2
+    loss = loss.sum()
+    loss.name = "L"
+    loss.backward()
+    return loss
+
+
+def _charts(
+    trained: Trained, words: Mapping[str, Any], curves: Mapping[str, Array]
+) -> dict[str, Markup]:
+    forgets, model = words["forgets"], words["model"]
+    history = trained.training.history
+    seen = [(r.step, r.train_bits) for r in history if r.train_bits is not None]
+    held = [(r.step, r.validation_bits) for r in history]
+    reach = [
+        Curve(label, [(k, float(v)) for k, v in enumerate(curves[name])], name)
+        for label, name in (("LSTM", "lstm"), ("RNN", "rnn"))
+    ]
+    learning = [Curve(model["training"], seen, "rnn"), Curve(model["held_out"], held, "lstm")]
+    return {
+        "reach": Markup(
+            chart(reach, forgets["chart_x"], forgets["chart_y"], "reach", log=True)
+        ),
+        "learning": Markup(chart(learning, model["curve_x"], model["curve_y"], "learning")),
+    }
+
+
+def _mathematics() -> dict[str, Any]:
+    """Every formula of the page as MathML."""
+    forward, backward = equations.forward(lstm), equations.backward(lstm)
+    stages = {}
+    for stage, names in STAGES.items():
+        stages[stage] = {
+            "forward": [Markup(forward[name].mathml(display=True)) for name in names],
+            "backward": [Markup(backward[f"bar.{name}"].mathml(width=44)) for name in names],
+        }
+    relatives = {
+        "peephole": cells.lstm_peephole, "coupled": cells.lstm_coupled, "gru": cells.gru
+    }  # fmt: skip
+    return {
+        "rnn": Markup(equations.forward(rnn).mathml()),
+        "rnn_back": Markup(equations.backward(rnn)["bar.h"].mathml(width=44)),
+        "stages": stages,
+        "forward": Markup(forward.mathml()),
+        "backward": Markup(backward.mathml(width=44)),
+        "legend": backward.legend,
+        "derivation": equations.derive(lstm, "W_f"),
+        "relatives": {
+            name: {
+                "difference": Markup(equations.difference(lstm, cell).mathml()),
+                "forward": Markup(equations.forward(cell).mathml()),
+            }
+            for name, cell in relatives.items()
+        },
+    }
