@@ -88,6 +88,13 @@ def operation(op: str, *operands: Expr, **attributes: Any) -> Operation:
     return Operation(Tag(op, attributes), *operands)
 
 
+def is_transpose(expr: Operation) -> bool:
+    """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
+    if expr.op == "transpose":
+        return tuple(expr.attributes["axes"]) == (1, 0)
+    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
+
+
 class Literal(sympy.Symbol):  # type: ignore[misc]
     """An array that the cell's author wrote as a constant."""
 
@@ -222,7 +229,9 @@ class where(Elementwise):
     op = "where"
 
     def slopes(self) -> tuple[Expr, ...]:
-        holds = not_equal(self.args[0], 0)
+        condition = self.args[0]
+        relation = isinstance(condition, greater | greater_equal | equal | not_equal)
+        holds = condition if relation else not_equal(condition, 0)
         return (Integer(0), holds, 1 - holds)
 
 

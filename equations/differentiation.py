@@ -7,7 +7,6 @@ operations that mix units. `sympy.diff` differentiates each stretch as an expres
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import sympy
@@ -21,7 +20,6 @@ from equations.algebra import (
     factors,
     plus,
     remade,
-    replaced,
     times,
 )
 from equations.reading import Reading
@@ -86,8 +84,8 @@ class _Work:
             self.operation(expr, g, own)
             return
         leaves: dict[Expr, sympy.Symbol] = {}
-        scalar = self.scalar(expr, leaves, True)
-        meaning = {symbol: leaf for leaf, symbol in leaves.items()}
+        meaning: dict[Expr, Expr] = {}
+        scalar = self.scalar(expr, leaves, True, meaning)
         order = [own, *leaves] if own is not None else list(leaves)
         for leaf, symbol in leaves.items():
             if isinstance(leaf, Literal):
@@ -97,7 +95,7 @@ class _Work:
                 continue
             if own is not None and isinstance(scalar, Function | Pow):
                 slope = slope.subs(scalar, own)
-            slope = _written(_arranged(slope, meaning, order), meaning)
+            slope = _arranged(slope, meaning, order)
             share = summed(
                 times(*_with_sign(g, slope)), self.shape(expr), self.shape(leaf)
             )
@@ -144,16 +142,27 @@ class _Work:
     def shape(self, expr: Expr) -> tuple[int, ...]:
         return self.reading.shapes[expr]
 
-    def scalar(self, expr: Expr, leaves: dict[Expr, sympy.Symbol], outside: bool) -> Expr:
-        """A stretch for one unit: what mixes units, or is an inside, becomes a symbol."""
+    def scalar(
+        self, expr: Expr, leaves: dict[Expr, sympy.Symbol], outside: bool,
+        meaning: dict[Expr, Expr],
+    ) -> Expr:  # fmt: skip
+        """A stretch for one unit: what mixes units, or is an inside, becomes a symbol.
+
+        `meaning` is told what the author wrote for each part of it.
+        """
         if expr.is_Number:
             return expr
         if isinstance(expr, Quantity):
             return leaves.setdefault(expr, expr)
         if isinstance(expr, Operation | Literal) or (linear(expr) and not outside):
-            return leaves.setdefault(expr, sympy.Dummy("u"))
+            symbol = leaves.setdefault(expr, sympy.Dummy("u"))
+            meaning[symbol] = expr
+            return symbol
         outside = outside and linear(expr)
-        return expr.func(*(self.scalar(a, leaves, outside) for a in expr.args))
+        scalar = expr.func(*(self.scalar(a, leaves, outside, meaning) for a in expr.args))
+        if scalar.args:
+            meaning.setdefault(scalar, expr)
+        return scalar
 
 
 def _count_insides(expr: Expr, outside: bool = True) -> int:
@@ -171,8 +180,14 @@ def _with_sign(g: Expr, slope: Expr) -> list[Expr]:
 
 
 # --- SymPy's own order to a reader's ----------------------------------------------------------------
-def _arranged(expr: Expr, meaning: dict[sympy.Symbol, Expr], order: list[Expr]) -> Expr:
-    """Terms with a plus first, factors in the order of the equation, sums after single values."""
+def _arranged(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> Expr:
+    """A derivative as one would write it, in the named values.
+
+    What stands in the equation itself stays as its author wrote it. Otherwise terms with a plus
+    come first, factors in the order of the equation, sums after single values.
+    """
+    if expr in meaning:
+        return meaning[expr]
     if isinstance(expr, Add):
         parts = sorted(expr.args, key=lambda e: (_negative(e), _rank(e, meaning, order)))
         return plus(*(_arranged(p, meaning, order) for p in parts))
@@ -191,19 +206,9 @@ def _negative(expr: Expr) -> bool:
 
 
 def _rank(
-    expr: Expr, meaning: dict[sympy.Symbol, Expr], order: list[Expr]
+    expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]
 ) -> tuple[int, int, str]:
-    places = [order.index(meaning.get(s, s)) for s in _symbols(expr)]
+    places = [order.index(meaning.get(s, s)) for s in expr.free_symbols]
     kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
     kind = 3 if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0 else kind
     return (kind if not expr.is_Number else -1, min(places, default=-1), str(expr))
-
-
-def _symbols(expr: Expr) -> Iterable[Expr]:
-    return expr.free_symbols  # type: ignore[no-any-return]
-
-
-def _written(expr: Expr, meaning: dict[sympy.Symbol, Expr]) -> Expr:
-    return replaced(expr, lambda e: meaning.get(e) if isinstance(e, sympy.Dummy) else None)
-
-

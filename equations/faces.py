@@ -120,7 +120,9 @@ class Text:
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         if upper.lstrip("-").isdigit():
             return text + upper.translate(_SUPERSCRIPTS)
-        return text + upper if upper == self.top else f"{text}^{_grouped(upper)}"
+        if upper == self.top:
+            return text + upper
+        return f"{text}^{upper}" if upper.isalnum() else f"{text}^({upper})"
 
     def lowered(self, text: str, lower: str) -> str:  # noqa: D102
         return f"{text}_{_grouped(lower)}"
@@ -162,6 +164,8 @@ def index(value: object) -> str:
     if isinstance(value, slice):
         ends = ["" if e is None else str(e) for e in (value.start, value.stop)]
         return ":".join(ends + ([] if value.step is None else [str(value.step)]))
+    if value is Ellipsis:
+        return "..."
     if isinstance(value, np.ndarray):
         return array(value)
     return str(value)

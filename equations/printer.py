@@ -14,12 +14,13 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
 from equations import faces
-from equations.algebra import Literal, Marked, Operation, Partial, Quantity, SumOverTime, factors
+from equations.algebra import Literal, Marked, Operation, Partial, Quantity, SumOverTime, factors, is_transpose, terms
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
 _BETWEEN = {"matvec": "dot", "matmul": "dot", "vecdot": "dot", "outer": "outer"}
 _PRIVATE = {"shape", "keepdims"}  # attributes that are bookkeeping
+_USUAL = (("axis", -1), ("axis", (-1,)))
 
 
 def subtracted(term: Expr) -> Expr | None:
@@ -47,14 +48,6 @@ def _denominator(expr: Expr) -> Expr | None:
     if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0:
         return expr.base if expr.exp == -1 else Pow(expr.base, -expr.exp, evaluate=False)
     return None
-
-
-def _is_transpose(expr: Operation) -> bool:
-    if expr.op == "transpose":
-        return tuple(expr.attributes["axes"]) == (1, 0)
-    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} in (
-        {-1, -2}, {0, 1},
-    )  # fmt: skip
 
 
 class _Notation:
@@ -92,7 +85,7 @@ class _Notation:
     def addends(self, expr: Expr) -> list[str]:
         """The terms of a sum, each with its sign; the first shows only a minus."""
         pieces = []
-        for k, term in enumerate(expr.args if isinstance(expr, Add) else (expr,)):
+        for k, term in enumerate(terms(expr)):
             whole = term.args[0] if isinstance(term, Marked) else term
             rest = subtracted(whole)
             text = self.fitted(whole if rest is None else rest, _PRODUCT if rest else _SUM)
@@ -187,7 +180,7 @@ class _Notation:
         if op == "block":
             label = type(self)(self.step, expr.attributes["timed"])._print(operands[1])
             return self.face.lowered(self.face.bracketed(self._print(operands[0]), "[]"), label)
-        if _is_transpose(expr):
+        if is_transpose(expr):
             return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
         if op == "getitem":
             return f"{self.fitted(operands[0], _ATOM)}[{faces.index(expr.attributes['index'])}]"
@@ -196,7 +189,7 @@ class _Notation:
         shown = [
             f"{self.face.word(key)}={faces.index(value)}"
             for key, value in expr.attributes.items()
-            if key not in _PRIVATE and value is not None and (key, value) != ("axis", -1)
+            if key not in _PRIVATE and value is not None and (key, value) not in _USUAL
         ]
         return self.face.operator(op) + self._arguments(operands, *shown)
 

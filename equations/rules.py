@@ -18,6 +18,7 @@ from equations.algebra import (
     Operation,
     Quantity,
     equal,
+    is_transpose,
     minus,
     number,
     operation,
@@ -30,8 +31,13 @@ Shape = tuple[int, ...]
 Rule = Callable[[Expr, Expr, Operation, list[Shape]], list[Expr]]
 
 
-def transposed(expr: Expr) -> Operation:
-    """The last two axes exchanged."""
+def transposed(expr: Expr) -> Expr:
+    """The last two axes exchanged; a transpose and an outer product are turned back instead."""
+    if isinstance(expr, Operation):
+        if expr.op == "outer":
+            return operation("outer", *reversed(expr.operands))
+        if is_transpose(expr):
+            return expr.operands[0]
     return operation("swapaxes", expr, a=-1, b=-2)
 
 
@@ -158,12 +164,14 @@ def _reshape(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 def _transpose(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    if is_transpose(e):
+        return [transposed(g)]
     back = tuple(int(k) for k in np.argsort(e.attributes["axes"]))
     return [operation("transpose", g, axes=back)]
 
 
 def _swapaxes(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("swapaxes", g, **e.attributes)]
+    return [transposed(g) if is_transpose(e) else operation("swapaxes", g, **e.attributes)]
 
 
 def _broadcast_to(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
