@@ -64,9 +64,10 @@ def cut(text: str, width: int) -> str:
 
 def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
     """A text in lines of at most `width` columns, broken between words."""
-    lines, line = [], ""
-    for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
+    first = text.lstrip()
+    lines, line = [], text[: len(text) - len(first)]
+    for word in first.split(" "):
+        longer = f"{line} {word}" if line.strip() else line + word
         if line.strip() and width_of(longer) > width:
             lines.append(line)
             longer = indent + word

@@ -188,6 +188,7 @@ def test_wrapping_keeps_every_word() -> None:
     lines = wrap(text, 24)
     assert all(width_of(line) <= 24 for line in lines) and len(lines) > 1
     assert " ".join(" ".join(lines).split()) == text.strip()
+    assert wrap(text, 80) == [text]
 
 
 # --- a real terminal ----------------------------------------------------------------------------

@@ -11,10 +11,21 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm import Program, Tensor, cell, cells, concat, matvec, sigmoid, tanh, unroll
+from tinygrad_lstm import (
+    Program,
+    Tensor,
+    cell,
+    cells,
+    concat,
+    matvec,
+    sigmoid,
+    step_through,
+    tanh,
+    unroll,
+)
 from tinygrad_lstm.breakpoints import BreakpointError
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
-from tinygrad_lstm.stepping import Trace, step_through, to_json
+from tinygrad_lstm.stepping import Trace, to_json
 from tinygrad_lstm.tensor import TABLE, apply
 
 

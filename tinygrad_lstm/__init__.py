@@ -59,6 +59,7 @@ from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.stepping import step_through
 
 from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
 
@@ -72,6 +73,6 @@ __all__ = [
     "errors", "exp", "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log",
     "log_softmax", "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum",
     "multiply", "negative", "not_equal", "ops", "outer", "power", "relu", "reshape", "sigmoid",
-    "sin", "softmax", "softplus", "sqrt", "stack", "subtract", "sum", "swapaxes", "tanh",
-    "transpose", "unroll", "value_and_grad", "vecdot", "where",
+    "sin", "softmax", "softplus", "sqrt", "stack", "step_through", "subtract", "sum", "swapaxes",
+    "tanh", "transpose", "unroll", "value_and_grad", "vecdot", "where",
 ]  # fmt: skip
