@@ -104,7 +104,7 @@ def render(trained: Trained, plain: Trained, text: Text, language: str = "en") -
     words = prose.load(language)
     held_out = text.characters[-len(trained.training.validation_ids) :]
     line = measurements.read_line(trained.model, measurements.choose_line(held_out))
-    unit = measurements.busiest_unit(line, "f")
+    unit = measurements.telling_unit(line, "f")
     lags = min(LAGS, len(held_out) // LINES - 2)
     curves = {
         "lstm": measurements.reach(trained.model, text, "C", lags, LINES),
@@ -283,18 +283,23 @@ def _charts(
 def _mathematics() -> dict[str, Any]:
     """Every formula of the page as MathML."""
     forward, backward = equations.forward(lstm), equations.backward(lstm)
+    plain = equations.backward(rnn)
     stages = {}
     for stage, names in STAGES.items():
         stages[stage] = {
             "forward": [Markup(forward[name].mathml(display=True)) for name in names],
-            "backward": [Markup(backward[f"bar.{name}"].mathml(width=44)) for name in names],
+            "backward": [
+                Markup(backward[f"bar.{name}"].mathml(display=True, width=44)) for name in names
+            ],
         }
     relatives = {
         "peephole": cells.lstm_peephole, "coupled": cells.lstm_coupled, "gru": cells.gru
     }  # fmt: skip
     return {
         "rnn": Markup(equations.forward(rnn).mathml()),
-        "rnn_back": Markup(equations.backward(rnn)["bar.h"].mathml(width=44)),
+        "rnn_back": [
+            Markup(plain[name].mathml(display=True)) for name in ("bar.h", "delta.h")
+        ],
         "stages": stages,
         "forward": Markup(forward.mathml()),
         "backward": Markup(backward.mathml(width=44)),

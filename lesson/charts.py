@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 118.0, 16.0, 46.0
+LEFT, RIGHT, TOP, BOTTOM = 72.0, 118.0, 16.0, 46.0
 
 
 @dataclass(frozen=True)

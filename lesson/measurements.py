@@ -52,9 +52,12 @@ def choose_line(held_out: str, shortest: int = 36, longest: int = 48) -> str:
     return (varied or fitting or [held_out.replace("\n", " ").strip()[:longest]])[0]
 
 
-def busiest_unit(line: Line, name: str) -> int:
-    """The unit whose value of one equation moves most along a line."""
-    return int(np.argmax(np.std(line.values[name], axis=0)))
+def telling_unit(line: Line, gate: str) -> int:
+    """The unit whose gate moves most along a line, among those that mostly hold it open."""
+    values = line.values[gate]
+    spread = np.std(values, axis=0)
+    holding = np.median(values, axis=0) > 0.75
+    return int(np.argmax(np.where(holding, spread, -1.0) if holding.any() else spread))
 
 
 def reach(model: CharacterModel, text: Text, state: str, lags: int, lines: int) -> Array:

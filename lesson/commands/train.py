@@ -1,0 +1,230 @@
+"""`tinygrad-lstm train CELL`: train a cell as a character model, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tinygrad_lstm import Cell, learning
+from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.learning import CheckpointError, Progress, Training
+from tinygrad_lstm.recurrent import find
+
+SECONDS = 60.0
+SAME = ("batch", "length", "clip", "seed")  # options that are settings under the same name
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to train, on what, how long, and where to keep it."""
+    parser.epilog = (
+        "Ctrl-C saves a checkpoint and stops; --resume goes on from it with the same numbers as "
+        "if it had never stopped. Losses are in bits a character; held-out text is not learnt from."
+    )
+    add = parser.add_argument
+    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("--text", metavar="FILE", help="a text in UTF-8 (default: Shakespeare)")
+    add("--hidden", type=int, metavar="N", help="entries of a state (default 128)")
+    add("--size", type=_size, action="append", metavar="NAME=N", default=[],
+        help="another size of the cell, such as inputs=64")  # fmt: skip
+    add("--input", choices=("embedding", "one-hot"), help="of symbols (default embedding)")
+    long = parser.add_mutually_exclusive_group()
+    long.add_argument(
+        "--seconds", type=float, metavar="S", help=f"of training (default {SECONDS:g})"
+    )
+    long.add_argument("--steps", type=int, metavar="N", help="of training, in place of seconds")
+    add("--batch", type=int, metavar="N", help="streams side by side (default 32)")
+    add("--length", type=int, metavar="N", help="characters a step (default 64)")
+    add("--rate", type=float, help="of Adam (default 0.006)")
+    add("--clip", type=float, metavar="NORM", help="limit of the gradient's norm (default 1)")
+    add("--seed", type=int, metavar="N", help="of the random numbers (default 0)")
+    add("--checkpoint", type=Path, metavar="PATH", help="where to keep it (default CELL.npz)")
+    add("--resume", action="store_true", help="go on from the checkpoint")
+    add("--sample", type=int, metavar="N", default=300, help="characters to write at the end")
+    add("--temperature", type=float, metavar="T", default=0.8,
+        help="of the sample: 0 takes the likeliest, 1 draws as the model believes")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, save, and show what the model writes."""
+    cell = find(options.cell)
+    path = options.checkpoint or Path(f"{cell.name}.npz")
+    training = _resumed(options, cell, path) if options.resume else _begun(options, cell, path)
+    model, text = training.model, training.text
+    if options.steps is None and options.seconds is None:
+        options.seconds = SECONDS
+    # a bad option is better told now than after the training
+    learning.sample(model, min(options.sample, 1), temperature=options.temperature)
+    print(
+        f"{model}\n{text.name}: {len(text):,} characters, {len(text.vocabulary)} symbols, the last "
+        f"{training.settings.held_out:.0%} held out; from step {training.state.step:,}", flush=True
+    )  # fmt: skip
+    steps, begun = training.state.step, time.perf_counter()
+    with contextlib.closing(_Watch(training, options)) as watch, _interrupt() as asked:
+
+        def report(progress: Progress) -> bool:
+            watch.show(progress)
+            return asked.is_set()
+
+        try:
+            training.run(options.steps, options.seconds, report, path)
+        except KeyboardInterrupt:  # asked a second time; `run` has saved all the same
+            asked.set()
+    if asked.is_set():
+        if options.seconds is None:
+            left = ["--steps", str(options.steps - training.state.step + steps)]
+        else:
+            left = ["--seconds", f"{max(1.0, options.seconds - time.perf_counter() + begun):.0f}"]
+        words = ["tinygrad-lstm", "train", options.cell, "--resume"]
+        words += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
+        print(
+            f"Stopped at step {training.state.step:,}; saved as {path}. To go on:\n"
+            f"  {shlex.join(words + left)}"
+        )
+        return 130
+    last = training.history[-1]
+    print(
+        f"{last.validation_bits:.3f} bits a character on held-out text after {last.step:,} steps, "
+        f"{last.seconds:.0f} s; saved as {path}"
+    )
+    if options.sample:
+        written = learning.sample(
+            model, options.sample, temperature=options.temperature, seed=training.settings.seed
+        )
+        print(f"\n{written}")
+    return 0
+
+
+def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+    if path.exists():
+        raise CheckpointError(
+            f"checkpoint {path} exists already.\n"
+            f"  Go on from it with --resume, or name another with --checkpoint PATH."
+        )
+    text = learning.read_text(options.text) if options.text else learning.shakespeare()
+    given = {k: v for k, v in vars(options).items() if v is not None}
+    seed = given.get("seed", 0)
+    settings: dict[str, Any] = {k: given[k] for k in SAME if k in given}
+    if "rate" in given:
+        settings["optimiser"] = learning.Adam(rate=given["rate"])
+    if seed < 0:
+        raise DataError(f"seed must be at least 0, got {seed}.")
+    model = learning.CharacterModel(
+        cell, text, input=given.get("input", "embedding"), seed=seed, **_sizes(options, cell)
+    )
+    return Training(model, text, **settings)
+
+
+def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+    if not path.exists():
+        raise CheckpointError(
+            f"checkpoint {path} does not exist.\n"
+            f"  Leave out --resume to begin anew, or name a file with --checkpoint PATH."
+        )
+    text = learning.read_text(options.text) if options.text else None
+    training = Training.resume(path, cell, text)
+    settings = training.settings
+    kept = {
+        **{name: getattr(settings, name) for name in SAME}, "rate": settings.optimiser.rate,
+        "input": training.model.input, **training.model.sizes,
+    }  # fmt: skip
+    given = {k: v for k, v in vars(options).items() if k in kept and v is not None}
+    for name, value in {**given, **_sizes(options, cell)}.items():
+        if kept[name] != value:
+            raise CheckpointError(
+                f"checkpoint {path} has {name}={kept[name]}, not {name}={value}.\n"
+                f"  Leave the option out to go on, or begin anew with another --checkpoint PATH."
+            )
+    return training
+
+
+def _sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+    sizes = dict(options.size)
+    if options.hidden is not None:
+        sizes["hidden"] = options.hidden
+    for name in sizes:
+        if name not in cell.sizes:
+            raise UnknownNameError(
+                f"{cell} has no size {name!r}; its sizes are {', '.join(cell.sizes)}."
+            )
+    return sizes
+
+
+def _size(word: str) -> tuple[str, int]:
+    name, equals, number = word.partition("=")
+    if not (name.isidentifier() and equals and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"write NAME=N, such as inputs=64, not {word!r}")
+    return name, int(number)
+
+
+class _Watch:
+    """Loss and speed while training: a bar on a terminal, else a line at each record."""
+
+    def __init__(self, training: Training, options: argparse.Namespace) -> None:
+        self._first, self._begun = training.state.step, time.perf_counter()
+        self._steps, self._seconds = options.steps, options.seconds
+        self._losses: collections.deque[float] = collections.deque(maxlen=50)
+        self._times = collections.deque([self._begun], maxlen=50)
+        self._held_out = ""
+        self.bar = tqdm(
+            total=1.0, disable=not sys.stderr.isatty(), dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar}| {elapsed}<{remaining}  {postfix[0]}",
+            postfix=["starting"],
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Leave the bar as it is and go to the next line."""
+        self.bar.close()
+
+    def show(self, progress: Progress) -> None:
+        """Show a step."""
+        self._losses.append(progress.bits)
+        self._times.append(time.perf_counter())
+        pace = (self._times[-1] - self._times[0]) / (len(self._times) - 1)  # seconds a step
+        speed = f"{progress.characters / pace:,.0f} characters/s"
+        loss = f"{np.mean(self._losses):.3f}"
+        if progress.record:
+            self._held_out = f", held out {progress.record.validation_bits:.3f}"
+            if self.bar.disable:
+                print(
+                    f"step {progress.step:,}: {loss}{self._held_out} bits/character, {speed}",
+                    flush=True,
+                )
+        if not self.bar.disable:
+            self.bar.postfix[0] = f"{loss}{self._held_out} bits/character, {speed}"
+            if self._steps is None:
+                done = (self._times[-1] - self._begun) / self._seconds
+            else:
+                done = (progress.step - self._first) / self._steps
+            self.bar.update(min(done, 1.0) - self.bar.n)
+
+
+@contextlib.contextmanager
+def _interrupt() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets, so that a step is finished; a second one interrupts."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
