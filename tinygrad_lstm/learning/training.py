@@ -18,7 +18,17 @@ from tinygrad_lstm.learning.models import CharacterModel, Further
 from tinygrad_lstm.learning.optimisers import clip_by_norm
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.state import Progress, Record, Settings, State
-from tinygrad_lstm.learning.texts import Text, chunk, chunks_in, held_out, needed, split
+from tinygrad_lstm.learning.texts import (
+    SHAKESPEARE,
+    Text,
+    chunk,
+    chunks_in,
+    needed,
+    read_text,
+    reserved,
+    shakespeare,
+    split,
+)
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array, Tensor, value_and_grad
 
@@ -51,10 +61,16 @@ class Training:
 
     @classmethod
     def resume(
-        cls, path: str | Path, cell: Cell, text: str | Text, further: Further | None = None
-    ) -> Training:
-        """The training that a checkpoint holds; it goes on as if it had never stopped."""
+        cls, path: str | Path, cell: Cell, text: str | Text | None = None,
+        further: Further | None = None,
+    ) -> Training:  # fmt: skip
+        """The training that a checkpoint holds; it goes on as if it had never stopped.
+
+        text: the one it was trained on; Shakespeare or the file of old unless given.
+        """
         found = checkpoints.load(path, cell, further)
+        if text is None:
+            text = shakespeare() if found.text == SHAKESPEARE else read_text(found.text)
         text = text if isinstance(text, Text) else Text(text)
         if text.fingerprint != found.fingerprint:
             raise CheckpointError(
@@ -70,7 +86,7 @@ class Training:
         if len(self.train_ids) >= needed(batch, length):
             return
         least = characters
-        while least - held_out(least, share) < needed(batch, length):
+        while least - reserved(least, share) < needed(batch, length):
             least += 1
         raise DataError(
             f"{self.text.name} has {characters:,} characters, but batch={batch} streams of "
@@ -95,11 +111,14 @@ class Training:
 
         report: told every step; a report that returns True stops the training after that step.
         checkpoint: a file to write before the first step, at every record and at the end, also
-        when Ctrl-C (KeyboardInterrupt) ends it. Raises DivergenceError where the loss stops being
-        a number; the checkpoint of the last record then stays.
+        when Ctrl-C (KeyboardInterrupt) or an error of the report ends it. Raises DivergenceError
+        where the loss stops being a number; the checkpoint of the last record then stays.
         """
         if steps is None and seconds is None:
             raise DataError("say how long to train: run(steps=1000) or run(seconds=60).")
+        for name, value in {"steps": steps, "seconds": seconds}.items():
+            if value is not None and not value >= 0:
+                raise DataError(f"{name} must be at least 0, got {value}.")
         begun, before = time.perf_counter(), self.state.seconds
         every = self.settings.every
         # a record off the schedule was the end of an earlier run
@@ -123,7 +142,9 @@ class Training:
             else:
                 if not self._recorded():
                     self._record()
-        except KeyboardInterrupt:
+        except (DivergenceError, CheckpointError):
+            raise
+        except BaseException:  # Ctrl-C, or a report that failed: nothing learnt is lost
             if checkpoint:
                 self.save(checkpoint)
             raise
@@ -182,24 +203,27 @@ class Training:
     def _record(self) -> Record:
         """Add a record of this moment to the history."""
         s, settings = self.state, self.settings
-        record = Record(
-            s.step,
-            float(np.mean(s.recent)) if s.recent else None,
-            evaluate(self.model, self.validation_ids),
-            s.seconds,
-            sample(self.model, settings.sample, seed=[settings.seed, s.step]),
-        )
+        try:
+            with np.errstate(all="ignore"):  # as in a step
+                held_out = evaluate(self.model, self.validation_ids)
+                written = sample(self.model, settings.sample, seed=[settings.seed, s.step])
+        except DataError as error:
+            raise self._diverged(f"model computes what is not a number ({error})") from error
+        if not np.isfinite(held_out):
+            raise self._diverged(f"loss on held-out text is {held_out}")
+        learnt = float(np.mean(s.recent)) if s.recent else None
+        record = Record(s.step, learnt, held_out, s.seconds, written)
         recent = s.recent if s.step % settings.every else ()
         self.state = replace(s, recent=recent, history=(*s.history, record))
         return record
 
     def _diverged(self, what: str) -> DivergenceError:
         s = self.state
-        before = "there was no step before"
+        before = "it was the first"
         if s.loss is not None:
-            before = f"step {s.step} had {s.loss:.3f} bits a character, norm {s.norm:.3g}"
+            before = f"step {s.step} had {s.loss:.4g} bits a character, gradient norm {s.norm:.4g}"
         return DivergenceError(
-            f"step {s.step + 1}: the {what}; {before}.\n  Try a rate below "
+            f"after step {s.step} the {what}; {before}.\n  Try a rate below "
             f"{self.settings.optimiser.rate:g}, or clip below {self.settings.clip:g}. The last "
             f"checkpoint is kept."
         )
