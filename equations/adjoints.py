@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sympy import Expr, Integer
 
-from equations.algebra import Operation, Quantity, SumOverTime, plus, shifted, walk
-from equations.differentiation import Differentiated, differentiated
+from equations.algebra import Operation, Quantity, SumOverTime, plus, terms, walk
+from equations.differentiation import Differentiated, Share, differentiated
 from equations.lines import Equation, Equations, Note
 from equations.notation import name_latex, name_unicode
 from equations.printer import CellLatexPrinter, CellTextPrinter
@@ -21,18 +21,29 @@ from tinygrad_lstm.recurrent import Cell
 class Adjoints:
     """The backward pass of a cell: the terms of every adjoint, in the order to compute them.
 
-    `terms` maps `bar.f`, `delta.f`, … to the terms whose sum they are; a parameter's are to be
+    `shares` maps `bar.f`, `delta.f`, … to the shares whose sum they are; a parameter's are to be
     summed over time. `parts` holds each equation's derivatives.
     """
 
     reading: Reading
     loss: tuple[str, ...]
-    terms: dict[str, list[Expr]]
+    shares: dict[str, list[Share]]
     parts: dict[str, Differentiated]
+
+    @property
+    def terms(self) -> dict[str, list[Expr]]:
+        """The terms of every adjoint, nested sums opened."""
+        return {
+            label: [term for share in shares for term in terms(share.value)]
+            for label, shares in self.shares.items()
+        }
 
     def line(self, label: str) -> Equation:
         """One adjoint as an equation."""
-        terms = self.terms[label]
+        return self.written(label, self.terms[label])
+
+    def written(self, label: str, terms: list[Expr]) -> Equation:
+        """The equation that says an adjoint is the sum of terms, over time for a parameter."""
         right = plus(*terms) if terms else Integer(0)
         given = self.reading.given.get(label.removeprefix("bar."))
         if given is not None and given.time is None and label.startswith("bar."):
@@ -50,26 +61,27 @@ def assembled(
     parts = {name: differentiated(reading, name) for name in reading.equations}
     reached = _reached(parts, loss)
 
-    def received(target: Quantity) -> list[Expr]:
+    def received(target: Quantity) -> list[Share]:
         return [
             share
             for name in reading.equations
             if name in reached
-            for wanted, share in parts[name].shares
-            if wanted == target
+            for share in parts[name].shares
+            if share.target == target
         ]
 
-    terms: dict[str, list[Expr]] = {}
+    shares: dict[str, list[Share]] = {}
     for name in reversed(reading.equations):
-        own = [Quantity(f"seed.{name}")] if name in loss else []
-        later = [shifted(share, 1) for share in received(Quantity(name, -1))]
-        terms[f"bar.{name}"] = own + received(Quantity(name)) + later
-        for label, value in parts[name].deltas.items():
-            terms[f"delta.{label}"] = [value] if name in reached else []
+        seed = Quantity(f"seed.{name}")
+        own = [Share(Quantity(name), seed)] if name in loss else []
+        later = [share.shifted(1) for share in received(Quantity(name, -1))]
+        shares[f"bar.{name}"] = own + received(Quantity(name)) + later
+        for label, share in parts[name].deltas.items():
+            shares[f"delta.{label}"] = [share] if name in reached else []
     for name, symbol in reading.given.items():
         if not name.startswith("prev."):
-            terms[f"bar.{name}"] = received(symbol)
-    return Adjoints(reading, loss, terms, parts)
+            shares[f"bar.{name}"] = received(symbol)
+    return Adjoints(reading, loss, shares, parts)
 
 
 def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -91,7 +103,7 @@ def _reached(parts: dict[str, Differentiated], loss: tuple[str, ...]) -> set[str
         name = todo.pop()
         if name not in reached:
             reached.add(name)
-            todo += [q.label for q, _ in parts[name].shares if q.label in parts]
+            todo += [s.target.label for s in parts[name].shares if s.target.label in parts]
     return reached
 
 
@@ -106,7 +118,7 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
     """
     names = tuple(loss.split()) if isinstance(loss, str) else loss
     adjoints = assembled(cell, names)
-    lines = [adjoints.line(label) for label in adjoints.terms]
+    lines = [adjoints.line(label) for label in adjoints.shares]
     return Equations(lines, _legend(adjoints, lines))
 
 
@@ -123,7 +135,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     ]  # fmt: skip
     if any(isinstance(p, Quantity) and p.time == 1 for p in shown):
         notes.append(Note("t+1", "t+1", "what comes back from the next step; nothing at the last"))
-    deltas = {f"delta.{label}": e for p in adjoints.parts.values() for label, e in p.insides.items()}
+    parts = adjoints.parts.values()
+    deltas = {f"delta.{label}": e for part in parts for label, e in part.insides.items()}
     if deltas:
         label, inside = next(iter(deltas.items()))
         notes.append(

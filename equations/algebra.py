@@ -9,13 +9,14 @@ concatenation, a sum over entries) is an `Operation`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
 from sympy import Add, Expr, Function, Integer, Mul, Pow
-from sympy.core.function import ArgumentIndexError
+from sympy.core.function import ArgumentIndexError, FunctionClass
 
 from tinygrad_lstm.errors import TinygradError
 
@@ -34,7 +35,7 @@ class Quantity(sympy.Symbol):  # type: ignore[misc]
     label: str
     time: int | None
 
-    def __new__(cls, label: str, time: int | None = 0) -> Quantity:
+    def __new__(cls, label: str, time: int | None = 0) -> Quantity:  # noqa: D102
         self: Quantity = sympy.Symbol.__xnew__(cls, f"{label}@{time}")
         self.label, self.time = label, time
         return self
@@ -48,7 +49,7 @@ class Tag(sympy.Atom):  # type: ignore[misc]
 
     __slots__ = ("op", "attributes", "key")
 
-    def __new__(cls, op: str, attributes: Mapping[str, Any]) -> Tag:
+    def __new__(cls, op: str, attributes: Mapping[str, Any]) -> Tag:  # noqa: D102
         self: Tag = sympy.Atom.__new__(cls)
         self.op, self.attributes = op, dict(attributes)
         self.key = repr(sorted(self.attributes.items(), key=lambda item: item[0]))
@@ -67,19 +68,22 @@ class Operation(Expr):  # type: ignore[misc]
 
     is_commutative = True
 
-    def __new__(cls, tag: Tag, *operands: Expr) -> Operation:
+    def __new__(cls, tag: Tag, *operands: Expr) -> Operation:  # noqa: D102
         return Expr.__new__(cls, tag, *operands)  # type: ignore[no-any-return]
 
     @property
     def op(self) -> str:
+        """The operation's name in the engine."""
         return self.args[0].op  # type: ignore[no-any-return]
 
     @property
     def attributes(self) -> dict[str, Any]:
+        """Its axis, index and the like."""
         return self.args[0].attributes  # type: ignore[no-any-return]
 
     @property
     def operands(self) -> tuple[Expr, ...]:
+        """What it is applied to, in order."""
         return self.args[1:]  # type: ignore[no-any-return]
 
 
@@ -101,7 +105,7 @@ class Literal(sympy.Symbol):  # type: ignore[misc]
     __slots__ = ("data",)
     data: NDArray[Any]
 
-    def __new__(cls, data: NDArray[Any]) -> Literal:
+    def __new__(cls, data: NDArray[Any]) -> Literal:  # noqa: D102
         self: Literal = sympy.Symbol.__xnew__(cls, f"literal {data.shape} {data.tolist()}")
         self.data = data
         return self
@@ -121,149 +125,70 @@ class Partial(Expr):  # type: ignore[misc]
 class Marked(Expr):  # type: ignore[misc]
     """An expression to be shown as added (in the second cell) or removed (from the first)."""
 
-    def __new__(cls, expr: Expr, kind: sympy.Symbol) -> Marked:
+    def __new__(cls, expr: Expr, kind: sympy.Symbol) -> Marked:  # noqa: D102
         return Expr.__new__(cls, expr, kind)  # type: ignore[no-any-return]
 
 
-# --- functions of each unit, with the derivative that SymPy's diff uses ----------------------------
+# --- functions of each unit, with the derivatives that SymPy's diff uses ---------------------
 class Elementwise(Function):  # type: ignore[misc]
-    """A function applied to each entry; `op` is its name in the engine."""
+    """A function applied to each entry; `op` is its name in the engine.
 
-    op = ""
+    `slopes(value, *arguments)` gives the derivative in each argument.
+    """
+
+    op: ClassVar[str]
+    slopes: ClassVar[Callable[..., tuple[Any, ...]]]
 
     def fdiff(self, argindex: int = 1) -> Expr:
-        """The derivative in one argument."""
-        slopes = self.slopes()
-        if not 1 <= argindex <= len(slopes):
+        """The derivative in one argument, as SymPy asks for it."""
+        if not 1 <= argindex <= len(self.args):
             raise ArgumentIndexError(self, argindex)
-        return slopes[argindex - 1]
-
-    def slopes(self) -> tuple[Expr, ...]:
-        """The derivative in each argument; 0 where the function is piecewise constant."""
-        return (Integer(0),) * len(self.args)
+        return sympy.S(self.slopes(self, *self.args)[argindex - 1])
 
 
-class sigma(Elementwise):
-    """σ(x) = 1 / (1 + e^{-x}); σ' = σ (1 - σ)."""
-
-    op = "sigmoid"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        return (self * (1 - self),)
+def _function(name: str, op: str, slopes: Callable[..., tuple[Any, ...]]) -> type[Elementwise]:
+    names = {"op": op, "slopes": staticmethod(slopes)}
+    return FunctionClass(name, (Elementwise,), names)  # type: ignore[no-any-return]
 
 
-class softplus(Elementwise):
-    """log(1 + e^x); its derivative is σ."""
-
-    op = "softplus"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        return (sigma(self.args[0]),)
+def _holds(condition: Expr) -> Expr:
+    """A condition as 1 or 0."""
+    return condition if getattr(condition, "op", "") in RELATIONS else not_equal(condition, 0)
 
 
-class greater(Elementwise):
-    """Whether a > b: 1 or 0."""
-
-    op = "greater"
-
-
-class greater_equal(Elementwise):
-    """Whether a ≥ b: 1 or 0."""
-
-    op = "greater_equal"
+def _inside(x: Expr, low: Expr, high: Expr) -> Expr:
+    above = 1 if low == -sympy.oo else greater_equal(x, low)
+    return above if high == sympy.oo else above * greater_equal(high, x)
 
 
-class equal(Elementwise):
-    """Whether a = b: 1 or 0."""
+# fmt: off
+RELATIONS = ("greater", "greater_equal", "equal", "not_equal")
+greater = _function("greater", "greater", lambda y, a, b: (0, 0))
+greater_equal = _function("greater_equal", "greater_equal", lambda y, a, b: (0, 0))
+equal = _function("equal", "equal", lambda y, a, b: (0, 0))
+not_equal = _function("not_equal", "not_equal", lambda y, a, b: (0, 0))
+sigma = _function("sigma", "sigmoid", lambda y, x: (y * (1 - y),))
+softplus = _function("softplus", "softplus", lambda y, x: (sigma(x),))
+relu = _function("relu", "relu", lambda y, x: (greater(x, 0),))
+absolute = _function("absolute", "abs", lambda y, x: (2 * greater_equal(x, 0) - 1,))
+maximum = _function("maximum", "maximum", lambda y, a, b: (greater_equal(a, b), greater(b, a)))
+minimum = _function("minimum", "minimum", lambda y, a, b: (greater_equal(b, a), greater(a, b)))
+where = _function("where", "where", lambda y, c, a, b: (0, _holds(c), 1 - _holds(c)))
+clip = _function("clip", "clip", lambda y, x, low, high: (_inside(x, low, high), 0, 0))
+detach = _function("detach", "detach", lambda y, x: (0,))
+# fmt: on
 
-    op = "equal"
-
-
-class not_equal(Elementwise):
-    """Whether a ≠ b: 1 or 0."""
-
-    op = "not_equal"
-
-
-class relu(Elementwise):
-    """x where x > 0, else 0."""
-
-    op = "relu"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        return (greater(self.args[0], 0),)
-
-
-class absolute(Elementwise):
-    """|x|."""
-
-    op = "abs"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        return (2 * greater_equal(self.args[0], 0) - 1,)
-
-
-class maximum(Elementwise):
-    """The larger of a and b."""
-
-    op = "maximum"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        a, b = self.args
-        return (greater_equal(a, b), greater(b, a))
-
-
-class minimum(Elementwise):
-    """The smaller of a and b."""
-
-    op = "minimum"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        a, b = self.args
-        return (greater_equal(b, a), greater(a, b))
-
-
-class where(Elementwise):
-    """a where the condition holds, else b."""
-
-    op = "where"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        condition = self.args[0]
-        relation = isinstance(condition, greater | greater_equal | equal | not_equal)
-        holds = condition if relation else not_equal(condition, 0)
-        return (Integer(0), holds, 1 - holds)
-
-
-class clip(Elementwise):
-    """x limited to [low, high], either of which may be infinite."""
-
-    op = "clip"
-
-    def slopes(self) -> tuple[Expr, ...]:
-        x, low, high = self.args
-        above = Integer(1) if low == -sympy.oo else greater_equal(x, low)
-        below = Integer(1) if high == sympy.oo else greater_equal(high, x)
-        return (above * below, Integer(0), Integer(0))
-
-
-class detach(Elementwise):
-    """The same value, through which no gradient flows."""
-
-    op = "detach"
-
-
-NAMED = {
+NAMED: dict[str, Any] = {
     f.op: f
     for f in (
         sigma, softplus, relu, absolute, maximum, minimum, where, greater, greater_equal, equal,
         not_equal, detach,
     )
 }  # fmt: skip
-NAMED |= {f: getattr(sympy, f) for f in ("exp", "log", "sin", "cos", "tanh")}
+NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}
 
 
-# --- building without evaluation --------------------------------------------------------------------
+# --- building without evaluation -----------------------------------------------------------------
 def plus(*terms: Expr) -> Expr:
     """A sum in the order given; of one term the term, of none zero."""
     return Add(*terms, evaluate=False) if len(terms) != 1 else terms[0]
@@ -293,7 +218,7 @@ BUILDERS: dict[str, Callable[..., Expr]] = {
     "negative": minus,
     "sqrt": lambda x: power(x, sympy.Rational(1, 2)),
     "identity": lambda x: x,
-    **{op: (lambda f: lambda *args: f(*args, evaluate=False))(f) for op, f in NAMED.items()},
+    **{op: partial(f, evaluate=False) for op, f in NAMED.items()},
 }
 
 

@@ -7,7 +7,7 @@ operations that mix units. `sympy.diff` differentiates each stretch as an expres
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import sympy
 from sympy import Add, Expr, Function, Mul, Pow
@@ -20,6 +20,7 @@ from equations.algebra import (
     factors,
     plus,
     remade,
+    shifted,
     times,
 )
 from equations.reading import Reading
@@ -28,28 +29,56 @@ from equations.rules import RULES, summed
 
 @dataclass(frozen=True)
 class Slope:
-    """A derivative SymPy took: ∂ owner / ∂ target for one unit, where owner = value."""
+    """A derivative SymPy took: ∂ owner / ∂ target for one unit, where owner = value.
+
+    `slope` is written in the equation's own value where it can be (f (1 - f)), `taken` is what
+    the derivative gave before that.
+    """
 
     owner: Quantity
     target: Quantity
     value: Expr
+    taken: Expr
     slope: Expr
+
+    def shifted(self, steps: int) -> Slope:
+        """The same derivative at another step."""
+        return Slope(*(shifted(getattr(self, f.name), steps) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an operand receives of an equation's adjoint.
+
+    slope: the derivative by which the adjoint of `slope.owner` is multiplied, if that is all.
+    through: the operations that the adjoint went through.
+    """
+
+    target: Quantity
+    value: Expr
+    slope: Slope | None = None
+    through: tuple[str, ...] = ()
+
+    def shifted(self, steps: int) -> Share:
+        """The same share at another step."""
+        slope = self.slope and self.slope.shifted(steps)
+        target = shifted(self.target, steps)
+        return Share(target, shifted(self.value, steps), slope, self.through)
 
 
 @dataclass
 class Differentiated:
     """What one equation passes back.
 
-    shares: (operand, its share of the adjoint), in the order of appearance; the equation's own
-    adjoint is Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains
-    a matrix product, as {"f": W_f · […] + b_f}; its adjoint is Quantity("delta.f"), with the value
-    in `deltas`. slopes: the derivatives taken, for a derivation.
+    shares: what its operands receive, in the order of appearance, in terms of its own adjoint
+    Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains a matrix
+    product, as {"f": W_f · […] + b_f}; its adjoint is Quantity("delta.f"), which receives the
+    share of that label in `deltas`.
     """
 
-    shares: list[tuple[Quantity, Expr]] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
     insides: dict[str, Expr] = field(default_factory=dict)
-    deltas: dict[str, Expr] = field(default_factory=dict)
-    slopes: list[Slope] = field(default_factory=list)
+    deltas: dict[str, Share] = field(default_factory=dict)
 
 
 def differentiated(reading: Reading, name: str) -> Differentiated:
@@ -75,8 +104,8 @@ class _Work:
     def __init__(self, reading: Reading, name: str) -> None:
         self.reading, self.name = reading, name
         self.result = Differentiated()
-        count = _count_insides(reading.equations[name])
-        self.numbered = count > 1
+        self.numbered = _count_insides(reading.equations[name]) > 1
+        self.through: tuple[str, ...] = ()
 
     def stretch(self, expr: Expr, g: Expr, own: Quantity | None) -> None:
         """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
@@ -88,44 +117,47 @@ class _Work:
         scalar = self.scalar(expr, leaves, True, meaning)
         order = [own, *leaves] if own is not None else list(leaves)
         for leaf, symbol in leaves.items():
-            if isinstance(leaf, Literal):
+            derivative = sympy.diff(scalar, symbol)
+            if derivative == 0 or isinstance(leaf, Literal):
                 continue
-            slope = sympy.diff(scalar, symbol)
-            if slope == 0:
-                continue
+            taken = _arranged(derivative, meaning, order)
             if own is not None and isinstance(scalar, Function | Pow):
-                slope = slope.subs(scalar, own)
-            slope = _arranged(slope, meaning, order)
-            share = summed(
-                times(*_with_sign(g, slope)), self.shape(expr), self.shape(leaf)
-            )
+                derivative = derivative.subs(scalar, own)
+            slope = _arranged(derivative, meaning, order)
             inside = linear(leaf) and not linear(expr)
-            target = leaf if isinstance(leaf, Quantity) else None
+            share = summed(times(*_with_sign(g, slope)), self.shape(expr), self.shape(leaf))
+            found = None
+            if own is not None and self.shape(expr) == self.shape(leaf):
+                target = Quantity(f"pre.{self.label()}") if inside else leaf
+                if isinstance(target, Quantity):
+                    found = Slope(own, target, expr, taken, slope)
             if inside:
-                target = Quantity(f"pre.{self.receive_inside(leaf, share)}")
-            elif target is not None:
-                self.result.shares.append((target, share))
+                self.receive_inside(leaf, share, found)
+            elif isinstance(leaf, Quantity):
+                self.result.shares.append(Share(leaf, share, found, self.through))
             else:
                 self.stretch(leaf, share, None)
-            if target is not None and own is not None:
-                self.result.slopes.append(Slope(own, target, expr, slope))
 
     def receive(self, operand: Expr, share: Expr) -> None:
         if isinstance(operand, Quantity):
-            self.result.shares.append((operand, share))
+            self.result.shares.append(Share(operand, share, None, self.through))
         elif linear(operand):
-            self.receive_inside(operand, share)
+            self.receive_inside(operand, share, None)
         elif not isinstance(operand, Literal) and not operand.is_Number:
             self.stretch(operand, share, None)
 
-    def receive_inside(self, expr: Expr, share: Expr) -> str:
-        label = self.name
-        if self.numbered:
-            label += f".{len(self.result.insides) + 1}"
+    def label(self) -> str:
+        """The label of the next inside: the equation's name, numbered if it has several."""
+        return f"{self.name}.{len(self.result.insides) + 1}" if self.numbered else self.name
+
+    def receive_inside(self, expr: Expr, share: Expr, slope: Slope | None) -> None:
+        label = self.label()
+        inside = Quantity(f"pre.{label}")
         self.result.insides[label] = expr
-        self.result.deltas[label] = share
-        self.stretch(expr, Quantity(f"delta.{label}"), Quantity(f"pre.{label}"))
-        return label
+        self.result.deltas[label] = Share(inside, share, slope, self.through)
+        before, self.through = self.through, ()
+        self.stretch(expr, Quantity(f"delta.{label}"), inside)
+        self.through = before
 
     def operation(self, expr: Operation, g: Expr, own: Quantity | None) -> None:
         if expr.op not in RULES:
@@ -136,8 +168,11 @@ class _Work:
             )
         shapes = [self.shape(o) for o in expr.operands]
         shares = RULES[expr.op](g, expr if own is None else own, expr, shapes)
+        before = self.through
+        self.through = (*before, expr.op)
         for operand, share in zip(expr.operands, shares, strict=True):
             self.receive(operand, share)
+        self.through = before
 
     def shape(self, expr: Expr) -> tuple[int, ...]:
         return self.reading.shapes[expr]
@@ -179,7 +214,7 @@ def _with_sign(g: Expr, slope: Expr) -> list[Expr]:
     return [*numbers, g, *(p for p in parts if not p.is_Number)]
 
 
-# --- SymPy's own order to a reader's ----------------------------------------------------------------
+# --- SymPy's own order to a reader's --------------------------------------------------------
 def _arranged(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> Expr:
     """A derivative as one would write it, in the named values.
 

@@ -5,12 +5,12 @@ Only the engine's forward functions are used (`TABLE[op].forward`), never its de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Add, Expr, Function, Mul, Pow, Rational
+from sympy import Add, Expr, Mul, Pow, Rational
 
 from equations.adjoints import Adjoints, assembled
 from equations.algebra import Literal, Operation, Quantity, clip, quantities
@@ -23,7 +23,7 @@ from tinygrad_lstm.tensor import TABLE
 Array = NDArray[Any]
 Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step None: no time
 
-_OWN = {
+_OWN: dict[str, Callable[..., Any]] = {
     "block": lambda g, part, index, timed: g[index],
     "spread": lambda g, kept, shape: np.broadcast_to(np.reshape(g, kept), shape),
     "reversed_cumsum": lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis),
@@ -60,7 +60,6 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
         return np.asarray(np.prod(np.broadcast_arrays(*args), axis=0))
     if isinstance(expr, Pow):
         return np.asarray(args[0] ** args[1])
-    assert isinstance(expr, Function)
     return np.asarray(TABLE[getattr(expr, "op", type(expr).__name__)].forward(*args))
 
 
@@ -73,6 +72,7 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
     """
     reading = adjoints.reading
     totals: dict[str, Array] = {}
+    every = adjoints.terms
 
     def total(terms: list[Expr], step: int, shape: tuple[int, ...]) -> Array:
         result = np.zeros(shape)
@@ -83,7 +83,7 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
         return result
 
     for step in range(steps, 0, -1):
-        for label, terms in adjoints.terms.items():
+        for label, terms in every.items():
             space, _, name = label.partition(".")
             given = reading.given.get(name) if space == "bar" else None
             if space == "delta":
@@ -98,7 +98,7 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
                 totals[name] = totals[name] + share if name in totals else share
     for name in reading.cell.state:
         later = [
-            term for term in adjoints.terms[f"bar.{name}"]
+            term for term in every[f"bar.{name}"]
             if any(q.time == 1 for q in quantities(term))
         ]  # fmt: skip
         totals[f"prev.{name}"] = total(later, 0, reading.shapes[Quantity(name)])

@@ -1,4 +1,4 @@
-r"""The two faces an equation is printed with, LaTeX and one line of Unicode: brackets, scripts, …"""
+r"""The two faces an equation is printed with, LaTeX and one line of Unicode: brackets, …"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from equations.notation import name_latex, name_unicode
 
 COLOURS = {"added": "#0b7a53", "removed": "#b3261e"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_COMMANDS = frozenset("exp log sin cos tanh max".split())
+_COMMANDS = frozenset(("exp", "log", "sin", "cos", "tanh", "max"))
 
 
 class Face(Protocol):

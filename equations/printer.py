@@ -14,7 +14,17 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
 from equations import faces
-from equations.algebra import Literal, Marked, Operation, Partial, Quantity, SumOverTime, factors, is_transpose, terms
+from equations.algebra import (
+    Literal,
+    Marked,
+    Operation,
+    Partial,
+    Quantity,
+    SumOverTime,
+    factors,
+    is_transpose,
+    terms,
+)
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
@@ -142,7 +152,7 @@ class _Notation:
             return self.face.raised(name, upper) + self._arguments(base.args)
         return self.face.raised(self.fitted(base, _ATOM), upper)
 
-    # --- functions and operations ------------------------------------------------------------------
+    # --- functions and operations ----------------------------------------------------------------
     def _function_name(self, expr: Expr) -> str | None:
         op = getattr(expr, "op", type(expr).__name__)
         if not isinstance(expr, Function) or op in self.face.relations or op == "abs":
@@ -193,7 +203,7 @@ class _Notation:
         ]
         return self.face.operator(op) + self._arguments(operands, *shown)
 
-    # --- what only gradients and differences have ---------------------------------------------------
+    # --- what only gradients and differences have -------------------------------------------------
     def _print_SumOverTime(self, expr: SumOverTime) -> str:
         return self.face.total + self.fitted(expr.args[0], _PRODUCT)
 
