@@ -1,0 +1,1 @@
+"""Tools for the tests of your own cells and operations: Hypothesis strategies, a pytest plugin."""

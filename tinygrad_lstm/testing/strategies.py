@@ -1,0 +1,188 @@
+"""Hypothesis strategies: operands of an operation; sizes, parameters and sequences of a cell.
+
+    @given(strategies.cases(my_cell))
+    def test_my_cell(case):
+        run = unroll(my_cell, case.parameters, case.xs, case.initial, **case.further)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import TABLE, Array, Operation
+
+SMOOTH, GRID = 1024, 64
+
+
+@st.composite
+def shapes(
+    draw: st.DrawFn, signature: str, operands: int = 1, max_axes: int = 2, max_length: int = 3
+) -> tuple[tuple[int, ...], ...]:
+    """Shapes that fit a signature: "elementwise" (they broadcast) or "(m,n),(n)->(m)".
+
+    A signature of NumPy's form gets leading axes that broadcast. `operands` counts them where the
+    signature does not tell.
+    """
+    options: dict[str, Any] = {"max_dims": max_axes, "min_side": 1, "max_side": max_length}
+    if signature == "elementwise":
+        found = draw(hnp.mutually_broadcastable_shapes(num_shapes=operands, **options))
+    else:
+        found = draw(hnp.mutually_broadcastable_shapes(signature=signature, **options))
+    return tuple(found.input_shapes)
+
+
+def arrays(
+    shape: tuple[int, ...], domain: tuple[float, float] = (-2.0, 2.0), dtype: Any = np.float64
+) -> st.SearchStrategy[Array]:
+    """Arrays with entries in [low, high], which shrink towards few digits.
+
+    Entries are multiples of 1/1024, exact in float32 and float64 alike.
+    """
+    low, high = (round(edge * SMOOTH) for edge in domain)
+    low += low < domain[0] * SMOOTH
+    high -= high > domain[1] * SMOOTH
+    integers = hnp.arrays(np.int64, shape, elements=st.integers(low, high), fill=st.nothing())
+    return integers.map(lambda whole: np.asarray(whole / SMOOTH, dtype=dtype))
+
+
+@st.composite
+def apart(
+    draw: st.DrawFn, several: tuple[tuple[int, ...], ...], domain: tuple[float, float]
+) -> tuple[Array, ...]:
+    """Arrays whose entries are all different, for operations with kinks.
+
+    Entries are odd multiples of 1/128: kinks, where two of them meet or at 0, 1/2 and 1, are
+    farther away than 1/128.
+    """
+    low, high = (round(edge * GRID) for edge in domain)
+    counts = [int(np.prod(shape, dtype=int)) for shape in several]
+    total = sum(counts)
+    drawn = draw(st.lists(st.integers(low, high - 1), min_size=total, max_size=total, unique=True))
+    flat = (np.array(drawn, dtype=float).reshape(-1) + 0.5) / GRID
+    parts = np.split(flat, np.cumsum(counts)[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, several, strict=True))
+
+
+@st.composite
+def operands(
+    draw: st.DrawFn, operation: Operation | str
+) -> tuple[tuple[Array, ...], dict[str, Any]]:
+    """Operands and attributes of an operation of the table, in its domain, away from its kinks.
+
+    An operand that has no derivative where others have one is a condition: booleans.
+    """
+    row = TABLE[operation] if isinstance(operation, str) else operation
+    attributes: dict[str, Any] = {}
+    if row.examples:
+        several, attributes = draw(st.sampled_from(row.examples))
+    else:
+        count = len(row.derivatives) if isinstance(row.derivatives, tuple) else 2
+        several = draw(shapes(row.signature, count))
+    if row.distance is None:
+        values = [draw(arrays(shape, row.domain)) for shape in several]
+    else:
+        values = list(draw(apart(several, row.domain)))
+    rules = [row.rule(k) for k in range(len(several))]
+    for k, shape in enumerate(several):
+        if rules[k] is None and any(rules):
+            values[k] = draw(hnp.arrays(np.bool_, shape, fill=st.nothing()))
+    return tuple(values), dict(attributes)
+
+
+# --- cells ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Case:
+    """One small problem for a cell: everything that `unroll` needs, as arrays."""
+
+    cell: Cell
+    sizes: dict[str, int]
+    parameters: dict[str, Array]
+    xs: Array
+    initial: dict[str, Array]
+    further: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def time(self) -> int:
+        """The number of steps."""
+        return int(self.xs.shape[0])
+
+    def __repr__(self) -> str:
+        lines = [f"{self.cell}: sizes {', '.join(f'{k}={n}' for k, n in self.sizes.items())}"]
+        groups = (self.parameters, {"xs": self.xs}, self.initial, self.further)
+        prefixes = ("", "", "initial ", "")
+        for prefix, group in zip(prefixes, groups, strict=True):
+            for name, value in group.items():
+                lines.append(f"  {prefix}{name} = {_text(value, len(prefix + name) + 5)}")
+        return "\n".join(lines)
+
+
+def _text(value: Array, indent: int) -> str:
+    body = np.array2string(value, precision=4, separator=", ", threshold=200)
+    return body.replace("\n", "\n" + " " * indent)
+
+
+@st.composite
+def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
+    """Sizes of a cell, such as {"hidden": 2, "inputs": 3}."""
+    return {name: draw(st.integers(1, max_size)) for name in cell.sizes}
+
+
+@st.composite
+def parameters(
+    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], dtype: Any = np.float64
+) -> dict[str, Array]:
+    """Arrays for every parameter of a cell, with entries in [-1, 1]."""
+    return {
+        name: draw(arrays(dimensions.shape(words, sizes), (-1.0, 1.0), dtype))
+        for name, words in cell.parameters.items()
+    }
+
+
+@st.composite
+def sequences(
+    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], time: int, batch: int | None,
+    dtype: Any = np.float64,
+) -> tuple[Array, dict[str, Array]]:  # fmt: skip
+    """A sequence xs, (time, inputs) or (time, batch, inputs), and the cell's further inputs."""
+    lead = () if batch is None else (batch,)
+    domain = (-2.0, 2.0)
+    xs = draw(arrays((time, *lead, *dimensions.shape(cell.x, sizes)), domain, dtype))
+    further = {}
+    for name, words in cell.sequences.items():
+        own = dimensions.shape(words, sizes)
+        further[name] = draw(arrays((time, *lead, *own), domain, dtype))
+    for name, words in cell.constants.items():
+        further[name] = draw(arrays(dimensions.shape(words, sizes), domain, dtype))
+    return xs, further
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn, cell: Cell, max_time: int = 3, max_batch: int = 2, max_size: int = 3,
+    min_time: int = 1, batched: bool | None = None, dtype: Any = np.float64,
+) -> Case:  # fmt: skip
+    """A Case of a cell: sizes, parameters, a sequence, initial states and further inputs.
+
+    `batched`: whether xs has a batch axis; drawn where it is None. Cases shrink to one unit, one
+    step and zeros.
+    """
+    small = draw(sizes(cell, max_size))
+    with_batch = draw(st.booleans()) if batched is None else batched
+    batch = draw(st.integers(1, max_batch)) if with_batch else None
+    time = draw(st.integers(min_time, max_time))
+    weights = draw(parameters(cell, small, dtype))
+    xs, further = draw(sequences(cell, small, time, batch, dtype))
+    lead = () if batch is None else (batch,)
+    initial = {
+        name: draw(arrays((*lead, *dimensions.shape(words, small)), (-1.0, 1.0), dtype))
+        for name, words in cell.state.items()
+    }
+    return Case(cell, small, weights, xs, initial, further)
