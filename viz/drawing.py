@@ -1,0 +1,377 @@
+"""From a routed grid to a scene: coordinates, rounded lines, arrowheads, labels beside lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from viz.anatomy import Anatomy, Part, sentence
+from viz.glyphs import glyphs
+from viz.naming import latex_name, plain_name
+from viz.routing import Cell, Grid, Net
+from viz.scene import Point, Scene, Shape, Wire, prefixed
+
+RADIUS = 10.0
+LAYER = (46.0, 30.0)
+CIRCLE = 28.0
+TERMINAL = 36.0
+SYMBOL, LABEL = 15.0, 17.0
+OUTSIDE = 30.0  # how far lines reach beyond the body
+GAP = 4.5  # half the gap of a line that passes below another
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a figure's borders are labelled: the time of this copy, and which labels it bears."""
+
+    time: str = "t"
+    left: bool = True
+    right: bool = True
+    inner: bool = True
+
+
+def part_size(part: Part) -> tuple[float, float]:
+    """Width and height of a part's shape; words make it wider."""
+    ink = glyphs(part.latex, SYMBOL)
+    if part.kind == "layer":
+        return max(LAYER[0], ink.width + 16), LAYER[1]
+    return max(CIRCLE, ink.width + 12 if ink.width > CIRCLE - 7 else 0), CIRCLE
+
+
+class Drawing:
+    """The scene of one cell. `x` and `y` map the grid's used columns and rows to points."""
+
+    def __init__(self, grid: Grid, names: Names) -> None:
+        self.grid, self.plan, self.names = grid, grid.plan, names
+        self.anatomy: Anatomy = grid.plan.anatomy
+        self.scene = Scene()
+        self.sizes = {key: part_size(part) for key, part in self.anatomy.parts.items()}
+        self._measure()
+        self.crossed = set(grid.crossings())
+
+    # --- coordinates ----------------------------------------------------------------------------
+    def _measure(self) -> None:
+        grid, plan = self.grid, self.plan
+        columns: dict[int, float] = {}  # used column -> half the width of what stands there
+        rows: dict[int, float] = {}
+        for net in grid.nets.values():
+            for b, a in net.parent.items():
+                if a[0] == b[0]:
+                    columns.setdefault(a[0], 0.0)
+                else:
+                    rows.setdefault(a[1], 0.0)
+        for key, place in plan.place.items():
+            c, r = grid.at(*place)
+            w, h = self.sizes.get(key, (0.0, 0.0))
+            columns[c] = max(columns.get(c, 0.0), w / 2)
+            rows[r] = max(rows.get(r, 0.0), h / 2)
+        for row in plan.state_row.values():
+            rows.setdefault(grid.at(0, row)[1], 0.0)
+        inner = sorted(c for c in columns if 0 < c < grid.width - 1)
+        self.x: dict[int, float] = {}
+        position, before = 0.0, 12.0
+        for c in inner:
+            position += before + columns[c] + (20.0 if before and columns[c] else 16.0)
+            self.x[c] = position
+            before = columns[c]
+        self.width = position + before + 26.0
+        self.x[0], self.x[grid.width - 1] = -OUTSIDE, self.width + OUTSIDE
+
+        layer = grid.at(0, plan.layer_row)[1]
+        bottom = grid.at(0, plan.rows - 1)[1]
+        body = sorted(r for r in rows if 0 < r < bottom)
+        self.y: dict[int, float] = {}
+        position, before, last = 0.0, 6.0, -1
+        for r in body:
+            space = 22.0 if before and rows[r] else 17.0
+            if r == layer or last == layer:
+                space = 30.0 if r == layer else 24.0
+            if last < 0:
+                space = 20.0
+            position += before + rows[r] + space
+            self.y[r] = position
+            before, last = rows[r], r
+        self.height = position + max(before + 20.0, 26.0)
+        self.y[0] = -OUTSIDE
+        self.y[bottom] = self.height + OUTSIDE + TERMINAL / 2
+
+    def point(self, cell: Cell) -> Point:
+        """A grid point in points."""
+        return self.x[cell[0]], self.y[cell[1]]
+
+    # --- everything -----------------------------------------------------------------------------
+    def draw(self) -> Scene:
+        """Body, parts, lines, terminals and labels."""
+        self.scene.shapes.append(
+            Shape("body", "body", self.width / 2, self.height / 2, self.width, self.height)
+        )
+        for key, part in self.anatomy.parts.items():
+            self._part(key, part)
+        for name in self.anatomy.inputs:
+            x, y = self.point(self.grid.at(*self.plan.place[name]))
+            self._terminal(f"in-{name}", name, x, y)
+        for net in self.grid.nets.values():
+            self._wires(net)
+        self._borders()
+        if self.names.inner:
+            for key, part in self.anatomy.parts.items():
+                for name in part.names:
+                    if name not in self.anatomy.states:
+                        self._beside(key, name)
+        return self.scene
+
+    def _part(self, key: str, part: Part) -> None:
+        x, y = self.point(self.grid.at(*self.plan.place[key]))
+        w, h = self.sizes[key]
+        kind = "layer" if part.kind == "layer" else "op"
+        self.scene.shapes.append(
+            Shape(
+                f"part-{key}", kind, x, y, w, h, part.latex, part.text, SYMBOL,
+                round=kind == "op",
+                classes=(*prefixed([part.equation], "eq"), *prefixed(part.names, "val")),
+                title=sentence(part, self.anatomy.program),
+            )
+        )  # fmt: skip
+
+    def _terminal(self, own: str, name: str, x: float, y: float, prefix: str = "val") -> None:
+        self.scene.shapes.append(
+            Shape(
+                own, "terminal", x, y, TERMINAL, TERMINAL, latex_name(name, self.names.time),
+                plain_name(name, self.names.time), LABEL, round=True,
+                classes=prefixed([name], prefix),
+            )
+        )  # fmt: skip
+
+    # --- lines ----------------------------------------------------------------------------------
+    def _readers(self, net: Net, cell: Cell) -> set[str]:
+        """The equations and next states that read what passes a point of a net."""
+        found: set[str] = set()
+        for k, end in net.ends.items():
+            here: Cell | None = end
+            while here is not None and here != cell:
+                here = net.parent.get(here)
+            if here is None:
+                continue
+            reader = net.sinks[k].part
+            if reader in self.plan.buses:
+                found |= self._fed(reader)
+            elif reader in self.anatomy.parts:
+                found.add(self.anatomy.parts[reader].equation)
+            else:
+                found.add(reader)
+        return found
+
+    def _fed(self, bus: str) -> set[str]:
+        parts = self.anatomy.parts
+        found = {parts[layer].equation for layer in self.plan.buses[bus].layers}
+        for other in self.plan.buses.values():
+            if bus in other.sources:
+                found |= self._fed(other.key)
+        return found
+
+    def _wires(self, net: Net) -> None:
+        children: dict[Cell, list[Cell]] = {}
+        for b, a in net.parent.items():
+            children.setdefault(a, []).append(b)
+        stack: list[tuple[Cell, Cell | None]] = [(net.source, None)]
+        count = 0
+        while stack:
+            start, first = stack.pop()
+            here = [start]
+            nexts = [first] if first else children.get(start, [])[:1]
+            while len(nexts) == 1:
+                here.append(nexts[0])
+                nexts = children.get(here[-1], [])
+            if len(here) > 1:
+                self._stroke(net, here, bool(nexts), count)
+                count += 1
+            stack += [(here[-1], b) for b in reversed(nexts)]
+
+    def _stroke(self, net: Net, cells: list[Cell], forks: bool, count: int) -> None:
+        """One stroke from a source or fork to a fork or end."""
+        parts, buses = self.anatomy.parts, self.plan.buses
+        start, end = cells[0], cells[-1]
+        points = [self.point(c) for c in _corners(cells)]
+        part = f"part-{net.key}"
+        tail = part if start == net.source and net.key in parts else f"j-{_id(net.key)}-{count}"
+        head = f"{tail}-end"
+        arrow = False
+        if start == net.source:
+            if net.key in parts:
+                points[0] = self._edge_of(points[0], points[1], *self.sizes[net.key])
+            elif net.key in buses:
+                points[0] = _step(points[0], points[1], RADIUS)
+            elif net.key in self.anatomy.inputs:
+                tail = f"in-{net.key}"
+                points[0] = _step(points[0], points[1], TERMINAL / 2)
+        elif (origin := net.parent.get(start)) is not None:
+            # a fork begins before its corner, so that the corner is round
+            points.insert(0, _step(points[0], _towards(start, origin, points[0]), RADIUS))
+        if forks:
+            points[-1] = _step(points[-1], points[-2], RADIUS)
+        else:
+            sink = next(s for k, s in enumerate(net.sinks) if net.ends[k] == end)
+            if sink.part in parts:
+                points[-1] = self._edge_of(points[-1], points[-2], *self.sizes[sink.part])
+                head = f"part-{sink.part}"
+                arrow = True
+            elif sink.part in buses:
+                x, y = points[-1]
+                points.append((x + RADIUS, y))
+            else:
+                arrow = self.names.right or sink.part == "output"
+                head = f"out-{sink.part}"
+        names = parts[net.key].names if net.key in parts else [net.key]
+        if net.key in buses:
+            names = []
+        readers = self._readers(net, cells[1])
+        belts = [s for s, path in self.plan.belts.items() if self._on_belt(net, cells, s, path)]
+        classes = (
+            "wire", *prefixed(sorted(names), "val"),
+            *prefixed(sorted(r for r in readers if r in self.anatomy.alias), "eq"),
+            *prefixed(sorted(r for r in readers if r not in self.anatomy.alias), "to"),
+            *prefixed(belts, "belt"),
+        )  # fmt: skip
+        if net.key in parts and not names:
+            classes += prefixed([parts[net.key].equation], "of")
+        for k, piece in enumerate(self._cut(self._clean(points), cells)):
+            last = k == len(self._cut(self._clean(points), cells)) - 1
+            self.scene.wires.append(
+                Wire(
+                    f"wire-{_id(net.key)}-{count}" + (f"-{k}" if k else ""), tuple(piece),
+                    tail if not k else f"{tail}-cut{k}", head if last else f"{tail}-cut{k + 1}",
+                    net=net.key, arrow=arrow and last, radius=RADIUS,
+                    width=2.4 if belts else 1.6, classes=classes,
+                )
+            )  # fmt: skip
+
+    def _on_belt(self, net: Net, cells: list[Cell], state: str, path: list[str]) -> bool:
+        row = self.grid.at(0, self.plan.state_row[state])[1]
+        return net.key in (f"prev.{state}", *path) and all(c[1] == row for c in cells)
+
+    def _cut(self, points: list[Point], cells: list[Cell]) -> list[list[Point]]:
+        """The line in pieces: where it passes another vertically, it leaves a gap."""
+        gaps = [
+            self.point(c) for before, c in zip(cells, cells[1:], strict=False)
+            if c in self.crossed and before[0] == c[0]
+        ]  # fmt: skip
+        pieces = [points]
+        for x, y in gaps:
+            last = pieces.pop()
+            for k, (a, b) in enumerate(zip(last, last[1:], strict=False)):
+                if a[0] == b[0] == x and min(a[1], b[1]) < y < max(a[1], b[1]):
+                    s = 1 if b[1] > a[1] else -1
+                    pieces += [
+                        [*last[: k + 1], (x, y - s * GAP)], [(x, y + s * GAP), *last[k + 1 :]]
+                    ]  # fmt: skip
+                    break
+            else:
+                pieces.append(last)
+        return pieces
+
+    def _edge_of(self, at: Point, towards: Point, w: float, h: float) -> Point:
+        return _step(at, towards, w / 2 if at[1] == towards[1] else h / 2)
+
+    def _clean(self, points: list[Point]) -> list[Point]:
+        """Without points in the middle of a straight line."""
+        kept = points[:1]
+        for k, p in enumerate(points[1:-1], 1):
+            a, b = kept[-1], points[k + 1]
+            if p != a and not (a[0] == p[0] == b[0] or a[1] == p[1] == b[1]):
+                kept.append(p)
+        return [*kept, points[-1]]
+
+    # --- labels ---------------------------------------------------------------------------------
+    def _borders(self) -> None:
+        """Labels where states enter and leave, and the output above."""
+        first = next(iter(self.anatomy.states))
+        for state in self.anatomy.states:
+            y = self.y[self.grid.at(0, self.plan.state_row[state])[1]]
+            if self.names.left and f"prev.{state}" in self.grid.nets:
+                self._label(f"prev.{state}", -OUTSIDE - 7, y, -1)
+            if self.names.right:
+                self._label(state, self.width + OUTSIDE + 7, y, 1)
+        x = self.x[self.grid.at(self.plan.exit_column, 0)[0]]
+        self._terminal("out-output", first, x, -OUTSIDE - TERMINAL / 2)
+
+    def _label(self, name: str, x: float, y: float, side: int) -> None:
+        latex = latex_name(name, self.names.time)
+        ink = glyphs(latex, LABEL)
+        self.scene.shapes.append(
+            Shape(
+                f"label-{name}", "label", x + side * ink.width / 2, y, ink.width, ink.height,
+                latex, plain_name(name, self.names.time), LABEL, classes=prefixed([name], "val"),
+            )
+        )  # fmt: skip
+
+    def _beside(self, key: str, name: str) -> None:
+        """A label beside the line that carries a value, where it touches nothing."""
+        latex = latex_name(name, self.names.time)
+        ink = glyphs(latex, LABEL)
+        w, h = ink.width, ink.height
+        for x, y in self._candidates(key, w, h):
+            if self._is_free(x, y, w, h):
+                self.scene.shapes.append(
+                    Shape(
+                        f"label-{name}", "label", x, y, w, h, latex,
+                        plain_name(name, self.names.time), LABEL, classes=prefixed([name], "val"),
+                    )
+                )  # fmt: skip
+                return
+
+    def _candidates(self, key: str, w: float, h: float) -> list[Point]:
+        found: list[Point] = []
+        for wire in self.scene.wires:
+            if wire.net != key:
+                continue
+            for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
+                if x0 == x1:
+                    middle = (y0 + y1) / 2
+                    near = y0 + (5 + h / 2) * (1 if y1 > y0 else -1)
+                    for y in (near, middle, y1 - (y1 - y0) / 4):
+                        found += [(x0 + 5 + w / 2, y), (x0 - 5 - w / 2, y)]
+                else:
+                    for x in (x0 + (x1 - x0) * f for f in (0.5, 0.25, 0.75)):
+                        found += [(x, y0 - 4 - h / 2), (x, y0 + 4 + h / 2)]
+        return found
+
+    def _is_free(self, x: float, y: float, w: float, h: float, margin: float = 2.5) -> bool:
+        left, right = x - w / 2 - margin, x + w / 2 + margin
+        top, bottom = y - h / 2 - margin, y + h / 2 + margin
+        for shape in self.scene.shapes:
+            a, b, c, d = shape.box
+            if shape.kind != "body" and left < c and a < right and top < d and b < bottom:
+                return False
+        for wire in self.scene.wires:
+            for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
+                if (
+                    left < max(x0, x1) and min(x0, x1) < right
+                    and top < max(y0, y1) and min(y0, y1) < bottom
+                ):  # fmt: skip
+                    return False
+        return True
+
+
+def _corners(cells: list[Cell]) -> list[Cell]:
+    """The ends and the points in which a way turns."""
+    kept = cells[:1]
+    for k, p in enumerate(cells[1:-1], 1):
+        a, b = cells[k - 1], cells[k + 1]
+        if not (a[0] == p[0] == b[0] or a[1] == p[1] == b[1]):
+            kept.append(p)
+    return [*kept, cells[-1]]
+
+
+def _step(a: Point, b: Point, far: float) -> Point:
+    """The point `far` from a towards b."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    length = abs(dx) + abs(dy) or 1.0
+    return a[0] + far * dx / length, a[1] + far * dy / length
+
+
+def _towards(cell: Cell, other: Cell, at: Point) -> Point:
+    """A point from `at` in the direction in which `other` lies on the grid."""
+    return at[0] + (other[0] - cell[0]) * 100.0, at[1] + (other[1] - cell[1]) * 100.0
+
+
+def _id(key: str) -> str:
+    return key.replace(".", "-").replace(":", "-")

@@ -1,0 +1,254 @@
+"""What a picture consists of, before Graphviz: shapes, labels and wires at exact places.
+
+Coordinates are points, y downwards. `dot_text` writes a scene as DOT that every Graphviz draws
+alike with `neato -n2`: nodes carry `pos`, edges their splines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from viz.glyphs import Glyphs, glyphs
+from viz.palette import DIM, SHAPES, light
+
+Point = tuple[float, float]
+
+CORNERS = {"body": 24.0, "module": 14.0, "layer": 5.0, "card": 7.0, "band": 10.0}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A box, circle or label. `latex` is drawn in its middle; `text` stands for it in the DOT."""
+
+    id: str
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    latex: str = ""
+    text: str = ""
+    size: float = 16.0
+    round: bool = False  # a circle, or a pill if it is wider than high
+    classes: tuple[str, ...] = ()
+    dim: bool = False
+    title: str = ""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        w, h = self.width / 2, self.height / 2
+        return self.x - w, self.y - h, self.x + w, self.y + h
+
+    @property
+    def corner(self) -> float:
+        """The radius of its corners."""
+        own = CORNERS.get(self.kind, 0.0)
+        return min(self.width, self.height) / 2 if self.round else own
+
+    def glyphs(self) -> Glyphs | None:
+        """What is drawn in its middle."""
+        return glyphs(self.latex, self.size) if self.latex else None
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A stroke of a line: a polyline with rounded corners, or a given Bézier curve.
+
+    `net` is the value that it carries; wires of one net may touch. A polyline's corners are
+    quarter circles of `radius` where there is room.
+    """
+
+    id: str
+    points: tuple[Point, ...]
+    tail: str
+    head: str
+    net: str = ""
+    arrow: bool = False
+    radius: float = 10.0
+    width: float = 1.5
+    classes: tuple[str, ...] = ()
+    dim: bool = False
+    curve: bool = False  # the points are a Bézier spline already
+    dashed: bool = False
+    title: str = ""
+    arrow_back: bool = False
+
+
+@dataclass
+class Scene:
+    """Shapes, drawn in order, and wires, drawn above them."""
+
+    shapes: list[Shape] = field(default_factory=list)
+    wires: list[Wire] = field(default_factory=list)
+
+    def shifted(self, dx: float, dy: float = 0.0, prefix: str = "") -> Scene:
+        """A copy at another place, its ids prefixed."""
+        return Scene(
+            [replace(s, id=prefix + s.id, x=s.x + dx, y=s.y + dy) for s in self.shapes],
+            [
+                replace(
+                    w, id=prefix + w.id, tail=prefix + w.tail, head=prefix + w.head,
+                    net=prefix + w.net, points=tuple((x + dx, y + dy) for x, y in w.points),
+                )
+                for w in self.wires
+            ],
+        )  # fmt: skip
+
+    def add(self, other: Scene) -> None:
+        """Draw another scene above this one."""
+        self.shapes += other.shapes
+        self.wires += other.wires
+
+    def bounds(self, margin: float = 10.0) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of everything."""
+        boxes = [s.box for s in self.shapes]
+        points = [p for w in self.wires for p in w.points]
+        xs = [v for b in boxes for v in (b[0], b[2])] + [p[0] for p in points]
+        ys = [v for b in boxes for v in (b[1], b[3])] + [p[1] for p in points]
+        return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
+
+
+HEAD = 8.0  # the length of an arrowhead
+
+
+def rounded(wire: Wire) -> tuple[list[Point], Point | None]:
+    """The wire as a Bézier spline, and the arrow's tip beyond its end."""
+    points = list(wire.points)
+    tip = None
+    if wire.arrow:
+        tip = points[-1]
+        (x0, y0), (x1, y1) = points[-2], points[-1]
+        if not wire.curve:
+            far = max(abs(x1 - x0), abs(y1 - y0)) or 1.0
+            points[-1] = (x1 - HEAD * (x1 - x0) / far, y1 - HEAD * (y1 - y0) / far)
+    if wire.curve:
+        return points, tip
+    spline = [points[0]]
+    for k in range(1, len(points) - 1):
+        before, here, after = points[k - 1], points[k], points[k + 1]
+        r = wire.radius
+        for n, other in ((k - 1, before), (k + 1, after)):
+            room = abs(other[0] - here[0]) + abs(other[1] - here[1])
+            r = min(r, room if n in (0, len(points) - 1) else room / 2)
+        start, end = _towards(here, before, r), _towards(here, after, r)
+        c = 1 - 0.5523  # a quarter circle as a Bézier curve
+        _straight(spline, start)
+        spline += [_towards(here, before, r * c), _towards(here, after, r * c), end]
+    _straight(spline, points[-1])
+    return spline, tip
+
+
+def _straight(spline: list[Point], end: Point) -> None:
+    (x0, y0), (x1, y1) = spline[-1], end
+    spline += [
+        (x0 + (x1 - x0) / 3, y0 + (y1 - y0) / 3),
+        (x0 + 2 * (x1 - x0) / 3, y0 + 2 * (y1 - y0) / 3),
+        end,
+    ]
+
+
+def _towards(here: Point, there: Point, r: float) -> Point:
+    dx, dy = there[0] - here[0], there[1] - here[1]
+    far = (dx * dx + dy * dy) ** 0.5 or 1.0
+    return here[0] + r * dx / far, here[1] + r * dy / far
+
+
+# --- DOT -----------------------------------------------------------------------------------------
+def number(value: float) -> str:
+    """A coordinate with at most two decimals."""
+    return f"{round(value, 2) + 0.0:g}" if abs(value) < 1e5 else f"{value:.1f}"
+
+
+def dot_text(name: str, scene: Scene, title: str, engine_note: bool = True) -> str:
+    """The scene as DOT, one node or edge a line."""
+    lines = [f"digraph {_quoted(name)} {{"]
+    if engine_note:
+        lines.insert(0, "// draw with: neato -n2 -Tsvg")
+    lines += [
+        f"  graph [{_attributes(outputorder='nodesfirst', notranslate='true', pad='0.1', tooltip=title)}]",
+        '  node [label="", fixedsize=true, fontname="sans-serif"]',
+        f"  edge [arrowhead=none, arrowsize=0.8, color={_quoted(light('line'))}]",
+    ]
+    known = {shape.id for shape in scene.shapes}
+    lines += [f"  {_node(shape)}" for shape in scene.shapes]
+    for wire in scene.wires:
+        for end, (x, y) in ((wire.tail, wire.points[0]), (wire.head, wire.points[-1])):
+            if end not in known:
+                known.add(end)
+                lines.append(
+                    f"  {_quoted(end)} [shape=point, style=invis, width=0.01, "
+                    f'pos="{number(x)},{number(-y)}"]'
+                )
+    lines += [f"  {_edge(wire)}" for wire in scene.wires]
+    return "\n".join([*lines, "}", ""])
+
+
+def _node(shape: Shape) -> str:
+    fill, line, width = SHAPES[shape.kind]
+    fade = f"{round(255 * DIM):02x}" if shape.dim else ""
+    form = "plaintext"
+    style = []
+    if fill or line:
+        circle = shape.round and abs(shape.width - shape.height) < 0.5
+        form = "circle" if circle else "box"
+        style = ["filled"] * bool(fill) + ["rounded"] * (form == "box" and shape.corner > 0)
+    attributes = {
+        "id": shape.id,
+        "class": " ".join((shape.kind, *shape.classes, *["dim"] * shape.dim)),
+        "shape": form,
+        "pos": f"{number(shape.x)},{number(-shape.y)}",
+        "width": f"{shape.width / 72:.4f}",
+        "height": f"{shape.height / 72:.4f}",
+    }
+    if style:
+        attributes["style"] = ",".join(style)
+    if fill:
+        attributes["fillcolor"] = light(fill) + fade
+    if fill or line:
+        attributes["color"] = light(line) + fade if line else "transparent"
+        attributes["penwidth"] = number(width)
+    if shape.text:
+        attributes["label"] = shape.text
+        attributes["fontsize"] = number(shape.size)
+        attributes["fontcolor"] = light("quiet" if shape.kind == "caption" else "ink") + fade
+    if shape.title:
+        attributes["tooltip"] = shape.title
+    return f"{_quoted(shape.id)} [{_attributes(**attributes)}]"
+
+
+def _edge(wire: Wire) -> str:
+    spline, tip = rounded(wire)
+    places = [f"{number(x)},{number(-y)}" for x, y in spline]
+    if tip:
+        places.insert(0, f"e,{number(tip[0])},{number(-tip[1])}")
+    attributes = {
+        "id": wire.id,
+        "class": " ".join((*wire.classes, *["dim"] * wire.dim)),
+        "penwidth": number(wire.width),
+        "pos": " ".join(places),
+    }
+    if wire.arrow:
+        attributes["arrowhead"] = "normal"
+    if wire.dashed:
+        attributes["style"] = "dashed"
+    if wire.dim:
+        attributes["color"] = light("line") + f"{round(255 * DIM):02x}"
+    if wire.title:
+        attributes["tooltip"] = wire.title
+    return f"{_quoted(wire.tail)} -> {_quoted(wire.head)} [{_attributes(**attributes)}]"
+
+
+def _attributes(**attributes: str) -> str:
+    return ", ".join(f"{key}={_quoted(value)}" for key, value in attributes.items())
+
+
+def _quoted(text: str) -> str:
+    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{plain}"'
+
+
+def prefixed(names: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """Class names for equations or values: eq-f, val-C."""
+    return tuple(f"{prefix}-{name.replace('.', '-')}" for name in names)
