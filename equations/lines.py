@@ -42,8 +42,7 @@ class Equation:
         """The line as a <math> element; with `width` a long sum is broken, see `pieces`."""
         if width is None:
             return markup.math(markup.mathml_row(self.latex()), display)
-        left, *rows = self.pieces(width)
-        return markup.math(markup.table(_table_rows(left, rows)), display)
+        return markup.math(markup.table(markup.broken(*self.pieces(width))), display)
 
     def pieces(self, width: int = 60) -> list[str]:
         """The line in LaTeX for narrow columns: its left-hand side, then rows of its right one.
@@ -133,8 +132,7 @@ class Equations(Sequence[Equation]):
         """All lines in one <math> table, aligned; sums longer than `width` are broken."""
         rows = []
         for equation in self._equations:
-            left, *right = equation.pieces(width)
-            rows += _table_rows(left, right)
+            rows += markup.broken(*equation.pieces(width))
         return markup.math(markup.table(rows))
 
     def unicode(self) -> str:
@@ -154,14 +152,6 @@ class Equations(Sequence[Equation]):
         return self.unicode()
 
     __repr__ = __str__
-
-
-def _table_rows(left: str, rows: list[str]) -> list[list[str]]:
-    """A line's pieces as rows of two MathML cells; a row that continues a sum is set in."""
-    first, *others = rows
-    cells = [[markup.mathml_row(left), markup.mathml_row(first)]]
-    indent = '<mspace width="1.4em"/>'
-    return cells + [["<mrow/>", f"<mrow>{indent}{markup.mathml_row(row)}</mrow>"] for row in others]
 
 
 def _bundle(result: Any) -> dict[str, str]:

@@ -69,3 +69,11 @@ def table(rows: list[list[str]]) -> str:
         for row in rows
     )
     return f'<mtable displaystyle="true">{body}</mtable>'
+
+
+def broken(left: str, *rows: str) -> list[list[str]]:
+    """A line's pieces in LaTeX as table rows; one that continues a sum is set in."""
+    first, *others = map(mathml_row, rows)
+    indent = '<mspace width="1.4em"/>'
+    continued = [["<mrow/>", f"<mrow>{indent}{row}</mrow>"] for row in others]
+    return [[mathml_row(left), first], *continued]

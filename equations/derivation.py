@@ -1,0 +1,277 @@
+"""`derive`: a gradient derived line by line, each line with its rule and checked by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from sympy import Add, Expr, Mul, Pow
+
+from equations import markup
+from equations.adjoints import Adjoints, assembled
+from equations.algebra import (
+    EquationError,
+    Operation,
+    Partial,
+    Quantity,
+    SumOverTime,
+    factors,
+    plus,
+    quantities,
+    replaced,
+    shifted,
+    times,
+)
+from equations.differentiation import Share, Slope
+from equations.lines import Equation
+from equations.trial import Trial
+from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.recurrent import Cell
+
+_TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps
+_THROUGH = {
+    "matvec": "matrix product",
+    "matmul": "matrix product",
+    "vecdot": "scalar product",
+    "outer": "outer product",
+    "concat": "parts of a concatenation",
+    "stack": "parts of a stack",
+}
+_TAKEN = {
+    "sigmoid": "derivative of the sigmoid, s (1 - s)",
+    "tanh": "derivative of tanh, 1 minus its square",
+    "exp": "derivative of exp, exp itself",
+    "log": "derivative of log, 1/x",
+}
+
+
+@dataclass(frozen=True)
+class Step(Equation):
+    """A line of a derivation. `rule` says in words why it holds.
+
+    error: the largest difference of its two sides at random numbers, relative to their size; the
+    derivatives in it were measured there by complex steps through the forward equations alone.
+    """
+
+    rule: str = ""
+    error: float = 0.0
+
+
+class Derivation(Sequence[Step]):
+    """The lines of a derivation, from what is wanted to what it rests on."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps)
+
+    @overload
+    def __getitem__(self, key: int) -> Step: ...
+    @overload
+    def __getitem__(self, key: slice) -> Derivation: ...
+    def __getitem__(self, key: int | slice) -> Step | Derivation:
+        return Derivation(self._steps[key]) if isinstance(key, slice) else self._steps[key]
+
+    def latex(self) -> str:
+        r"""All lines, aligned, each with its rule as \text at the right."""
+        rows = [
+            f"{s.latex().replace(' = ', ' &= ', 1)} && \\text{{{s.rule}}}" for s in self._steps
+        ]
+        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def mathml(self, width: int = 60) -> str:
+        """All lines in one <math> table of three columns: left, right, and the rule as text."""
+        rows = []
+        for step in self._steps:
+            first, *further = markup.broken(*step.pieces(width))
+            rows += [[*first, f"<mtext>{step.rule}</mtext>"], *further]
+        return markup.math(markup.table(rows))
+
+    def unicode(self) -> str:
+        """A line each, the rule after it in parentheses."""
+        return "\n".join(f"{s.unicode()}    ({s.rule})" for s in self._steps)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return self.mathml()
+
+    def __str__(self) -> str:
+        return self.unicode()
+
+    __repr__ = __str__
+
+
+def derive(cell: Cell, name: str, loss: str | None = None) -> Derivation:
+    r"""Derive the gradient of a parameter, an input or a named value, line by line.
+
+    The first lines say what the gradient is a sum of; every adjoint in them is derived in turn,
+    until only the loss's own derivatives are left. `a^{f}_t` names what stands inside f's
+    nonlinear function. Each line is checked at random numbers: an EquationError tells of one that
+    does not hold. loss: the names that the loss reads, the first state unless told.
+    """
+    adjoints = assembled(cell, tuple(loss.split()) if loss else None)
+    if f"bar.{name}" not in adjoints.shares:
+        bars = [label for label in adjoints.shares if label.startswith("bar.")]
+        known = ", ".join(label.removeprefix("bar.") for label in bars)
+        raise UnknownNameError(f"{cell} has no {name!r} to derive a gradient of; it has {known}.")
+    work = _Lines(adjoints)
+    todo = [f"bar.{name}"]
+    while todo:
+        label = todo.pop(0)
+        if label not in work.derived:
+            todo = work.adjoint(label) + todo
+    return Derivation(work.steps)
+
+
+class _Lines:
+    def __init__(self, adjoints: Adjoints) -> None:
+        self.adjoints = adjoints
+        self.steps: list[Step] = []
+        self.derived: set[str] = set()
+        self.shown: set[Expr] = set()
+        self.insides = {
+            expr: Quantity(f"pre.{label}")
+            for part in adjoints.parts.values() for label, expr in part.insides.items()
+        }  # fmt: skip
+        self.trial = Trial(adjoints)
+
+    def adjoint(self, label: str) -> list[str]:
+        """Write the lines for one adjoint; return the adjoints that it rests on."""
+        self.derived.add(label)
+        shares = self.adjoints.shares[label]
+        for share in shares:
+            self.definitions(share)
+        ways = [share for share in shares if share.slope is not None]
+        if ways:
+            outline = [self.outline(share) for share in shares]
+            self.line(label, plus(*outline), self.why(shares, "chain rule"))
+            for slope in [share.slope for share in ways if share.slope is not None]:
+                self.slope(slope)
+        result = self.adjoints.line(label)
+        self.line(label, result.right, "substitution" if ways else self.why(shares, ""))
+        found = dict.fromkeys(q.label for q in quantities(result.right) if self.is_adjoint(q))
+        return [other for other in found if other not in self.derived]
+
+    def is_adjoint(self, quantity: Quantity) -> bool:
+        return quantity.label in self.adjoints.shares
+
+    def definitions(self, share: Share) -> None:
+        """The equations that an adjoint's share comes through."""
+        for q in quantities(share.value):
+            space, _, rest = q.label.partition(".")
+            name = rest.partition(".")[0]
+            if space not in ("bar", "delta") or name not in self.adjoints.reading.equations:
+                continue
+            self.plain(Quantity(name), self.adjoints.reading.equations[name], "definition")
+            for label, inside in self.adjoints.parts[name].insides.items():
+                rule = "name for what stands inside the function"
+                self.plain(Quantity(f"pre.{label}"), inside, rule)
+
+    def plain(self, left: Quantity, right: Expr, rule: str) -> None:
+        if left not in self.shown:
+            self.shown.add(left)
+            self.add(Equation(left.label, left, right), rule)
+
+    def outline(self, share: Share) -> Expr:
+        """A share with ∂/∂ standing for the derivative that has not been taken yet."""
+        if share.slope is None:
+            return share.value
+        owner, target = share.slope.owner, share.slope.target
+        space = "delta" if owner.label.startswith("pre.") else "bar"
+        above = Quantity(f"{space}.{owner.label.removeprefix('pre.')}", owner.time)
+        return times(above, Partial(owner, target))
+
+    def slope(self, slope: Slope) -> None:
+        left = Partial(slope.owner, slope.target)
+        if left in self.shown:
+            return
+        self.shown.add(left)
+        name = f"{slope.owner.label}/{slope.target.label}"
+        named = {symbol.label: expr for expr, symbol in self.insides.items()}
+        leaf = named.get(slope.target.label)
+        leaf = slope.target if leaf is None else shifted(leaf, slope.target.time or 0)
+        taken, short = self.short(slope.taken), self.short(slope.slope)
+        self.add(Equation(name, left, taken), _rule_of(slope, leaf))
+        if taken != short:
+            self.add(Equation(name, left, short), "the function's value has a name")
+
+    def short(self, expr: Expr) -> Expr:
+        """An expression with what stands inside functions under its name."""
+        return replaced(expr, self.insides.get)
+
+    def why(self, shares: list[Share], first: str) -> str:
+        """The rules by which an adjoint is the sum of its shares."""
+        rules = [first] if first else []
+        timed = any(q.time == 1 for share in shares for q in quantities(share.value))
+        symbol = self.adjoints.reading.given.get(shares[0].target.label) if shares else None
+        if len(shares) > 1:
+            rules.append("sum over paths" + (", some through the next step" if timed else ""))
+        elif timed:
+            rules.append("the path through the next step")
+        if symbol is not None and symbol.time is None:
+            rules.append("sum over time")
+        for op in dict.fromkeys(op for share in shares for op in share.through):
+            rules.append(_THROUGH.get(op, f"derivative of {op.replace('_', ' ')}"))
+        if not shares:
+            return "the loss does not depend on it"
+        return ", ".join(rules) or "the loss reads it and nothing else does"
+
+    def line(self, label: str, right: Expr, rule: str) -> None:
+        """An adjoint's line; a parameter's is summed over time."""
+        result = self.adjoints.line(label)
+        summed = result.left.time is None and not isinstance(right, SumOverTime) and right != 0
+        self.add(Equation(label, result.left, SumOverTime(right) if summed else right), rule)
+
+    def add(self, equation: Equation, rule: str) -> None:
+        left, right = equation.left, equation.right
+        if equation.name not in self.adjoints.reading.equations and equation.name[:4] != "pre.":
+            right = self.short(right)
+        error = self.trial.difference(left, right)
+        if not error <= _TOLERANCE:
+            raise EquationError(
+                f"{self.adjoints.reading.cell}: the line {equation.unicode()} ({rule}) does not "
+                f"hold at random numbers: its sides differ by {error:.1e} of their size."
+            )
+        if self.steps and (self.steps[-1].left, self.steps[-1].right) == (left, right):
+            return
+        self.steps.append(Step(equation.name, left, right, None, rule, error))
+
+
+def _rule_of(slope: Slope, leaf: Expr) -> str:
+    """The rules of differentiation that a slope took, from the outside in, on the way to `leaf`."""
+    rules: dict[str, None] = {}
+
+    def visit(part: Expr) -> bool:
+        if part == leaf:
+            return True
+        if isinstance(part, Operation) or not part.args:
+            return False
+        before = dict(rules)
+        rules.update(dict.fromkeys(_rules_of_part(part)))
+        if any([visit(a) for a in part.args]):
+            return True
+        rules.clear()
+        rules.update(before)
+        return False
+
+    visit(slope.value)
+    return ", ".join(rules) or "a value changes as itself"
+
+
+def _rules_of_part(part: Expr) -> list[str]:
+    if isinstance(part, Add):
+        return ["sum rule"]
+    if isinstance(part, Mul):
+        several = len([f for f in factors(part) if not f.is_Number]) > 1
+        return ["product rule"] if several else []
+    if isinstance(part, Pow):
+        return ["power rule"]
+    op = getattr(part, "op", type(part).__name__)
+    return [_TAKEN.get(op, f"derivative of {op.replace('_', ' ')}")]
