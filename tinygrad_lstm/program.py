@@ -120,8 +120,15 @@ class Program:
         result's outputs, under the same names. Its equations are this Program's, then one for
         the adjoint of each named value, `bar.NAME`.
         """
-        targets = {name: self._named(name) for name in _names(wrt, self.inputs)}
-        starts = {name: self._named(name) for name in _names(of, self.outputs)}
+        # in a Program of gradients, W_f is an input, and the output that is its gradient
+        targets = {
+            name: self._named(name, self.inputs, self.equations, self.outputs)
+            for name in _names(wrt, self.inputs)
+        }
+        starts = {
+            name: self._named(name, self.outputs, self.equations, self.inputs)
+            for name in _names(of, self.outputs)
+        }
         inputs = dict(self.inputs)
         dimensions = dict(self.dimensions)
         seeds: dict[Tensor, Any] = {}
@@ -154,8 +161,8 @@ class Program:
         label = f"gradient of {self.name}"
         return Program(label, inputs, equations, outputs, dimensions, self.sizes)
 
-    def _named(self, name: str) -> Tensor:
-        for place in (self.equations, self.outputs, self.inputs):
+    def _named(self, name: str, *places: Mapping[str, Tensor]) -> Tensor:
+        for place in places:
             if name in place:
                 return place[name]
         known = ", ".join([*self.inputs, *self.equations])
