@@ -7,6 +7,9 @@
 # Everything is set up in .venv at first use, and again only when pyproject.toml changes.
 # PYTHON=python3.13 chooses another interpreter for it.
 
+# Small products: more threads would wait for one another. The command line sets the same.
+export OPENBLAS_NUM_THREADS ?= 1
+
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
