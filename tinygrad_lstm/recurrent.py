@@ -160,7 +160,7 @@ class Cell:
                 raise UnknownNameError(
                     f"{self} has no size {name!r}; its sizes are {', '.join(self.sizes)}."
                 )
-            if not isinstance(n, int | np.integer) or n < 1:
+            if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
                 raise ShapeError(f"{self}: {name} must be a whole number of at least 1, got {n!r}.")
         missing = [name for name in self.sizes if name not in given]
         if missing:
@@ -257,6 +257,11 @@ class Cell:
 
     def bind(self, arrays: Mapping[str, Any], **sizes: int) -> Parameters:
         """Parameters from arrays, by name; names and shapes are checked and sizes inferred."""
+        if not isinstance(arrays, Mapping):
+            raise DTypeError(
+                f"{self}: parameters are a mapping of names to arrays, got "
+                f"{type(arrays).__name__}; make fresh ones with init."
+            )
         tensors = {}
         unknown = [name for name in arrays if name not in self.parameters]
         missing = [name for name in self.parameters if name not in arrays]
@@ -272,6 +277,11 @@ class Cell:
             )
         for name in self.parameters:
             value = arrays[name]
+            if np.asarray(value).dtype.kind not in "fc" and not isinstance(value, Tensor):
+                raise DTypeError(
+                    f"{self}: parameter {name} holds {np.asarray(value).dtype}, but floating-point "
+                    f"numbers are needed.\n  Write {name}.astype(float)."
+                )
             tensors[name] = value if isinstance(value, Tensor) else Tensor(value, name)
             _finite(f"{self}: parameter {name}", tensors[name])
         found = self.infer_sizes(tensors)
@@ -300,6 +310,8 @@ def cell(
     step (noise, masks, clocks, memories), keyword arguments of the function by the same names;
     those of `sequences` have a value for each time step. papers: where the equations are from.
     """
+    if not isinstance(state, str | Mapping):
+        raise CellError(f'state is a string of names, as in "h C", or a mapping, got {state!r}.')
     states = _spread(state if isinstance(state, Mapping) else {state: "hidden"})
     if not states:
         raise CellError('a cell needs at least one state: @cell(state="h", …).')
@@ -366,15 +378,17 @@ def find(spec: str) -> Cell:
 def load(path: Path) -> dict[str, Cell]:
     """Run a Python file and return the cells that it defines, by name."""
     if not path.is_file():
-        raise CellError(f"cell file {path} does not exist.")
-    spec = importlib.util.spec_from_file_location(f"cells_of_{path.stem}", path)
+        what = "is not a file" if path.exists() else "does not exist"
+        raise CellError(f"cell file {path} {what}.")
+    whole = str(path.resolve())
+    spec = importlib.util.spec_from_file_location(f"cells_of_{path.stem}", whole)
     if spec is None or spec.loader is None:
         raise CellError(f"cell file {path} is not a Python file (its name must end in .py).")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    except (Exception, SystemExit) as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == whole]
         line = error.lineno if isinstance(error, SyntaxError) else None
         line = line or (frames[-1].lineno if frames else None)
         where = f", line {line}" if line else ""

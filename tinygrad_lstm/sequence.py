@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.functions import stack
 from tinygrad_lstm.program import Program, right_hand_side, spelled
 from tinygrad_lstm.recurrent import Cell, Parameters, _finite
@@ -59,18 +59,22 @@ def unroll(
     where not given. further: the cell's other inputs by name, with a leading time axis where
     they are declared as sequences.
     """
-    if not isinstance(p, Parameters):
+    if not isinstance(cell, Cell):
+        raise CellError(
+            f"unroll needs a cell, got {cell!r}; write cells.lstm, or cells.all()[name]."
+        )
+    if not isinstance(p, Parameters) or set(p) != set(cell.parameters):
         p = cell.bind(p)
     sizes = cell.infer_sizes(p)
     x_rank = len(dimensions.parse(cell.x))
     xs = _floats(f"{cell}: xs", xs)
-    if xs.ndim < x_rank + 1:
-        raise ShapeError(
-            f"{cell}: xs must be (time, {cell.x}) or (time, batch, {cell.x}), got shape {xs.shape}."
-        )
     if 0 in xs.shape:
         raise DataError(
             f"{cell}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
+        )
+    if xs.ndim < x_rank + 1:
+        raise ShapeError(
+            f"{cell}: xs must be (time, {cell.x}) or (time, batch, {cell.x}), got shape {xs.shape}."
         )
     _finite(f"{cell}: xs", xs)
     lead = xs.shape[1 : xs.ndim - x_rank]
@@ -108,7 +112,8 @@ def _floats(what: str, value: Any) -> Tensor:
     if array.dtype.kind not in "fc":
         raise DTypeError(
             f"{what} holds {array.dtype}, but floating-point numbers are needed.\n"
-            f"  Write xs.astype(float); for token numbers, one-hot rows or an embedding."
+            f"  Write {what.split()[-1]}.astype(float); for token numbers, one-hot rows or an "
+            f"embedding."
         )
     return constant(array)
 
