@@ -107,26 +107,19 @@ class Event:
         return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
 
     # --- the rule --------------------------------------------------------------------------------
-    def _leaf(self, node: Tensor) -> Tensor:
-        anonymous = not node.inputs and node.name is None and node.size == 1 and not node._live
-        return leaf(node.data, None if anonymous else self.trace.labels[node])
-
-    @cached_property
-    def _leaves(self) -> dict[Tensor, Tensor]:
-        """The operands and the result as named leaves, to put into the rule."""
-        return {n: self._leaf(n) for n in {*self.node.inputs, self.node}}
-
     def _applied(self, g: Tensor) -> Tensor:
-        operands = [self._leaves[i] for i in self.node.inputs]
+        leaves = self.trace.leaves(self.node)
+        operands = [leaves[i] for i in self.node.inputs]
         rule = TABLE[self.node.op or ""].rule(self._k or 0)
         assert rule is not None, "edges without a rule are no events"
-        return rule(g, self._leaves[self.node], *operands, **self.node.attributes)  # type: ignore[no-any-return]
+        return rule(g, leaves[self.node], *operands, **self.node.attributes)  # type: ignore[no-any-return]
 
     @cached_property
     def _written(self) -> Tensor:
         """The operation, or its derivative rule, on named leaves."""
         if self._k is None:
-            operands = [self._leaves[i] for i in self.node.inputs]
+            leaves = self.trace.leaves(self.node)
+            operands = [leaves[i] for i in self.node.inputs]
             return apply(self.node.op or "", *operands, **self.node.attributes)  # type: ignore[no-any-return]
         if self._k < 0:
             return leaf(self.contribution, None)
@@ -168,13 +161,13 @@ class Event:
     def operands(self) -> list[Quantity]:
         """The values that the rule reads, besides the upstream gradient."""
         used = set(ancestors([self._written]))
-        labels = self.trace.labels
+        labels, leaves = self.trace.labels, self.trace.leaves(self.node)
         nodes = dict.fromkeys((*self.node.inputs, self.node) if self._k is not None
                               else self.node.inputs)  # fmt: skip
         return [
             Quantity(labels[n], n.data, labels.expression(n) if n.name is None else "")
             for n in nodes
-            if self._leaves[n] in used and self._leaves[n].name is not None
+            if leaves[n] in used and leaves[n].name is not None
         ]
 
     # --- the numbers put in ----------------------------------------------------------------------

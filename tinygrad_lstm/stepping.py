@@ -18,7 +18,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from tinygrad_lstm.arithmetic import array
+from tinygrad_lstm.arithmetic import array, leaf
 from tinygrad_lstm.breakpoints import Breakpoint
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.events import Event, State, plain
@@ -36,6 +36,7 @@ from tinygrad_lstm.tensor import (
 )
 
 GROUPS = ("operation", "equation", "time", "pass")
+_REMEMBERED = 64  # operations whose contributions are kept at hand
 
 
 def step_through(
@@ -134,11 +135,14 @@ class Trace(Sequence[Event]):
         ]  # fmt: skip
         self._made = {node: k for k, node in enumerate(self.operations)}
         self.terms: dict[Tensor, list[int]] = {}  # the events that add to a value's adjoint
-        self._passed_back: dict[Tensor, int] = {}
+        self._first_back: dict[Tensor, int] = {}
         for at, (node, k) in enumerate(self._edges, start=len(self.operations)):
             self.terms.setdefault(node if k < 0 else node.inputs[k], []).append(at)
-            self._passed_back.setdefault(node, at)
+            if k >= 0:
+                self._first_back.setdefault(node, at)
         self._totals: dict[Tensor, tuple[int, Array]] = {}
+        self._shares: dict[Tensor, list[Array]] = {}
+        self._leaves: tuple[Tensor, dict[Tensor, Tensor]] | None = None
 
     # --- a sequence ------------------------------------------------------------------------------
     def __len__(self) -> int:
@@ -173,14 +177,12 @@ class Trace(Sequence[Event]):
         node, k = self._edges[index - len(self.operations)]
         if k < 0:
             return self._seeds[node]
-        edge = sum(
-            i._live and TABLE[node.op or ""].rule(m) is not None
-            for m, i in enumerate(node.inputs[:k])
-        )
-        for m, (_, share) in enumerate(contributions(node, self.adjoints[node], raw=True)):
-            if m == edge:
-                return np.asarray(share)
-        raise IndexError(index)
+        if node not in self._shares:  # of all its inputs at once
+            if len(self._shares) >= _REMEMBERED:
+                self._shares.clear()
+            found = contributions(node, self.adjoints[node], raw=True)
+            self._shares[node] = [np.asarray(share) for _, share in found]
+        return self._shares[node][index - self._first_back[node]]
 
     def total(self, subject: Tensor, count: int) -> Array:
         """The sum of the first `count` contributions to an adjoint, in the engine's order."""
@@ -191,6 +193,16 @@ class Trace(Sequence[Event]):
             total = total + self.share(at)
         self._totals[subject] = (count, total)
         return total
+
+    def leaves(self, node: Tensor) -> dict[Tensor, Tensor]:
+        """The operands and the result of an operation as named leaves, to put into a rule."""
+        if self._leaves is None or self._leaves[0] is not node:
+            found = {}
+            for n in {*node.inputs, node}:
+                number = not n.inputs and n.name is None and n.size == 1 and not n._live
+                found[n] = leaf(n.data, None if number else self.labels[n])
+            self._leaves = node, found
+        return self._leaves[1]
 
     # --- moving about ----------------------------------------------------------------------------
     def next(self, index: int, by: str = "operation") -> int:
@@ -230,7 +242,7 @@ class Trace(Sequence[Event]):
         """
         event = self[index]
         if event.direction == "forward":
-            return self._passed_back.get(event.node, len(self.operations))
+            return self._first_back.get(event.node, len(self.operations))
         return self._made.get(event.node, 0)
 
     def find(self, condition: str, start: int = -1) -> int | None:
