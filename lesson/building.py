@@ -26,7 +26,7 @@ from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array
 
 Report = Callable[[str, Progress], Any]
-LAGS, LINES, FAR = 60, 64, 40
+LAGS, PIECES, FAR = 60, 64, 40
 STAGES = {"f": ("f",), "i": ("i", "C_tilde"), "C": ("C",), "o": ("o", "h")}
 
 
@@ -105,12 +105,13 @@ def render(trained: Trained, plain: Trained, text: Text, language: str = "en") -
     held_out = text.characters[-len(trained.training.validation_ids) :]
     line = measurements.read_line(trained.model, measurements.choose_line(held_out))
     unit = measurements.telling_unit(line, "f")
-    lags = min(LAGS, len(held_out) // LINES - 2)
+    lags = min(LAGS, len(held_out) - 2)
+    pieces = min(PIECES, len(held_out) // (lags + 2))
     curves = {
-        "lstm": measurements.reach(trained.model, text, "C", lags, LINES),
-        "rnn": measurements.reach(plain.model, text, "h", lags, LINES),
+        "lstm": measurements.reach(trained.model, held_out, "C", lags, pieces),
+        "rnn": measurements.reach(plain.model, held_out, "h", lags, pieces),
     }
-    facts = _facts(trained, plain, text, line, unit, curves)
+    facts = {**_facts(trained, plain, text, line, unit, curves), "pieces": str(pieces)}
     environment = Environment(
         loader=PackageLoader("lesson", "page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -145,7 +146,7 @@ def _facts(
     far = min(FAR, len(curves["rnn"]) - 1)
     facts = {
         "hidden": str(trained.model.sizes["hidden"]), "unit": str(unit + 1),
-        "line": line.text, "count": str(len(line.text)), "lag_lines": str(LINES),
+        "line": line.text, "count": str(len(line.text)),
         "seconds": f"{trained.training.state.seconds:.0f}",
         "rnn_seconds": f"{plain.training.state.seconds:.0f}",
         "characters": f"{len(text):,}", "symbols": str(len(trained.model.vocabulary)),

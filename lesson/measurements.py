@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_lstm.learning import CharacterModel, Text, bits, cross_entropy
+from tinygrad_lstm.learning import CharacterModel, bits, cross_entropy
 from tinygrad_lstm.tensor import Array, Tensor
 
 
@@ -60,17 +60,17 @@ def telling_unit(line: Line, gate: str) -> int:
     return int(np.argmax(np.where(holding, spread, -1.0) if holding.any() else spread))
 
 
-def reach(model: CharacterModel, text: Text, state: str, lags: int, lines: int) -> Array:
+def reach(model: CharacterModel, text: str, state: str, lags: int, pieces: int) -> Array:
     """How much of a gradient is left, by how many characters back: (lags + 1,), 1 at lag 0.
 
     The norm of the derivative of the last character's loss in the state at each earlier step,
-    relative to the norm at the last step; the geometric mean over pieces of held-out text.
+    relative to the norm at the last step; the geometric mean over pieces from the text's end.
     """
     length = lags + 2
-    ids = model.vocabulary.encode(text.characters[-length * lines :]).reshape(lines, length).T
+    ids = model.vocabulary.encode(text[-length * pieces :]).reshape(pieces, length).T
     run = model.run(ids[:-1])
-    last = model.logits(run)[-lines:]  # time * lines rows, the last step's at the end
-    (cross_entropy(last, ids[-1]) * float(lines)).backward()
+    last = model.logits(run)[-pieces:]  # time * pieces rows, the last step's at the end
+    (cross_entropy(last, ids[-1]) * float(pieces)).backward()
     norms = []
     for step in reversed(run.steps[-(lags + 1) :]):
         norms.append(np.linalg.norm(_adjoint(step[state]), axis=-1))

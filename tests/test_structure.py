@@ -1,0 +1,137 @@
+"""The house's plan: which package may import which, and what the README promises."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_lstm
+from lesson import commands
+from tinygrad_lstm import cells
+from tinygrad_lstm.recurrent import load
+
+ROOT = Path(tinygrad_lstm.__file__).parents[1]
+ORDER = ["tinygrad_lstm", "equations", "viz", "lesson"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def imported(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_imports_go_one_way(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    above = set(ORDER[ORDER.index(package) + 1 :])
+    for file in files:
+        assert not imported(file) & above, file
+
+
+def test_the_engine_needs_numpy_only() -> None:
+    optional = {"hypothesis", "pytest"}  # the testing room's
+    for file in (ROOT / "tinygrad_lstm").rglob("*.py"):
+        foreign = imported(file) - set(sys.stdlib_module_names) - {"numpy", "tinygrad_lstm"}
+        allowed = optional if "testing" in file.parts else set()
+        assert foreign <= allowed, file
+
+
+def test_no_module_bears_the_name_of_a_public_function() -> None:
+    public = set(tinygrad_lstm.__all__) | set(cells.all())
+    public -= {"cells", "errors", "ops", "learning"}
+    files = {file.stem for file in (ROOT / "tinygrad_lstm").rglob("*.py")}
+    assert not files & public
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_the_readme_s_own_cell_works_with_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = next(b for b in python_blocks() if "my_cells.py" in b)
+    assert len(block.splitlines()) < 15
+    file = tmp_path / "my_cells.py"
+    file.write_text(block, encoding="utf-8")
+    assert list(load(file)) == ["keeper"]
+    spec = f"{file}:keeper"
+    text = tmp_path / "my.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
+    for words in (
+        ["equations", spec, "--backward"],
+        ["draw", spec, "-o", str(tmp_path / "keeper.svg")],
+        ["step", spec, "--plain"],
+        ["check", spec, "--examples", "2"],
+        ["train", spec, "--text", str(text), "--steps", "2", "--hidden", "4"],
+    ):
+        assert commands.main(words) == 0, words
+    assert (tmp_path / "keeper.svg").is_file()
+
+
+def test_the_readme_s_listing_is_the_cell() -> None:
+    block = next(b for b in python_blocks() if "def lstm(" in b)
+    listing = (ROOT / "tinygrad_lstm" / "cells" / "gated.py").read_text(encoding="utf-8")
+    for line in block.splitlines():
+        if "now." in line or "concat(" in line:
+            assert line.split("#")[0].strip() in listing
+
+
+def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    block = next(b for b in python_blocks() if "check_gradients" in b)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "forget.svg").is_file()
+
+
+def test_every_dependency_is_explained() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    runtime = project.split("dependencies = [")[1].split("]")[0]
+    for name in re.findall(r'"([\w-]+)[>=<]', runtime):
+        assert re.search(rf"^\|[^|]*\b{name}\b", README, re.M), name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["draw", "lsmt", "-o", "x.svg"], "there is no cell 'lsmt'; built in are rnn, lstm"),
+        (["equations", "nowhere.py:a"], "cell file nowhere.py does not exist."),
+        (["step", "lstm", "--steps", "0"], "at least 1"),
+        (["train", "lstm", "--text", "nowhere.txt"], "nowhere.txt"),
+        (["check", "gru2"], "there is no cell 'gru2'"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message_and_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = commands.main(words)
+    except SystemExit as stop:  # argparse's own
+        code = int(stop.code or 0)
+    said = capsys.readouterr()
+    assert code == 2
+    assert message in said.err
+    assert "Traceback" not in said.err
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in commands.COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            commands.main([command, "--help"])
+        assert stop.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: tinygrad-lstm {command}")
