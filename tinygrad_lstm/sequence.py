@@ -89,17 +89,23 @@ def unroll(
     inputs: list[Tensor] = []
     steps: list[dict[str, Tensor]] = []
     for t in range(xs.shape[0]):
-        x = xs[t] if xs._live else constant(xs.data[t])
-        x.name, x.time = "x", t
+        x = _at(xs, "x", t)
         values = {f"prev.{name}": state for name, state in states.items()}
         values |= {"x": x, **{name: p[name] for name in cell.parameters}}
         for name, value in extra.items():
-            values[name] = value[t] if name in cell.sequences else value
+            values[name] = _at(value, name, t) if name in cell.sequences else value
         step = cell.run_step(values, t)
         states = {name: step[name] for name in cell.state}
         inputs.append(x)
         steps.append(step)
     return Run(cell, p, inputs, begin, steps)
+
+
+def _at(sequence: Tensor, name: str, t: int) -> Tensor:
+    """Step t of a sequence, under its name; a node of the graph only if a gradient flows to it."""
+    value: Tensor = sequence[t] if sequence._live else constant(sequence.data[t])
+    value.name, value.time = name, t
+    return value
 
 
 def _floats(what: str, value: Any) -> Tensor:
