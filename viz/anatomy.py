@@ -14,7 +14,7 @@ from functools import lru_cache
 from tinygrad_lstm.program import Program, spelled
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor
-from viz.naming import latex_name
+from equations import name_latex
 
 INFIX = {"add": "+", "subtract": "-", "multiply": r"\times", "divide": r"\div"}
 FUNCTIONS = {
@@ -179,7 +179,7 @@ class _Folder:
         if kind == "layer":
             part.latex, part.text = _function(node.op or "")
         elif kind == "linear":
-            part.latex = r"\,".join(latex_name(w, "") for w in part.weights[:1])
+            part.latex = r"\,".join(name_latex(w, None) for w in part.weights[:1])
             part.text = part.weights[0]
         else:
             self.symbol(part, node)
@@ -211,7 +211,7 @@ class _Folder:
             other = node.inputs[fixed[0]]
             if other in self.parameters:
                 part.weights = (other.name or "",)
-                shown, plain = latex_name(other.name or "", ""), other.name or ""
+                shown, plain = name_latex(other.name or "", None), other.name or ""
                 part.kind = "layer"
             elif other.size == 1:
                 shown = plain = f"{other.data.item():.4g}"
@@ -222,9 +222,9 @@ class _Folder:
                 part.latex = rf"(\cdot)^{{{shown}}}" if fixed[0] else rf"{shown}^{{(\cdot)}}"
                 part.text, part.kind = f"power {plain}", "op"
             elif fixed[0] == 0:
-                part.latex, part.text = rf"{shown}\,{sign}", f"{plain}{written}"
+                part.latex, part.text = rf"{shown}{{{sign}}}", f"{plain}{written}"
             else:
-                part.latex, part.text = rf"{sign}\,{shown}", f"{written}{plain}"
+                part.latex, part.text = rf"{{{sign}}}{shown}", f"{written}{plain}"
 
 
 _SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷"}

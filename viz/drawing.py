@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from viz.anatomy import Anatomy, Part, sentence
 from viz.glyphs import glyphs
-from viz.naming import latex_name, plain_name
+from equations import name_latex, name_unicode
 from viz.routing import Cell, Grid, Net
 from viz.scene import Point, Scene, Shape, Wire, prefixed
 
@@ -16,6 +16,7 @@ CIRCLE = 28.0
 TERMINAL = 36.0
 SYMBOL, LABEL = 15.0, 17.0
 OUTSIDE = 30.0  # how far lines reach beyond the body
+BETWEEN = 40.0  # between the bodies of neighbours
 GAP = 4.5  # half the gap of a line that passes below another
 
 
@@ -24,9 +25,9 @@ class Names:
     """How a figure's borders are labelled: the time of this copy, and which labels it bears."""
 
     time: str = "t"
-    left: bool = True
-    right: bool = True
-    inner: bool = True
+    left: bool = True  # states come from outside, with a label; otherwise from a neighbour
+    right: bool = True  # states leave to a label; otherwise into a neighbour
+    inner: bool = True  # values bear their names inside the body
 
 
 def part_size(part: Part) -> tuple[float, float]:
@@ -47,6 +48,7 @@ class Drawing:
         self.sizes = {key: part_size(part) for key, part in self.anatomy.parts.items()}
         self._measure()
         self.crossed = set(grid.crossings())
+        self.links: dict[str, tuple[str, frozenset[str]]] = {}  # wire -> its value, its readers
 
     # --- coordinates ----------------------------------------------------------------------------
     def _measure(self) -> None:
@@ -69,22 +71,28 @@ class Drawing:
         inner = sorted(c for c in columns if 0 < c < grid.width - 1)
         self.x: dict[int, float] = {}
         position, before = 0.0, 12.0
+        ramps = {grid.at(c, 0)[0] for bus in plan.buses.values() for _, c, _ in bus.ramps}
         for c in inner:
-            position += before + columns[c] + (20.0 if before and columns[c] else 16.0)
+            space = 20.0 if before and columns[c] else 16.0
+            position += before + columns[c] + (28.0 if c in ramps else space)
             self.x[c] = position
             before = columns[c]
         self.width = position + before + 26.0
-        self.x[0], self.x[grid.width - 1] = -OUTSIDE, self.width + OUTSIDE
+        self.x[0] = -OUTSIDE if self.names.left else 0.0
+        self.x[grid.width - 1] = self.width + (OUTSIDE if self.names.right else BETWEEN)
 
         layer = grid.at(0, plan.layer_row)[1]
         bottom = grid.at(0, plan.rows - 1)[1]
+        lanes = {grid.at(0, bus.lane)[1] for bus in plan.buses.values()}
         body = sorted(r for r in rows if 0 < r < bottom)
         self.y: dict[int, float] = {}
         position, before, last = 0.0, 6.0, -1
         for r in body:
             space = 22.0 if before and rows[r] else 17.0
             if r == layer or last == layer:
-                space = 30.0 if r == layer else 24.0
+                space = 38.0 if r == layer else 24.0
+            if {r, last} <= lanes:
+                space = 2 * RADIUS + 4
             if last < 0:
                 space = 20.0
             position += before + rows[r] + space
@@ -127,7 +135,7 @@ class Drawing:
             Shape(
                 f"part-{key}", kind, x, y, w, h, part.latex, part.text, SYMBOL,
                 round=kind == "op",
-                classes=(*prefixed([part.equation], "eq"), *prefixed(part.names, "val")),
+                classes=(*prefixed([part.equation], "eq"), *prefixed(part.names, "val"), *prefixed([key], "part")),
                 title=sentence(part, self.anatomy.program),
             )
         )  # fmt: skip
@@ -135,15 +143,15 @@ class Drawing:
     def _terminal(self, own: str, name: str, x: float, y: float, prefix: str = "val") -> None:
         self.scene.shapes.append(
             Shape(
-                own, "terminal", x, y, TERMINAL, TERMINAL, latex_name(name, self.names.time),
-                plain_name(name, self.names.time), LABEL, round=True,
+                own, "terminal", x, y, TERMINAL, TERMINAL, name_latex(name, self.names.time),
+                name_unicode(name, self.names.time), LABEL, round=True,
                 classes=prefixed([name], prefix),
             )
         )  # fmt: skip
 
     # --- lines ----------------------------------------------------------------------------------
     def _readers(self, net: Net, cell: Cell) -> set[str]:
-        """The equations and next states that read what passes a point of a net."""
+        """The parts, next states and terminals that read what passes a point of a net."""
         found: set[str] = set()
         for k, end in net.ends.items():
             here: Cell | None = end
@@ -154,15 +162,12 @@ class Drawing:
             reader = net.sinks[k].part
             if reader in self.plan.buses:
                 found |= self._fed(reader)
-            elif reader in self.anatomy.parts:
-                found.add(self.anatomy.parts[reader].equation)
             else:
                 found.add(reader)
         return found
 
     def _fed(self, bus: str) -> set[str]:
-        parts = self.anatomy.parts
-        found = {parts[layer].equation for layer in self.plan.buses[bus].layers}
+        found = set(self.plan.buses[bus].layers)
         for other in self.plan.buses.values():
             if bus in other.sources:
                 found |= self._fed(other.key)
@@ -218,7 +223,7 @@ class Drawing:
                 x, y = points[-1]
                 points.append((x + RADIUS, y))
             else:
-                arrow = self.names.right or sink.part == "output"
+                arrow = True
                 head = f"out-{sink.part}"
         names = parts[net.key].names if net.key in parts else [net.key]
         if net.key in buses:
@@ -227,17 +232,20 @@ class Drawing:
         belts = [s for s, path in self.plan.belts.items() if self._on_belt(net, cells, s, path)]
         classes = (
             "wire", *prefixed(sorted(names), "val"),
-            *prefixed(sorted(r for r in readers if r in self.anatomy.alias), "eq"),
-            *prefixed(sorted(r for r in readers if r not in self.anatomy.alias), "to"),
+            *prefixed(sorted({parts[r].equation for r in readers if r in parts}), "eq"),
+            *prefixed(sorted(r for r in readers if r not in parts), "to"),
             *prefixed(belts, "belt"),
         )  # fmt: skip
         if net.key in parts and not names:
             classes += prefixed([parts[net.key].equation], "of")
-        for k, piece in enumerate(self._cut(self._clean(points), cells)):
-            last = k == len(self._cut(self._clean(points), cells)) - 1
+        pieces = self._cut(self._clean(points), cells)
+        for k, piece in enumerate(pieces):
+            last = k == len(pieces) - 1
+            own = f"wire-{_id(net.key)}-{count}" + (f"-{k}" if k else "")
+            self.links[own] = (net.key, frozenset(readers))
             self.scene.wires.append(
                 Wire(
-                    f"wire-{_id(net.key)}-{count}" + (f"-{k}" if k else ""), tuple(piece),
+                    own, tuple(piece),
                     tail if not k else f"{tail}-cut{k}", head if last else f"{tail}-cut{k + 1}",
                     net=net.key, arrow=arrow and last, radius=RADIUS,
                     width=2.4 if belts else 1.6, classes=classes,
@@ -294,18 +302,18 @@ class Drawing:
         self._terminal("out-output", first, x, -OUTSIDE - TERMINAL / 2)
 
     def _label(self, name: str, x: float, y: float, side: int) -> None:
-        latex = latex_name(name, self.names.time)
+        latex = name_latex(name, self.names.time)
         ink = glyphs(latex, LABEL)
         self.scene.shapes.append(
             Shape(
                 f"label-{name}", "label", x + side * ink.width / 2, y, ink.width, ink.height,
-                latex, plain_name(name, self.names.time), LABEL, classes=prefixed([name], "val"),
+                latex, name_unicode(name, self.names.time), LABEL, classes=prefixed([name], "val"),
             )
         )  # fmt: skip
 
     def _beside(self, key: str, name: str) -> None:
         """A label beside the line that carries a value, where it touches nothing."""
-        latex = latex_name(name, self.names.time)
+        latex = name_latex(name, self.names.time)
         ink = glyphs(latex, LABEL)
         w, h = ink.width, ink.height
         for x, y in self._candidates(key, w, h):
@@ -313,7 +321,8 @@ class Drawing:
                 self.scene.shapes.append(
                     Shape(
                         f"label-{name}", "label", x, y, w, h, latex,
-                        plain_name(name, self.names.time), LABEL, classes=prefixed([name], "val"),
+                        name_unicode(name, self.names.time), LABEL,
+                        classes=(*prefixed([name], "val"), *prefixed([name], "name")),
                     )
                 )  # fmt: skip
                 return

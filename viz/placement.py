@@ -222,6 +222,12 @@ class Placer:
                 column.stack.insert(0, part.key)
                 self.column[part.key] = column
                 return
+            others = [i for i in part.inputs if i != placed[-1][1]]
+            top = column.open and column.stack[-1:] == [placed[-1][1]]
+            if top and others and all(i.startswith("prev.") for i in others):
+                column.stack.append(part.key)  # the states come along from the left
+                self.column[part.key] = column
+                return
         self._new_column(part, down=True)
 
     def _new_column(self, part: Part, down: bool) -> None:
@@ -254,14 +260,33 @@ class Placer:
                 below = column.stack.index(key) - 1
                 if below >= 0:
                     least = height.get(column.stack[below], 0) + 1
+                    least = max([least, *(h + 1 for h in self._beside(column, below, height))])
                 if not column.down:
                     for i in self.parts[key].inputs:
-                        if i in height and self.column[i] is not column and i in self.up:
-                            least = max(least, height[i])
+                        if i in height and self.column[i] is not column:
+                            least = max(least, height[i], self._over(i, column, height))
                 if height.get(key, -1) < least:
                     height[key] = least
                     changed = True
         return height
+
+
+    def _beside(self, column: Column, below: int, height: dict[str, int]) -> list[int]:
+        """The heights of operations to the right that read what stands below in a column."""
+        users = self.anatomy.users(column.stack[below])
+        return [
+            height[u.key] for u in users
+            if u.key in height and not u.layer and self._right_of(column, u.key)
+        ]  # fmt: skip
+
+    def _right_of(self, column: Column, key: str) -> bool:
+        return self._index(self.column[key]) > self._index(column)
+
+    def _over(self, source: str, column: Column, height: dict[str, int]) -> int:
+        """The least height at which a level line from a source's column meets no other part."""
+        first, last = self._index(self.column[source]), self._index(column)
+        between = [k for c in self.columns[first + 1 : last] for k in c.stack]
+        return max((height.get(k, 0) + 1 for k in between if k in height), default=0)
 
 
 class _Lanes:
@@ -325,8 +350,17 @@ class _Lanes:
         if not bus.straight and not parents:
             falling = [s for s in bus.sources if self._falls(s, bus)]
             along = [s for s in bus.sources if s in self.inputs_below]
-            if falling and along:
+            if along and (falling or self._entered(along[0], bus)):
                 bus.straight = along[0]
+
+    def _entered(self, source: str, bus: Bus) -> bool:
+        """Whether an input already climbs into a bus whose layers stand further left."""
+        first = min(self.place[layer][0] for layer in bus.layers)
+        return any(
+            source in b.sources and b.straight != source
+            and min(self.place[layer][0] for layer in b.layers) < first
+            for b in self.buses.values() if b is not bus
+        )  # fmt: skip
 
     def _falls(self, source: str, bus: Bus) -> bool:
         """Whether a source stands in a column that leads straight down onto the lane."""

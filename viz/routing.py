@@ -140,7 +140,7 @@ class Grid:
             price = self.enter(net, nxt, d, sink)
             if price is None:
                 continue
-            total = cost + 1.0 + price
+            total = cost + 2.0 / self.step + price
             if nxt == sink.at:
                 push(total + sink.arrive[d], nxt, d, (point, d))
                 continue
@@ -224,6 +224,10 @@ def _reach(net: Net) -> float:
     return far + 20 * (len(net.sinks) - 1)
 
 
+def _distance(a: Cell, b: Cell) -> int:
+    return abs(a[0] - b[0]) + abs(a[1] - b[1])
+
+
 def _tracks(grid: Grid) -> int:
     """How many spare tracks carry a line along them."""
     vertical = {a[0] for n in grid.nets.values() for b, a in n.parent.items() if a[0] == b[0]}
@@ -252,6 +256,8 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
         nets[name] = Net(name, grid.at(*plan.place[name]), {UP: 0.0})
     for key, part in anatomy.parts.items():
         depart = {UP: 0.0} if part.layer else dict(any_side)
+        if not part.layer and plan.columns[plan.place[key][0]].down:
+            depart[RIGHT] = CORNER
         nets[key] = Net(key, grid.at(*plan.place[key]), depart)
     for key, bus in plan.buses.items():
         nets[key] = Net(key, grid.at(bus.start, bus.lane), {RIGHT: 0.0})
@@ -309,5 +315,5 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
             nets[value].sinks.append(Sink(top, {UP: 0.0}, "output"))
     used = {key: net for key, net in nets.items() if net.sinks}
     for net in used.values():
-        net.sinks.sort(key=lambda s: abs(s.at[0] - net.source[0]) + abs(s.at[1] - net.source[1]))
+        net.sinks.sort(key=lambda s: (s.part == "output", _distance(net.source, s.at)))
     return used
