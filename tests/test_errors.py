@@ -1,0 +1,529 @@
+"""Bad input gets one clear error: every message is asserted whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lstm import cell, cells, concat, matvec, tanh, unroll
+from tinygrad_lstm.errors import (
+    CellError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    TinygradError,
+    UnknownNameError,
+)
+from tinygrad_lstm.recurrent import find
+
+LSTM = cells.lstm
+P = LSTM.init(inputs=3, hidden=4)
+ARRAYS = {name: t.numpy() for name, t in P.items()}
+XS = np.ones((2, 6, 3))
+
+
+def with_nan() -> Any:
+    xs = np.ones((4, 2, 3))
+    xs[1, 0, 2], xs[3] = np.nan, np.inf
+    return xs
+
+
+def raises(kind: type[TinygradError], message: str, action: Callable[[], Any]) -> None:
+    with pytest.raises(kind) as caught:
+        action()
+    assert type(caught.value) is kind
+    assert str(caught.value) == message
+
+
+# --- sequences ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("xs", "kind", "message"),
+    [
+        (
+            np.ones((2, 5)),
+            ShapeError,
+            "in cell 'lstm', equation f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)\n"
+            "  W_f is (hidden=4, hidden + inputs=7) but [h_{t-1}, x_t] has 9 entries: x has 5, "
+            "the cell was built for inputs=3.\n"
+            "  Build the parameters with inputs=5, or pass x with 3 features.",
+        ),
+        (
+            np.ones((2, 3), int),
+            DTypeError,
+            "cell 'lstm': xs holds int64, but floating-point numbers are needed.\n"
+            "  Write xs.astype(float); for token numbers, one-hot rows or an embedding.",
+        ),
+        (
+            "hello",
+            DTypeError,
+            "cell 'lstm': xs holds <U5, but floating-point numbers are needed.\n"
+            "  Write xs.astype(float); for token numbers, one-hot rows or an embedding.",
+        ),
+        (
+            with_nan(),
+            DataError,
+            "cell 'lstm': xs holds nan at index [1, 0, 2]; 7 of 24 entries are not finite.",
+        ),
+        (
+            np.ones((0, 3)),
+            DataError,
+            "cell 'lstm': xs is empty, its shape is (0, 3); a sequence needs at least one step.",
+        ),
+        (
+            [],
+            DataError,
+            "cell 'lstm': xs is empty, its shape is (0,); a sequence needs at least one step.",
+        ),
+        (
+            np.ones(3),
+            ShapeError,
+            "cell 'lstm': xs must be (time, inputs) or (time, batch, inputs), got shape (3,).",
+        ),
+        (
+            [[1.0, 2.0, 3.0], [1.0]],
+            ShapeError,
+            "cell 'lstm': xs is ragged: its rows differ in length.",
+        ),
+    ],
+    ids=["features", "integers", "text", "nan", "empty", "empty list", "one axis", "ragged"],
+)
+def test_sequences(xs: Any, kind: type[TinygradError], message: str) -> None:
+    raises(kind, message, lambda: unroll(LSTM, P, xs))
+
+
+@pytest.mark.parametrize(
+    ("initial", "kind", "message"),
+    [
+        (
+            {"c": np.ones(4)},
+            UnknownNameError,
+            "cell 'lstm': initial has 'c', but the states are h, C.",
+        ),
+        (
+            {"C": np.ones(5)},
+            ShapeError,
+            "cell 'lstm': initial C has shape (5,), but the state is (hidden) = (4,), or (6, 4) "
+            "for this batch.",
+        ),
+        (
+            {"C": np.ones(4, int)},
+            DTypeError,
+            "cell 'lstm': initial C holds int64, but floating-point numbers are needed.\n"
+            "  Write C.astype(float); for token numbers, one-hot rows or an embedding.",
+        ),
+        (
+            {"h": np.array([0, 0, np.inf, 0])},
+            DataError,
+            "cell 'lstm': initial h holds inf at index [2]; 1 of 4 entries are not finite.",
+        ),
+    ],
+    ids=["unknown", "shape", "integers", "infinite"],
+)
+def test_initial_states(initial: Any, kind: type[TinygradError], message: str) -> None:
+    raises(kind, message, lambda: unroll(LSTM, P, XS, initial))
+
+
+@cell(
+    state="h",
+    parameters={"W": "hidden, hidden + inputs"},
+    sequences={"noise": "hidden"},
+    constants={"mask": "hidden"},
+)
+def noisy(now: Any, prev: Any, x: Any, p: Any, noise: Any, mask: Any) -> None:
+    """A cell with further inputs."""
+    now.h = tanh(matvec(p.W, concat(prev.h, x))) * mask + noise
+
+
+@pytest.mark.parametrize(
+    ("further", "kind", "message"),
+    [
+        (
+            {},
+            UnknownNameError,
+            "cell 'noisy' has further inputs; pass them by name: noise=… (hidden), mask=… "
+            "(hidden).",
+        ),
+        (
+            {"noise": np.ones((2, 6, 4)), "mask": np.ones(5)},
+            ShapeError,
+            "cell 'noisy': mask has shape (5,), but (hidden) = (4,) was declared.",
+        ),
+        (
+            {"noise": np.ones((3, 6, 4)), "mask": np.ones(4)},
+            ShapeError,
+            "cell 'noisy': noise is a sequence and needs 2 steps on its first axis, as xs has; "
+            "its shape is (3, 6, 4).",
+        ),
+        (
+            {"noise": np.ones((2, 6, 4)), "mask": np.full(4, np.nan)},
+            DataError,
+            "cell 'noisy': mask holds nan at index [0]; 4 of 4 entries are not finite.",
+        ),
+        (
+            {"noise": np.ones((2, 6, 4)), "mask": np.ones(4), "mode": np.ones(1)},
+            UnknownNameError,
+            "cell 'noisy' has no further input 'mode'; it has noise, mask.",
+        ),
+    ],
+    ids=["missing", "shape", "time", "nan", "unknown"],
+)
+def test_further_inputs(further: Any, kind: type[TinygradError], message: str) -> None:
+    p = noisy.init(inputs=3, hidden=4)
+    raises(kind, message, lambda: unroll(noisy, p, XS, **further))
+
+
+def test_what_is_no_cell() -> None:
+    raises(
+        CellError,
+        "unroll needs a cell, got 'lstm'; write cells.lstm, or cells.all()[name].",
+        lambda: unroll("lstm", P, XS),  # type: ignore[arg-type]
+    )
+
+
+def test_names_that_a_run_or_parameters_do_not_have() -> None:
+    raises(
+        UnknownNameError,
+        "cell 'lstm' has no equation 'g'; it has f, i, C_tilde, C, o, h.",
+        lambda: unroll(LSTM, P, XS)["g"],
+    )
+    raises(
+        UnknownNameError,
+        "cell 'lstm' has no parameter 'W_x'; it declares W_f, W_i, W_C, W_o, b_f, b_i, b_C, b_o.",
+        lambda: P.W_x,
+    )
+    assert "W_x" not in P
+    assert P.get("W_x") is None
+
+
+# --- sizes and parameters -------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("sizes", "kind", "message"),
+    [
+        (
+            {"inputs": 3, "hidden": 0},
+            ShapeError,
+            "cell 'lstm': hidden must be a whole number of at least 1, got 0.",
+        ),
+        (
+            {"inputs": 3, "hidden": 2.5},
+            ShapeError,
+            "cell 'lstm': hidden must be a whole number of at least 1, got 2.5.",
+        ),
+        (
+            {"inputs": True, "hidden": 2},
+            ShapeError,
+            "cell 'lstm': inputs must be a whole number of at least 1, got True.",
+        ),
+        (
+            {"hidden": 4},
+            ShapeError,
+            "cell 'lstm' needs inputs=…: its sizes are hidden, inputs.",
+        ),
+        (
+            {"inputs": 3, "hiden": 4},
+            UnknownNameError,
+            "cell 'lstm' has no size 'hiden'; its sizes are hidden, inputs.",
+        ),
+        (
+            {"inputs": 3, "hidden": 4, "dtype": int},
+            DTypeError,
+            "cell 'lstm': parameters are floating-point, got dtype int64.",
+        ),
+    ],
+    ids=["zero", "fraction", "boolean", "missing", "unknown", "dtype"],
+)
+def test_sizes(sizes: Any, kind: type[TinygradError], message: str) -> None:
+    raises(kind, message, lambda: LSTM.init(**sizes))
+
+
+NAMES = "W_f, W_i, W_C, W_o, b_f, b_i, b_C, b_o"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (
+            {"W_f": None},
+            UnknownNameError,
+            f"cell 'lstm': W_f is missing; the parameters are {NAMES}.",
+        ),
+        (
+            {"W_f": None, "W_x": np.ones((4, 7))},
+            UnknownNameError,
+            f"cell 'lstm': no parameter is called W_x and W_f is missing; the parameters are "
+            f"{NAMES}.",
+        ),
+        (
+            {"W_i": np.ones((4, 6))},
+            ShapeError,
+            "cell 'lstm': W_i is (hidden, hidden + inputs) = (4, 7), hidden=4 by W_f, inputs=3 by "
+            "W_f, but the array given has shape (4, 6).",
+        ),
+        (
+            {"b_i": np.ones((4, 1))},
+            ShapeError,
+            "cell 'lstm': b_i is (hidden), which has 1 axis, but the array given has shape (4, 1).",
+        ),
+        (
+            {"W_f": np.ones((4, 4))},
+            ShapeError,
+            "cell 'lstm': W_f is (hidden, hidden + inputs), but the array given has shape (4, 4), "
+            "hidden=4 by W_f, which leaves no inputs.",
+        ),
+        (
+            {"b_i": np.ones(4, int)},
+            DTypeError,
+            "cell 'lstm': parameter b_i holds int64, but floating-point numbers are needed.\n"
+            "  Write b_i.astype(float).",
+        ),
+        (
+            {"b_i": np.array([0, np.nan, 0, 0])},
+            DataError,
+            "cell 'lstm': parameter b_i holds nan at index [1]; 1 of 4 entries are not finite.",
+        ),
+    ],
+    ids=["missing", "unknown", "shape", "axes", "no inputs left", "integers", "nan"],
+)
+def test_bind(change: Any, kind: type[TinygradError], message: str) -> None:
+    arrays = {name: a for name, a in {**ARRAYS, **change}.items() if a is not None}
+    raises(kind, message, lambda: LSTM.bind(arrays))
+
+
+def test_bind_other_things() -> None:
+    raises(
+        DTypeError,
+        "cell 'lstm': parameters are a mapping of names to arrays, got NoneType; make fresh ones "
+        "with init.",
+        lambda: unroll(LSTM, None, XS),  # type: ignore[arg-type]
+    )
+    raises(
+        ShapeError,
+        "cell 'lstm': the arrays give hidden=4, not 5.",
+        lambda: LSTM.bind(ARRAYS, hidden=5),
+    )
+    raises(
+        UnknownNameError,
+        f"cell 'lstm': no parameter is called W, b and {NAMES} are missing; the parameters are "
+        f"{NAMES}.",
+        lambda: unroll(LSTM, cells.rnn.init(inputs=3, hidden=4), XS),
+    )
+
+
+# --- steps that are not written as they must be ---------------------------------------------------
+def forgets(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.g = tanh(matvec(p.W, concat(prev.h, x)))
+
+
+def twice(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = prev.h * 2.0
+    now.h = tanh(now.h)
+
+
+def early(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.z = tanh(prev.h)
+    now.h = now.f * now.z
+
+
+def no_such_state(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = prev.C
+
+
+def no_such_parameter(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = matvec(p.U, prev.h)
+
+
+def wrong_state_shape(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = tanh(x)
+
+
+def misspelt(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = tanh(prev.h) + undefined  # type: ignore[name-defined]  # noqa: F821
+
+
+def too_few(now: Any, prev: Any, x: Any) -> None:
+    now.h = x
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "message"),
+    [
+        (
+            forgets,
+            CellError,
+            "cell 'forgets': the state h is never written; the step defines g.\n"
+            "  Add an equation now.h = …, or take h out of state=\"h\".",
+        ),
+        (
+            twice,
+            CellError,
+            "cell 'twice': equation h is written twice; defined so far: h.\n"
+            "  Give the second value a name of its own.",
+        ),
+        (
+            early,
+            UnknownNameError,
+            "cell 'early': now.f is read before it is written; defined so far: z.\n"
+            "  Write its equation above this line, or use prev.f for its value one step earlier, "
+            "if it is a state.",
+        ),
+        (
+            no_such_state,
+            UnknownNameError,
+            "cell 'no_such_state': 'C' is not a state, so there is no prev.C; the states are h.\n"
+            '  Add it to state="…" if it is to be carried.',
+        ),
+        (
+            no_such_parameter,
+            UnknownNameError,
+            "cell 'no_such_parameter' has no parameter 'U'; it declares W.",
+        ),
+        (
+            wrong_state_shape,
+            ShapeError,
+            "in cell 'wrong_state_shape', equation h = tanh(x_t)\n"
+            "  the state h is (hidden) = (4,), but this value has shape (3,).",
+        ),
+        (
+            misspelt,
+            CellError,
+            f"in cell 'misspelt', test_errors.py line {misspelt.__code__.co_firstlineno + 1}: "
+            "now.h = tanh(prev.h) + undefined\n"
+            "  NameError: name 'undefined' is not defined",
+        ),
+        (
+            too_few,
+            CellError,
+            "in cell 'too_few'\n"
+            "  TypeError: too_few() takes 3 positional arguments but 4 were given",
+        ),
+    ],
+    ids=lambda v: getattr(v, "__name__", None) if callable(v) else None,
+)
+def test_steps(step: Any, kind: type[TinygradError], message: str) -> None:
+    made = cell(state="h", parameters={"W": "hidden, hidden + inputs"})(step)
+    raises(kind, message, lambda: made.program(inputs=3, hidden=4))
+
+
+def test_a_matrix_that_is_not_declared_as_it_is_used() -> None:
+    def wrong(now: Any, prev: Any, x: Any, p: Any) -> None:
+        now.h = tanh(matvec(p.W, x))
+
+    made = cell(state="h", parameters={"W": "hidden, hidden + inputs"})(wrong)
+    with pytest.raises(ShapeError) as caught:
+        made.program(inputs=3, hidden=4)
+    line = wrong.__code__.co_firstlineno + 1
+    assert str(caught.value).startswith(
+        f"in cell 'wrong', test_errors.py line {line}: now.h = tanh(matvec(p.W, x))\n"
+        f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"state": ""}, 'a cell needs at least one state: @cell(state="h", …).'),
+        (
+            {"state": ["h"]},
+            'state is a string of names, as in "h C", or a mapping, got [\'h\'].',
+        ),
+        (
+            {"state": "h", "parameters": {"W-f": "hidden"}},
+            "'W-f' cannot be a name in a cell; use letters, digits and _.",
+        ),
+        (
+            {"state": "h", "parameters": {"W": "hidden - inputs"}},
+            "cannot read the dimension 'hidden - inputs' in 'hidden - inputs'.\n"
+            "  Write sums of names and numbers: 'hidden, hidden + inputs', '3 * hidden'.",
+        ),
+        ({"state": "h", "parameters": {"h": "hidden"}}, "cell 'forgets': 'h' is declared twice."),
+    ],
+    ids=["no state", "list", "name", "dimension", "twice"],
+)
+def test_declarations(options: Any, message: str) -> None:
+    raises(CellError, message, lambda: cell(**options)(forgets))
+
+
+# --- finding cells --------------------------------------------------------------------------------
+def test_an_unknown_cell() -> None:
+    known = ", ".join(cells.all())
+    raises(
+        UnknownNameError,
+        f"there is no cell 'lstn'; built in are {known}.\n"
+        f"  For a cell of your own write path/to/file.py:NAME.",
+        lambda: find("lstn"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cell file {path} does not exist."),
+        ("x = 1\ndef f(:\n", "cell file {path}, line 2 does not run:\n  SyntaxError: {syntax}"),
+        (
+            "\nraise RuntimeError('boom')\n",
+            "cell file {path}, line 2 does not run:\n  RuntimeError: boom",
+        ),
+        ("import sys\nsys.exit(3)\n", "cell file {path}, line 2 does not run:\n  SystemExit: 3"),
+        (
+            "import no_such_module\n",
+            "cell file {path}, line 1 does not run:\n"
+            "  ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+    ],
+    ids=["missing", "syntax", "exception", "exit", "import"],
+)
+@pytest.mark.parametrize("relative", [True, False], ids=["relative", "absolute"])
+def test_cell_files_that_do_not_run(
+    text: str | None, message: str, relative: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("mine.py") if relative else tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CellError) as caught:
+        find(f"{path}:gate")
+    syntax = str(caught.value.__cause__)
+    assert str(caught.value) == message.format(path=path, syntax=syntax)
+
+
+def test_a_file_without_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("from tinygrad_lstm.cells import gru, lstm\n")
+    raises(
+        UnknownNameError,
+        "mine.py:gate: no cell 'gate'; the file has gru, lstm.\n  Write mine.py:NAME.",
+        lambda: find("mine.py:gate"),
+    )
+    raises(
+        UnknownNameError,
+        "mine.py: no cell named after the path; the file has gru, lstm.\n  Write mine.py:NAME.",
+        lambda: find("mine.py"),
+    )
+    raises(CellError, f"cell file {tmp_path} is not a file.", lambda: find(f"{tmp_path}:gate"))
+    Path("none.py").write_text("x = 1\n")
+    raises(
+        UnknownNameError,
+        "none.py:x: no cell 'x'; the file has no cells (use the decorator @cell).\n"
+        "  Write none.py:NAME.",
+        lambda: find("none.py:x"),
+    )
+
+
+def test_a_cell_of_ones_own_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from tinygrad_lstm import cell, matvec, tanh\n\n"
+        '@cell(state="h", parameters={"U": "hidden, hidden"}, x="hidden")\n'
+        "def leaky(now, prev, x, p):\n"
+        "    now.h = 0.9 * prev.h + 0.1 * tanh(matvec(p.U, prev.h) + x)\n"
+    )
+    leaky = find(f"{path}:leaky")
+    run = unroll(leaky, leaky.init(hidden=2), np.ones((3, 2)))
+    assert run["h"].shape == (3, 2)
+
+
+def test_every_error_is_one_kind() -> None:
+    for kind in (CellError, DataError, DTypeError, ShapeError, UnknownNameError):
+        assert issubclass(kind, TinygradError)
