@@ -1,0 +1,153 @@
+"""`difference`: what two cells do differently, line by line, with the changed terms marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from sympy import Add, Expr, Mul
+from sympy import Symbol as Sign
+
+from equations import markup
+from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
+from equations.lines import Equation
+from equations.reading import read
+from tinygrad_lstm.recurrent import Cell
+
+_ADDED, _REMOVED = Sign("added"), Sign("removed")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line that differs.
+
+    kind: "added" (only the second cell has it), "removed" (only the first has it) or "changed".
+    before, after: the line in the first and in the second cell, what it has alone marked; None
+    where there is no such line, and also before where nothing was taken away from the line.
+    """
+
+    name: str
+    kind: str
+    before: Equation | None
+    after: Equation | None
+
+    @property
+    def lines(self) -> list[tuple[str, Equation]]:
+        """The lines to show, each with its sign: "-" for the first cell, "+" for the second.
+
+        A line to which something was only added is shown once, as the second cell has it, with "~".
+        """
+        if self.before is None and self.after is not None:
+            return [("~" if self.kind == "changed" else "+", self.after)]
+        both = (("-", self.before), ("+", self.after))
+        return [(sign, line) for sign, line in both if line is not None]
+
+
+class Difference(Sequence[Change]):
+    """The lines in which two cells differ. It is empty where they compute the same."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self._changes = tuple(changes)
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self._changes)
+
+    def __getitem__(self, key: int) -> Change:  # type: ignore[override]
+        return self._changes[key]
+
+    def _rows(self) -> list[tuple[str, Equation]]:
+        return [row for change in self for row in change.lines]
+
+    def latex(self) -> str:
+        r"""The lines, aligned; what changed is underlined and in colour (\textcolor)."""
+        rows = [line.latex().replace(" = ", " &= ", 1) for _, line in self._rows()]
+        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def mathml(self, width: int = 60) -> str:
+        """The lines as a <math> table; what changed is an <mrow> of class `added` or `removed`."""
+        rows = [row for _, line in self._rows() for row in markup.broken(*line.pieces(width))]
+        return markup.math(markup.table(rows))
+
+    def unicode(self) -> str:
+        """A line each after ~ (changed), + (added) or - (removed); what changed between « and »."""
+        return "\n".join(f"{sign} {line.unicode()}" for sign, line in self._rows())
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return self.mathml()
+
+    def __str__(self) -> str:
+        return self.unicode()
+
+    __repr__ = __str__
+
+
+def difference(a: Cell, b: Cell) -> Difference:
+    """The forward lines in which cell b differs from cell a, in b's order, then those b lacks."""
+    first, second = read(a).equations, read(b).equations
+    changes = []
+    for name, right in second.items():
+        left = Quantity(name)
+        if name not in first:
+            whole = Equation(name, left, Marked(right, _ADDED))
+            changes.append(Change(name, "added", None, whole))
+        elif first[name] != right:
+            old, new = _marked(first[name], right)
+            before = Equation(name, left, old) if _has_marks(old) else None
+            changes.append(Change(name, "changed", before, Equation(name, left, new)))
+    for name, right in first.items():
+        if name not in second:
+            whole = Equation(name, Quantity(name), Marked(right, _REMOVED))
+            changes.append(Change(name, "removed", whole, None))
+    return Difference(changes)
+
+
+def _has_marks(expr: Expr) -> bool:
+    return any(isinstance(part, Marked) for part in walk(expr))
+
+
+def _marked(old: Expr, new: Expr) -> tuple[Expr, Expr]:
+    """Both expressions, with the smallest parts that differ marked."""
+    if old == new:
+        return old, new
+    if isinstance(old, Add) and isinstance(new, Add):
+        return _aligned(old, terms(old), new, terms(new))
+    if isinstance(old, Mul) and isinstance(new, Mul):
+        return _aligned(old, factors(old), new, factors(new))
+    if isinstance(old, Operation) and isinstance(new, Operation) and old.op == new.op == "concat":
+        return _aligned(old, list(old.operands), new, list(new.operands))
+    same_kind = old.func == new.func and len(old.args) == len(new.args) > 0
+    if same_kind and not (isinstance(old, Operation) and old.args[0] != new.args[0]):
+        pairs = [_marked(x, y) for x, y in zip(old.args, new.args, strict=True)]
+        return remade(old, [x for x, _ in pairs]), remade(new, [y for _, y in pairs])
+    return Marked(old, _REMOVED), Marked(new, _ADDED)
+
+
+def _aligned(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Expr, Expr]:
+    """Align two lists of operands: what both have stays, the rest is compared or marked."""
+    before, after = [], []
+    matcher = SequenceMatcher(None, was, now, autojunk=False)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        if tag == "equal":
+            before += was[i:j]
+            after += now[k:m]
+        elif tag == "replace" and j - i == m - k:
+            for x, y in zip(was[i:j], now[k:m], strict=True):
+                x, y = _marked(x, y)
+                before.append(x)
+                after.append(y)
+        else:
+            before += [Marked(x, _REMOVED) for x in was[i:j]]
+            after += [Marked(y, _ADDED) for y in now[k:m]]
+    return _with_operands(old, before), _with_operands(new, after)
+
+
+def _with_operands(expr: Expr, operands: list[Expr]) -> Expr:
+    tag = [expr.args[0]] if isinstance(expr, Operation) else []
+    return remade(expr, [*tag, *operands])
