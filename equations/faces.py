@@ -74,7 +74,8 @@ class Latex:
             return rf"\{op[:3]}"
         if op in _COMMANDS:
             return rf"\{op}"
-        return rf"\operatorname{{{op.replace('_', '-')}}}"
+        escaped = op.replace("_", r"\_")  # latex2mathml reads only letters in \operatorname
+        return rf"\operatorname{{{op}}}" if op.isalpha() else rf"\mathrm{{{escaped}}}"
 
     def word(self, text: str) -> str:  # noqa: D102
         return rf"\mathrm{{{text.replace('_', ' ')}}}"

@@ -1,0 +1,52 @@
+"""`tinygrad-lstm equations CELL`: a cell's equations, gradients, derivations, differences."""
+
+from __future__ import annotations
+
+import argparse
+
+import equations
+from tinygrad_lstm.recurrent import find
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cell, which of its readings, and in which format."""
+    parser.add_argument("cell", metavar="CELL", help="a built-in name or path/to/file.py:NAME")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--backward", action="store_true", help="the gradients, as equations")
+    which.add_argument("--derive", metavar="NAME", help="derive a gradient, such as that of W_f")
+    which.add_argument("--unrolled", metavar="N", type=int, help="the equations for t = 1 … N")
+    which.add_argument("--difference", metavar="OTHER", help="what another cell does differently")
+    parser.add_argument(
+        "--format", choices=("unicode", "latex", "mathml"), default="unicode",
+        help="default: unicode",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the equations that were asked for, and below a backward pass its legend."""
+    cell = find(options.cell)
+    if options.difference is not None:
+        other = find(options.difference)
+        changes = equations.difference(cell, other)
+        empty = f"{cell.name} and {other.name} compute the same."
+        print(_written(changes, options.format) if changes else empty)
+        return 0
+    if options.derive is not None:
+        print(_written(equations.derive(cell, options.derive), options.format))
+        return 0
+    if options.unrolled is not None:
+        lines = equations.unrolled(cell, options.unrolled)
+    elif options.backward:
+        lines = equations.backward(cell)
+    else:
+        lines = equations.forward(cell)
+    print(_written(lines, options.format))
+    if lines.legend and options.format == "unicode":
+        print()
+        for note in lines.legend:
+            print(f"  {note.unicode}: {note.words}")
+    return 0
+
+
+def _written(result: object, form: str) -> str:
+    return str(getattr(result, form)())
