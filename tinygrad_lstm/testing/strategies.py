@@ -126,7 +126,7 @@ class Case:
 
 def _text(value: Array, indent: int) -> str:
     body = np.array2string(value, precision=4, separator=", ", threshold=200)
-    return body.replace("\n", "\n" + " " * indent)
+    return body.replace("\n\n", "\n").replace("\n", "\n" + " " * indent)
 
 
 @st.composite

@@ -1,0 +1,65 @@
+"""`tinygrad-lstm check CELL`: the property tests of a cell."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import textwrap
+from typing import Any
+
+from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.recurrent import find
+
+MARKS = {True: "✓", False: "✗", None: "·"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cell, and how many cases."""
+    parser.epilog = (
+        "Exit status: 0 if every property holds, 1 if one fails, 2 for bad input. A failing case "
+        "is shrunk to the simplest one that fails. The same seed draws the same cases."
+    )
+    parser.add_argument("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    parser.add_argument(
+        "--examples", type=int, default=25, metavar="N", help="cases a property (default 25)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line for each property, and the simplest case of each that fails."""
+    if options.examples < 1:
+        raise DataError(f"--examples must be at least 1, got {options.examples}.")
+    cell = find(options.cell)
+    print(f"{cell}: {', '.join(cell.program().equations)}", flush=True)
+    # SymPy and Hypothesis are loaded when the cell is known to run
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    from lesson.checking import EVERY_PROPERTY
+    from tinygrad_lstm.testing.properties import examine
+
+    failed, told = 0, dict[str, str]()
+    with tempfile.TemporaryDirectory() as scratch:
+        set_hypothesis_home_dir(scratch)  # else it leaves a folder where the command is run
+        for what in EVERY_PROPERTY:
+            outcome = examine(cell, what, options.examples, options.seed)
+            failed += outcome.verdict is False
+            first = told.setdefault(outcome.text, what.name) if outcome.text else what.name
+            summary = _summary(outcome) if first == what.name else f"fails like {first}"
+            print(f"  {MARKS[outcome.verdict]} {what.name:22} {summary}", flush=True)
+            if outcome.text and first == what.name:
+                print(textwrap.indent(outcome.text, "      "), flush=True)
+        set_hypothesis_home_dir(None)
+    if failed:
+        print(f"{failed} of {len(EVERY_PROPERTY)} properties fail.")
+    return 1 if failed else 0
+
+
+def _summary(outcome: Any) -> str:
+    if outcome.verdict is None:
+        return "no verdict"
+    if outcome.verdict is False:
+        return "fails; the simplest case found:"
+    return f"{outcome.examples} cases, largest relative difference {outcome.worst:.1e}"

@@ -1,0 +1,29 @@
+"""The pytest plugin: the fixture `gradcheck`. It is there once the package is installed.
+
+    def test_my_function(gradcheck):
+        gradcheck(lambda x: tl.tanh(x) * x, np.ones(3), second_order=True)
+
+    def test_my_cell(gradcheck):
+        gradcheck(my_cell)                    # on cases that Hypothesis draws
+        gradcheck(my_cell, examples=100, seed=1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def gradcheck() -> Callable[..., Any]:
+    """Check a function's derivatives at arrays, or all properties of a cell; raises if one fails.
+
+    `gradcheck(f, *arrays, second_order=False, seed=0)` is tinygrad_lstm.check_gradients.
+    `gradcheck(cell, examples=25, seed=0)` checks numeric gradients of both orders, batch against
+    singles, and split against whole sequences, and shows the smallest case that fails.
+    """
+    from tinygrad_lstm.testing import properties  # Hypothesis only where it is asked for
+
+    return properties.gradcheck
