@@ -47,8 +47,9 @@ class Change:
 class Difference(Sequence[Change]):
     """The lines in which two cells differ. It is empty where they compute the same."""
 
-    def __init__(self, changes: Sequence[Change]) -> None:
+    def __init__(self, changes: Sequence[Change], first: str, second: str) -> None:
         self._changes = tuple(changes)
+        self._names = {"-": first, "+": second, "~": second}
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -62,14 +63,29 @@ class Difference(Sequence[Change]):
     def _rows(self) -> list[tuple[str, Equation]]:
         return [row for change in self for row in change.lines]
 
+    def _remarks(self) -> dict[str, str]:
+        """Which cell a line is from, by its sign; nothing where all are the second one's."""
+        told = any(sign == "-" for sign, _ in self._rows())
+        return {sign: f"in {name}" if told else "" for sign, name in self._names.items()}
+
     def latex(self) -> str:
         r"""The lines, aligned; what changed is underlined and in colour (\textcolor)."""
-        rows = [line.latex().replace(" = ", " &= ", 1) for _, line in self._rows()]
+        remarks = {
+            sign: rf" && \text{{{words}}}".replace("_", r"\_") if words else ""
+            for sign, words in self._remarks().items()
+        }
+        rows = [
+            line.latex().replace(" = ", " &= ", 1) + remarks[sign] for sign, line in self._rows()
+        ]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
     def mathml(self, width: int = 60) -> str:
         """The lines as a <math> table; what changed is an <mrow> of class `added` or `removed`."""
-        rows = [row for _, line in self._rows() for row in markup.broken(*line.pieces(width))]
+        rows, remarks = [], self._remarks()
+        for sign, line in self._rows():
+            first, *further = markup.broken(*line.pieces(width))
+            words = f"<mtext>{remarks[sign]}</mtext>" if remarks[sign] else ""
+            rows += [[*first, words] if words else first, *further]
         return markup.math(markup.table(rows))
 
     def unicode(self) -> str:
@@ -105,7 +121,7 @@ def difference(a: Cell, b: Cell) -> Difference:
         if name not in second:
             whole = Equation(name, Quantity(name), Marked(right, _REMOVED))
             changes.append(Change(name, "removed", whole, None))
-    return Difference(changes)
+    return Difference(changes, a.name, b.name)
 
 
 def _has_marks(expr: Expr) -> bool:

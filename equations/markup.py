@@ -38,6 +38,8 @@ def _repaired(element: xml.Element) -> None:
             if mark.text in ("―", "¯"):
                 mark.text = "¯" if element.tag == "mover" else "_"
                 mark.set("stretchy", "true")
+    if element.tag == "mtext":
+        element.text = text.replace(r"\_", "_")
     if element.tag == "mo" and re.fullmatch(r"[A-Za-z][A-Za-z-]+", text):
         element.tag = "mi"  # a function's name is no operator with space around it
     if element.get("mathvariant") == "italic":
@@ -60,11 +62,12 @@ def math(content: str, display: bool = True) -> str:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Rows of cells, alternately aligned right and left, as `aligned` does in LaTeX."""
-    sides = ("text-align: right; padding: 0", "text-align: left; padding: 0")
+    """Rows of cells aligned at the equals sign: left-hand side, right-hand side, remark."""
+    sides = [f"text-align: {side}; padding: 0" for side in ("right", "left", "left")]
+    sides[2] += " 0 0 1.5em"
     body = "".join(
         "<mtr>"
-        + "".join(f'<mtd style="{sides[k % 2]}">{cell}</mtd>' for k, cell in enumerate(row))
+        + "".join(f'<mtd style="{sides[k]}">{cell}</mtd>' for k, cell in enumerate(row))
         + "</mtr>"
         for row in rows
     )

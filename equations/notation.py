@@ -205,6 +205,7 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
             text = text[0] + mark + text[1:]
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
     below = [GREEK.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
+    text = unicodedata.normalize("NFC", text)
     return text + (f"_{_wrapped(','.join(below))}" if below else "")
 
 
