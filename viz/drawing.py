@@ -27,7 +27,7 @@ class Names:
     time: str = "t"
     left: bool = True  # states come from outside, with a label; otherwise from a neighbour
     right: bool = True  # states leave to a label; otherwise into a neighbour
-    inner: bool = True  # values bear their names inside the body
+    outer: bool = True  # labels stand where states enter and leave
 
 
 def part_size(part: Part) -> tuple[float, float]:
@@ -36,6 +36,16 @@ def part_size(part: Part) -> tuple[float, float]:
     if part.kind == "layer":
         return max(LAYER[0], ink.width + 16), LAYER[1]
     return max(CIRCLE, ink.width + 12 if ink.width > CIRCLE - 7 else 0), CIRCLE
+
+
+def terminal(own: str, name: str, time: str, x: float, y: float) -> Shape:
+    """The circle of an input or output."""
+    latex = name_latex(name, time)
+    size = LABEL if glyphs(latex, LABEL).width < TERMINAL * 0.7 else LABEL - 3.5
+    return Shape(
+        own, "terminal", x, y, max(TERMINAL, glyphs(latex, size).width + 14), TERMINAL, latex,
+        name_unicode(name, time), size, round=True, classes=prefixed([name], "val"),
+    )  # fmt: skip
 
 
 class Drawing:
@@ -116,15 +126,14 @@ class Drawing:
             self._part(key, part)
         for name in self.anatomy.inputs:
             x, y = self.point(self.grid.at(*self.plan.place[name]))
-            self._terminal(f"in-{name}", name, x, y)
+            self.scene.shapes.append(terminal(f"in-{name}", name, self.names.time, x, y))
         for net in self.grid.nets.values():
             self._wires(net)
         self._borders()
-        if self.names.inner:
-            for key, part in self.anatomy.parts.items():
-                for name in part.names:
-                    if name not in self.anatomy.states:
-                        self._beside(key, name)
+        for key, part in self.anatomy.parts.items():
+            for name in part.names:
+                if name not in self.anatomy.states:
+                    self._beside(key, name)
         return self.scene
 
     def _part(self, key: str, part: Part) -> None:
@@ -137,15 +146,6 @@ class Drawing:
                 round=kind == "op",
                 classes=(*prefixed([part.equation], "eq"), *prefixed(part.names, "val"), *prefixed([key], "part")),
                 title=sentence(part, self.anatomy.program),
-            )
-        )  # fmt: skip
-
-    def _terminal(self, own: str, name: str, x: float, y: float, prefix: str = "val") -> None:
-        self.scene.shapes.append(
-            Shape(
-                own, "terminal", x, y, TERMINAL, TERMINAL, name_latex(name, self.names.time),
-                name_unicode(name, self.names.time), LABEL, round=True,
-                classes=prefixed([name], prefix),
             )
         )  # fmt: skip
 
@@ -294,12 +294,13 @@ class Drawing:
         first = next(iter(self.anatomy.states))
         for state in self.anatomy.states:
             y = self.y[self.grid.at(0, self.plan.state_row[state])[1]]
-            if self.names.left and f"prev.{state}" in self.grid.nets:
+            if self.names.left and self.names.outer and f"prev.{state}" in self.grid.nets:
                 self._label(f"prev.{state}", -OUTSIDE - 7, y, -1)
-            if self.names.right:
+            if self.names.right and self.names.outer:
                 self._label(state, self.width + OUTSIDE + 7, y, 1)
         x = self.x[self.grid.at(self.plan.exit_column, 0)[0]]
-        self._terminal("out-output", first, x, -OUTSIDE - TERMINAL / 2)
+        y = -OUTSIDE - TERMINAL / 2
+        self.scene.shapes.append(terminal("out-output", first, self.names.time, x, y))
 
     def _label(self, name: str, x: float, y: float, side: int) -> None:
         latex = name_latex(name, self.names.time)

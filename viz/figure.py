@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tinygrad_lstm.errors import TinygradError
 from viz.glyphs import Glyphs
-from viz.palette import COLOURS, stylesheet
+from viz.palette import COLOURS, STATES, stylesheet
 from viz.rendering import layout, svg_to_pdf, svg_to_png
 from viz.scene import Scene, Shape, dot_text, number
 
@@ -136,7 +136,10 @@ def _finished(figure: Figure, drawn: str, prefix: str, css: bool) -> str:
             label_id, ink = labels.setdefault(key, (f"{prefix}-m{len(labels)}", found))
             x = shape.x - ink.x - ink.width / 2
             y = shape.y - ink.y - ink.height / 2
-            colour = COLOURS["quiet" if shape.kind == "caption" else "ink"][0]
+            role = "quiet" if shape.kind == "caption" else "ink"
+            if shape.kind == "label":
+                role = next((c for c in shape.classes if c in STATES), role)
+            colour = COLOURS[role][0]
             paint = "" if css else f' fill="{colour}"'
             parts.append(
                 f'<use class="glyph" href="#{label_id}" x="{number(x)}" y="{number(y)}"{paint}/>'

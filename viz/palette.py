@@ -44,6 +44,7 @@ SHAPES: dict[str, tuple[str | None, str | None, float]] = {
 }
 
 DIM = 0.2
+STATES = ("changed", "forward", "backward")  # classes that recolour outlines and lines
 
 
 def light(name: str | None) -> str:
@@ -74,7 +75,7 @@ def stylesheet(kinds: Iterable[str]) -> str:
         if colours:
             rules.append(f".viz .{kind} .shape{{{colours}}}")
     rules.append(f".viz .dim{{opacity:{DIM}}}.viz .node,.viz .edge{{transition:opacity .25s}}")
-    for state in ("changed", "forward", "backward"):
+    for state in STATES:
         rules.append(
             f".viz .{state} .shape{{stroke:var(--v-{state});stroke-width:2.4}}"
             f".viz .edge.{state} path{{stroke:var(--v-{state});stroke-width:2.4}}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from viz.glyphs import Glyphs, glyphs
-from viz.palette import DIM, SHAPES, light
+from viz.palette import DIM, SHAPES, STATES, light
 
 Point = tuple[float, float]
 
@@ -187,6 +187,9 @@ def dot_text(name: str, scene: Scene, title: str, engine_note: bool = True) -> s
 
 def _node(shape: Shape) -> str:
     fill, line, width = SHAPES[shape.kind]
+    state = _state(shape.classes)
+    if line and state:
+        line, width = state, 2.4
     fade = f"{round(255 * DIM):02x}" if shape.dim else ""
     form = "plaintext"
     style = []
@@ -212,7 +215,8 @@ def _node(shape: Shape) -> str:
     if shape.text:
         attributes["label"] = shape.text
         attributes["fontsize"] = number(shape.size)
-        attributes["fontcolor"] = light("quiet" if shape.kind == "caption" else "ink") + fade
+        colour = state or ("quiet" if shape.kind == "caption" else "ink")
+        attributes["fontcolor"] = light(colour) + fade
     if shape.title:
         attributes["tooltip"] = shape.title
     return f"{_quoted(shape.id)} [{_attributes(**attributes)}]"
@@ -226,18 +230,25 @@ def _edge(wire: Wire) -> str:
     attributes = {
         "id": wire.id,
         "class": " ".join((*wire.classes, *["dim"] * wire.dim)),
-        "penwidth": number(wire.width),
+        "penwidth": number(2.4 if (state := _state(wire.classes)) else wire.width),
         "pos": " ".join(places),
     }
+    if state:
+        attributes["color"] = light(state)
     if wire.arrow:
         attributes["arrowhead"] = "normal"
     if wire.dashed:
         attributes["style"] = "dashed"
     if wire.dim:
-        attributes["color"] = light("line") + f"{round(255 * DIM):02x}"
+        attributes["color"] = light(state or "line") + f"{round(255 * DIM):02x}"
     if wire.title:
         attributes["tooltip"] = wire.title
     return f"{_quoted(wire.tail)} -> {_quoted(wire.head)} [{_attributes(**attributes)}]"
+
+
+def _state(classes: Iterable[str]) -> str | None:
+    """The state that changes a colour: forward, backward or changed."""
+    return next((c for c in classes if c in STATES), None)
 
 
 def _attributes(**attributes: str) -> str:
