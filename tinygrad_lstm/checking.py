@@ -16,6 +16,7 @@ from tinygrad_lstm.differences import (
     Problem,
     Second,
     central_differences,
+    entry_of,
     largest,
     numerical,
     place_of,
@@ -101,7 +102,7 @@ def _compare(
             most = float(np.max(excess))
             place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
             mismatch = _Mismatch(
-                f"{label}{list(place) if place else ''}", float(engine[place]),
+                entry_of(label, place), float(engine[place]),
                 float(numeric[place]), float(tolerance[place]), scale,
             )  # fmt: skip
     return Agreement(entries, worst, numbers.method), mismatch

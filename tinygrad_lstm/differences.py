@@ -42,7 +42,7 @@ class Problem:
         finite = np.isfinite(array)
         if not finite.all():
             place = first_of(~finite)
-            raise DataError(f"check_gradients: {label}{list(place)} is {array[place]}.")
+            raise DataError(f"check_gradients: {entry_of(label, place)} is {array[place]}.")
         self.labels.append(label)
         self.values.append(array.astype(np.float64))
 
@@ -113,7 +113,7 @@ class First:
             )
         if not np.isfinite(y.data).all():
             place = first_of(~np.isfinite(y.data))
-            raise DataError(f"check_gradients: f{list(place)} is {y.data[place]}.")
+            raise DataError(f"check_gradients: {entry_of('f', place)} is {y.data[place]}.")
         self.weights = _away_from_zero(np.random.default_rng(seed), y.shape)
 
     def value(self, values: Sequence[Array]) -> Value:
@@ -193,6 +193,8 @@ def _complex_step(target: First) -> Numbers | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            if any(_loses_imaginary_part(n) for n in ancestors([target.value(values).root], True)):
+                return None
             for k, v in enumerate(problem.values):
                 result = np.zeros(v.shape)
                 for index in np.ndindex(v.shape):
@@ -209,6 +211,14 @@ def _complex_step(target: First) -> Numbers | None:
     return Numbers("complex step", arrays, [np.zeros(a.shape) for a in arrays])
 
 
+def _loses_imaginary_part(node: Tensor) -> bool:
+    """Whether an operation makes a real number of complex operands, as abs does."""
+    if node.op is None or node.dtype.kind == "c":
+        return False
+    rules = (TABLE[node.op].rule(k) for k, i in enumerate(node.inputs) if i._live)
+    return any(rule is not None for rule in rules)
+
+
 def central_differences(target: First) -> Numbers:
     """Steps of h and 2h to either side; DataError where a kink lies within them."""
     problem = target.problem
@@ -220,20 +230,20 @@ def central_differences(target: First) -> Numbers:
         result, error = np.zeros(v.shape), np.zeros(v.shape)
         for index in np.ndindex(v.shape):
             h = REAL_STEP * max(1.0, abs(v[index]))
+            entry = entry_of(problem.labels[k], index)
             numbers = []
             for step in (h, -h, 2 * h, -2 * h):
                 values[k] = v.copy()
                 values[k][index] += step
                 there = target.value(values)
                 numbers.append(float(there.number))
-                entry = f"{problem.labels[k]}{list(index)}"
                 _refuse_kinks(gauges, _kinks(there.root), entry, abs(step), here.root)
             values[k] = v
             near, far = (numbers[0] - numbers[1]) / (2 * h), (numbers[2] - numbers[3]) / (4 * h)
             truncation, rounding = abs(far - near) / 3, EPS * here.size / h
             if truncation > 1e-3 * abs(near) + 100 * rounding:
                 raise DataError(
-                    f"check_gradients: f varies too sharply at {problem.labels[k]}{list(index)}: "
+                    f"check_gradients: f varies too sharply at {entry}: "
                     f"central differences give {near:.6g} with step {h:.2g},\n  but {far:.6g} with "
                     f"step {2 * h:.2g}. Check it at another point."
                 )
@@ -292,6 +302,11 @@ def place_of(node: Tensor, root: Tensor) -> str:
 def _away_from_zero(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Weights of size 0.5 to 1.5 and either sign, so that none hides its term."""
     return np.asarray(random.uniform(0.5, 1.5, shape) * random.choice([-1.0, 1.0], shape))
+
+
+def entry_of(label: str, place: tuple[int, ...]) -> str:
+    """An entry by name: `W_f[0, 2]`, or `x` where there are no axes."""
+    return f"{label}{list(place)}" if place else label
 
 
 def largest(array: Any) -> float:
