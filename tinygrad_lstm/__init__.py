@@ -45,7 +45,6 @@ from tinygrad_lstm.functions import (
     softmax,
     softplus,
     sqrt,
-    stack,
     subtract,
     sum,
     swapaxes,
@@ -56,6 +55,7 @@ from tinygrad_lstm.functions import (
 )
 
 from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
+from tinygrad_lstm.networks import bidirectional, stack
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
@@ -68,8 +68,8 @@ from tinygrad_lstm import cells, errors  # isort: skip
 __version__ = "0.1.0"
 
 __all__ = [
-    "Agreement", "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "broadcast_to",
-    "cell", "cells", "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal",
+    "Agreement", "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "bidirectional",
+    "broadcast_to", "cell", "cells", "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal",
     "errors", "exp", "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log",
     "log_softmax", "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum",
     "multiply", "negative", "not_equal", "ops", "outer", "power", "relu", "reshape", "sigmoid",

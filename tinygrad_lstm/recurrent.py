@@ -71,15 +71,17 @@ class Parameters(Mapping[str, Tensor]):
 class Now:
     """The values of this step: `now.f = …` records the equation f, `now.f` reads it."""
 
-    __slots__ = ("_values", "_time", "_owner")
+    __slots__ = ("_values", "_time", "_owner", "_prefix")
     _values: dict[str, Tensor]
     _time: int | None
     _owner: str
+    _prefix: str
 
-    def __init__(self, owner: str, time: int | None = None) -> None:
+    def __init__(self, owner: str, time: int | None = None, prefix: str = "") -> None:
         object.__setattr__(self, "_values", {})
         object.__setattr__(self, "_time", time)
         object.__setattr__(self, "_owner", owner)
+        object.__setattr__(self, "_prefix", prefix)
 
     def __setattr__(self, name: str, value: Any) -> None:
         values = self._values
@@ -90,7 +92,7 @@ class Now:
             )
         if not isinstance(value, Tensor):
             value = constant(value, np.dtype(float))
-        values[name] = named(value, name, self._time)
+        values[name] = named(value, self._prefix + name, self._time)
 
     def __getattr__(self, name: str) -> Tensor:
         values = self._values
@@ -126,7 +128,8 @@ class Cell:
     """A recurrent cell, made by the decorator `cell`. `cell.program()` is what every reading uses.
 
     Attributes: `name`, `state`, `parameters`, `sequences`, `constants` (names with their shapes in
-    words), `x` (the shape of one input), `papers`, `step` (the author's function), `doc`.
+    words), `x` (the shape of one input), `output` (what a layer above reads: h, or the first state
+    where none has that name), `papers`, `step` (the author's function), `doc`.
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class Cell:
             if declared.count(name) > 1:
                 raise CellError(f"{self}: {name!r} is declared twice.")
         self.sizes = dimensions.names(self._shapes())
+        self.output = "h" if "h" in state else next(iter(state))
 
     def __str__(self) -> str:
         return f"cell {self.name!r}"
@@ -202,10 +206,15 @@ class Cell:
         outline.outputs = {name: now[name] for name in self.state}
         return outline
 
-    def run_step(self, values: Mapping[str, Any], time: int | None = None) -> dict[str, Tensor]:
-        """Run the author's function on one step's inputs; return the named equations in order."""
+    def run_step(
+        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Run the author's function on one step's inputs; return the named equations in order.
+
+        Their nodes are marked with the time and named with the prefix, such as `2.` for a layer.
+        """
         owner = str(self)
-        now = Now(owner, time)
+        now = Now(owner, time, prefix)
         prev = Prev(owner, {name: values[f"prev.{name}"] for name in self.state})
         p = Parameters({name: values[name] for name in self.parameters}, owner)
         further = {name: values[name] for name in (*self.sequences, *self.constants)}

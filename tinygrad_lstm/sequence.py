@@ -1,35 +1,38 @@
-"""Running a cell over a sequence: `unroll`."""
+"""Running a network over a sequence: `unroll`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, singledispatch
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.functions import stack
+from tinygrad_lstm.functions import stack, where
 from tinygrad_lstm.program import Program, right_hand_side, spelled
 from tinygrad_lstm.recurrent import Cell, Parameters, _finite
-from tinygrad_lstm.tensor import Tensor, ancestors, constant
+from tinygrad_lstm.tensor import Array, Tensor, ancestors, constant
 
 
 class Run:
-    """What a cell computed over a sequence.
+    """What a network computed over a sequence.
 
     `run["f"]` is the named equation f at all steps, a Tensor (time, batch, hidden); `run.final`
-    maps each state to its value after the last step; `run.steps[t]` maps names to the Tensors of
-    step t, counted from 0; `run.initial` maps each state to the value it started from.
+    maps each state to its value after the last step that was read; `run.steps[t]` maps names to
+    the Tensors of step t, counted from 0; `run.initial` maps each state to the value it started
+    from; `run.inputs[t]` is x. Names within a stack or a bidirectional network carry the part's
+    name: `run["2.f"]`, `run.final["backward.C"]`.
     """
 
     def __init__(
-        self, cell: Cell, parameters: Parameters, inputs: list[Tensor],
-        initial: dict[str, Tensor], steps: list[dict[str, Tensor]],
+        self, network: Any, parameters: Parameters, inputs: list[Tensor],
+        initial: dict[str, Tensor], steps: list[dict[str, Tensor]], final: dict[str, Tensor],
     ) -> None:  # fmt: skip
-        self.cell, self.parameters, self.inputs = cell, parameters, inputs
-        self.initial, self.steps = initial, steps
-        self.final = {name: steps[-1][name] for name in cell.state}
+        self.cell, self.parameters, self.inputs = network, parameters, inputs
+        self.initial, self.steps, self.final = initial, steps, final
         self._stacked: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -48,64 +51,157 @@ class Run:
         return f"Run of {self.cell} over {len(self)} steps: {', '.join(self.steps[0])}"
 
 
-def unroll(
-    cell: Cell, p: Mapping[str, Any], xs: Any, initial: Mapping[str, Any] | None = None,
-    **further: Any,
-) -> Run:  # fmt: skip
-    """Run a cell over a sequence, from the first step to the last.
+@dataclass(frozen=True)
+class Reading:
+    """A sequence as a network is to read it, once checked.
 
-    xs: (time, inputs) or (time, batch, inputs). A plain array is data; pass a Tensor where its
-    gradient is wanted. initial: states before the first step, (hidden,) or (batch, hidden); zero
-    where not given. further: the cell's other inputs by name, with a leading time axis where
-    they are declared as sequences.
+    x: its value at a step, a node that is made when it is first read; time: the number of steps;
+    lead: the axes of the batch; present: for each step which sequences of the batch have not
+    ended, None where none has; reverse: from the last step to the first; initial, further: as
+    given by the caller; below: what the layer below computed, for inputs that are named after it;
+    prefix: the name of the part of the network that reads.
     """
-    if not isinstance(cell, Cell):
+
+    x: Callable[[int], Tensor]
+    time: int
+    lead: tuple[int, ...]
+    present: list[Array | None]
+    reverse: bool
+    initial: Mapping[str, Any]
+    further: Mapping[str, Any]
+    below: Mapping[str, Callable[[int], Tensor]]
+    prefix: str = ""
+
+    def part(self, name: str, **changes: Any) -> Reading:
+        """The same for a part of the network: with its own initial states and names."""
+        start = f"{name}."
+        initial = {k.removeprefix(start): v for k, v in self.initial.items() if k.startswith(start)}
+        return replace(self, initial=initial, prefix=f"{self.prefix}{start}", **changes)
+
+
+def unroll(
+    network: Any, p: Mapping[str, Any], xs: Any, initial: Mapping[str, Any] | None = None, *,
+    lengths: Any = None, reverse: Any = False, **further: Any,
+) -> Run:  # fmt: skip
+    """Run a network over a sequence.
+
+    network: a cell, or a `stack` or `bidirectional` of cells. xs: (time, inputs) or (time, batch,
+    inputs). A plain array is data; pass a Tensor where its gradient is wanted. initial: states
+    before the first step, (hidden,) or (batch, hidden); zero where not given. lengths: the number
+    of steps of each sequence of a padded batch, (batch,): what is computed past a sequence's end
+    is zero, its final state is the one at its own end, and no gradient flows to its padding.
+    reverse: read from the last step to the first; step t of the result is still that of x_t.
+    further: the cell's other inputs by name, with a leading time axis where they are sequences.
+    """
+    if over.dispatch(type(network)) is over.dispatch(object):
         raise CellError(
-            f"unroll needs a cell, got {cell!r}; write cells.lstm, or cells.all()[name]."
+            f"unroll needs a cell, got {network!r}; write cells.lstm, or cells.all()[name]."
         )
-    if not isinstance(p, Parameters) or set(p) != set(cell.parameters):
-        p = cell.bind(p)
-    sizes = cell.infer_sizes(p)
-    x_rank = len(dimensions.parse(cell.x))
-    xs = _floats(f"{cell}: xs", xs)
+    known = isinstance(p, Parameters) and set(p) == set(network.parameters)
+    bound: Parameters = p if known else network.bind(p)  # type: ignore[assignment]
+    x_rank = len(dimensions.parse(network.x))
+    xs = _floats(f"{network}: xs", xs)
     if 0 in xs.shape:
         raise DataError(
-            f"{cell}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
+            f"{network}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
         )
     if xs.ndim < x_rank + 1:
         raise ShapeError(
-            f"{cell}: xs must be (time, {cell.x}) or (time, batch, {cell.x}), got shape {xs.shape}."
+            f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
+            f"got shape {xs.shape}."
         )
-    _finite(f"{cell}: xs", xs)
+    _finite(f"{network}: xs", xs)
+    for name in initial or {}:
+        if name not in network.state:
+            raise UnknownNameError(
+                f"{network}: initial has {name!r}, but the states are {', '.join(network.state)}."
+            )
     lead = xs.shape[1 : xs.ndim - x_rank]
-    sizes = {**_sizes_of(cell, xs.shape[xs.ndim - x_rank :]), **sizes}
-    program = cell.program(**_sizes_from(cell, further, sizes))
-    _check_x(cell, program, xs)
+    reading = Reading(
+        _steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
+        initial or {}, further, {},
+    )  # fmt: skip
+    return over(network, bound, reading)
 
-    dtype = np.result_type(xs.dtype, *(p[name].dtype for name in cell.parameters))
-    states = _initial(cell, program, initial or {}, lead, dtype)
-    begin = dict(states)
-    extra = _further(cell, program, further, xs.shape[0])
-    inputs: list[Tensor] = []
+
+@singledispatch
+def over(network: Any, p: Parameters, reading: Reading) -> Run:
+    """Run a network over a sequence that has been checked."""
+    raise TypeError(type(network))
+
+
+@over.register
+def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
+    x = reading.x(0)
+    x_rank = len(dimensions.parse(cell.x))
+    sizes = {**_sizes_of(cell, x.shape[x.ndim - x_rank :]), **cell.infer_sizes(p)}
+    program = cell.program(**_sizes_from(cell, reading, sizes))
+    _check_x(cell, program, x)
+    dtype = np.result_type(x.dtype, *(p[name].dtype for name in cell.parameters))
+    states = begin = _initial(cell, program, reading, dtype)
+    extra = _further(cell, program, reading)
     steps: list[dict[str, Tensor]] = []
-    for t in range(xs.shape[0]):
-        x = _at(xs, "x", t)
+    moments = range(reading.time)
+    for t in reversed(moments) if reading.reverse else moments:
         values = {f"prev.{name}": state for name, state in states.items()}
-        values |= {"x": x, **{name: p[name] for name in cell.parameters}}
-        for name, value in extra.items():
-            values[name] = _at(value, name, t) if name in cell.sequences else value
-        step = cell.run_step(values, t)
-        states = {name: step[name] for name in cell.state}
-        inputs.append(x)
+        values |= {"x": reading.x(t), **{name: p[name] for name in cell.parameters}}
+        values |= {name: value(t) for name, value in extra.items()}
+        step = cell.run_step(values, t, reading.prefix)
+        new = {name: step[name] for name in cell.state}
+        present = reading.present[t]
+        if present is None:
+            states = new
+        else:
+            states = {name: _where(present, new[name], old) for name, old in states.items()}
+            step = {name: _where(present, value, 0.0) for name, value in step.items()}
         steps.append(step)
-    return Run(cell, p, inputs, begin, steps)
+    if reading.reverse:
+        steps.reverse()
+    return Run(cell, p, [reading.x(t) for t in moments], begin, steps, states)
 
 
-def _at(sequence: Tensor, name: str, t: int) -> Tensor:
-    """Step t of a sequence, under its name; a node of the graph only if a gradient flows to it."""
-    value: Tensor = sequence[t] if sequence._live else constant(sequence.data[t])
-    value.name, value.time = name, t
-    return value
+def _where(present: Array, value: Tensor, otherwise: Any) -> Tensor:
+    """`value` for the sequences of the batch that have not ended."""
+    if value.ndim < present.ndim:
+        return value  # the same for the whole batch
+    condition = present.reshape(present.shape + (1,) * (value.ndim - present.ndim))
+    chosen: Tensor = where(condition, value, otherwise)
+    return chosen
+
+
+def _present(
+    network: Any, lengths: Any, time: int, lead: tuple[int, ...]
+) -> list[Array | None]:
+    if lengths is None:
+        return [None] * time
+    given = np.asarray(lengths)
+    if given.dtype.kind not in "iu":
+        raise DTypeError(f"{network}: lengths are whole numbers of steps, got {given.dtype}.")
+    if given.shape != lead:
+        raise ShapeError(
+            f"{network}: lengths has shape {given.shape}, but the batch is {lead}: one for each "
+            f"sequence."
+        )
+    wrong = np.argwhere((given < 1) | (given > time))
+    if len(wrong):
+        place = tuple(int(k) for k in wrong[0])
+        raise DataError(
+            f"{network}: lengths holds {given[place]} at index {list(place)}, but xs has {time} "
+            f"steps: a length is between 1 and {time}."
+        )
+    return [None if (given > t).all() else given > t for t in range(time)]
+
+
+def _steps(sequence: Tensor, name: str) -> Callable[[int], Tensor]:
+    """A sequence's value at a step, under its name, cut out of the graph if no gradient flows."""
+
+    @cache
+    def at(t: int) -> Tensor:
+        value: Tensor = sequence[t] if sequence._live else constant(sequence.data[t])
+        value.name, value.time = name, t
+        return value
+
+    return at
 
 
 def _floats(what: str, value: Any) -> Tensor:
@@ -134,18 +230,16 @@ def _sizes_of(cell: Cell, shape: tuple[int, ...]) -> dict[str, int]:
     }
 
 
-def _sizes_from(
-    cell: Cell, further: Mapping[str, Any], sizes: Mapping[str, int]
-) -> dict[str, int]:
+def _sizes_from(cell: Cell, reading: Reading, sizes: Mapping[str, int]) -> dict[str, int]:
     """Add the sizes that only the further inputs tell, such as the length of a memory."""
-    missing = [name for name in (*cell.sequences, *cell.constants) if name not in further]
+    declared = {**cell.sequences, **cell.constants}
+    further = {**reading.further, **{name: value(0) for name, value in reading.below.items()}}
+    missing = [name for name in declared if name not in further]
     if missing:
-        declared = {**cell.sequences, **cell.constants}
         wanted = ", ".join(f"{name}=… ({declared[name]})" for name in missing)
         raise UnknownNameError(f"{cell} has further inputs; pass them by name: {wanted}.")
     known = dict(sizes)
-    for name in (*cell.sequences, *cell.constants):
-        words = {**cell.sequences, **cell.constants}[name]
+    for name, words in declared.items():
         axes = dimensions.parse(words)
         shape = np.shape(further[name])
         if len(shape) < len(axes):
@@ -157,9 +251,9 @@ def _sizes_from(
     return known
 
 
-def _check_x(cell: Cell, program: Program, xs: Tensor) -> None:
+def _check_x(cell: Cell, program: Program, x: Tensor) -> None:
     expected = program.inputs["x"].shape
-    actual = xs.shape[xs.ndim - len(expected) :]
+    actual = x.shape[x.ndim - len(expected) :]
     if actual == expected:
         return
     declared = f"x has {actual[-1]}, the cell was built for {cell.x}={expected[-1]}"
@@ -191,14 +285,8 @@ def _product_with_x(program: Program, nodes: list[Tensor], surplus: int) -> str 
     return None
 
 
-def _initial(
-    cell: Cell, program: Program, given: Mapping[str, Any], lead: tuple[int, ...], dtype: Any
-) -> dict[str, Tensor]:
-    for name in given:
-        if name not in cell.state:
-            raise UnknownNameError(
-                f"{cell}: initial has {name!r}, but the states are {', '.join(cell.state)}."
-            )
+def _initial(cell: Cell, program: Program, reading: Reading, dtype: Any) -> dict[str, Tensor]:
+    given, lead = reading.initial, reading.lead
     states = {}
     for name in cell.state:
         own = program.inputs[f"prev.{name}"].shape
@@ -216,20 +304,22 @@ def _initial(
             if node.shape != lead + own:
                 node = node + np.zeros(lead + own, node.dtype)
         if node.name is None:
-            node.name = f"prev.{name}"
+            node.name = f"prev.{reading.prefix}{name}"
         states[name] = node
     return states
 
 
 def _further(
-    cell: Cell, program: Program, given: Mapping[str, Any], time: int
-) -> dict[str, Tensor]:
-    for name in given:
+    cell: Cell, program: Program, reading: Reading
+) -> dict[str, Callable[[int], Tensor]]:
+    """The cell's further inputs, checked, as functions of the step."""
+    time = reading.time
+    for name in reading.further:
         if name not in cell.sequences and name not in cell.constants:
             known = ", ".join([*cell.sequences, *cell.constants]) or "none"
             raise UnknownNameError(f"{cell} has no further input {name!r}; it has {known}.")
-    found = {}
-    for name, value in given.items():
+    found = dict(reading.below)
+    for name, value in reading.further.items():
         node = _floats(f"{cell}: {name}", value)
         own = program.inputs[name].shape
         if node.shape[max(node.ndim - len(own), 0) :] != own:
@@ -243,5 +333,9 @@ def _further(
                 f"as xs has; its shape is {node.shape}."
             )
         _finite(f"{cell}: {name}", node)
-        found[name] = node
+        if name in cell.sequences:
+            found[name] = _steps(node, reading.prefix + name)
+        else:
+            node.name = node.name or reading.prefix + name
+            found[name] = lambda t, node=node: node  # type: ignore[misc]
     return found

@@ -1,0 +1,302 @@
+"""Networks of cells, layers and both directions, with a cell's interface.
+
+`stack([a, b])` feeds each layer's output to the next; `bidirectional(a)` reads forward and
+backward and joins the outputs. Both have `init`, `bind` and `program`, run by `unroll`, and are
+parts of one another. The names of a part's parameters, states and equations carry the part's name:
+`1.W_f` (layers count from 1, upwards), `backward.h`, `2.forward.C`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm import functions
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
+from tinygrad_lstm.functions import concat
+from tinygrad_lstm.program import Program, named
+from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.sequence import Reading, Run, over
+from tinygrad_lstm.tensor import Tensor
+
+Part = Any  # a Cell, a Stack or a Bidirectional
+Sizes = Mapping[str, int]
+
+
+class Network:
+    """Parts by name, each a cell or a network. Attributes as those of a `Cell`."""
+
+    def __init__(self, name: str, parts: Mapping[str, Part], output: str) -> None:
+        for part in parts.values():
+            if not isinstance(part, Cell | Network):
+                raise CellError(f"a network is made of cells and networks, got {part!r}.")
+        self.name, self.parts, self.output = name, dict(parts), output
+        self.x: str = next(iter(parts.values())).x
+        self.state = self._all("state")
+        self.parameters = self._all("parameters")
+        self.sizes = list(dict.fromkeys(size for part in parts.values() for size in part.sizes))
+
+    def _all(self, kind: str) -> dict[str, str]:
+        return {
+            f"{name}.{own}": words
+            for name, part in self.parts.items()
+            for own, words in getattr(part, kind).items()
+        }
+
+    def __str__(self) -> str:
+        return f"network {self.name!r}"
+
+    __repr__ = __str__
+
+    def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
+        """The sizes of each part when the network's are `sizes`."""
+        for name in sizes:
+            if name not in self.sizes:
+                raise UnknownNameError(
+                    f"{self} has no size {name!r}; its sizes are {', '.join(self.sizes)}."
+                )
+        return {
+            name: {size: sizes[size] for size in part.sizes if size in sizes}
+            for name, part in self.parts.items()
+        }
+
+    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: int) -> Parameters:
+        """Fresh parameters, those of each part by its own `init` with a seed of its own."""
+        tensors: dict[str, Tensor] = {}
+        for k, (name, own) in enumerate(self.part_sizes(sizes).items()):
+            seed_of_part = int(np.random.default_rng([seed, k]).integers(2**31))
+            tensors |= _renamed(name, self.parts[name].init(seed_of_part, dtype, **own))
+        return Parameters(tensors, str(self))
+
+    def bind(self, arrays: Mapping[str, Any]) -> Parameters:
+        """Parameters from arrays under names such as `1.W_f`, checked part by part."""
+        unknown = [name for name in arrays if name not in self.parameters]
+        if unknown:
+            raise UnknownNameError(
+                f"{self}: no parameter is called {', '.join(unknown)}; the parameters are "
+                f"{', '.join(self.parameters)}."
+            )
+        tensors: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            tensors |= _renamed(name, part.bind(_own(name, arrays)))
+        return Parameters(tensors, str(self))
+
+    def program(self, batch: int | None = None, **sizes: int) -> Program:
+        """One step of all parts as a Program, as `Cell.program`."""
+        if not sizes:
+            sizes = {name: 3 + k for k, name in enumerate(self.sizes)}
+        inputs: dict[str, Tensor] = {}
+        words: dict[str, str] = {}
+        for name, own in self.part_sizes(sizes).items():
+            single = self.parts[name].program(batch=batch, **own)
+            for old, node in single.inputs.items():
+                if old == "x" and "x" in inputs or old.endswith("_below"):
+                    continue
+                new = old if old == "x" else _within(name, old)
+                inputs[new] = Tensor.input(new, node.shape)
+                words[new] = single.dimensions.get(old, "")
+        step = self.run_step(inputs)
+        equations = {name: node for name, node in step.items() if node.name == name}
+        outputs = {name: equations[name] for name in self.state}
+        return Program(self.name, inputs, equations, outputs, words, sizes)
+
+    def run_step(
+        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """One step of all parts; the network's output is found under `output`, too."""
+        raise CellError(f"{self} is neither a stack nor bidirectional.")
+
+
+class Stack(Network):
+    """Layers: x enters the first, each further layer reads the output of the one below."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        if not parts:
+            raise CellError("a stack needs at least one layer: stack([cells.lstm, cells.lstm]).")
+        layers = {str(k): part for k, part in enumerate(parts, 1)}
+        name = "stack_of_" + "_and_".join(getattr(part, "name", repr(part)) for part in parts)
+        super().__init__(name, layers, getattr(parts[-1], "output", ""))
+
+    def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
+        """The sizes of each layer: x of a further layer is as long as the output below."""
+        found = super().part_sizes(sizes)
+        below: int | None = None
+        for name, part in self.parts.items():
+            own = found[name]
+            if below is not None and len(axes := dimensions.parse(part.x)) == 1:
+                (size,) = axes[0]
+                if own.get(size, below) != below and size != "inputs":
+                    raise ShapeError(
+                        f"{self}: layer {name} reads x ({part.x}) = {own[size]}, but the layer "
+                        f"below has {below} outputs."
+                    )
+                own[size] = below
+            below = width(part, own)
+        return found
+
+    def run_step(
+        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """One step of all layers, from the lowest up."""
+        x = values["x"]
+        below: dict[str, Tensor] = {}
+        written: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            own = {**_own(name, values), "x": x, **{f"{n}_below": v for n, v in below.items()}}
+            below = part.run_step(own, time, f"{prefix}{name}.")
+            written |= {f"{name}.{n}": node for n, node in below.items()}
+            x = below[part.output]
+        return {**written, self.output: x}
+
+
+class Bidirectional(Network):
+    """Two parts, one reading forward and one backward; their outputs are joined."""
+
+    def __init__(self, forward: Part, backward: Part) -> None:
+        name = f"bidirectional_{getattr(forward, 'name', forward)}"
+        parts = {"forward": forward, "backward": backward}
+        super().__init__(name, parts, getattr(forward, "output", ""))
+
+    def run_step(
+        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """One step of both directions at the same place of the sequence."""
+        written: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            own = {**_own(name, values), "x": values["x"]}
+            step = part.run_step(own, time, f"{prefix}{name}.")
+            written |= {f"{name}.{n}": node for n, node in step.items()}
+        return {**written, self.output: self.joined(written, time, prefix)}
+
+    def joined(self, step: Mapping[str, Tensor], time: int | None, prefix: str) -> Tensor:
+        """The output: [forward.h, backward.h]."""
+        ends = [step[f"{name}.{part.output}"] for name, part in self.parts.items()]
+        return named(concat(*ends), prefix + self.output, time)
+
+
+def stack(parts: Sequence[Any], axis: int = 0) -> Any:
+    """Layers of cells or networks, the first is the one that reads x: a `Stack`.
+
+    A further input of a cell that is called NAME_below receives the equation NAME of the layer
+    below. Of Tensors or arrays it is the operation of that name, side by side along a new axis.
+    """
+    if len(parts) and all(isinstance(part, Cell | Network) for part in parts):
+        return Stack(parts)
+    return functions.stack(parts, axis)
+
+
+def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
+    """A cell that reads in both directions, or two cells, one for each.
+
+    The output at step t is [forward.h, backward.h]: what is known from x_1 … x_t, and from x_T …
+    x_t. The final state `backward.h` is the one after x_1.
+    """
+    return Bidirectional(forward, forward if backward is None else backward)
+
+
+def width(part: Part, sizes: Sizes) -> int:
+    """How many numbers the output of a cell or network has at each step."""
+    if isinstance(part, Bidirectional):
+        own = part.part_sizes(sizes)
+        return sum(width(p, own[name]) for name, p in part.parts.items())
+    if isinstance(part, Stack):
+        name, top = list(part.parts.items())[-1]
+        return width(top, part.part_sizes(sizes)[name])
+    part.program(**sizes)  # says which size is missing
+    return dimensions.shape(part.state[part.output], sizes)[-1]
+
+
+# --- over a sequence ------------------------------------------------------------------------------
+@over.register
+def _(network: Stack, p: Parameters, reading: Reading) -> Run:
+    runs: dict[str, Run] = {}
+    for name, part in network.parts.items():
+        changes: dict[str, Any] = {}
+        if runs:
+            lower = list(runs.values())[-1]
+            changes["x"] = _Value(lower, lower.cell.output)
+            changes["below"] = {
+                n: _Value(lower, n.removesuffix("_below"))
+                for n in getattr(part, "sequences", {})
+                if n.endswith("_below")
+            }
+        runs[name] = over(part, _bound(network, name, p), reading.part(name, **changes))
+    top = list(runs.values())[-1]
+    joined = [{network.output: step[network.output]} for step in top.steps]
+    return _together(network, p, reading, runs, joined)
+
+
+@over.register
+def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
+    runs: dict[str, Run] = {}
+    for name, part in network.parts.items():
+        turned = reading.reverse if name == "forward" else not reading.reverse
+        runs[name] = over(part, _bound(network, name, p), reading.part(name, reverse=turned))
+    joined = [
+        {network.output: network.joined(_merged(runs, t), t, reading.prefix)}
+        for t in range(reading.time)
+    ]
+    return _together(network, p, reading, runs, joined)
+
+
+class _Value:
+    """One equation of a run as a function of the step."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        if name not in run.steps[0]:
+            raise UnknownNameError(
+                f"{run.cell} below has no equation {name!r}; it has {', '.join(run.steps[0])}."
+            )
+        self._run, self._name = run, name
+
+    def __call__(self, t: int) -> Tensor:
+        return self._run.steps[t][self._name]
+
+
+def _together(
+    network: Network, p: Parameters, reading: Reading, runs: Mapping[str, Run],
+    joined: list[dict[str, Tensor]],
+) -> Run:  # fmt: skip
+    """One Run of several parts' runs."""
+    moments = range(reading.time)
+    return Run(
+        network, p, [reading.x(t) for t in moments],
+        {f"{name}.{n}": v for name, run in runs.items() for n, v in run.initial.items()},
+        [{**_merged(runs, t), **joined[t]} for t in moments],
+        {f"{name}.{n}": v for name, run in runs.items() for n, v in run.final.items()},
+    )  # fmt: skip
+
+
+def _merged(runs: Mapping[str, Run], t: int) -> dict[str, Tensor]:
+    return {f"{name}.{n}": v for name, run in runs.items() for n, v in run.steps[t].items()}
+
+
+# --- names ----------------------------------------------------------------------------------------
+def _within(part: str, name: str) -> str:
+    """A part's own name as the network's: h is `1.h`, prev.h is `prev.1.h`."""
+    return f"prev.{part}.{name[5:]}" if name.startswith("prev.") else f"{part}.{name}"
+
+
+def _own(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a network's values those of one part, under the part's own names."""
+    found = {}
+    for name, value in values.items():
+        bare = name.removeprefix("prev.")
+        if bare.startswith(f"{part}."):
+            found[name.replace(f"{part}.", "", 1)] = value
+    return found
+
+
+def _renamed(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A part's parameters under the network's names, which fresh ones take on."""
+    for name, tensor in tensors.items():
+        if tensor.name == name:
+            tensor.name = f"{part}.{name}"
+    return {f"{part}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _bound(network: Network, name: str, p: Parameters) -> Parameters:
+    return Parameters(_own(name, p), str(network.parts[name]))
