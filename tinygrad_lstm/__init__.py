@@ -68,11 +68,12 @@ from tinygrad_lstm import cells, errors  # isort: skip
 __version__ = "0.1.0"
 
 __all__ = [
-    "Agreement", "Cell", "Parameters", "Program", "Run", "Tensor", "abs", "add", "bidirectional",
-    "broadcast_to", "cell", "cells", "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal",
-    "errors", "exp", "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log",
-    "log_softmax", "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum",
-    "multiply", "negative", "not_equal", "ops", "outer", "power", "relu", "reshape", "sigmoid",
-    "sin", "softmax", "softplus", "sqrt", "stack", "step_through", "subtract", "sum", "swapaxes",
-    "tanh", "transpose", "unroll", "value_and_grad", "vecdot", "where",
+    "abs", "add", "Agreement", "bidirectional", "broadcast_to", "cell", "Cell", "cells",
+    "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp",
+    "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax",
+    "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply",
+    "negative", "not_equal", "ops", "outer", "Parameters", "power", "Program", "relu",
+    "reshape", "Run", "sigmoid", "sin", "softmax", "softplus", "sqrt", "stack", "step_through",
+    "subtract", "sum", "swapaxes", "tanh", "Tensor", "transpose", "unroll", "value_and_grad",
+    "vecdot", "where",
 ]  # fmt: skip
