@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from tinygrad_lstm.program import Program, spelled
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor
 from equations import name_latex
@@ -134,8 +134,16 @@ class _Folder:
         return node.name is None and bool(node.inputs)
 
     def fixed(self, node: Tensor) -> bool:
-        """A parameter or a constant: part of a shape, never a line."""
-        return node in self.parameters or (not node.inputs and node not in self.key)
+        """A parameter, a constant or made of such: part of a shape, never a line."""
+        if node in self.key or node.name in self.program.equations:
+            return False
+        stack = [node]
+        while stack:
+            here = stack.pop()
+            if here in self.key or (here.name is not None and here.inputs):
+                return False
+            stack += here.inputs
+        return True
 
     def affine(self, root: Tensor) -> list[Tensor] | None:
         """The operands of a sum of products with parameters; None if it is anything else."""
@@ -177,7 +185,7 @@ class _Folder:
             part.kind, part.merges = "layer", True
             part.weights = self.weights(node)
         if kind == "layer":
-            part.latex, part.text = _function(node.op or "")
+            part.latex, part.text = symbol_of(node.op or "")
         elif kind == "linear":
             part.latex = r"\,".join(name_latex(w, None) for w in part.weights[:1])
             part.text = part.weights[0]
@@ -200,7 +208,7 @@ class _Folder:
     def symbol(self, part: Part, node: Tensor) -> None:
         op = node.op or ""
         fixed = [k for k, i in enumerate(node.inputs) if self.fixed(i)]
-        part.latex, part.text = _function(op)
+        part.latex, part.text = symbol_of(op)
         if op in INFIX or op in FUNCTIONS:
             part.kind = "op"
         if op == "matvec":
@@ -209,11 +217,11 @@ class _Folder:
             part.second = self.key[node.inputs[1]]
         if len(node.inputs) == 2 and len(fixed) == 1 and (op in INFIX or op == "power"):
             other = node.inputs[fixed[0]]
-            if other in self.parameters:
-                part.weights = (other.name or "",)
-                shown, plain = name_latex(other.name or "", None), other.name or ""
-                part.kind = "layer"
-            elif other.size == 1:
+            if weights := self.weights(other):
+                part.weights = weights
+                shown = r"\,".join(name_latex(w, None) for w in weights)
+                plain, part.kind = " ".join(weights), "layer"
+            elif not other.traced and other.size == 1:
                 shown = plain = f"{other.data.item():.4g}"
             else:
                 shown = plain = "c"
@@ -231,7 +239,7 @@ _SIGNS = {"add": "+", "subtract": "−", "multiply": "×", "divide": "÷"}
 _WORDS = {"tanh": "tanh", "sigmoid": "σ", "negative": "−", "vecdot": "·", "outer": "⊗", "sum": "Σ"}
 
 
-def _function(op: str) -> tuple[str, str]:
+def symbol_of(op: str) -> tuple[str, str]:
     """The symbol of an operation, as LaTeX and as text."""
     latex = INFIX.get(op) or FUNCTIONS.get(op) or rf"\mathrm{{{op.replace('_', chr(92) + ' ')}}}"
     return latex, _SIGNS.get(op) or _WORDS.get(op) or op
@@ -242,6 +250,3 @@ def sentence(part: Part, program: Program) -> str:
     if part.names:
         return program.text(part.names[0])
     return f"part of {program.text(part.equation)}"
-
-
-__all__ = ["Anatomy", "Part", "anatomy", "sentence", "spelled"]

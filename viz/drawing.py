@@ -94,13 +94,17 @@ class Drawing:
         layer = grid.at(0, plan.layer_row)[1]
         bottom = grid.at(0, plan.rows - 1)[1]
         lanes = {grid.at(0, bus.lane)[1] for bus in plan.buses.values()}
+        labelled = {layer} | {
+            grid.at(*plan.place[key])[1] for key, part in self.anatomy.parts.items()
+            if set(part.names) - set(self.anatomy.states) and plan.place[key][1] >= len(plan.belts)
+        }  # fmt: skip
         body = sorted(r for r in rows if 0 < r < bottom)
         self.y: dict[int, float] = {}
         position, before, last = 0.0, 6.0, -1
         for r in body:
             space = 22.0 if before and rows[r] else 17.0
-            if r == layer or last == layer:
-                space = 38.0 if r == layer else 24.0
+            if r in labelled or last == layer:
+                space = 38.0 if r in labelled else 24.0
             if {r, last} <= lanes:
                 space = 2 * RADIUS + 4
             if last < 0:
@@ -130,6 +134,9 @@ class Drawing:
         for net in self.grid.nets.values():
             self._wires(net)
         self._borders()
+        for part in self.anatomy.parts.values():
+            if part.second:
+                self._mark_second(part)
         for key, part in self.anatomy.parts.items():
             for name in part.names:
                 if name not in self.anatomy.states:
@@ -327,6 +334,30 @@ class Drawing:
                     )
                 )  # fmt: skip
                 return
+
+    def _mark_second(self, part: Part) -> None:
+        """A small sign beside the line that is subtracted or divides."""
+        latex = {"−": "-", "÷": r"\div"}.get(part.text, part.latex)
+        ink = glyphs(latex, 13.0)
+        for wire in self.scene.wires:
+            if wire.head != f"part-{part.key}" or wire.net != part.second:
+                continue
+            (x0, y0), (x1, y1) = wire.points[-2:]
+            far = min(abs(x1 - x0) + abs(y1 - y0), 26.0)
+            for back, side in ((b, s) for b in (4.0, far / 2, far) for s in (1, -1)):
+                x, y = _step((x1, y1), (x0, y0), back)
+                if x0 == x1:
+                    x += side * (8 + ink.width / 2)
+                else:
+                    y -= side * (7 + ink.height / 2)
+                if self._is_free(x, y, ink.width, ink.height, 1.0):
+                    self.scene.shapes.append(
+                        Shape(
+                            f"second-{part.key}", "label", x, y, ink.width, ink.height, latex,
+                            part.text, 13.0, classes=prefixed([part.equation], "eq"),
+                        )
+                    )  # fmt: skip
+                    return
 
     def _candidates(self, key: str, w: float, h: float) -> list[Point]:
         found: list[Point] = []

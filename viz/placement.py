@@ -153,13 +153,12 @@ class Placer:
         """A chain that hangs below a belt is placed with the operation that it leads to."""
         if part.layer or part.key in self.on_belt or part.key in self.up:
             return False
-        if len(part.inputs) != 1:
-            return False
         users = self.anatomy.users(part.key)
         if len(users) != 1 or users[0].layer or users[0].key in self.on_belt:
             return False
-        source = part.inputs[0]
-        return self._above(source) or (source in self.parts and source not in self.column)
+        return all(
+            self._above(i) or (i in self.parts and i not in self.column) for i in part.inputs
+        )
 
     def _set(self, part: Part) -> None:
         if part.key in self.on_belt:
@@ -231,14 +230,16 @@ class Placer:
         self._new_column(part, down=True)
 
     def _new_column(self, part: Part, down: bool) -> None:
-        placed = self._placed(part)
-        column = self._insert(part, self.columns[placed[-1][0]] if placed else None, down)
-        hanging = next((i for i in part.inputs if i in self.parts and i not in self.column), None)
-        while hanging:  # the chain between a belt and this part
-            column.stack.append(hanging)
-            self.column[hanging] = column
-            inputs = self.parts[hanging].inputs
-            hanging = next((i for i in inputs if i in self.parts and i not in self.column), None)
+        chain = [part]  # from this part up to the belt that it hangs below
+        while above := [i for i in chain[-1].inputs if i in self.parts and i not in self.column]:
+            for other in above[1:]:
+                self._new_column(self.parts[other], down=True)
+            chain.append(self.parts[above[0]])
+        placed = sorted(k for link in chain for k, _ in self._placed(link))
+        column = self._insert(part, self.columns[placed[-1]] if placed else None, down)
+        for link in chain[1:]:
+            column.stack.append(link.key)
+            self.column[link.key] = column
 
     def _heights(self) -> dict[str, int]:
         """How many rows above the layers a part stands that is not on a belt."""

@@ -16,7 +16,7 @@ from viz.placement import NotPlaceable, Plan
 Cell = tuple[int, int]  # (column, row) of the fine grid
 Direction = tuple[int, int]
 RIGHT, LEFT, DOWN, UP = (1, 0), (-1, 0), (0, 1), (0, -1)
-CORNER, CROSSING, BACKWARDS = 6.0, 40.0, 9.0
+CORNER, CROSSING, BACKWARDS = 6.0, 22.0, 9.0
 
 
 @dataclass
@@ -156,7 +156,7 @@ class Grid:
         if point == sink.at:
             return 0.0 if d in sink.arrive else None
         column, row = point
-        if not (0 < column < self.width - 1 and 0 < row < self.height - 1):
+        if not (0 < column < self.width - 1 and 0 < row < self.at(0, self.plan.rows - 1)[1]):
             return None
         if point in self.blocked or point in net.parent or point == net.source:
             return None

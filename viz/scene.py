@@ -70,10 +70,9 @@ class Wire:
     width: float = 1.5
     classes: tuple[str, ...] = ()
     dim: bool = False
-    curve: bool = False  # the points are a Bézier spline already
-    dashed: bool = False
+    curve: bool = False  # the points are a Bézier spline already, the arrow's tip is apart
+    tip: Point | None = None
     title: str = ""
-    arrow_back: bool = False
 
 
 @dataclass
@@ -91,6 +90,7 @@ class Scene:
                 replace(
                     w, id=prefix + w.id, tail=prefix + w.tail, head=prefix + w.head,
                     net=prefix + w.net, points=tuple((x + dx, y + dy) for x, y in w.points),
+                    tip=(w.tip[0] + dx, w.tip[1] + dy) if w.tip else None,
                 )
                 for w in self.wires
             ],
@@ -116,15 +116,12 @@ HEAD = 8.0  # the length of an arrowhead
 def rounded(wire: Wire) -> tuple[list[Point], Point | None]:
     """The wire as a Bézier spline, and the arrow's tip beyond its end."""
     points = list(wire.points)
+    if wire.curve:
+        return points, wire.tip
     tip = None
     if wire.arrow:
         tip = points[-1]
-        (x0, y0), (x1, y1) = points[-2], points[-1]
-        if not wire.curve:
-            far = max(abs(x1 - x0), abs(y1 - y0)) or 1.0
-            points[-1] = (x1 - HEAD * (x1 - x0) / far, y1 - HEAD * (y1 - y0) / far)
-    if wire.curve:
-        return points, tip
+        points[-1] = _towards(tip, points[-2], HEAD)
     spline = [points[0]]
     for k in range(1, len(points) - 1):
         before, here, after = points[k - 1], points[k], points[k + 1]
@@ -237,8 +234,6 @@ def _edge(wire: Wire) -> str:
         attributes["color"] = light(state)
     if wire.arrow:
         attributes["arrowhead"] = "normal"
-    if wire.dashed:
-        attributes["style"] = "dashed"
     if wire.dim:
         attributes["color"] = light(state or "line") + f"{round(255 * DIM):02x}"
     if wire.title:

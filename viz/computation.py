@@ -1,0 +1,343 @@
+"""The computation graph of a run or a Program: values, gradients, and time from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from equations import name_latex, name_unicode
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.tensor import Tensor, ancestors
+from viz import sentences
+from viz.anatomy import symbol_of
+from viz.figure import Figure, FigureError
+from viz.free_layout import Link, placed
+from viz.glyphs import glyphs
+from viz.scene import Scene, Shape, prefixed
+from viz.timeline import Item, timed
+
+FOLDS = ("equation", "op", "time")
+NAME, VALUE = 16.0, 10.5
+LINE = 15.0
+LARGEST = 1500  # nodes; dot takes seconds beyond it, and nobody reads such a picture
+FEW = 3  # entries of a vector that are written out
+
+
+@dataclass
+class _Card:
+    """A shape of the graph: the tensors it stands for, and what it shows of them."""
+
+    key: str
+    tensor: Tensor
+    latex: str
+    text: str
+    kind: str = "card"
+    time: int | None = None
+    inputs: list[str] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)  # LaTeX, text
+
+
+def graph(
+    of: Tensor | Program | Mapping[str, Tensor], fold: str = "equation", values: bool = True
+) -> Figure:
+    """The graph of a computation, with values and gradients where there are any.
+
+    of: a Tensor with what it was computed from, several by name, or a Program. fold: "equation"
+    shows a card for each named value, "op" every operation, "time" a card for each time step.
+    A card shows the value, three significant digits of up to three entries, or its shape and its
+    norm, and below it the gradient of what `backward` was called on; "·" stands for a gradient
+    that has not been computed. Parameters that every step uses appear with fold="op" only.
+
+    Raises FigureError for an unknown fold, or for more than 1,500 cards.
+    """
+    if fold not in FOLDS:
+        raise FigureError(f"fold is one of {', '.join(FOLDS)}; got {fold!r}.")
+    roots, name = _roots(of)
+    nodes = ancestors(roots)
+    cards = _operations(nodes) if fold == "op" else _equations(nodes, roots)
+    if fold == "time":
+        cards = _steps(cards)
+    if len(cards) > LARGEST:
+        raise FigureError(
+            f"this graph has {len(cards)} cards with fold={fold!r}, more than {LARGEST}.\n"
+            f"  Draw fewer time steps, or fold more: fold=\"equation\" or fold=\"time\"."
+        )  # fmt: skip
+    computed = any(not node.traced for node in roots)
+    gradients = any(node.grad is not None for node in nodes)
+    if values:
+        for card in cards:
+            _describe(card, computed, fold)
+    scene = _scene(cards, in_time=fold == "equation")
+    title = f"The computation graph of {name}, folded by {fold}"
+    alt = _told(cards, title, computed, gradients)
+    return Figure(f"{name}-graph-{fold}", title, alt, scene)
+
+
+def _roots(of: Tensor | Program | Mapping[str, Tensor]) -> tuple[list[Tensor], str]:
+    if isinstance(of, Program):
+        return [*of.equations.values(), *of.outputs.values()], of.name
+    if isinstance(of, Tensor):
+        return [of], of.name or "a value"
+    if isinstance(of, Mapping) and of and all(isinstance(t, Tensor) for t in of.values()):
+        return list(of.values()), ", ".join(of)
+    raise TinygradError(
+        f"a graph is drawn of a Tensor, a Program or a mapping of names to Tensors, not of "
+        f"{type(of).__name__}."
+    )
+
+
+# --- cards ----------------------------------------------------------------------------------------
+def _at(time: int | None) -> str | None:
+    """Steps are counted from 0 by the engine and from 1 on paper."""
+    return None if time is None else str(time + 1)
+
+
+def _named(node: Tensor) -> tuple[str, str]:
+    name = node.name or ""
+    if name.startswith("prev.") and node.time is None:
+        own = name[5:]
+        return name_latex(own, "0"), name_unicode(own, "0")
+    return name_latex(name, _at(node.time)), name_unicode(name, _at(node.time))
+
+
+def _equations(nodes: list[Tensor], roots: list[Tensor]) -> list[_Card]:
+    """A card for every named value and every root."""
+    shared = _used_at_several_times(nodes)
+    asked = set(roots)  # a list would compare entry by entry
+    cards: dict[Tensor, _Card] = {}
+    reads: dict[Tensor, dict[str, None]] = {}
+    for k, node in enumerate(nodes):
+        if node in shared or (not node.inputs and not node.name):
+            reads[node] = {}
+        elif node.name or node in asked:
+            latex, text = _named(node) if node.name else symbol_of(node.op or "")
+            kind = "card" if node.inputs else "leaf"
+            inputs: dict[str, None] = {}
+            for i in node.inputs:
+                inputs.update(reads[i])
+            cards[node] = _Card(f"n{k}", node, latex, text, kind, node.time, list(inputs))
+            reads[node] = {f"n{k}": None}
+        else:
+            reads[node] = {key: None for i in node.inputs for key in reads[i]}
+    return list(cards.values())
+
+
+def _used_at_several_times(nodes: list[Tensor]) -> set[Tensor]:
+    """Leaves without a time that more than one step reads: the parameters of an unrolled cell."""
+    times: dict[Tensor, set[int | None]] = {}
+    later: dict[Tensor, int | None] = {}
+    for node in reversed(nodes):
+        own = node.time if node.time is not None else later.get(node)
+        for i in node.inputs:
+            if own is not None:
+                later[i] = own
+            if not i.inputs and i.time is None:
+                times.setdefault(i, set()).add(own)
+    stepwise = any(node.time is not None for node in nodes)
+    return {
+        leaf for leaf, several in times.items()
+        if stepwise and leaf.name and not leaf.name.startswith("prev.") and several != {None}
+    }  # fmt: skip
+
+
+def _operations(nodes: list[Tensor]) -> list[_Card]:
+    """A card for every node."""
+    key = {node: f"n{k}" for k, node in enumerate(nodes)}
+    cards = []
+    for node in nodes:
+        latex, text = symbol_of(node.op) if node.op else ("", "")
+        if not node.inputs:
+            latex, text = _named(node) if node.name else _value(node.data)
+        elif node.name:
+            own, plain = _named(node)
+            latex, text = rf"{own} = {latex}" if node.op != "identity" else own, f"{plain} = {text}"
+        kind = "op" if node.inputs else "leaf"
+        inputs = list(dict.fromkeys(key[i] for i in node.inputs))
+        cards.append(_Card(key[node], node, latex, text, kind, node.time, inputs))
+    return cards
+
+
+def _steps(cards: list[_Card]) -> list[_Card]:
+    """A card for each time step, and those of what belongs to none."""
+    group = {c.key: c.key if c.time is None else f"t{c.time}" for c in cards}
+    merged: dict[str, _Card] = {}
+    for card in cards:
+        own = group[card.key]
+        if card.time is None:
+            merged[own] = _Card(own, card.tensor, card.latex, card.text, card.kind)
+        elif own not in merged:
+            step = str(card.time + 1)
+            merged[own] = _Card(own, card.tensor, f"t = {step}", f"t = {step}", "step")
+        if card.time is not None and card.kind != "leaf":
+            merged[own].lines.append((card.latex, card.text))
+        for i in card.inputs:
+            if group[i] != own and group[i] not in merged[own].inputs:
+                merged[own].inputs.append(group[i])
+    for card in merged.values():
+        if card.lines:
+            latex = r",\,".join(line for line, _ in card.lines)
+            card.lines = [(latex, ", ".join(text for _, text in card.lines))]
+    return list(merged.values())
+
+
+def _describe(card: _Card, computed: bool, fold: str) -> None:
+    """Add the lines with a value and a gradient."""
+    node = card.tensor
+    if card.kind == "step" or (fold == "op" and not node.inputs and not node.name):
+        return
+    if node.traced:
+        card.lines.append(_shape(node.shape))
+        return
+    card.lines.append(_value(node.data))
+    if computed and node.data.dtype.kind == "f":
+        latex, text = _value(node.grad.data) if node.grad is not None else (r"\cdot", "·")
+        card.lines.append((rf"\nabla\,{{{latex}}}", f"∇ {text}"))
+
+
+def _shape(shape: tuple[int, ...]) -> tuple[str, str]:
+    text = "×".join(map(str, shape)) or "number"
+    return (r" \times ".join(map(str, shape)) or r"\text{number}"), text
+
+
+def _value(data: np.ndarray) -> tuple[str, str]:  # type: ignore[type-arg]
+    """A value in a few characters: its entries, or its shape and its norm."""
+    if data.size <= FEW:
+        numbers = [_short(float(v)) for v in data.ravel()]
+        latex = r",\;".join(n for n, _ in numbers)
+        text = ", ".join(t for _, t in numbers)
+        return (latex, text) if data.size == 1 else (f"({latex})", f"({text})")
+    latex, text = _shape(data.shape)
+    norm, plain = _short(float(np.linalg.norm(data.ravel())))
+    return rf"{latex},\; \|\cdot\| = {norm}", f"{text}, norm {plain}"
+
+
+def _short(value: float) -> tuple[str, str]:
+    """Three significant digits, as LaTeX and as text."""
+    text = f"{value:.3g}"
+    if "e" in text:
+        digits, _, power = text.partition("e")
+        return rf"{digits} \cdot 10^{{{int(power)}}}", text
+    return text.replace("nan", r"\text{nan}").replace("inf", r"\infty"), text.replace("-", "−")
+
+
+# --- the scene ------------------------------------------------------------------------------------
+LOOKS = {"card": "layer", "leaf": "terminal", "op": "op", "step": "module"}
+
+
+def _scene(cards: list[_Card], in_time: bool) -> Scene:
+    shapes = []
+    for card in cards:
+        inks = [glyphs(card.latex, NAME), *(glyphs(line, VALUE) for line, _ in card.lines)]
+        width = max(30.0, *(ink.width + 14 for ink in inks))
+        height = 30.0 + LINE * len(card.lines)
+        shapes.append(
+            Shape(
+                card.key, LOOKS[card.kind], 0, 0, width, height,
+                round=card.kind == "op" and not card.lines, classes=_classes(card),
+                title=f"{card.text}: {'; '.join(t for _, t in card.lines)}" if card.lines else "",
+            )
+        )  # fmt: skip
+    groups = {c.key: c.time for c in cards if c.time is not None}
+    if in_time and groups:
+        items = [
+            Item(shape, _row(card), card.time, tuple(card.inputs), ("wire", *_classes(card)))
+            for shape, card in zip(shapes, cards, strict=True)
+        ]
+        scene = timed(items, _row_order(cards))
+        _bands(scene, groups)
+    else:
+        links = [Link(i, c.key, ("wire", *_classes(c))) for c in cards for i in c.inputs]
+        scene = placed(shapes, links)
+    place = {shape.id: shape for shape in scene.shapes}
+    for card in cards:
+        box = place[card.key]
+        top = box.y - box.height / 2 + 14
+        rows = [(card.latex, card.text, NAME, top)]
+        rows += [
+            (latex, text, VALUE, top + 19 + LINE * k) for k, (latex, text) in enumerate(card.lines)
+        ]
+        for k, (latex, text, size, y) in enumerate(rows):
+            ink = glyphs(latex, size)
+            scene.shapes.append(
+                Shape(
+                    f"{card.key}-text{k}", "label", box.x, y, ink.width, ink.height, latex, text,
+                    size, classes=(*_classes(card), ("name", "value", "gradient")[min(k, 2)]),
+                )
+            )  # fmt: skip
+    return scene
+
+
+def _row(card: _Card) -> str:
+    name = card.tensor.name or ""
+    return name.removeprefix("prev.") if card.time is None else name
+
+
+def _row_order(cards: list[_Card]) -> list[str]:
+    """What a value hands straight to its own next step on top, inputs at the bottom."""
+    by_key = {card.key: card for card in cards}
+    names = dict.fromkeys(_row(card) for card in cards if card.time is not None)
+    carried = {
+        _row(card) for card in cards if card.time is not None
+        and any(_row(by_key[i]) == _row(card) for i in card.inputs)
+    }  # fmt: skip
+    given = {_row(card) for card in cards if card.time is not None and card.kind == "leaf"}
+    return sorted(names, key=lambda n: (n in given, n not in carried))
+
+
+def _classes(card: _Card) -> tuple[str, ...]:
+    name = card.tensor.name
+    found = prefixed([name], "eq") if name and card.kind != "step" else ()
+    return (*found, f"time-{card.time + 1}") if card.time is not None else found
+
+
+def _bands(scene: Scene, groups: Mapping[str, int]) -> None:
+    """A pale ground for each time step, with its number."""
+    members: dict[int, list[Shape]] = {}
+    for shape in scene.shapes:
+        if shape.id in groups:
+            members.setdefault(groups[shape.id], []).append(shape)
+    boxes = [s.box for several in members.values() for s in several]
+    top, bottom = min(b[1] for b in boxes) - 34, max(b[3] for b in boxes) + 12
+    bands = []
+    for time, several in members.items():
+        left = min(s.box[0] for s in several) - 11
+        right = max(s.box[2] for s in several) + 11
+        step = time + 1
+        latex = f"t = {step}"
+        ink = glyphs(latex, 13.0)
+        bands.append(
+            Shape(
+                f"band-{step}", "band", (left + right) / 2, (top + bottom) / 2, right - left,
+                bottom - top,
+            )
+        )  # fmt: skip
+        bands.append(
+            Shape(
+                f"band-{step}-name", "caption", left + 12 + ink.width / 2, top + 15, ink.width,
+                ink.height, latex, latex, 13.0,
+            )
+        )  # fmt: skip
+    scene.shapes[:0] = bands
+
+
+def _told(cards: list[_Card], title: str, computed: bool, gradients: bool) -> str:
+    text = {card.key: card.text for card in cards}
+    said = [f"{title}, from left to right, {len(cards)} cards."]
+    for card in cards[:120]:
+        shown = f" ({'; '.join(t for _, t in card.lines)})" if card.lines else ""
+        if card.inputs:
+            sources = sentences.listed(text[i] for i in card.inputs)
+            said.append(f"{card.text}{shown} is computed from {sources}.")
+        else:
+            said.append(f"{card.text}{shown} is given.")
+    if len(cards) > 120:
+        said.append(f"{len(cards) - 120} more cards follow.")
+    if computed:
+        said.append(
+            "Below each value stands its gradient after ∇"
+            + ("." if gradients else ", a dot as it has not been computed yet.")
+        )
+    return " ".join(said)
