@@ -77,7 +77,7 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["step", f"{path}:layered", "--steps", "3", "--watch", "slow"]) == 0
     out = capsys.readouterr().out
     assert "layered, 3 time steps, loss = ½ Σ (out_3 − target)²" in out
-    assert "slow_2 = " in out and "  rate = [" in out and "\n  noise = [[" in out
+    assert "slow_2 = " in out and "  rate = [" in out and "\n  noise_1 = [" in out
     assert all(f"{name}_3 = " in out for name in ("fast", "slow", "out"))
 
 
