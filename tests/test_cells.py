@@ -8,6 +8,7 @@ import pytest
 
 from tinygrad_lstm import Cell, Tensor, cells, check_gradients, unroll
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.tensor import TABLE
 
 TIME, BATCH = 3, 2
 
@@ -41,10 +42,11 @@ def _joined(run: Any) -> Any:
     return concat(*(run[name].reshape(-1) for name in run.cell.state))
 
 
-def gradients_by_complex_step(e: Example) -> None:
+def numeric_gradients(e: Example) -> None:
     agreement = check_gradients(e.outputs, e.p, e.xs, e.initial, e.further)
-    assert agreement.method == "complex step"
-    assert agreement.worst < 1e-10
+    smooth = all(n.op is None or TABLE[n.op].distance is None for n in e.program.nodes())
+    assert agreement.method == ("complex step" if smooth else "central difference")
+    assert agreement.worst < (1e-10 if smooth else 1e-6)
     assert agreement.entries == e.p.count + e.xs.size + _size(e.initial) + _size(e.further)
 
 
@@ -155,7 +157,7 @@ def init_is_reproducible_and_bound_by_its_formula(e: Example) -> None:
 
 
 READINGS: list[Callable[[Example], None]] = [
-    gradients_by_complex_step,
+    numeric_gradients,
     second_derivatives,
     gradient_program_equals_backward,
     program_equals_unroll,
