@@ -21,7 +21,7 @@ FUNCTIONS = {
     "tanh": r"\tanh", "sigmoid": r"\sigma", "exp": r"\exp", "log": r"\log", "sin": r"\sin",
     "cos": r"\cos", "negative": "-", "abs": r"|\cdot|", "sqrt": r"\sqrt{\,\cdot\,}",
     "maximum": r"\max", "minimum": r"\min", "max": r"\max", "vecdot": r"\cdot",
-    "outer": r"\otimes", "sum": r"\textstyle\sum", "concat": r"[\,,]",
+    "outer": r"\otimes", "matvec": r"\cdot", "matmul": r"\cdot", "sum": r"\textstyle\sum", "concat": r"[\,,]",
 }  # fmt: skip
 
 
@@ -211,8 +211,6 @@ class _Folder:
         part.latex, part.text = symbol_of(op)
         if op in INFIX or op in FUNCTIONS:
             part.kind = "op"
-        if op == "matvec":
-            part.latex, part.text = r"\cdot", "matvec"
         if op in INFIX and not fixed and op in ("subtract", "divide"):
             part.second = self.key[node.inputs[1]]
         if len(node.inputs) == 2 and len(fixed) == 1 and (op in INFIX or op == "power"):

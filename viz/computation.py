@@ -66,11 +66,14 @@ def graph(
             f"  Draw fewer time steps, or fold more: fold=\"equation\" or fold=\"time\"."
         )  # fmt: skip
     computed = any(not node.traced for node in roots)
+    wanted = set(ancestors(roots, live=True))
     gradients = any(node.grad is not None for node in nodes)
     if values:
         for card in cards:
-            _describe(card, computed, fold)
+            _describe(card, card.tensor in wanted, fold)
     scene = _scene(cards, in_time=fold == "equation")
+    if values:
+        _key(scene, computed)
     title = f"The computation graph of {name}, folded by {fold}"
     alt = _told(cards, title, computed, gradients)
     return Figure(f"{name}-graph-{fold}", title, alt, scene)
@@ -183,8 +186,8 @@ def _steps(cards: list[_Card]) -> list[_Card]:
     return list(merged.values())
 
 
-def _describe(card: _Card, computed: bool, fold: str) -> None:
-    """Add the lines with a value and a gradient."""
+def _describe(card: _Card, wanted: bool, fold: str) -> None:
+    """Add the lines with a value and, where one is wanted, a gradient."""
     node = card.tensor
     if card.kind == "step" or (fold == "op" and not node.inputs and not node.name):
         return
@@ -192,7 +195,7 @@ def _describe(card: _Card, computed: bool, fold: str) -> None:
         card.lines.append(_shape(node.shape))
         return
     card.lines.append(_value(node.data))
-    if computed and node.data.dtype.kind == "f":
+    if wanted and node.data.dtype.kind in "fc":
         latex, text = _value(node.grad.data) if node.grad is not None else (r"\cdot", "·")
         card.lines.append((rf"\nabla\,{{{latex}}}", f"∇ {text}"))
 
@@ -216,15 +219,16 @@ def _value(data: np.ndarray) -> tuple[str, str]:  # type: ignore[type-arg]
 
 def _short(value: float) -> tuple[str, str]:
     """Three significant digits, as LaTeX and as text."""
-    text = f"{value:.3g}"
+    text = f"{value + 0.0:.3g}"
     if "e" in text:
         digits, _, power = text.partition("e")
-        return rf"{digits} \cdot 10^{{{int(power)}}}", text
-    return text.replace("nan", r"\text{nan}").replace("inf", r"\infty"), text.replace("-", "−")
+        return rf"{{{digits}}} \cdot 10^{{{int(power)}}}", text
+    latex = text.replace("nan", r"\text{nan}").replace("inf", r"\infty")
+    return f"{{{latex}}}", text.replace("-", "−")
 
 
 # --- the scene ------------------------------------------------------------------------------------
-LOOKS = {"card": "layer", "leaf": "terminal", "op": "op", "step": "module"}
+LOOKS = {"card": "card", "leaf": "given", "op": "step", "step": "module"}
 
 
 def _scene(cards: list[_Card], in_time: bool) -> Scene:
@@ -232,11 +236,11 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
     for card in cards:
         inks = [glyphs(card.latex, NAME), *(glyphs(line, VALUE) for line, _ in card.lines)]
         width = max(30.0, *(ink.width + 14 for ink in inks))
-        height = 30.0 + LINE * len(card.lines)
+        height = 31.0 + LINE * len(card.lines)
         shapes.append(
             Shape(
                 card.key, LOOKS[card.kind], 0, 0, width, height,
-                round=card.kind == "op" and not card.lines, classes=_classes(card),
+                classes=_classes(card),
                 title=f"{card.text}: {'; '.join(t for _, t in card.lines)}" if card.lines else "",
             )
         )  # fmt: skip
@@ -257,7 +261,7 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
         top = box.y - box.height / 2 + 14
         rows = [(card.latex, card.text, NAME, top)]
         rows += [
-            (latex, text, VALUE, top + 19 + LINE * k) for k, (latex, text) in enumerate(card.lines)
+            (latex, text, VALUE, top + 20 + LINE * k) for k, (latex, text) in enumerate(card.lines)
         ]
         for k, (latex, text, size, y) in enumerate(rows):
             ink = glyphs(latex, size)
@@ -268,6 +272,20 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
                 )
             )  # fmt: skip
     return scene
+
+
+def _key(scene: Scene, computed: bool) -> None:
+    """What the lines of a card mean."""
+    left, _, _, bottom = scene.bounds(0.0)
+    latex = r"\text{name, value, }\nabla\,\text{gradient (}\cdot\text{ not computed yet)}"
+    text = "name, value, ∇ gradient (· not computed yet)"
+    if not computed:
+        latex, text = r"\text{name, shape}", "name, shape"
+    ink = glyphs(latex, 11.0)
+    scene.shapes.append(
+        Shape("key", "caption", left + ink.width / 2, bottom + 20, ink.width, ink.height, latex,
+              text, 11.0)
+    )  # fmt: skip
 
 
 def _row(card: _Card) -> str:

@@ -8,10 +8,13 @@ placed, which is why labels never touch lines.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-import ziamath
+with warnings.catch_warnings():  # it finds its font by a call that Python 3.11 deprecates
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import ziamath
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from viz.palette import DIM, SHAPES, STATES, light
 
 Point = tuple[float, float]
 
-CORNERS = {"body": 24.0, "module": 14.0, "layer": 5.0, "card": 7.0, "band": 10.0}
+CORNERS = {
+    "body": 24.0, "module": 14.0, "layer": 5.0, "card": 6.0, "given": 14.0, "step": 14.0,
+    "band": 12.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,9 @@ class _Timeline:
         width = [0.0] * count
         for key, item in self.items.items():
             width[self.column[key]] = max(width[self.column[key]], item.shape.width)
+        last = 1 + self.steps * self.span
+        for c in range(1, last):  # every step looks alike
+            width[c] = max(width[c], *(width[d] for d in range(1, last) if self._alike(c, d)))
         tracks = [len(self._entering(c)) + len(self._falling(c)) for c in range(count)]
         self.left: list[float] = []
         x = 0.0
@@ -129,6 +132,9 @@ class _Timeline:
                 right = self.left[c] - SIDE - BETWEEN / 4
             for k, name in enumerate(names):
                 self.track[c, name] = right - TRACK * (len(names) - 1 - k)
+
+    def _alike(self, c: int, d: int) -> bool:
+        return (c - d) % self.span == 0
 
     def _entering(self, c: int) -> list[str]:
         """The values that change rows before column c."""
@@ -164,7 +170,6 @@ class _Timeline:
                 total += low < self.row[other] < high
             for other in order[:k]:  # its lines cross this track on their way out
                 total += sum(low < r < high for r in reach[other][2])
-                total += sum(low == r or r == high for r in reach[other][2]) * 0
         return total
 
     # --- lines -----------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ class _Timeline:
         place = {
             key: replace(
                 item.shape, x=self.left[self.column[key]] + self.width[self.column[key]] / 2,
-                y=self.y[self.row[key]],
+                y=self.y[self.row[key]], width=self.width[self.column[key]],
             )
             for key, item in self.items.items()
         }  # fmt: skip
@@ -195,6 +200,7 @@ class _Timeline:
         if straight:
             above = [i for i in rest if self.row[i] < own]
             below = [i for i in rest if self.row[i] > own]
+            step = min(11.0, half / max(len(above), len(below) + bool(laned), 1))
             ports[straight[0]] = 0.0
             ports |= {i: -step * (len(above) - k) for k, i in enumerate(above)}
             ports |= {i: step * (k + 1) for k, i in enumerate(below)}

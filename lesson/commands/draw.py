@@ -1,0 +1,89 @@
+"""`tinygrad-lstm draw`: a cell, a network or a computation graph as a picture."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+
+import viz
+from tinygrad_lstm.recurrent import Cell, find
+from tinygrad_lstm.sequence import unroll
+from viz.figure import ENDINGS
+
+SIZE, SEED = 2, 0  # of the small run whose graph is drawn
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The cell, the kind of figure and the file."""
+    parser.add_argument("cell", metavar="CELL", help="NAME or path/to/file.py:NAME")
+    parser.add_argument("--kind", choices=sorted(KINDS), default="cell", help="what to draw")
+    parser.add_argument(
+        "--focus", metavar="NAMES", default="",
+        help="with --kind cell: dim all but these equations (f,i), belts (belt:C) or gates (gate:f)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, default=4, help="time steps (unrolled, graph)")
+    parser.add_argument(
+        "--fold", choices=("equation", "op", "time"), default="equation", help="with --kind graph"
+    )
+    parser.add_argument("--against", metavar="OTHER", help="with --kind difference: the other cell")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help=f"ending in {', '.join(ENDINGS)}"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the figure and say where it is."""
+    if options.focus and options.kind != "cell":
+        raise viz.FigureError("--focus dims parts of a cell's figure; use it with --kind cell.")
+    if options.against and options.kind != "difference":
+        raise viz.FigureError("--against OTHER goes with --kind difference.")
+    figure = KINDS[options.kind](find(options.cell), options)
+    print(figure.save(options.output))
+    return 0
+
+
+def _cell(cell: Cell, options: argparse.Namespace) -> viz.Figure:
+    names = [name.strip() for name in options.focus.split(",") if name.strip()]
+    return viz.cell(cell, focus=names)
+
+
+def _graph(cell: Cell, options: argparse.Namespace) -> viz.Figure:
+    """The graph of a small run with random inputs, after backward from the sum of its output."""
+    if options.steps < 1:
+        raise viz.FigureError(f"--steps must be at least 1, got {options.steps}.")
+    sizes = {name: SIZE for name in cell.program().sizes}
+    random = np.random.default_rng(SEED)
+    parameters = cell.init(seed=SEED, **sizes)
+    program = cell.program(**sizes)
+    further = {
+        name: random.normal(
+            size=((options.steps,) if name in cell.sequences else ()) + program.inputs[name].shape
+        )
+        for name in (*cell.sequences, *cell.constants)
+    }
+    xs = random.normal(size=(options.steps, *program.inputs["x"].shape))
+    loss = unroll(cell, parameters, xs, **further).final[next(iter(cell.state))].sum()
+    loss.name = "L"
+    loss.backward()
+    return viz.graph(loss, fold=options.fold)
+
+
+def _difference(cell: Cell, options: argparse.Namespace) -> viz.Figure:
+    if not options.against:
+        raise viz.FigureError(
+            "a difference needs a second cell: add --against OTHER, such as --against gru."
+        )
+    return viz.difference(cell, find(options.against))
+
+
+KINDS: dict[str, Callable[[Cell, argparse.Namespace], viz.Figure]] = {
+    "cell": _cell,
+    "chain": lambda cell, options: viz.chain(cell),
+    "difference": _difference,
+    "graph": _graph,
+    "legend": lambda cell, options: viz.legend(),
+    "rolled": lambda cell, options: viz.rolled(cell),
+    "unrolled": lambda cell, options: viz.unrolled(cell, options.steps),
+}
