@@ -414,9 +414,9 @@ def test_a_matrix_that_is_not_declared_as_it_is_used() -> None:
     with pytest.raises(ShapeError) as caught:
         made.program(inputs=3, hidden=4)
     line = wrong.__code__.co_firstlineno + 1
-    assert str(caught.value).startswith(
+    assert str(caught.value) == (
         f"in cell 'wrong', test_errors.py line {line}: now.h = tanh(matvec(p.W, x))\n"
-        f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,)"
+        f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,): n is 7 by W, 3 by x"
     )
 
 

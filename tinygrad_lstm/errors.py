@@ -21,8 +21,8 @@ class CellError(TinygradError, ValueError):
     """A cell, or a file of cells, that is not written as it must be."""
 
 
-class UnknownNameError(TinygradError, KeyError):
-    """A name that is not defined where it is read; the message lists what is."""
+class UnknownNameError(TinygradError, KeyError, AttributeError):
+    """A name that is not defined where it is read, as p["W"] or as p.W; the message lists what is."""
 
     __str__ = Exception.__str__  # KeyError's would put the message in quotes
 

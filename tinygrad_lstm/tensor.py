@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -397,8 +398,26 @@ def _trace(
 def _misfit(name: str, inputs: tuple[Tensor, ...], error: Exception) -> str:
     shapes = ", ".join(f"{i.name + ' ' if i.name else ''}{i.shape}" for i in inputs)
     signature = TABLE[name].signature
-    takes = f", which takes {signature}" if signature.startswith("(") else ""
-    return f"{name}{takes}, got shapes {shapes}: {str(error).split(' (Format')[0].strip()}"
+    if not signature.startswith("("):
+        return f"{name}, got shapes {shapes}: {str(error).strip()}"
+    clash = _clash(signature, inputs) or "their leading axes do not broadcast"
+    return f"{name}, which takes {signature}, got shapes {shapes}: {clash}"
+
+
+def _clash(signature: str, inputs: tuple[Tensor, ...]) -> str | None:
+    """The length of a signature such as (m,n),(n)->(m) on which operands do not agree."""
+    lengths: dict[str, tuple[int, str]] = {}
+    groups = re.findall(r"\(([^)]*)\)", signature.split("->")[0])
+    for k, (group, operand) in enumerate(zip(groups, inputs, strict=True), 1):
+        letters = group.split(",")
+        who = operand.name or f"operand {k}"
+        if operand.ndim < len(letters):
+            return f"{who} needs {len(letters)} axes, ({group})"
+        for letter, n in zip(letters, operand.shape[-len(letters) :], strict=True):
+            before, other = lengths.setdefault(letter, (n, who))
+            if before != n:
+                return f"{letter} is {before} by {other}, {n} by {who}"
+    return None
 
 
 def ancestors(
@@ -410,7 +429,7 @@ def ancestors(
     cell it is the author's order. `live`: leave out what no gradient flows through. `stop`: go
     no further than these nodes.
     """
-    seen = set(roots)
+    seen, stop = set(roots), set(stop)
     stack = list(seen)
     while stack:
         node = stack.pop()
@@ -459,6 +478,7 @@ def pullback(
     nodes themselves and can be differentiated, printed and drawn. `wrt`: stop at these nodes and
     keep no others. `named` is told each finished adjoint and may replace it.
     """
+    wrt = set(wrt)
     adjoints: dict[Tensor, Any] = dict(seeds)
     sums: set[Tensor] = set()  # whose adjoint is an array of our own that may be added to in place
     for node in reversed(ancestors(seeds, live=True, stop=wrt)):
