@@ -136,12 +136,15 @@ def gradients(
     given = {name: np.asarray(seed) for name, seed in seeds.items()}
     if batch is None:
         return _gradients(cell, plain, xs, given, begin, extra, forward)
+    declared = {**cell.sequences, **cell.constants}
+    ranks = {n: len(dimensions.parse(declared[n])) + (n in cell.sequences) for n in extra}
+    shared = {n for n, v in extra.items() if v.ndim == ranks[n]}  # the same for every sample
     found = []
     for k in range(batch):
-        declared = {**cell.sequences, **cell.constants}
-        ranks = {n: len(dimensions.parse(declared[n])) + (n in cell.sequences) for n in extra}
-        one = {n: v if v.ndim == ranks[n] else np.take(v, k, v.ndim - ranks[n] + (
-            n in cell.sequences) - 1) for n, v in extra.items()}  # fmt: skip
+        one = {
+            n: v if n in shared else np.take(v, k, axis=int(n in cell.sequences))
+            for n, v in extra.items()
+        }
         found.append(
             _gradients(
                 cell, plain, xs[:, k], {n: v[:, k] for n, v in given.items()},
@@ -149,10 +152,11 @@ def gradients(
                 {n: v[:, k] for n, v in forward.items()},
             )
         )  # fmt: skip
+    timed = {"x", *cell.sequences}
     return {
         name: np.sum([f[name] for f in found], axis=0)
-        if name in cell.parameters
-        else np.stack([f[name] for f in found], axis=0 if name.startswith("prev.") else 1)
+        if name in cell.parameters or name in shared
+        else np.stack([f[name] for f in found], axis=int(name in timed))
         for name in found[0]
     }
 
