@@ -22,7 +22,7 @@ class CellError(TinygradError, ValueError):
 
 
 class UnknownNameError(TinygradError, KeyError, AttributeError):
-    """A name that is not defined where it is read, as p["W"] or as p.W; the message lists what is."""
+    """A name that is not defined where it is read; the message lists what is."""
 
     __str__ = Exception.__str__  # KeyError's would put the message in quotes
 
