@@ -177,7 +177,8 @@ def test_unknown_focus_lists_what_there_is():
 # --- alternative text -------------------------------------------------------------------------
 def test_alternative_text_says_what_flows_where():
     assert viz.cell(cells.lstm_coupled).alt == (
-        "One step of the cell lstm_coupled. From the left come h_{t-1} and C_{t-1}, from below x_t. "
+        "One step of the cell lstm_coupled. "
+        "From the left come h_{t-1} and C_{t-1}, from below x_t. "
         "h_{t-1} and x_t merge and pass through a σ layer with W_f and b_f, which gives f_t. "
         "h_{t-1} and x_t merge and pass through a tanh layer with W_C and b_C, which gives C̃_t. "
         "C_t = f_t × C_{t-1} + (1 − f_t) × C̃_t. "

@@ -111,8 +111,8 @@ class TestEveryCell:
         for shape in scene.shapes:
             if shape.kind in ("layer", "op"):
                 left, top, right, bottom = shape.box
-                assert 8 < left and right < drawing.width - 8
-                assert 8 < top and bottom < drawing.height - 8
+                assert left > 8 and right < drawing.width - 8
+                assert top > 8 and bottom < drawing.height - 8
 
     def test_crossings(self, cell):
         assert len(arranged(cell).crossings()) <= CROSSINGS[cell.name]

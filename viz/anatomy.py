@@ -11,17 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from equations import name_latex
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor
-from equations import name_latex
 
 INFIX = {"add": "+", "subtract": "-", "multiply": r"\times", "divide": r"\div"}
 FUNCTIONS = {
     "tanh": r"\tanh", "sigmoid": r"\sigma", "exp": r"\exp", "log": r"\log", "sin": r"\sin",
     "cos": r"\cos", "negative": "-", "abs": r"|\cdot|", "sqrt": r"\sqrt{\,\cdot\,}",
     "maximum": r"\max", "minimum": r"\min", "max": r"\max", "vecdot": r"\cdot",
-    "outer": r"\otimes", "matvec": r"\cdot", "matmul": r"\cdot", "sum": r"\textstyle\sum", "concat": r"[\,,]",
+    "outer": r"\otimes", "matvec": r"\cdot", "matmul": r"\cdot", "sum": r"\textstyle\sum",
+    "concat": r"[\,,]",
 }  # fmt: skip
 
 

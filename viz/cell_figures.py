@@ -12,7 +12,8 @@ from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.drawing import Drawing, Names
 from viz.figure import Figure, FigureError
-from viz.placement import NotPlaceable, Placer, belts_of
+from viz.placement import Placer, belts_of
+from viz.plan import NotPlaceable
 from viz.routing import Grid, routed
 from viz.scene import Scene, Shape, Wire, prefixed
 

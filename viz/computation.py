@@ -10,7 +10,7 @@ import numpy as np
 from equations import name_latex, name_unicode
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.tensor import Tensor, ancestors
+from tinygrad_lstm.tensor import Array, Tensor, ancestors
 from viz import sentences
 from viz.anatomy import symbol_of
 from viz.figure import Figure, FigureError
@@ -205,7 +205,7 @@ def _shape(shape: tuple[int, ...]) -> tuple[str, str]:
     return (r" \times ".join(map(str, shape)) or r"\text{number}"), text
 
 
-def _value(data: np.ndarray) -> tuple[str, str]:  # type: ignore[type-arg]
+def _value(data: Array) -> tuple[str, str]:
     """A value in a few characters: its entries, or its shape and its norm."""
     if data.size <= FEW:
         numbers = [_short(float(v)) for v in data.ravel()]

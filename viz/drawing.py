@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from equations import name_latex, name_unicode
 from viz.anatomy import Anatomy, Part, sentence
 from viz.glyphs import glyphs
-from equations import name_latex, name_unicode
+from viz.labelling import LABEL, mark_second, name_beside
 from viz.routing import Cell, Grid, Net
-from viz.scene import Point, Scene, Shape, Wire, prefixed
+from viz.scene import Point, Scene, Shape, Wire, prefixed, step
 
 RADIUS = 10.0
 LAYER = (46.0, 30.0)
 CIRCLE = 28.0
 TERMINAL = 36.0
-SYMBOL, LABEL = 15.0, 17.0
+SYMBOL = 15.0
 OUTSIDE = 30.0  # how far lines reach beyond the body
 BETWEEN = 40.0  # between the bodies of neighbours
 GAP = 4.5  # half the gap of a line that passes below another
@@ -136,11 +137,11 @@ class Drawing:
         self._borders()
         for part in self.anatomy.parts.values():
             if part.second:
-                self._mark_second(part)
+                mark_second(self.scene, part)
         for key, part in self.anatomy.parts.items():
             for name in part.names:
                 if name not in self.anatomy.states:
-                    self._beside(key, name)
+                    name_beside(self.scene, key, name, self.names.time)
         return self.scene
 
     def _part(self, key: str, part: Part) -> None:
@@ -151,7 +152,10 @@ class Drawing:
             Shape(
                 f"part-{key}", kind, x, y, w, h, part.latex, part.text, SYMBOL,
                 round=kind == "op",
-                classes=(*prefixed([part.equation], "eq"), *prefixed(part.names, "val"), *prefixed([key], "part")),
+                classes=(
+                    *prefixed([part.equation], "eq"), *prefixed(part.names, "val"),
+                    *prefixed([key], "part"),
+                ),
                 title=sentence(part, self.anatomy.program),
             )
         )  # fmt: skip
@@ -211,15 +215,15 @@ class Drawing:
             if net.key in parts:
                 points[0] = self._edge_of(points[0], points[1], *self.sizes[net.key])
             elif net.key in buses:
-                points[0] = _step(points[0], points[1], RADIUS)
+                points[0] = step(points[0], points[1], RADIUS)
             elif net.key in self.anatomy.inputs:
                 tail = f"in-{net.key}"
-                points[0] = _step(points[0], points[1], TERMINAL / 2)
+                points[0] = step(points[0], points[1], TERMINAL / 2)
         elif (origin := net.parent.get(start)) is not None:
             # a fork begins before its corner, so that the corner is round
-            points.insert(0, _step(points[0], _towards(start, origin, points[0]), RADIUS))
+            points.insert(0, step(points[0], _towards(start, origin, points[0]), RADIUS))
         if forks:
-            points[-1] = _step(points[-1], points[-2], RADIUS)
+            points[-1] = step(points[-1], points[-2], RADIUS)
         else:
             sink = next(s for k, s in enumerate(net.sinks) if net.ends[k] == end)
             if sink.part in parts:
@@ -284,7 +288,7 @@ class Drawing:
         return pieces
 
     def _edge_of(self, at: Point, towards: Point, w: float, h: float) -> Point:
-        return _step(at, towards, w / 2 if at[1] == towards[1] else h / 2)
+        return step(at, towards, w / 2 if at[1] == towards[1] else h / 2)
 
     def _clean(self, points: list[Point]) -> list[Point]:
         """Without points in the middle of a straight line."""
@@ -319,78 +323,6 @@ class Drawing:
             )
         )  # fmt: skip
 
-    def _beside(self, key: str, name: str) -> None:
-        """A label beside the line that carries a value, where it touches nothing."""
-        latex = name_latex(name, self.names.time)
-        ink = glyphs(latex, LABEL)
-        w, h = ink.width, ink.height
-        for x, y in self._candidates(key, w, h):
-            if self._is_free(x, y, w, h):
-                self.scene.shapes.append(
-                    Shape(
-                        f"label-{name}", "label", x, y, w, h, latex,
-                        name_unicode(name, self.names.time), LABEL,
-                        classes=(*prefixed([name], "val"), *prefixed([name], "name")),
-                    )
-                )  # fmt: skip
-                return
-
-    def _mark_second(self, part: Part) -> None:
-        """A small sign beside the line that is subtracted or divides."""
-        latex = {"−": "-", "÷": r"\div"}.get(part.text, part.latex)
-        ink = glyphs(latex, 13.0)
-        for wire in self.scene.wires:
-            if wire.head != f"part-{part.key}" or wire.net != part.second:
-                continue
-            (x0, y0), (x1, y1) = wire.points[-2:]
-            far = min(abs(x1 - x0) + abs(y1 - y0), 26.0)
-            for back, side in ((b, s) for b in (4.0, far / 2, far) for s in (1, -1)):
-                x, y = _step((x1, y1), (x0, y0), back)
-                if x0 == x1:
-                    x += side * (8 + ink.width / 2)
-                else:
-                    y -= side * (7 + ink.height / 2)
-                if self._is_free(x, y, ink.width, ink.height, 1.0):
-                    self.scene.shapes.append(
-                        Shape(
-                            f"second-{part.key}", "label", x, y, ink.width, ink.height, latex,
-                            part.text, 13.0, classes=prefixed([part.equation], "eq"),
-                        )
-                    )  # fmt: skip
-                    return
-
-    def _candidates(self, key: str, w: float, h: float) -> list[Point]:
-        found: list[Point] = []
-        for wire in self.scene.wires:
-            if wire.net != key:
-                continue
-            for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
-                if x0 == x1:
-                    middle = (y0 + y1) / 2
-                    near = y0 + (5 + h / 2) * (1 if y1 > y0 else -1)
-                    for y in (near, middle, y1 - (y1 - y0) / 4):
-                        found += [(x0 + 5 + w / 2, y), (x0 - 5 - w / 2, y)]
-                else:
-                    for x in (x0 + (x1 - x0) * f for f in (0.5, 0.25, 0.75)):
-                        found += [(x, y0 - 4 - h / 2), (x, y0 + 4 + h / 2)]
-        return found
-
-    def _is_free(self, x: float, y: float, w: float, h: float, margin: float = 2.5) -> bool:
-        left, right = x - w / 2 - margin, x + w / 2 + margin
-        top, bottom = y - h / 2 - margin, y + h / 2 + margin
-        for shape in self.scene.shapes:
-            a, b, c, d = shape.box
-            if shape.kind != "body" and left < c and a < right and top < d and b < bottom:
-                return False
-        for wire in self.scene.wires:
-            for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
-                if (
-                    left < max(x0, x1) and min(x0, x1) < right
-                    and top < max(y0, y1) and min(y0, y1) < bottom
-                ):  # fmt: skip
-                    return False
-        return True
-
 
 def _corners(cells: list[Cell]) -> list[Cell]:
     """The ends and the points in which a way turns."""
@@ -400,13 +332,6 @@ def _corners(cells: list[Cell]) -> list[Cell]:
         if not (a[0] == p[0] == b[0] or a[1] == p[1] == b[1]):
             kept.append(p)
     return [*kept, cells[-1]]
-
-
-def _step(a: Point, b: Point, far: float) -> Point:
-    """The point `far` from a towards b."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    length = abs(dx) + abs(dy) or 1.0
-    return a[0] + far * dx / length, a[1] + far * dy / length
 
 
 def _towards(cell: Cell, other: Cell, at: Point) -> Point:

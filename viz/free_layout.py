@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from equations import name_latex, name_unicode
 from viz.anatomy import Anatomy, sentence
-from viz.drawing import LABEL, SYMBOL, part_size, terminal
+from viz.drawing import SYMBOL, part_size, terminal
 from viz.glyphs import glyphs
+from viz.labelling import LABEL
 from viz.rendering import layout
 from viz.scene import Point, Scene, Shape, Wire, prefixed
 

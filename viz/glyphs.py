@@ -14,7 +14,8 @@ from functools import lru_cache
 
 with warnings.catch_warnings():  # it finds its font by a call that Python 3.11 deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
-    import ziamath
+    from ziamath.config import config
+    from ziamath.zmath import Latex
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Glyphs:
 @lru_cache(maxsize=4096)
 def glyphs(latex: str, size: float) -> Glyphs:
     """The glyphs of a formula at a font size in points."""
-    before = ziamath.config.svg2, ziamath.config.precision
-    ziamath.config.svg2, ziamath.config.precision = False, 2
+    before = config.svg2, config.precision
+    config.svg2, config.precision = False, 2
     try:
-        svg = ziamath.Latex(latex, size=size).svg()
+        svg = Latex(latex, size=size).svg()
     finally:
-        ziamath.config.svg2, ziamath.config.precision = before
+        config.svg2, config.precision = before
     found = re.search(r'viewBox="(\S+) (\S+) (\S+) (\S+)"', svg)
     x, y, width, height = map(float, found.groups()) if found else (0.0, 0.0, 0.0, 0.0)
     content = svg[svg.index(">") + 1 : svg.rindex("</svg>")]

@@ -9,9 +9,10 @@ from tinygrad_lstm.recurrent import Cell
 from viz import sentences
 from viz.anatomy import anatomy
 from viz.cell_figures import arranged
-from viz.drawing import BETWEEN, LABEL, TERMINAL, Drawing, Names, terminal
+from viz.drawing import BETWEEN, TERMINAL, Drawing, Names, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
+from viz.labelling import LABEL
 from viz.scene import Scene, Shape, Wire, prefixed
 
 WIDTH, HEIGHT = 84.0, 84.0
@@ -34,7 +35,12 @@ def _module(cell: Cell, m: _Module, key: str) -> Scene:
     first = next(iter(cell.state))
     y = m.height / 2
     scene = Scene(
-        [Shape(f"{key}-box", "module", m.x, y, m.width, m.height, "A", "A", LETTER, title=str(cell))]
+        [
+            Shape(
+                f"{key}-box", "module", m.x, y, m.width, m.height, "A", "A", LETTER,
+                title=str(cell),
+            )
+        ]  # fmt: skip
     )
     inputs = anatomy(cell).inputs
     for k, name in enumerate(inputs):
@@ -60,7 +66,7 @@ def _module(cell: Cell, m: _Module, key: str) -> Scene:
 
 def _levels(cell: Cell, height: float) -> dict[str, float]:
     """The heights at which the states' lines pass, the first state's lowest."""
-    states = list(reversed(cell.state))
+    states = list(reversed(list(cell.state)))
     top = height / 2 - PITCH * (len(states) - 1) / 2
     return {state: top + PITCH * k for k, state in enumerate(states)}
 
@@ -90,9 +96,9 @@ def rolled(cell: Cell) -> Figure:
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
     inputs = sentences.listed(name_unicode(name) for name in anatomy(cell).inputs)
     alt = (
-        f"The network of the cell {cell.name} as a loop. The module A reads {inputs} from below and "
-        f"gives {name_unicode(next(iter(cell.state)))} above; its state {states} comes back to it "
-        f"at the next step."
+        f"The network of the cell {cell.name} as a loop. The module A reads {inputs} from below "
+        f"and gives {name_unicode(next(iter(cell.state)))} above; its state {states} comes back "
+        f"to it at the next step."
     )
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
@@ -126,9 +132,9 @@ def unrolled(cell: Cell, steps: int = 4) -> Figure:
     first = next(iter(cell.state))
     alt = (
         f"The network of the cell {cell.name} unrolled over {steps} "
-        f"step{'s' if steps > 1 else ''}: copies of one module A in a row. The copy of step t reads "
-        f"x_t from below, gives {name_unicode(first)} above, and hands {states} on to the copy on "
-        f"its right."
+        f"step{'s' if steps > 1 else ''}: copies of one module A in a row. The copy of step t "
+        f"reads x_t from below, gives {name_unicode(first)} above, and hands {states} on to the "
+        f"copy on its right."
     )
     title = f"The network of {cell.name} unrolled over {steps} step{'s' if steps > 1 else ''}"
     return Figure(f"{cell.name}-unrolled-{steps}", title, alt, scene)

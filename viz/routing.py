@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from viz.placement import NotPlaceable, Plan
+from viz.plan import NotPlaceable, Plan
 
 Cell = tuple[int, int]  # (column, row) of the fine grid
 Direction = tuple[int, int]
@@ -106,7 +106,9 @@ class Grid:
         before: dict[tuple[Cell, Direction], tuple[Cell, Direction] | None] = {}
         count = 0
 
-        def push(cost: float, point: Cell, d: Direction, prior: tuple[Cell, Direction] | None) -> None:
+        def push(
+            cost: float, point: Cell, d: Direction, prior: tuple[Cell, Direction] | None
+        ) -> None:
             nonlocal count
             if cost < best.get((point, d), 1e18):
                 best[point, d] = cost
@@ -137,10 +139,10 @@ class Grid:
             nxt = (point[0] + d[0], point[1] + d[1])
             if _pair(point, nxt) in self.steps:
                 continue
-            price = self.enter(net, nxt, d, sink)
-            if price is None:
+            entrance = self.enter(net, nxt, d, sink)
+            if entrance is None:
                 continue
-            total = cost + 2.0 / self.step + price
+            total = cost + 2.0 / self.step + entrance
             if nxt == sink.at:
                 push(total + sink.arrive[d], nxt, d, (point, d))
                 continue

@@ -155,19 +155,27 @@ def _towards(here: Point, there: Point, r: float) -> Point:
     return here[0] + r * dx / far, here[1] + r * dy / far
 
 
+def step(a: Point, b: Point, far: float) -> Point:
+    """The point `far` from a towards b."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    length = abs(dx) + abs(dy) or 1.0
+    return a[0] + far * dx / length, a[1] + far * dy / length
+
+
 # --- DOT -----------------------------------------------------------------------------------------
 def number(value: float) -> str:
     """A coordinate with at most two decimals."""
     return f"{round(value, 2) + 0.0:g}" if abs(value) < 1e5 else f"{value:.1f}"
 
 
-def dot_text(name: str, scene: Scene, title: str, engine_note: bool = True) -> str:
+def dot_text(name: str, scene: Scene, title: str) -> str:
     """The scene as DOT, one node or edge a line."""
-    lines = [f"digraph {_quoted(name)} {{"]
-    if engine_note:
-        lines.insert(0, "// draw with: neato -n2 -Tsvg")
+    lines = ["// draw with: neato -n2 -Tsvg", f"digraph {_quoted(name)} {{"]
+    settings = {
+        "outputorder": "nodesfirst", "notranslate": "true", "pad": "0.1", "tooltip": title,
+    }  # fmt: skip
     lines += [
-        f"  graph [{_attributes(outputorder='nodesfirst', notranslate='true', pad='0.1', tooltip=title)}]",
+        f"  graph [{_attributes(**settings)}]",
         '  node [label="", fixedsize=true, fontname="sans-serif"]',
         f"  edge [arrowhead=none, arrowsize=0.8, color={_quoted(light('line'))}]",
     ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from viz.scene import Scene, Shape, Wire
+from viz.scene import Point, Scene, Shape, Wire
 
 TRACK, SIDE, BETWEEN, ROW = 11.0, 20.0, 34.0, 16.0
 
@@ -71,7 +71,7 @@ class _Timeline:
 
     def _row_of_each(self) -> dict[str, int]:
         taken: set[tuple[int, int]] = set()
-        found = {}
+        found: dict[str, int] = {}
         for key, item in self.items.items():
             if item.row in self.rows:
                 row = self.rows.index(item.row)
@@ -155,10 +155,11 @@ class _Timeline:
         """The tracks before a column, in the order with the fewest crossings."""
         names = self._entering(c)
         if 1 < len(names) <= 6:
-            names = list(min(permutations(names), key=lambda order: self._crossed(order, c)))
+            orders = [list(order) for order in permutations(names)]
+            names = min(orders, key=lambda order: self._crossed(order, c))
         return [*dict.fromkeys(self._falling(c)), *names]
 
-    def _crossed(self, order: tuple[str, ...], c: int) -> int:
+    def _crossed(self, order: list[str], c: int) -> int:
         total = 0
         reach = {}
         for key in order:
@@ -211,7 +212,9 @@ class _Timeline:
         ports |= dict.fromkeys(laned, min(half, step * (last + 1)))
         return ports
 
-    def _wire(self, source: str, user: str, place: dict[str, Shape], port: float, item: Item) -> Wire:
+    def _wire(
+        self, source: str, user: str, place: dict[str, Shape], port: float, item: Item
+    ) -> Wire:
         a, b = place[source], place[user]
         x0, y0, x1, y1 = a.box[2], a.y, b.box[0], b.y + port
         c = self.column[user]
@@ -219,7 +222,9 @@ class _Timeline:
             fall = self.track[self.column[source] + 1, f"fall:{source}"]
             lane = self.bottom + 14.0 * self.lanes[source, user]
             rise = min(self.track[c, i] for i, u in self.lanes if u == user)
-            points = ((x0, y0), (fall, y0), (fall, lane), (rise, lane), (rise, y1), (x1, y1))
+            points: tuple[Point, ...] = (
+                (x0, y0), (fall, y0), (fall, lane), (rise, lane), (rise, y1), (x1, y1),
+            )  # fmt: skip
         elif y0 == y1:
             points = ((x0, y0), (x1, y1))
         else:

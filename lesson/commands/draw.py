@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=sorted(KINDS), default="cell", help="what to draw")
     parser.add_argument(
         "--focus", metavar="NAMES", default="",
-        help="with --kind cell: dim all but these equations (f,i), belts (belt:C) or gates (gate:f)",
+        help="with --kind cell: dim all but equations (f,i), belts (belt:C) or gates (gate:f)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, default=4, help="time steps (unrolled, graph)")
     parser.add_argument(
@@ -57,7 +58,7 @@ def _graph(cell: Cell, options: argparse.Namespace) -> viz.Figure:
     random = np.random.default_rng(SEED)
     parameters = cell.init(seed=SEED, **sizes)
     program = cell.program(**sizes)
-    further = {
+    further: dict[str, Any] = {
         name: random.normal(
             size=((options.steps,) if name in cell.sequences else ()) + program.inputs[name].shape
         )
