@@ -1,5 +1,6 @@
 """Bad input gets one clear error: every message is asserted whole."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,20 @@ def test_names_that_a_run_or_parameters_do_not_have() -> None:
         (
             {"inputs": 3, "hiden": 4},
             UnknownNameError,
-            "cell 'lstm' has no size 'hiden'; its sizes are hidden, inputs.",
+            "cell 'lstm' has no size or parameter 'hiden'; its sizes are hidden, inputs, its "
+            "parameters W_f, W_i, W_C, W_o, b_f, b_i, b_C, b_o.",
+        ),
+        (
+            {"inputs": 3, "hidden": 4, "b_f": np.ones(4)},
+            DataError,
+            "cell 'lstm': b_f is filled with one finite number, got array([1., 1., 1., 1.]).\n"
+            "  For an array, exchange it afterwards: p.replace({'b_f': array}).",
+        ),
+        (
+            {"inputs": 3, "hidden": 4, "b_f": math.inf},
+            DataError,
+            "cell 'lstm': b_f is filled with one finite number, got inf.\n"
+            "  For an array, exchange it afterwards: p.replace({'b_f': array}).",
         ),
         (
             {"inputs": 3, "hidden": 4, "dtype": int},
@@ -232,7 +246,7 @@ def test_names_that_a_run_or_parameters_do_not_have() -> None:
             "cell 'lstm': parameters are floating-point, got dtype int64.",
         ),
     ],
-    ids=["zero", "fraction", "boolean", "missing", "unknown", "dtype"],
+    ids=["zero", "fraction", "boolean", "missing", "unknown", "array", "infinite", "dtype"],
 )
 def test_sizes(sizes: Any, kind: type[TinygradError], message: str) -> None:
     raises(kind, message, lambda: LSTM.init(**sizes))

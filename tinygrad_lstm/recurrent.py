@@ -158,7 +158,7 @@ class Cell:
         previous = {f"prev.{name}": words for name, words in self.state.items()}
         return {**previous, "x": self.x, **self.sequences, **self.constants, **self.parameters}
 
-    def _complete(self, given: Mapping[str, int]) -> dict[str, int]:
+    def _complete(self, given: Mapping[str, float]) -> dict[str, int]:
         for name, n in given.items():
             if name not in self.sizes:
                 raise UnknownNameError(
@@ -248,21 +248,44 @@ class Cell:
         source = (last.line or linecache.getline(file, last.lineno or 0)).split("#")[0].strip()
         return f"in {self}, {Path(file).name} line {last.lineno}: {source}"
 
-    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: int) -> Parameters:
+    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: float) -> Parameters:
         """Fresh parameters: matrices uniform in ±1/√columns, vectors zero.
 
-        Sizes are named, as in `lstm.init(inputs=3, hidden=4, seed=0)`.
+        Sizes are named, as in `lstm.init(inputs=3, hidden=4, seed=0)`. A parameter's name with a
+        number fills it: `lstm.init(inputs=3, hidden=4, b_f=1.0)` is an LSTM that at first forgets
+        little, σ(1) = 0.73 kept a step and not σ(0) = 0.5, as Gers et al. (2000) and Jozefowicz et
+        al. (2015) recommend. The other parameters are the same with and without fills.
         """
         if np.dtype(dtype).kind != "f":
             raise DTypeError(f"{self}: parameters are floating-point, got dtype {np.dtype(dtype)}.")
+        fills = {name: sizes.pop(name) for name in self.parameters if name in sizes}
+        for name in sizes:
+            if name not in self.sizes:
+                raise UnknownNameError(
+                    f"{self} has no size or parameter {name!r}; its sizes are "
+                    f"{', '.join(self.sizes)}, its parameters "
+                    f"{', '.join(self.parameters) or 'none'}."
+                )
         full = self._complete(sizes)
         random = np.random.default_rng(seed)
         tensors = {}
         for name, words in self.parameters.items():
             shape = dimensions.shape(words, full)
             bound = shape[-1] ** -0.5 if len(shape) > 1 else 0.0
-            tensors[name] = Tensor(random.uniform(-bound, bound, shape).astype(dtype), name)
+            array = random.uniform(-bound, bound, shape).astype(dtype)
+            if name in fills:
+                array = np.full(shape, self._number(name, fills[name]), dtype)
+            tensors[name] = Tensor(array, name)
         return Parameters(tensors, str(self))
+
+    def _number(self, name: str, value: Any) -> float:
+        real = isinstance(value, int | float | np.integer | np.floating)
+        if not real or isinstance(value, bool) or not np.isfinite(value):
+            raise DataError(
+                f"{self}: {name} is filled with one finite number, got {value!r}.\n"
+                f"  For an array, exchange it afterwards: p.replace({{{name!r}: array}})."
+            )
+        return float(value)
 
     def bind(self, arrays: Mapping[str, Any], **sizes: int) -> Parameters:
         """Parameters from arrays, by name; names and shapes are checked and sizes inferred."""
