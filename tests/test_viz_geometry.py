@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import pytest
-from viz_cells import OWN
+from viz_cells import OWN, random_cell
 
 from tinygrad_lstm import cells
 from viz.cell_figures import arranged, drawn
@@ -116,6 +116,17 @@ class TestEveryCell:
 
     def test_crossings(self, cell):
         assert len(arranged(cell).crossings()) <= CROSSINGS[cell.name]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_random_cell_is_as_tidy(seed):
+    cell, checks = random_cell(seed), TestEveryCell()
+    checks.test_lines_run_level_or_upright(cell)
+    checks.test_no_line_passes_through_a_foreign_shape(cell)
+    checks.test_lines_enter_shapes_at_their_border(cell)
+    checks.test_no_unrelated_lines_lie_on_each_other(cell)
+    checks.test_shapes_and_labels_lie_apart(cell)
+    checks.test_parts_stand_inside_the_body(cell)
 
 
 def test_the_geometry_tests_see_a_bad_line():

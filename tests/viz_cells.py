@@ -1,5 +1,7 @@
 """Cells that nobody has drawn before: three states, unusual operations, many equations."""
 
+import random
+
 from tinygrad_lstm import cell, concat, exp, matvec, maximum, mean, sigmoid, softmax, sqrt, tanh
 
 # mypy: disallow-untyped-defs=False
@@ -84,3 +86,41 @@ def leak(now, prev, x, p):
 
 
 OWN = (exponential, exotic, deep, separate, reset_after, leak)
+
+
+def random_cell(seed):
+    """A cell that nobody would write: up to nine random equations over one to three states."""
+    draw = random.Random(seed)
+    states = ["h", "C", "D"][: draw.randint(1, 3)]
+    order = states + [f"a{k}" for k in range(draw.randint(0, 6))]
+    draw.shuffle(order)
+    known = [f"prev.{s}" for s in states]
+    lines, shapes = [], {}
+    for name in order:
+        kind = draw.choice(["layer", "layer", "gated", "product", "sum", "difference", "tanh"])
+        operands = [draw.choice(known) for _ in range(3)]
+        lines.append((name, kind, operands, draw.choice([sigmoid, tanh, exp, softmax])))
+        if kind == "layer":
+            shapes[f"W_{name}"] = f"hidden, {len(set(operands[:2]))} * hidden + inputs"
+        known.append(name)
+
+    @cell(state=" ".join(states), parameters=shapes)
+    def drawn_by_lot(now, prev, x, p):
+        def value(name):
+            return getattr(prev if name.startswith("prev.") else now, name.removeprefix("prev."))
+
+        for name, kind, operands, activation in lines:
+            a, b, c = map(value, operands)
+            if kind == "layer":
+                merged = concat(*map(value, dict.fromkeys(operands[:2])), x)
+                result = activation(matvec(p[f"W_{name}"], merged))
+            else:
+                result = {
+                    "gated": lambda a, b, c: a * b + (1 - a) * c, "product": lambda a, b, c: a * b,
+                    "sum": lambda a, b, c: a + b * c, "difference": lambda a, b, c: a - b,
+                    "tanh": lambda a, b, c: tanh(a),
+                }[kind](a, b, c)  # fmt: skip
+            setattr(now, name, result)
+
+    drawn_by_lot.name = f"lot{seed}"
+    return drawn_by_lot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -18,34 +18,45 @@ from viz.routing import Grid, routed
 from viz.scene import Scene, Shape, Wire, prefixed
 
 PERMUTED = 4  # belts, and lanes, of which every order is tried
+PATIENCE = 300  # parts that are laid out in all before the best arrangement so far is taken
 
 
 @lru_cache(maxsize=64)
 def arranged(cell: Cell) -> Grid:
-    """The best of a few arrangements: orders of belts and of lanes, widths of the tracks."""
+    """The best of several arrangements: orders of belts and of lanes, then wider tracks.
+
+    Raises NotPlaceable where none can be drawn on the grid.
+    """
     a = anatomy(cell)
-    belts = tuple(reversed(belts_of(a)))
-    orders = [belts] if len(belts) > PERMUTED else list(itertools.permutations(belts))
-    best: tuple[float, Grid] | None = None
+    tries = max(2, PATIENCE // max(len(a.parts), 1))
+    found: list[tuple[float, int, Grid]] = []
     reason = ""
-    for order in orders:
-        try:
-            count = len(Placer(a, order).plan().buses)
-        except NotPlaceable as error:
-            reason = str(error)
-            continue
-        lanes = itertools.permutations(range(count)) if count <= 3 else iter([tuple(range(count))])
-        for lane_order, spare in itertools.product(list(lanes), (1, 2)):
+    for k, (belts, lanes) in enumerate(itertools.islice(_orders(a), tries)):
+        for spare in (1, 2) if k == 0 else (1,):
             try:
-                grid, cost = routed(Placer(a, order).plan(lane_order), spare)
+                grid, cost = routed(Placer(a, belts).plan(lanes), spare)
+                found.append((cost, len(found), grid))
             except NotPlaceable as error:
                 reason = str(error)
-                continue
-            if best is None or cost < best[0] - 1e-9:
-                best = cost, grid
-    if best is None:
-        raise NotPlaceable(reason)
-    return best[1]
+    if not found:
+        raise NotPlaceable(
+            f"the figure of cell '{cell.name}' cannot be laid out on the grid: {reason}.\n"
+            f"  viz.cell draws it with Graphviz's own layout instead."
+        )
+    return min(found)[2]
+
+
+def _orders(a: Anatomy) -> Iterator[tuple[tuple[str, ...], tuple[int, ...] | None]]:
+    """Orders of the belts and of the lanes, the natural ones first."""
+    belts = tuple(reversed(belts_of(a)))
+    every = itertools.permutations(belts) if len(belts) <= PERMUTED else iter([belts])
+    for order in list(every):
+        try:
+            lanes = len(Placer(a, order).plan().buses)
+        except NotPlaceable:
+            lanes = 0
+        several = itertools.permutations(range(lanes)) if 1 < lanes <= PERMUTED else iter([None])
+        yield from ((order, lane_order) for lane_order in several)
 
 
 def drawn(cell: Cell, names: Names | None = None) -> tuple[Scene, Drawing]:

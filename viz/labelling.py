@@ -53,6 +53,7 @@ def mark_second(scene: Scene, part: Part) -> None:
 
 
 def _candidates(scene: Scene, key: str, w: float, h: float) -> list[Point]:
+    """Places for a label of a value: beside its line, else beside the shape that computes it."""
     found: list[Point] = []
     for wire in scene.wires:
         if wire.net != key:
@@ -66,6 +67,10 @@ def _candidates(scene: Scene, key: str, w: float, h: float) -> list[Point]:
             else:
                 for x in (x0 + (x1 - x0) * f for f in (0.5, 0.25, 0.75)):
                     found += [(x, y0 - 4 - h / 2), (x, y0 + 4 + h / 2)]
+    own = next(s for s in scene.shapes if s.id == f"part-{key}")
+    left, top, right, bottom = own.box
+    for x in (right + 4 + w / 2, left - 4 - w / 2, own.x):
+        found += [(x, top - 3 - h / 2), (x, own.y), (x, bottom + 3 + h / 2)]
     return found
 
 

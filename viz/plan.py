@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinygrad_lstm.errors import TinygradError
 from viz.anatomy import Anatomy
 
 
@@ -48,5 +49,5 @@ class Plan:
     exit_column: int
 
 
-class NotPlaceable(Exception):
+class NotPlaceable(TinygradError):
     """The grid cannot serve this cell; Graphviz's own layout is used instead."""
