@@ -19,7 +19,6 @@ from tinygrad_lstm.learning import (
     DivergenceError,
     Settings,
     Training,
-    threads,
 )
 
 RHYME = "a tiny text, told many times;\nit has no reason, though it rhymes.\n" * 6
@@ -342,21 +341,3 @@ def test_the_least_text_is_enough():
     training = small(text=RHYME[:33])
     training.run(steps=3)
     assert training.state.passes == 3
-
-
-def test_products_run_on_one_thread_and_the_setting_comes_back(monkeypatch):
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    count, change = threads._function("get"), threads._function("set")
-    if count is None:
-        pytest.skip("this NumPy does not multiply with OpenBLAS")
-    seen = []
-    before = count()
-    change(2)
-    try:
-        small().run(steps=1, report=lambda progress: seen.append(count()))
-        assert (seen, count()) == ([1], 2)
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-        small().run(steps=1, report=lambda progress: seen.append(count()))
-        assert seen == [1, 2]
-    finally:
-        change(before)

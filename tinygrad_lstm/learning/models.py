@@ -13,7 +13,6 @@ from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError
 from tinygrad_lstm.functions import matvec, softmax
 from tinygrad_lstm.learning.losses import bits
 from tinygrad_lstm.learning.texts import Text, Vocabulary
-from tinygrad_lstm.learning.threads import one_thread
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.tensor import Array, Tensor
@@ -116,7 +115,6 @@ class CharacterModel:
         logits: Tensor = matvec(p["output.W_y"], rows) + p["output.b_y"]
         return logits
 
-    @one_thread()
     def observe(self, text: str) -> Observation:
         """Run over one text from zero states: every gate's values, and what it expects next."""
         if not text:

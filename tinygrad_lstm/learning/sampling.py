@@ -8,11 +8,9 @@ import numpy as np
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.models import CharacterModel
-from tinygrad_lstm.learning.threads import one_thread
 from tinygrad_lstm.tensor import Array
 
 
-@one_thread()
 def sample(
     model: CharacterModel, length: int = 300, *, temperature: float = 0.8,
     seed: int | Sequence[int] = 0, prompt: str = "",

@@ -29,7 +29,6 @@ from tinygrad_lstm.learning.texts import (
     shakespeare,
     split,
 )
-from tinygrad_lstm.learning.threads import one_thread
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array, Tensor, value_and_grad
 
@@ -104,7 +103,6 @@ class Training:
         """Write a checkpoint, from which `resume` goes on."""
         checkpoints.save(path, self.model, self.settings, self.state, self.text)
 
-    @one_thread()
     def run(
         self, steps: int | None = None, seconds: float | None = None,
         report: Callable[[Progress], Any] | None = None, checkpoint: str | Path | None = None,
@@ -231,7 +229,6 @@ class Training:
         )
 
 
-@one_thread()
 def evaluate(
     model: CharacterModel, ids: Array, *, most: int = 32_768, streams: int = 64, length: int = 64
 ) -> float:
