@@ -240,7 +240,7 @@ def _figures() -> dict[str, Any]:
         "rolled": viz.rolled(rnn), "unrolled": viz.unrolled(rnn, steps=4),
         "rnn": viz.cell(rnn), "lstm": viz.cell(lstm), "legend": viz.legend(),
         "plain_chain": viz.chain(rnn), "lstm_chain": viz.chain(lstm),
-        "belt": viz.cell(lstm, focus=("belt:C",)), "gate": viz.cell(lstm, focus=("f",)),
+        "belt": viz.cell(lstm, focus=("belt:C",)), "gate": viz.cell(lstm, focus=("f", "belt:C")),
         "peephole": viz.difference(lstm, cells.lstm_peephole),
         "coupled": viz.difference(lstm, cells.lstm_coupled), "gru": viz.cell(cells.gru),
         "graph": viz.graph(_small_run(), fold="equation"),
