@@ -81,11 +81,18 @@ class Drawing:
             rows.setdefault(grid.at(0, row)[1], 0.0)
         inner = sorted(c for c in columns if 0 < c < grid.width - 1)
         self.x: dict[int, float] = {}
-        position, before = 0.0, 12.0
+        position, before, foot = 0.0, 12.0, 0.0
+        feet = {  # the terminals below must not touch each other either
+            grid.at(*plan.place[name])[0]: terminal("", name, self.names.time, 0, 0).width
+            for name in self.anatomy.inputs
+        }
         ramps = {grid.at(c, 0)[0] for bus in plan.buses.values() for _, c, _ in bus.ramps}
         for c in inner:
             space = 20.0 if before and columns[c] else 16.0
             position += before + columns[c] + (28.0 if c in ramps else space)
+            if c in feet:
+                position = max(position, foot + feet[c] / 2)
+                foot = position + feet[c] / 2 + 8
             self.x[c] = position
             before = columns[c]
         self.width = position + before + 26.0
@@ -94,7 +101,11 @@ class Drawing:
 
         layer = grid.at(0, plan.layer_row)[1]
         bottom = grid.at(0, plan.rows - 1)[1]
-        lanes = {grid.at(0, bus.lane)[1] for bus in plan.buses.values()}
+        lanes = {
+            grid.at(0, row)[1]
+            for row in (*(bus.lane for bus in plan.buses.values()), *plan.state_row.values())
+            if row > plan.layer_row
+        }
         labelled = {layer} | {
             grid.at(*plan.place[key])[1] for key, part in self.anatomy.parts.items()
             if set(part.names) - set(self.anatomy.states) and plan.place[key][1] >= len(plan.belts)

@@ -74,7 +74,10 @@ class Placer:
         for part in waiting:
             if part.key not in self.column:
                 self._new_column(part, down=True)
-        height = self._heights()
+        try:
+            height = self._heights(apart=True)
+        except NotPlaceable:  # two operations would each have to stand above the other
+            height = self._heights(apart=False)
         top = max(height.values(), default=0)
         belt_rows = {state: k for k, state in enumerate(self.belt_order)}
         layer_row = len(self.belts) + top
@@ -193,8 +196,12 @@ class Placer:
             column.stack.append(link.key)
             self.column[link.key] = column
 
-    def _heights(self) -> dict[str, int]:
-        """How many rows above the layers a part stands that is not on a belt."""
+    def _heights(self, apart: bool) -> dict[str, int]:
+        """How many rows above the layers a part stands that is not on a belt.
+
+        apart: a part stands higher than those to its right that read the same value from below
+        it, so that the line to them is level.
+        """
         height: dict[str, int] = {}
         for part in self.parts.values():
             if part.layer:
@@ -213,7 +220,9 @@ class Placer:
                 below = column.stack.index(key) - 1
                 if below >= 0:
                     least = height.get(column.stack[below], 0) + 1
-                    least = max([least, *(h + 1 for h in self._beside(column, below, height))])
+                    if apart:
+                        level = self._beside(column, below, height)
+                        least = max([least, *(h + 1 for h in level)])
                 if not column.down:
                     for i in self.parts[key].inputs:
                         if i in height and self.column[i] is not column:
