@@ -22,18 +22,23 @@ from tinygrad_lstm.recurrent import Cell, Parameters
 from tinygrad_lstm.sequence import Reading, Run, over
 from tinygrad_lstm.tensor import Tensor
 
-Part = Any  # a Cell, a Stack or a Bidirectional
+Part = Any  # a Cell or a Network
 Sizes = Mapping[str, int]
 
 
 class Network:
-    """Parts by name, each a cell or a network. Attributes as those of a `Cell`."""
+    """Parts by name, each a cell or a network. Attributes as those of a `Cell`.
 
-    def __init__(self, name: str, parts: Mapping[str, Part], output: str) -> None:
+    The output of a network is called h, whatever that of its cells is called.
+    """
+
+    output = "h"
+
+    def __init__(self, name: str, parts: Mapping[str, Part]) -> None:
         for part in parts.values():
             if not isinstance(part, Cell | Network):
                 raise CellError(f"a network is made of cells and networks, got {part!r}.")
-        self.name, self.parts, self.output = name, dict(parts), output
+        self.name, self.parts = name, dict(parts)
         self.x: str = next(iter(parts.values())).x
         self.state = self._all("state")
         self.parameters = self._all("parameters")
@@ -107,7 +112,7 @@ class Network:
         self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
     ) -> dict[str, Tensor]:
         """One step of all parts; the network's output is found under `output`, too."""
-        raise CellError(f"{self} is neither a stack nor bidirectional.")
+        raise CellError(f"{self} is no stack and reads in no direction.")
 
 
 class Stack(Network):
@@ -118,7 +123,7 @@ class Stack(Network):
             raise CellError("a stack needs at least one layer: stack([cells.lstm, cells.lstm]).")
         layers = {str(k): part for k, part in enumerate(parts, 1)}
         name = "stack_of_" + "_and_".join(getattr(part, "name", repr(part)) for part in parts)
-        super().__init__(name, layers, getattr(parts[-1], "output", ""))
+        super().__init__(name, layers)
 
     def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
         """The sizes of each layer: x of a further layer is as long as the output below."""
@@ -157,8 +162,7 @@ class Bidirectional(Network):
 
     def __init__(self, forward: Part, backward: Part) -> None:
         name = f"bidirectional_{getattr(forward, 'name', forward)}"
-        parts = {"forward": forward, "backward": backward}
-        super().__init__(name, parts, getattr(forward, "output", ""))
+        super().__init__(name, {"forward": forward, "backward": backward})
 
     def run_step(
         self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
@@ -175,6 +179,22 @@ class Bidirectional(Network):
         """The output: [forward.h, backward.h]."""
         ends = [step[f"{name}.{part.output}"] for name, part in self.parts.items()]
         return named(concat(*ends), prefix + self.output, time)
+
+
+class Backward(Network):
+    """One part that reads backward: the second half of a `Bidirectional`, alone."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(f"backward_{getattr(part, 'name', part)}", {"backward": part})
+
+    def run_step(
+        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """One step of the part."""
+        (part,) = self.parts.values()
+        own = {**_own("backward", values), "x": values["x"]}
+        step = part.run_step(own, time, f"{prefix}backward.")
+        return {**{f"backward.{n}": v for n, v in step.items()}, self.output: step[part.output]}
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
@@ -199,7 +219,7 @@ def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
 
 def width(part: Part, sizes: Sizes) -> int:
     """How many numbers the output of a cell or network has at each step."""
-    if isinstance(part, Bidirectional):
+    if isinstance(part, Bidirectional | Backward):
         own = part.part_sizes(sizes)
         return sum(width(p, own[name]) for name, p in part.parts.items())
     if isinstance(part, Stack):
@@ -240,6 +260,15 @@ def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
         for t in range(reading.time)
     ]
     return _together(network, p, reading, runs, joined)
+
+
+@over.register
+def _(network: Backward, p: Parameters, reading: Reading) -> Run:
+    (part,) = network.parts.values()
+    turned = reading.part("backward", reverse=not reading.reverse)
+    run = over(part, _bound(network, "backward", p), turned)
+    steps = [{network.output: step[part.output]} for step in run.steps]
+    return _together(network, p, reading, {"backward": run}, steps)
 
 
 class _Value:
