@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tinygrad_lstm.errors import TinygradError
 from viz.glyphs import Glyphs
-from viz.palette import COLOURS, STATES, stylesheet
+from viz.palette import COLOURS, DIM, STATES, stylesheet
 from viz.rendering import layout, svg_to_pdf, svg_to_png
 from viz.scene import Scene, Shape, dot_text, number
 
@@ -144,7 +144,7 @@ def _finished(figure: Figure, drawn: str, prefix: str, css: bool) -> str:
             parts.append(
                 f'<use class="glyph" href="#{label_id}" x="{number(x)}" y="{number(y)}"{paint}/>'
             )
-        dim = " opacity=\"0.2\"" if "dim" in names and not css else ""
+        dim = f' opacity="{DIM}"' if "dim" in names and not css else ""
         body.append(
             f"<g id={quoteattr(f'{prefix}-{own}')} class={quoteattr(' '.join(names))}{dim}>"
             + "".join(parts) + "</g>"

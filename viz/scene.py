@@ -172,7 +172,7 @@ def dot_text(name: str, scene: Scene, title: str) -> str:
     """The scene as DOT, one node or edge a line."""
     lines = ["// draw with: neato -n2 -Tsvg", f"digraph {_quoted(name)} {{"]
     settings = {
-        "outputorder": "nodesfirst", "notranslate": "true", "pad": "0.1", "tooltip": title,
+        "outputorder": "nodesfirst", "notranslate": "true", "pad": "0.3", "tooltip": title,
     }  # fmt: skip
     lines += [
         f"  graph [{_attributes(**settings)}]",
@@ -222,7 +222,7 @@ def _node(shape: Shape) -> str:
         attributes["penwidth"] = number(width)
     if shape.text:
         attributes["label"] = shape.text
-        attributes["fontsize"] = number(shape.size)
+        attributes["fontsize"] = number(0.75 * shape.size)  # names are longer as plain text
         colour = state or ("quiet" if shape.kind == "caption" else "ink")
         attributes["fontcolor"] = light(colour) + fade
     if shape.title:
