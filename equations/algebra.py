@@ -36,7 +36,7 @@ class Quantity(sympy.Symbol):  # type: ignore[misc]
     time: int | None
 
     def __new__(cls, label: str, time: int | None = 0) -> Quantity:  # noqa: D102
-        self: Quantity = sympy.Symbol.__xnew__(cls, f"{label}@{time}")
+        self: Quantity = sympy.Symbol.__xnew__(cls, f"{label}@{time}", real=True)
         self.label, self.time = label, time
         return self
 
@@ -52,11 +52,18 @@ class Tag(sympy.Atom):  # type: ignore[misc]
     def __new__(cls, op: str, attributes: Mapping[str, Any]) -> Tag:  # noqa: D102
         self: Tag = sympy.Atom.__new__(cls)
         self.op, self.attributes = op, dict(attributes)
-        self.key = repr(sorted(self.attributes.items(), key=lambda item: item[0]))
+        self.key = _key(sorted(self.attributes.items()))
         return self
 
     def _hashable_content(self) -> tuple[str, str]:
         return (self.op, self.key)
+
+
+def _key(value: Any) -> str:
+    """A text that two attributes share only if they are equal."""
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_key, value))})"
+    return repr(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
 class Operation(Expr):  # type: ignore[misc]
@@ -136,6 +143,7 @@ class Elementwise(Function):  # type: ignore[misc]
     `slopes(value, *arguments)` gives the derivative in each argument.
     """
 
+    is_real = True  # SymPy searches long for what it is not told
     op: ClassVar[str]
     slopes: ClassVar[Callable[..., tuple[Any, ...]]]
 

@@ -190,7 +190,7 @@ class _Work:
         if isinstance(expr, Quantity):
             return leaves.setdefault(expr, expr)
         if isinstance(expr, Operation | Literal) or (linear(expr) and not outside):
-            symbol = leaves.setdefault(expr, sympy.Dummy("u"))
+            symbol = leaves.setdefault(expr, sympy.Dummy("u", real=True))
             meaning[symbol] = expr
             return symbol
         outside = outside and linear(expr)

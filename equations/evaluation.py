@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 from sympy import Add, Expr, Mul, Pow, Rational
 
@@ -60,7 +61,10 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
         return np.asarray(np.prod(np.broadcast_arrays(*args), axis=0))
     if isinstance(expr, Pow):
         return np.asarray(args[0] ** args[1])
-    return np.asarray(TABLE[getattr(expr, "op", type(expr).__name__)].forward(*args))
+    if isinstance(expr, sympy.sign):  # from a root of a square, which SymPy reads as |x|
+        return np.asarray(np.sign(args[0]))
+    op = "abs" if isinstance(expr, sympy.Abs) else getattr(expr, "op", type(expr).__name__)
+    return np.asarray(TABLE[op].forward(*args))
 
 
 def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Array]:

@@ -166,11 +166,13 @@ class _Notation:
         name = self._function_name(expr)
         if name is not None:
             return name + self._arguments(expr.args)
-        op = expr.op
-        if op == "abs":
-            return self.face.bracketed(self._print(expr.args[0]), "||")
+        if expr.op == "abs":
+            return self._print_Abs(expr)
         a, b = map(self._print, expr.args)
-        return self.face.bracketed(f"{a} {self.face.relations[op]} {b}", "[]")
+        return self.face.bracketed(f"{a} {self.face.relations[expr.op]} {b}", "[]")
+
+    def _print_Abs(self, expr: Expr, exp: Any = None) -> str:
+        return self.face.bracketed(self._print(expr.args[0]), "||")
 
     _print_ExpBase = _print_log = _print_Function
 

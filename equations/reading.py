@@ -22,6 +22,7 @@ from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor, ancestors
 
 _LONGEST = 2000  # operations in one equation when every use of an unnamed value is written out
+_DEEPEST = 100  # operations inside each other: SymPy goes through them by recursion
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Reading:
 def read(cell: Cell, program: Program | None = None) -> Reading:
     """Read a cell's Program: for the sizes of `program`, or small ones."""
     program = program or cell.program()
+    for name in program.equations:
+        if name in program.inputs:
+            raise EquationError(
+                f"{cell}: equation {name} has the name of an input, and in an equation both would "
+                f"look alike.\n  Give it a name of its own."
+            )
     given = {name: _input(cell, name) for name in program.inputs}
     known: dict[Tensor, Expr] = {node: given[name] for name, node in program.inputs.items()}
     shapes: dict[Expr, tuple[int, ...]] = {
@@ -51,17 +58,21 @@ def read(cell: Cell, program: Program | None = None) -> Reading:
     for name, root in program.equations.items():
         found: dict[Tensor, Expr] = {}
         length: dict[Tensor, int] = {}
+        depth: dict[Tensor, int] = {}
         for node in ancestors([root], stop={n for n in known if n is not root}):
             if node is not root and node in known:
-                found[node], length[node] = known[node], 1
+                found[node], length[node], depth[node] = known[node], 1, 0
             elif not node.inputs:
-                found[node], length[node] = _constant(node), 1
+                found[node], length[node], depth[node] = _constant(node), 1, 0
             else:
                 length[node] = 1 + sum(length[i] for i in node.inputs)
-                if length[node] > _LONGEST:
+                depth[node] = 1 + max(depth[i] for i in node.inputs)
+                if length[node] > _LONGEST or depth[node] > _DEEPEST:
+                    long = f"written out it has more than {_LONGEST} operations"
+                    deep = f"its operations stand more than {_DEEPEST} deep inside each other"
                     raise EquationError(
-                        f"{cell}, equation {name}: written out it has more than {_LONGEST} "
-                        f"operations.\n  Give its parts names of their own: now.part = …"
+                        f"{cell}, equation {name}: {long if length[node] > _LONGEST else deep}.\n"
+                        f"  Give its parts names of their own: now.part = …"
                     )
                 found[node] = _built(node, [found[i] for i in node.inputs])
             shapes.setdefault(found[node], node.shape)

@@ -24,7 +24,7 @@ from tinygrad_lstm.errors import UnknownNameError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # ziamath's way of finding its font
-    import ziamath
+    import ziamath.zmath
 
 GOLDEN = Path(__file__).parent / "golden" / "latex"
 CORE = {
@@ -162,7 +162,7 @@ def test_mathml_is_core_and_complete(name: str) -> None:
 def test_glyphs_can_be_drawn(name: str) -> None:
     """ziamath draws a macro that it does not know as its name in plain text."""
     for line in equations.forward(ALL[name]):
-        assert "<svg" in ziamath.Latex(line.latex()).svg()
+        assert "<svg" in ziamath.zmath.Latex(line.latex()).svg()
 
 
 def test_pieces_are_the_line() -> None:
@@ -187,7 +187,7 @@ def test_a_wrong_name_is_answered_with_the_right_ones() -> None:
     assert str(error.value) == "no equation 'f'; there are z, r, h_tilde, h."
 
 
-# --- differences -----------------------------------------------------------------------------------
+# --- differences --------------------------------------------------------------------------------
 def test_peepholes_are_all_that_is_marked() -> None:
     changes = equations.difference(cells.lstm, cells.lstm_peephole)
     assert changes.unicode() == (
@@ -215,7 +215,7 @@ def test_added_removed_and_changed_lines() -> None:
     assert len(equations.difference(cells.lstm, cells.lstm)) == 0
 
 
-# --- the command ------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "words, shown",
     [
