@@ -245,7 +245,7 @@ def _(network: Stack, p: Parameters, reading: Reading) -> Run:
             }
         runs[name] = over(part, _bound(network, name, p), reading.part(name, **changes))
     top = list(runs.values())[-1]
-    joined = [{network.output: step[network.output]} for step in top.steps]
+    joined = [{network.output: step[top.cell.output]} for step in top.steps]
     return _together(network, p, reading, runs, joined)
 
 
