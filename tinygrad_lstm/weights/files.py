@@ -1,0 +1,203 @@
+"""Weights on disk: safetensors, with the network's structure, sizes and equations."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_lstm
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.cells import all as built_in
+from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
+from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
+from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.weights.gates import WeightsError, under
+
+FORMAT = "tinygrad-lstm weights 1"
+
+
+def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
+    """Write a network's parameters to a safetensors file, which is replaced whole or not at all.
+
+    The metadata hold `format`, the package's `version`, and as JSON `network` (the names of the
+    cells: "lstm", {"stack": […]}, {"bidirectional": […]}, {"backward": …}), `sizes` of each cell
+    and `equations` of each, by which `load` sees that a cell is still the one that was saved.
+
+    WeightsError if the file cannot be written, and for two different cells of one name.
+    """
+    from safetensors.numpy import save as encoded
+
+    path, structure = Path(path), _structure(network)
+    bound = network.bind(parameters)
+    cells: dict[str, Cell] = {}
+    sizes = {}
+    for prefix, cell in _cells(network):
+        if cells.setdefault(cell.name, cell) is not cell:
+            raise WeightsError(f"weights file {path}: two different cells are called {cell.name}.")
+        sizes[prefix] = cell.infer_sizes(under(prefix, bound))
+    metadata = {
+        "format": FORMAT,
+        "version": tinygrad_lstm.__version__,
+        "network": json.dumps(structure),
+        "sizes": json.dumps(sizes),
+        "equations": json.dumps({name: _equations(cell) for name, cell in cells.items()}),
+    }
+    data = encoded({n: np.ascontiguousarray(t.data) for n, t in bound.items()}, metadata)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # same folder: replace is atomic
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise WeightsError(
+            f"weights file {path} cannot be written: {error.strerror or error}.\n"
+            f"  Name a file in a folder that exists and can be written."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any, Parameters]:
+    """The network and the parameters of a file that `save` wrote.
+
+    cells: cells that are not built in, by name, such as {"keeper": keeper}. WeightsError for a
+    file that is none or damaged and for a cell whose equations are others than when it was saved,
+    UnknownNameError for a cell or tensor that is not there, ShapeError for a tensor of another
+    shape.
+    """
+    path = Path(path)
+    metadata, arrays = _read(path)
+    if not metadata.get("format", "").startswith("tinygrad-lstm weights "):
+        raise WeightsError(
+            f"weights file {path} does not say which network it is for: weights.save did not "
+            f"write it.\n  Read its arrays with safetensors and give them to network.bind."
+        )
+    if metadata["format"] != FORMAT:
+        raise WeightsError(
+            f"weights file {path} has the format {metadata['format']!r}, and this version, "
+            f"{tinygrad_lstm.__version__}, reads {FORMAT!r}.\n  Use a newer version."
+        )
+    try:
+        described = {name: json.loads(metadata[name]) for name in ("network", "sizes", "equations")}
+        known = {**built_in(), **(cells or {})}
+        network = _network(path, described["network"], known)
+        for prefix, cell in _cells(network):
+            _check_cell(path, cell, described["equations"][cell.name])
+            _check_arrays(path, prefix, cell, described["sizes"][prefix], under(prefix, arrays))
+    except TinygradError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path) from error
+    unknown = [name for name in arrays if name not in network.parameters]
+    if unknown:
+        raise UnknownNameError(
+            f"weights file {path}: {network} has no parameter {', '.join(unknown)}."
+        )
+    return network, network.bind(arrays)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with open(path, "rb"):  # says what is wrong with a path in the system's words
+            pass
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, arrays
+    except FileNotFoundError as error:
+        raise WeightsError(f"weights file {path} does not exist.") from error
+    except OSError as error:
+        raise WeightsError(
+            f"weights file {path} cannot be read: {error.strerror or error}."
+        ) from error
+    except (SafetensorError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(
+        f"weights file {path} is not a safetensors file of this package, or only a part of one.\n"
+        f"  Restore it from a copy, or save the weights again."
+    )
+
+
+def _cells(network: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
+    """The cells of a network, each with the prefix of its parameters."""
+    if isinstance(network, Cell):
+        yield prefix, network
+        return
+    for name, part in network.parts.items():
+        yield from _cells(part, f"{prefix}{name}.")
+
+
+_KINDS: dict[str, type[Network]] = {
+    "stack": Stack, "bidirectional": Bidirectional, "backward": Backward,
+}  # fmt: skip
+
+
+def _structure(network: Any) -> Any:
+    """A network as JSON: a cell by its name, a network by its kind and parts."""
+    if isinstance(network, Cell):
+        return network.name
+    for kind, of in _KINDS.items():
+        if type(network) is of:
+            return {kind: [_structure(part) for part in network.parts.values()]}
+    raise WeightsError(f"weights.save knows no network of the kind of {network}.")
+
+
+def _network(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:
+    if isinstance(structure, str):
+        if structure not in known:
+            raise UnknownNameError(
+                f"weights file {path}: there is no cell {structure!r} here.\n"
+                f"  If it is your own, pass it: load(path, cells={{{structure!r}: {structure}}})."
+            )
+        return known[structure]
+    ((kind, parts),) = structure.items()
+    made = [_network(path, part, known) for part in parts]
+    return Stack(made) if kind == "stack" else _KINDS[kind](*made)
+
+
+def _equations(cell: Cell) -> list[str]:
+    return [line.strip() for line in str(cell.program()).splitlines()[1:]]
+
+
+def _check_cell(path: Path, cell: Cell, was: list[str]) -> None:
+    now = _equations(cell)
+    if was != now:
+        changed = [line for line in was if line not in now] or ["(the same in another order)"]
+        raise WeightsError(
+            f"weights file {path} is for {cell} with other equations; it had\n"
+            + "".join(f"    {line}\n" for line in changed)
+            + "  Pass the cell as it was: load(path, cells={name: cell})."
+        )
+
+
+def _check_arrays(
+    path: Path, prefix: str, cell: Cell, sizes: Mapping[str, int], arrays: Mapping[str, Array]
+) -> None:
+    for name, words in cell.parameters.items():
+        if name not in arrays:
+            raise UnknownNameError(f"weights file {path}: tensor {prefix}{name} is missing.")
+        expected, actual = dimensions.shape(words, sizes), arrays[name].shape
+        if len(expected) != len(actual):
+            raise ShapeError(
+                f"weights file {path}: tensor {prefix}{name} must be ({words}) = {expected}, but "
+                f"has shape {actual}."
+            )
+        for axis, (n, k) in enumerate(zip(expected, actual, strict=True)):
+            if n != k:
+                raise ShapeError(
+                    f"weights file {path}: tensor {prefix}{name} must be ({words}) = {expected}, "
+                    f"but has shape {actual}: dimension {axis}, {words.split(',')[axis].strip()}, "
+                    f"is {k} and not {n}."
+                )
