@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from problems import further, sizes_of
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import Tensor, cells, check_gradients, unroll
@@ -115,14 +116,16 @@ def test_the_message_names_equation_operation_entry_numbers_and_tolerance(
 def test_a_wrong_rule_is_found_in_every_cell_and_named(
     cell: Any, op: str, table: dict[str, Operation]
 ) -> None:
-    row, p = table[op], cell.init(inputs=3, hidden=2, seed=1)
+    sizes = sizes_of(cell, inputs=3)
+    row, p = table[op], cell.init(**sizes, seed=1)
     begin = {name: np.full(2, 0.3) for name in cell.state}
+    xs, given = XS[..., : sizes[cell.x]], further(cell, sizes, len(XS))
 
-    def states(p: Any) -> Any:
-        run = unroll(cell, p, XS, begin)
+    def states(p: Any, given: Any) -> Any:
+        run = unroll(cell, p, xs, begin, **given)
         return sum((run[n] for n in cell.state), Tensor(0.0))
 
-    check_gradients(states, p)
+    check_gradients(states, p, given)
     if callable(row.derivatives):
         rule_of = row.derivatives
         table[op] = dataclasses.replace(
@@ -131,7 +134,7 @@ def test_a_wrong_rule_is_found_in_every_cell_and_named(
     else:
         table[op] = wrong(row, 1.01)
     with pytest.raises(GradientError, match=rf"equation \w+, time step \d, operation {op}: its"):
-        check_gradients(states, p)
+        check_gradients(states, p, given)
 
 
 def test_a_value_that_leaves_the_graph() -> None:

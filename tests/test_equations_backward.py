@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+from problems import sizes_of
 
 import equations
 from equations import algebra, rules
@@ -299,11 +300,12 @@ def substituted(expr: Any, values: dict[Any, Any], step: int) -> Any:
 
 
 # a few cells: whole expressions grow fast, and one with more paths through time takes minutes
-@pytest.mark.parametrize("hidden, time, every", [(1, 2, 2), (2, 1, 3)])  # every which entry
+@pytest.mark.parametrize("hidden, time, every", [(1, 2, 4), (2, 1, 5)])  # every which entry
 @pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru"])
 def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
     one = cells.all()[name]
-    program = one.program(hidden=hidden, inputs=1)
+    program = one.program(**sizes_of(one, hidden))
+    timed = {"x", *one.sequences}
     random = np.random.default_rng(3)
     numbers: dict[sympy.Symbol, float] = {}
 
@@ -317,7 +319,7 @@ def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
 
     values: dict[Any, Any] = {}
     for label, node in program.inputs.items():
-        if label == "x":
+        if label in timed:
             values |= {(label, t): fresh(node.shape) for t in range(1, time + 1)}
         elif label.startswith("prev."):
             values[label.removeprefix("prev."), 0] = fresh(node.shape)
@@ -331,17 +333,22 @@ def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
             values[label, t] = substituted(expr, values, t)
         for label, seed in seeds.items():
             loss = loss + seed[t - 1] @ values[label, t]
+    sequences = {
+        name: np.array([plain(given[name, t]) for t in range(1, time + 1)]) for name in timed
+    }
     found = equations.gradients(
         one,
         {name: plain(given[name, None]) for name in one.parameters},
-        np.array([plain(given["x", t]) for t in range(1, time + 1)]),
+        sequences.pop("x"),
         seeds,
         {name: plain(given[name, 0]) for name in one.state},
+        **sequences,
+        **{name: plain(given[name, None]) for name in one.constants},
     )
     entries = []
     for (label, step), symbols in given.items():
         key = f"prev.{label}" if step == 0 else label
-        got = found[key][step - 1] if label == "x" else found[key]
+        got = found[key][step - 1] if label in timed else found[key]
         entries += list(zip(symbols.flat, got.flat, strict=True))
     entries = entries[::every]
     slopes = [sympy.diff(loss, entry) for entry, _ in entries]

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from problems import further, sizes_of
 
 from tinygrad_lstm import cell, cells, learning, matvec, tanh, value_and_grad
 from tinygrad_lstm.errors import CellError, DataError, ShapeError
@@ -28,10 +29,18 @@ ALL = [*cells.all().values(), narrow]
 @pytest.mark.parametrize("kind", ["embedding", "one-hot"])
 @pytest.mark.parametrize("which", ALL, ids=str)
 def test_gradients_by_complex_step(which, kind):
-    sizes = {"hidden": 4 if "inputs" not in which.sizes else 3}
-    model = CharacterModel(which, "abcd", input=kind, dtype=np.float64, seed=3, **sizes)
+    units = 4 if "inputs" not in which.sizes else 3
+    sizes = {name: n for name, n in sizes_of(which, units).items() if name != "inputs"}
+
+    def given(start, shape):
+        return further(which, sizes, *shape)
+
+    own = given if which.sequences or which.constants else None
+    model = CharacterModel(
+        which, "abcd", input=kind, dtype=np.float64, seed=3, further=own, **sizes
+    )
     ids = np.array([0, 2, 1, 3, 3])
-    states = {name: np.full(sizes["hidden"], 0.1) for name in which.state}
+    states = {name: np.full(units, 0.1) for name in which.state}
 
     def loss(p):
         run = model.run(ids[:-1], states, parameters=p)

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from problems import sizes_of, useful
 
 from tinygrad_lstm import cell, cells, concat, learning, matvec
 from tinygrad_lstm.errors import DataError
@@ -53,7 +54,8 @@ def uninterrupted():
 @pytest.mark.parametrize("which", list(cells.all().values()), ids=str)
 def test_a_short_text_is_learnt_by_heart(which):
     text = "abcabdabeacd" * 30  # how often each symbol comes leaves 2.1 bits
-    model = CharacterModel(which, text, hidden=24, inputs=8)
+    sizes, given = sizes_of(which, 24, 8), useful(which, 24)
+    model = CharacterModel(which, text, further=given, **sizes)
     training = Training(
         model, text, batch=4, length=24, every=150, sample=0, optimiser=Adam(rate=0.02)
     )

@@ -67,7 +67,9 @@ def test_to_and_watch_in_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", cells.all())
 def test_every_cell(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["step", name, "--steps", "1", "--hidden", "1", "--inputs", "2"]) == 0
+    own = cells.all()[name].sizes
+    sizes = [f"--{size}={n}" for size, n in (("hidden", 1), ("inputs", 2)) if size in own]
+    assert main(["step", name, "--steps", "1", *sizes]) == 0
     assert "loss" in capsys.readouterr().out
 
 

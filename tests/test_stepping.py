@@ -9,6 +9,7 @@ import operator
 
 import numpy as np
 import pytest
+from problems import further, sizes_of
 
 import tinygrad_lstm as tl
 from tinygrad_lstm import (
@@ -44,9 +45,12 @@ CELLS = {**cells.all(), "braid": braid}
 
 def small_trace(name: str, digits: int = 4, steps: int = 3, lead: tuple[int, ...] = ()) -> Trace:
     chosen, random = CELLS[name], np.random.default_rng(1)
-    p = chosen.init(inputs=1, hidden=2, seed=2)
+    sizes = sizes_of(chosen)
+    p = chosen.init(**sizes, seed=2)
     initial = {s: Tensor(random.normal(size=(*lead, 2))) for s in chosen.state}
-    run = unroll(chosen, p, Tensor(random.normal(size=(steps, *lead, 1)), "xs"), initial)
+    xs = Tensor(random.normal(size=(steps, *lead, sizes[chosen.x])), "xs")
+    given = {n: Tensor(v, n) for n, v in further(chosen, sizes, steps, *lead).items()}
+    run = unroll(chosen, p, xs, initial, **given)
     loss = sum((run[s] * run[s]).sum() for s in chosen.state)
     return step_through(loss, digits=digits)
 
