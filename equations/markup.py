@@ -38,6 +38,9 @@ def _repaired(element: xml.Element) -> None:
             if mark.text in ("―", "¯"):
                 mark.text = "¯" if element.tag == "mover" else "_"
                 mark.set("stretchy", "true")
+    if element.tag == "msub" and element[0].text == "∑":
+        element.tag = "munder"
+        element[0].set("movablelimits", "true")
     if element.tag == "mtext":
         element.text = text.replace(r"\_", "_")
     if element.tag == "mo" and re.fullmatch(r"[A-Za-z][A-Za-z-]+", text):
@@ -54,6 +57,9 @@ def _repaired(element: xml.Element) -> None:
     if element.tag == "mstyle" and element.get("mathcolor") in _KINDS:
         element.tag = "mrow"
         element.set("class", _KINDS[element.attrib["mathcolor"]])
+        element.set("style", "border-bottom: 0.08em solid")  # of the whole, below its subscripts
+        line = next(element.iter("munder"))
+        element[:] = [line[0]]
 
 
 def math(content: str, display: bool = True) -> str:
@@ -63,8 +69,8 @@ def math(content: str, display: bool = True) -> str:
 
 def table(rows: list[list[str]]) -> str:
     """Rows of cells aligned at the equals sign: left-hand side, right-hand side, remark."""
-    sides = [f"text-align: {side}; padding: 0" for side in ("right", "left", "left")]
-    sides[2] += " 0 0 1.5em"
+    sides = [f"text-align: {side}; padding: 0.15em 0" for side in ("right", "left", "left")]
+    sides[2] += " 0.15em 1.5em"
     body = "".join(
         "<mtr>"
         + "".join(f'<mtd style="{sides[k]}">{cell}</mtd>' for k, cell in enumerate(row))
@@ -78,5 +84,7 @@ def broken(left: str, *rows: str) -> list[list[str]]:
     """A line's pieces in LaTeX as table rows; one that continues a sum is set in."""
     first, *others = map(mathml_row, rows)
     indent = '<mspace width="1.4em"/>'
-    continued = [["<mrow/>", f"<mrow>{indent}{row}</mrow>"] for row in others]
+    # a sign that begins a row would stand close to its term, as in -1
+    infix = [re.sub("^<mrow><mo>", '<mrow><mo form="infix">', row) for row in others]
+    continued = [["<mrow/>", f"<mrow>{indent}{row}</mrow>"] for row in infix]
     return [[mathml_row(left), first], *continued]
