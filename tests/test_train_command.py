@@ -96,8 +96,8 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nope"], "there is no cell 'nope'; built in are rnn, lstm, lstm_peephole, lstm_coupled, "
-         "gru.\n  For a cell of your own write path/to/file.py:NAME."),
+        (["nope"], f"there is no cell 'nope'; built in are {', '.join(cells.all())}.\n"
+         "  For a cell of your own write path/to/file.py:NAME."),
         ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),
         ([*NEW, "--hidden", "0"],
          "cell 'gru': hidden must be a whole number of at least 1, got 0."),

@@ -13,6 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each cell: its name, what it is, where it is from."""
+    width = max(map(len, cells.all()))
     for name, cell in cells.all().items():
-        print(f"{name:16} {cell.doc.splitlines()[0]}  [{', '.join(cell.papers)}]")
+        print(f"{name:{width}} {cell.doc.splitlines()[0]}  [{', '.join(cell.papers)}]")
     return 0

@@ -1,6 +1,6 @@
 """The vanilla LSTM of the search space odyssey (Greff et al. 2015) and its eight variants.
 
-For N units and M inputs, V = 4(NM + N² + N) + 3N is the number of parameters of the vanilla LSTM.
+The numbers of parameters are for N units and M inputs.
 """
 
 from tinygrad_lstm.functions import matvec, sigmoid, tanh
@@ -14,7 +14,7 @@ from tinygrad_lstm.recurrent import cell
     "p_i p_f p_o b_z b_i b_f b_o": "hidden",
 })
 def odyssey_vanilla(now, prev, x, p):
-    """Vanilla LSTM: all gates, with diagonal peepholes. V parameters."""
+    """Vanilla LSTM: all gates, with diagonal peepholes. 4(NM + N² + N) + 3N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
     now.i = sigmoid(matvec(p.W_i, x) + matvec(p.R_i, prev.y) + p.p_i * prev.c + p.b_i)
     now.f = sigmoid(matvec(p.W_f, x) + matvec(p.R_f, prev.y) + p.p_f * prev.c + p.b_f)
@@ -67,7 +67,7 @@ def nog(now, prev, x, p):
     "p_i p_f p_o b_z b_i b_f b_o": "hidden",
 })
 def niaf(now, prev, x, p):
-    """No input activation function: g(x) = x. V parameters."""
+    """No input activation function: g(x) = x. 4(NM + N² + N) + 3N parameters."""
     now.z = matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z
     now.i = sigmoid(matvec(p.W_i, x) + matvec(p.R_i, prev.y) + p.p_i * prev.c + p.b_i)
     now.f = sigmoid(matvec(p.W_f, x) + matvec(p.R_f, prev.y) + p.p_f * prev.c + p.b_f)
@@ -81,7 +81,7 @@ def niaf(now, prev, x, p):
     "p_i p_f p_o b_z b_i b_f b_o": "hidden",
 })
 def noaf(now, prev, x, p):
-    """No output activation function: h(x) = x. V parameters."""
+    """No output activation function: h(x) = x. 4(NM + N² + N) + 3N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
     now.i = sigmoid(matvec(p.W_i, x) + matvec(p.R_i, prev.y) + p.p_i * prev.c + p.b_i)
     now.f = sigmoid(matvec(p.W_f, x) + matvec(p.R_f, prev.y) + p.p_f * prev.c + p.b_f)
@@ -124,10 +124,10 @@ def np(now, prev, x, p):
     "p_i p_f p_o b_z b_i b_f b_o": "hidden",
 })
 def fgr(now, prev, x, p):
-    """Full gate recurrence: the gates see all gates a step before. V + 9N² parameters.
+    """Full gate recurrence: every gate sees all gates a step before.
 
-    R_ab leads from gate b to gate a. In which order the paper writes the two letters of these nine
-    matrices is not certain; it changes their names alone.
+    4(NM + N² + N) + 3N + 9N² parameters. R_ab leads from gate b to gate a; in which order the
+    paper writes the two letters of these nine matrices is not certain, and changes names alone.
     """
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
     now.i = sigmoid(
