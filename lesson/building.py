@@ -91,10 +91,15 @@ def build(
 
 def writable(path: Path) -> None:
     """Find out before the training whether the page can be written after it."""
+    there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a"):
             pass
+        if not there:
+            path.unlink()
+    except FileExistsError as error:
+        raise BuildError(f"cannot write {path}: {path.parent} is not a folder.") from error
     except OSError as error:
         raise BuildError(f"cannot write {path}: {error.strerror}.") from error
 

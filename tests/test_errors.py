@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import cell, cells, concat, matvec, tanh, unroll
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import (
     CellError,
     DataError,
@@ -17,7 +18,6 @@ from tinygrad_lstm.errors import (
     TinygradError,
     UnknownNameError,
 )
-from tinygrad_lstm.recurrent import find
 
 LSTM = cells.lstm
 P = LSTM.init(inputs=3, hidden=4)

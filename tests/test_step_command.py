@@ -16,7 +16,7 @@ from lesson.commands import main
 from lesson.commands.step import small_run
 from lesson.terminal_stepper import View, act, help_screen, screen, width_of, wrap
 from tinygrad_lstm import cells
-from tinygrad_lstm.recurrent import find
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.stepping import step_through
 
 THREE_STATES = '''

@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.recurrent import find
 
 MARKS = {True: "✓", False: "✗", None: "·"}
 

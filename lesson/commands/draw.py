@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import viz
-from tinygrad_lstm.recurrent import Cell, find
+from tinygrad_lstm.cell_files import find
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll
 from viz.figure import ENDINGS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import equations
-from tinygrad_lstm.recurrent import find
+from tinygrad_lstm.cell_files import find
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

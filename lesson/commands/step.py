@@ -11,9 +11,9 @@ import numpy as np
 
 from tinygrad_lstm import Cell, Tensor, sizes, unroll
 from tinygrad_lstm.arithmetic import leaf
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.program import named
-from tinygrad_lstm.recurrent import find
 from tinygrad_lstm.stepping import step_through
 from tinygrad_lstm.tensor import ancestors
 

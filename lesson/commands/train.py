@@ -18,9 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tinygrad_lstm import Cell, learning
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import DataError, UnknownNameError
 from tinygrad_lstm.learning import CheckpointError, Progress, Training
-from tinygrad_lstm.recurrent import find
 
 SECONDS = 60.0
 SAME = ("batch", "length", "clip", "seed")  # options that are settings under the same name
