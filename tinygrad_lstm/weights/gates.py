@@ -124,7 +124,7 @@ def array(owner: str, name: str, value: Any) -> Array:
     for method in ("detach", "cpu"):
         value = getattr(value, method, lambda given=value: given)()
     try:
-        found = np.array(value)
+        found = np.asarray(value).copy()  # the tensor may go on changing
     except (TypeError, ValueError, RuntimeError) as error:
         raise DTypeError(f"{owner}: {name} cannot be read as a NumPy array: {error}") from error
     if found.dtype.kind != "f":
