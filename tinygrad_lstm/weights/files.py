@@ -151,7 +151,7 @@ def _structure(network: Any) -> Any:
     for kind, of in _KINDS.items():
         if type(network) is of:
             return {kind: [_structure(part) for part in network.parts.values()]}
-    raise WeightsError(f"weights.save knows no network of the kind of {network}.")
+    raise WeightsError(f"weights.save: a cell or a network of cells is needed, got {network!r}.")
 
 
 def _network(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:

@@ -1,0 +1,328 @@
+"""What the converters of weights refuse, word by word."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_lstm import bidirectional, cells, errors, stack, weights
+from tinygrad_lstm.networks import Backward
+
+RANDOM = np.random.default_rng(21)
+
+
+def filled(network: Any, dtype: Any = np.float64) -> Any:
+    p = network.init(inputs=3, hidden=2, dtype=dtype)
+    return p.replace({n: RANDOM.normal(size=t.shape).astype(dtype) for n, t in p.items()})
+
+
+def arrays(**shapes: tuple[int, ...]) -> dict[str, Any]:
+    return {name: RANDOM.normal(size=shape) for name, shape in shapes.items()}
+
+
+def message(case: Callable[[], Any], kind: type[Exception]) -> str:
+    with pytest.raises(errors.TinygradError) as said:
+        case()
+    assert isinstance(said.value, kind)
+    return str(said.value)
+
+
+LSTM_DICT = arrays(weight_ih_l0=(8, 3), weight_hh_l0=(8, 2), bias_ih_l0=(8,), bias_hh_l0=(8,))
+
+
+def without(name: str) -> dict[str, Any]:
+    return {n: v for n, v in LSTM_DICT.items() if n != name}
+
+
+def test_what_from_pytorch_refuses() -> None:
+    convert = weights.from_pytorch
+    assert message(lambda: convert(LSTM_DICT, nonlinearity="relu"), weights.WeightsError) == (
+        "from_pytorch: nn.RNN with nonlinearity='relu' has no equal here; the cell rnn is tanh's."
+    )
+    assert message(lambda: convert([1, 2]), TypeError) == (  # type: ignore[arg-type]
+        "from_pytorch: a mapping of names to arrays is needed, got list; pass module.state_dict()."
+    )
+    assert message(lambda: convert({}), KeyError) == (
+        "from_pytorch: an empty state_dict is not of an nn.RNN, nn.LSTM or nn.GRU, whose names "
+        "are weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part alone, by its "
+        "own state_dict()."
+    )
+    assert message(lambda: convert({**LSTM_DICT, "fc.weight": np.ones(2)}), KeyError) == (
+        "from_pytorch: fc.weight is not of an nn.RNN, nn.LSTM or nn.GRU, whose names are "
+        "weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part alone, by its own "
+        "state_dict()."
+    )
+    assert message(lambda: convert(without("bias_hh_l0")), KeyError) == (
+        "from_pytorch: bias_hh_l0 missing from the state_dict."
+    )
+    assert message(lambda: convert({**LSTM_DICT, "weight_ih_l1": np.ones((8, 2))}), KeyError) == (
+        "from_pytorch: weight_hh_l1, bias_ih_l1, bias_hh_l1 missing from the state_dict."
+    )
+    assert message(
+        lambda: convert({**LSTM_DICT, "weight_ih_l999999": np.ones((8, 2))}), KeyError
+    ) == ("from_pytorch: layers are missing between 0 and 999999.")
+    assert message(
+        lambda: convert({**LSTM_DICT, "weight_ih_l0_reverse": np.ones((8, 3))}), KeyError
+    ) == (
+        "from_pytorch: weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse missing from "
+        "the state_dict."
+    )
+    assert message(
+        lambda: convert({**LSTM_DICT, "weight_hh_l0": np.ones((4, 2))}), errors.ShapeError
+    ) == (
+        "from_pytorch: weight_hh_l0 has shape (4, 2); it must be (G * H, H) with G = 1 (nn.RNN), 3 "
+        "(nn.GRU) or 4 (nn.LSTM) gates."
+    )
+    assert message(
+        lambda: convert({**LSTM_DICT, "weight_ih_l0": np.ones((6, 3))}), errors.ShapeError
+    ) == ("from_pytorch: weight_ih_l0 must be (4 * hidden, inputs) = (8, 3), got shape (6, 3).")
+    upper = {n.replace("l0", "l1"): v for n, v in LSTM_DICT.items()}
+    assert message(lambda: convert({**LSTM_DICT, **upper}), errors.ShapeError) == (
+        "from_pytorch: weight_ih_l1 must be (4 * hidden, inputs) = (8, 2), got shape (8, 3)."
+    )
+    assert message(
+        lambda: convert({**LSTM_DICT, "bias_ih_l0": np.ones((8,), int)}), errors.DTypeError
+    ) == ("from_pytorch: bias_ih_l0 holds int64, but floating-point numbers are needed.")
+    bad = np.ones(8)
+    bad[3] = np.nan
+    assert message(lambda: convert({**LSTM_DICT, "bias_ih_l0": bad}), errors.DataError) == (
+        "from_pytorch: bias_ih_l0 holds nan at index [3]; 1 of 8 entries are not finite."
+    )
+
+
+def test_what_to_pytorch_refuses() -> None:
+    known = "those that have are rnn, gru_reset_after, lstm, one layer or bidirectional."
+    gru = cells.gru
+    assert message(lambda: weights.to_pytorch(gru, filled(gru)), weights.WeightsError) == (
+        f"to_pytorch: cell 'gru' has no equal there; {known}"
+    )
+    nested = stack([stack([cells.rnn]), cells.rnn])
+    assert message(lambda: weights.to_pytorch(nested, filled(nested)), weights.WeightsError) == (
+        f"to_pytorch: network 'stack_of_rnn' has no equal there; {known}"
+    )
+    mixed = bidirectional(cells.rnn, cells.lstm)
+    assert message(lambda: weights.to_pytorch(mixed, filled(mixed)), weights.WeightsError) == (
+        "to_pytorch: network 'bidirectional_rnn' has two kinds of cells, rnn and lstm; there both "
+        "directions are of one kind."
+    )
+    mixed = stack([bidirectional(cells.lstm), cells.rnn])
+    assert message(lambda: weights.to_pytorch(mixed, filled(mixed)), weights.WeightsError) == (
+        "to_pytorch: the layers of network 'stack_of_bidirectional_lstm_and_rnn' differ (lstm, 2 "
+        "direction(s), hidden=2; rnn, 1 direction(s), hidden=2); those of one module are alike."
+    )
+    back = Backward(cells.rnn)
+    assert message(lambda: weights.to_pytorch(back, filled(back)), weights.WeightsError) == (
+        "to_pytorch: network 'backward_rnn' reads backward alone, which no module does."
+    )
+    assert message(lambda: weights.to_pytorch(cells.rnn, {"W": np.ones((2, 5))}), KeyError) == (
+        "cell 'rnn': b is missing; the parameters are W, b."
+    )
+
+
+KERAS_GRU = [np.ones((3, 6)), np.ones((2, 6)), np.ones((2, 6))]
+
+
+def configured(**options: Any) -> dict[str, Any]:
+    return {"class_name": "GRU", "config": options}
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "kind", "expected"),
+    [
+        (
+            "ConvLSTM1D", KERAS_GRU, KeyError,
+            "from_keras: the layers are SimpleRNN, LSTM, GRU and Bidirectional, got 'ConvLSTM1D'.",
+        ),
+        (
+            {"units": 3}, KERAS_GRU, KeyError,
+            "from_keras: the configuration has no class_name; write {'class_name': 'LSTM', "
+            "'config': layer.get_config()}.",
+        ),
+        (
+            configured(activation="relu"), KERAS_GRU, weights.WeightsError,
+            "from_keras: GRU: activation='relu' has no equal here; supported is 'tanh'.",
+        ),
+        (
+            configured(recurrent_activation="hard_sigmoid"), KERAS_GRU, weights.WeightsError,
+            "from_keras: GRU: recurrent_activation='hard_sigmoid' has no equal here; supported is "
+            "'sigmoid'.",
+        ),
+        (
+            configured(dropout=0.1), KERAS_GRU, weights.WeightsError,
+            "from_keras: GRU: dropout=0.1 has no equal here; supported is 0.\n  At inference it "
+            "has no effect: set it to 0 in the configuration.",
+        ),
+        (
+            configured(go_backwards=True), KERAS_GRU, weights.WeightsError,
+            "from_keras: GRU: go_backwards=True has no equal here; supported is False.\n  Reverse "
+            "the sequence instead: xs[::-1].",
+        ),
+        (
+            configured(cell_clip=3.0), KERAS_GRU, KeyError,
+            "from_keras: GRU: the option 'cell_clip' is not known here; those that matter are "
+            "activation, recurrent_activation, dropout, recurrent_dropout, go_backwards, use_bias, "
+            "reset_after.",
+        ),
+        (
+            configured(units=5), KERAS_GRU, errors.ShapeError,
+            "from_keras: GRU: units=5, but recurrent_kernel is for 2.",
+        ),
+        (
+            configured(reset_after=False), KERAS_GRU, errors.ShapeError,
+            "from_keras: GRU: bias must be (3 * hidden) = (6,), got shape (2, 6).",
+        ),
+        (
+            configured(use_bias=False), KERAS_GRU, errors.ShapeError,
+            "from_keras: GRU has kernel, recurrent_kernel, but 3 arrays were given.",
+        ),
+        (
+            "LSTM", KERAS_GRU, errors.ShapeError,
+            "from_keras: LSTM: recurrent_kernel must be (hidden, 4 * hidden), got shape (2, 6).",
+        ),
+        (
+            "GRU", [np.ones((3, 8)), *KERAS_GRU[1:]], errors.ShapeError,
+            "from_keras: GRU: kernel must be (inputs, 3 * hidden) = (3, 6), got shape (3, 8).",
+        ),
+        (
+            "GRU", KERAS_GRU[:1], errors.ShapeError,
+            "from_keras: GRU has kernel, recurrent_kernel, but 1 arrays were given.",
+        ),
+        (
+            "GRU", np.ones(3), errors.DTypeError,
+            "from_keras: a list of arrays is needed, got ndarray; pass layer.get_weights().",
+        ),
+        (
+            {"class_name": "Bidirectional", "config": {"merge_mode": "sum", "layer": "GRU"}},
+            KERAS_GRU * 2, weights.WeightsError,
+            "from_keras: Bidirectional with merge_mode='sum' has no equal here; supported is "
+            "'concat'.",
+        ),
+        (
+            "Bidirectional", KERAS_GRU * 2, KeyError,
+            "from_keras: Bidirectional has no layer in its configuration; write {'class_name': "
+            "'Bidirectional', 'config': layer.get_config()}.",
+        ),
+        (
+            {"class_name": "Bidirectional", "config": {"layer": "GRU"}}, KERAS_GRU,
+            errors.ShapeError,
+            "from_keras: Bidirectional has as many weights forward as backward, got 3 in all.",
+        ),
+        (
+            {"class_name": "Bidirectional", "config": {"layer": "GRU"}},
+            [*KERAS_GRU, *KERAS_GRU[:2], np.ones((2, 9))], errors.ShapeError,
+            "from_keras: backward GRU: bias must be (2, 3 * hidden) = (2, 6), got shape (2, 9).",
+        ),
+    ],
+)  # fmt: skip
+def test_what_from_keras_refuses(
+    layer: Any, given: Any, kind: type[Exception], expected: str
+) -> None:
+    assert message(lambda: weights.from_keras(layer, given), kind) == expected
+
+
+@pytest.mark.parametrize("convert", [weights.to_keras, weights.to_onnx])
+def test_stacks_are_converted_layer_by_layer(convert: Any) -> None:
+    network = stack([cells.rnn, cells.rnn])
+    assert message(lambda: convert(network, filled(network)), weights.WeightsError) == (
+        f"{convert.__name__}: network 'stack_of_rnn_and_rnn' has 2 layers, and there each layer is "
+        "on its own.\n  Convert each of weights.layers(network, parameters)."
+    )
+
+
+def test_what_to_keras_and_to_onnx_refuse() -> None:
+    p = filled(cells.lstm_coupled)
+    assert message(lambda: weights.to_keras(cells.lstm_coupled, p), weights.WeightsError) == (
+        "to_keras: cell 'lstm_coupled' has no equal there; those that have are rnn, lstm, "
+        "gru_cho2014, gru_reset_after, one layer or bidirectional."
+    )
+    back = Backward(cells.rnn)
+    assert message(lambda: weights.to_keras(back, filled(back)), weights.WeightsError) == (
+        "to_keras: network 'backward_rnn' reads backward alone; Keras would return its steps in "
+        "the opposite order.\n  Convert its part, and reverse the sequence there."
+    )
+    p = filled(cells.gru)
+    assert message(lambda: weights.to_onnx(cells.gru, p), weights.WeightsError) == (
+        "to_onnx: cell 'gru' has no equal there; those that have are rnn, lstm, "
+        "lstm_peephole_gers, lstm_coupled, cifg, gru_cho2014, gru_reset_after, one layer or "
+        "bidirectional."
+    )
+
+
+LSTM_NODE = arrays(W=(1, 8, 3), R=(1, 8, 2))
+COMMON = "activation_alpha, activation_beta, activations, clip, direction, hidden_size, layout"
+
+
+@pytest.mark.parametrize(
+    ("op_type", "attributes", "given", "kind", "expected"),
+    [
+        (
+            "Conv", {}, LSTM_NODE, KeyError,
+            "from_onnx: the operators are RNN, LSTM, GRU, got 'Conv'.",
+        ),
+        (
+            "LSTM", {"linear_before_reset": 1}, LSTM_NODE, KeyError,
+            f"from_onnx: LSTM has no attribute 'linear_before_reset'; it has {COMMON}, "
+            "input_forget.",
+        ),
+        (
+            "LSTM", {"clip": 3.0}, LSTM_NODE, weights.WeightsError,
+            "from_onnx: LSTM: clip=3.0 makes a clipped cell, which has no equal here; only nodes "
+            "without clip can be converted.",
+        ),
+        (
+            "LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}, LSTM_NODE, weights.WeightsError,
+            "from_onnx: LSTM: activations Sigmoid, Relu, Tanh have no equal here; supported are "
+            "Sigmoid, Tanh, Tanh.",
+        ),
+        (
+            "LSTM", {"activation_alpha": [0.5]}, LSTM_NODE, weights.WeightsError,
+            "from_onnx: LSTM: activation_alpha=[0.5] has no equal here; Sigmoid and Tanh have no "
+            "such number.",
+        ),
+        (
+            "LSTM", {"direction": "sideways"}, LSTM_NODE, weights.WeightsError,
+            "from_onnx: LSTM: direction is forward, reverse, bidirectional, got 'sideways'.",
+        ),
+        (
+            "LSTM", {"input_forget": 2}, LSTM_NODE, weights.WeightsError,
+            "from_onnx: LSTM: input_forget is 0 or 1, got 2.",
+        ),
+        (
+            "LSTM", {"hidden_size": 3}, LSTM_NODE, errors.ShapeError,
+            "from_onnx: LSTM: hidden_size=3, but R is for 2.",
+        ),
+        (
+            "LSTM", {"direction": "bidirectional"}, LSTM_NODE, errors.ShapeError,
+            "from_onnx: LSTM: R must be (directions, 4 * hidden, hidden) with directions=2, got "
+            "shape (1, 8, 2).",
+        ),
+        (
+            "GRU", {}, LSTM_NODE, errors.ShapeError,
+            "from_onnx: GRU: R must be (directions, 3 * hidden, hidden) with directions=1, got "
+            "shape (1, 8, 2).",
+        ),
+        (
+            "LSTM", {}, {**LSTM_NODE, "W": np.ones((1, 6, 3))}, errors.ShapeError,
+            "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 3), got shape "
+            "(1, 6, 3).",
+        ),
+        (
+            "LSTM", {}, {**LSTM_NODE, "B": np.ones((1, 8))}, errors.ShapeError,
+            "from_onnx: LSTM: B must be (directions, 8 * hidden) = (1, 16), got shape (1, 8).",
+        ),
+        (
+            "LSTM", {}, {**LSTM_NODE, "P": np.ones((1, 8))}, errors.ShapeError,
+            "from_onnx: LSTM: P must be (directions, 3 * hidden) = (1, 6), got shape (1, 8).",
+        ),
+        (
+            "RNN", {}, {**arrays(W=(1, 2, 3), R=(1, 2, 2)), "P": np.ones((1, 6))},
+            weights.WeightsError,
+            "from_onnx: RNN: P are peepholes, which only LSTM has.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_from_onnx_refuses(
+    op_type: str, attributes: Any, given: Any, kind: type[Exception], expected: str
+) -> None:
+    assert message(lambda: weights.from_onnx(op_type, attributes, **given), kind) == expected
