@@ -354,3 +354,12 @@ def test_a_cell_with_an_equation_that_is_only_another_name():
     figure = viz.cell(copies)
     assert "h_t is y_{t-1}." in figure.alt
     assert ET.fromstring(figure.svg()) is not None
+
+
+def test_a_constant_shows_no_time():
+    figures = viz.cell(cells.clockwork), viz.unrolled(cells.clockwork, 2)
+    for figure in figures:
+        texts = [s.text for s in figure.scene.shapes if s.kind == "terminal"]
+        assert "mask" in texts and "mask_t" not in texts
+        assert any(text.startswith("clock_") for text in texts)
+    assert "from below x_t, clock_t and mask." in figures[0].alt

@@ -61,6 +61,10 @@ class Anatomy:
     states: dict[str, str]  # a state's name -> the value it gets
     alias: dict[str, str]  # an equation's name -> the value it is
 
+    def time(self, name: str, time: str = "t") -> str | None:
+        """The index that an input shows at a step: a constant shows none."""
+        return None if name in self.cell.constants else time
+
     def users(self, key: str) -> list[Part]:
         """The parts that read a value."""
         return [part for part in self.parts.values() if key in part.inputs]

@@ -39,7 +39,7 @@ def part_size(part: Part) -> tuple[float, float]:
     return max(CIRCLE, ink.width + 12 if ink.width > CIRCLE - 7 else 0), CIRCLE
 
 
-def terminal(own: str, name: str, time: str, x: float, y: float) -> Shape:
+def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape:
     """The circle of an input or output."""
     latex = name_latex(name, time)
     size = LABEL if glyphs(latex, LABEL).width < TERMINAL * 0.7 else LABEL - 3.5
@@ -83,7 +83,7 @@ class Drawing:
         self.x: dict[int, float] = {}
         position, before, foot = 0.0, 12.0, 0.0
         feet = {  # the terminals below must not touch each other either
-            grid.at(*plan.place[name])[0]: terminal("", name, self.names.time, 0, 0).width
+            grid.at(*plan.place[name])[0]: self._input(name, 0, 0).width
             for name in self.anatomy.inputs
         }
         ramps = {grid.at(c, 0)[0] for bus in plan.buses.values() for _, c, _ in bus.ramps}
@@ -142,7 +142,7 @@ class Drawing:
             self._part(key, part)
         for name in self.anatomy.inputs:
             x, y = self.point(self.grid.at(*self.plan.place[name]))
-            self.scene.shapes.append(terminal(f"in-{name}", name, self.names.time, x, y))
+            self.scene.shapes.append(self._input(name, x, y))
         for net in self.grid.nets.values():
             self._wires(net)
         self._borders()
@@ -154,6 +154,9 @@ class Drawing:
                 if name not in self.anatomy.states:
                     name_beside(self.scene, key, name, self.names.time)
         return self.scene
+
+    def _input(self, name: str, x: float, y: float) -> Shape:
+        return terminal(f"in-{name}", name, self.anatomy.time(name, self.names.time), x, y)
 
     def _part(self, key: str, part: Part) -> None:
         x, y = self.point(self.grid.at(*self.plan.place[key]))

@@ -103,7 +103,7 @@ def cell_scene(a: Anatomy) -> Scene:
                     LABEL, classes=prefixed([name], "val"),
                 )
             )  # fmt: skip
-    shapes += [terminal(f"label-{name}", name, "t", 0, 0) for name in a.inputs]
+    shapes += [terminal(f"label-{name}", name, a.time(name), 0, 0) for name in a.inputs]
     for key, part in a.parts.items():
         w, h = part_size(part)
         kind = "layer" if part.kind == "layer" else "op"

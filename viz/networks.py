@@ -46,7 +46,8 @@ def _module(cell: Cell, m: _Module, key: str) -> Scene:
     for k, name in enumerate(inputs):
         x = m.x + (k - (len(inputs) - 1) / 2) * (TERMINAL + 8)
         low = m.height + 30 + TERMINAL / 2
-        scene.shapes.append(terminal(f"{key}-in-{name}", name, m.time, x, low))
+        time = anatomy(cell).time(name, m.time)
+        scene.shapes.append(terminal(f"{key}-in-{name}", name, time, x, low))
         ends = ((x, low - TERMINAL / 2), (x, m.height))
         scene.wires.append(
             Wire(
@@ -94,7 +95,7 @@ def rolled(cell: Cell) -> Figure:
               text, LABEL, classes=("label",))
     )  # fmt: skip
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
-    inputs = sentences.listed(name_unicode(name) for name in anatomy(cell).inputs)
+    inputs = sentences.inputs(anatomy(cell))
     alt = (
         f"The network of the cell {cell.name} as a loop. The module A reads {inputs} from below "
         f"and gives {name_unicode(next(iter(cell.state)))} above; its state {states} comes back "

@@ -16,15 +16,19 @@ def listed(words: Iterable[str]) -> str:
     return " and ".join(filter(None, [", ".join(several[:-1]), *several[-1:]])) or "nothing"
 
 
+def inputs(a: Anatomy) -> str:
+    """x and the further inputs of a cell."""
+    return listed(_input(a, name) for name in a.inputs)
+
+
 def of_cell(cell: Cell) -> str:
     """A cell's figure: what enters, what each equation does, what leaves."""
     a = anatomy(cell)
-    inputs = [name_unicode(name) for name in a.inputs]
     previous = [name_unicode(f"prev.{state}") for state in a.states]
     said = [
         f"One step of the cell {cell.name}. From the left "
         f"{'come' if len(previous) > 1 else 'comes'} {listed(previous)}, "
-        f"from below {listed(inputs)}."
+        f"from below {inputs(a)}."
     ]
     said += [f"{_equation(a, name)}." for name in a.alias]
     for state in belts_of(a):
@@ -34,6 +38,10 @@ def of_cell(cell: Cell) -> str:
     said.append(f"To the right {'leave' if len(previous) > 1 else 'leaves'} {leaving}; {first} is "
                 "also the output above.")  # fmt: skip
     return " ".join(said)
+
+
+def _input(a: Anatomy, key: str) -> str:
+    return name_unicode(key, None) if key in a.cell.constants else name_unicode(key)
 
 
 def _equation(a: Anatomy, name: str) -> str:
@@ -55,7 +63,7 @@ def _value(a: Anatomy, key: str, equation: str) -> str:
     """A value by its name, or by what computes it if it has none."""
     part = a.parts.get(key)
     if part is None or part.names:
-        return name_unicode(part.names[0] if part else key)
+        return name_unicode(part.names[0]) if part else _input(a, key)
     return _expression(a, part, equation, inside=True)
 
 
