@@ -1,45 +1,41 @@
 """The cells: equations and nothing else, one family a file.
 
-`cells.lstm` is a cell, `cells.all()` maps every name to its cell.
+`cells.lstm` is a cell, `cells.all()` maps every name to its cell. A cell that is written in one of
+the families' files is found here by itself.
 """
 
-from tinygrad_lstm.cells.clocked import clockwork
-from tinygrad_lstm.cells.depth import depth_gated
-from tinygrad_lstm.cells.evolved import mut1, mut2, mut3
-from tinygrad_lstm.cells.gated import gru, lstm, lstm_coupled, lstm_peephole
-from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
-from tinygrad_lstm.cells.odyssey import (
-    cifg,
-    fgr,
-    nfg,
-    niaf,
-    nig,
-    noaf,
-    nog,
-    np,
-    odyssey_vanilla,
+from tinygrad_lstm.cells import (
+    clocked,
+    depth,
+    evolved,
+    gated,
+    gru_forms,
+    odyssey,
+    original,
+    peepholes,
+    plain,
 )
-from tinygrad_lstm.cells.original import lstm_1997
-from tinygrad_lstm.cells.peepholes import lstm_peephole_gers, lstm_peephole_output
-from tinygrad_lstm.cells.plain import rnn
 from tinygrad_lstm.recurrent import Cell
 
-_CELLS = (
-    rnn, lstm, lstm_peephole, lstm_coupled, gru,
-    lstm_1997, lstm_peephole_gers, lstm_peephole_output, gru_cho2014, gru_reset_after,
-    odyssey_vanilla, nig, nfg, nog, niaf, noaf, cifg, np, fgr,
-    mut1, mut2, mut3, depth_gated, clockwork,
-)  # fmt: skip
+_FAMILIES = (plain, gated, original, peepholes, gru_forms, odyssey, evolved, depth, clocked)
+_CELLS = {
+    name: value
+    for family in _FAMILIES
+    for name, value in vars(family).items()
+    if isinstance(value, Cell)
+}
 
 
 def all() -> dict[str, Cell]:
     """Every built-in cell by name, simple ones first."""
-    return {cell.name: cell for cell in _CELLS}
+    return dict(_CELLS)
 
 
-__all__ = [
-    "all", "cifg", "clockwork", "depth_gated", "fgr", "gru", "gru_cho2014", "gru_reset_after",
-    "lstm", "lstm_1997", "lstm_coupled", "lstm_peephole", "lstm_peephole_gers",
-    "lstm_peephole_output", "mut1", "mut2", "mut3", "nfg", "niaf", "nig", "noaf", "nog", "np",
-    "odyssey_vanilla", "rnn",
-]  # fmt: skip
+def __getattr__(name: str) -> Cell:
+    if name in _CELLS:
+        return _CELLS[name]
+    raise AttributeError(f"there is no cell {name!r}; built in are {', '.join(_CELLS)}.")
+
+
+def __dir__() -> list[str]:
+    return ["all", *_CELLS]
