@@ -16,6 +16,7 @@ COMMANDS = {
     "cells": "list the built-in cells",
     "equations": "print a cell's equations, their gradients and derivations",
     "draw": "draw a cell, a network or a computation graph",
+    "gallery": "write a page and a figure for every built-in cell",
     "step": "walk forward and backward through a small run",
     "train": "train a cell as a character model",
     "check": "check a cell: gradients, derivations, batches, sequences",
