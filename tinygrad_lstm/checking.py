@@ -93,11 +93,12 @@ def _compare(
             continue
         scale = largest(numeric)
         # what cancels on the way leaves the rounding errors of the steepest part behind
-        tolerance = RELATIVE * scale + 100 * EPS * exact.steepest + numbers.errors[k]
+        size = scale + 100 * EPS * exact.steepest / RELATIVE
+        tolerance = RELATIVE * size + numbers.errors[k]
         difference = np.abs(engine - numeric)
         excess = np.nan_to_num(difference / np.maximum(tolerance, TINY), nan=np.inf)
         entries += engine.size
-        worst = max(worst, float(np.max(difference)) / (scale or 1.0))
+        worst = max(worst, float(np.max(difference)) / (size or 1.0))
         if np.max(excess) > most:
             most = float(np.max(excess))
             place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
