@@ -53,6 +53,10 @@ def test_what_from_pytorch_refuses() -> None:
         "weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part alone, by its own "
         "state_dict()."
     )
+    assert message(lambda: convert({1: np.ones(2)}), KeyError) == (  # type: ignore[dict-item]
+        "from_pytorch: 1 is not of an nn.RNN, nn.LSTM or nn.GRU, whose names are weight_ih_l0, "
+        "weight_hh_l0, …\n  From a larger module take that part alone, by its own state_dict()."
+    )
     assert message(lambda: convert(without("bias_hh_l0")), KeyError) == (
         "from_pytorch: bias_hh_l0 missing from the state_dict."
     )
@@ -138,6 +142,11 @@ def configured(**options: Any) -> dict[str, Any]:
             {"units": 3}, KERAS_GRU, KeyError,
             "from_keras: the configuration has no class_name; write {'class_name': 'LSTM', "
             "'config': layer.get_config()}.",
+        ),
+        (
+            {"class_name": "GRU", "config": 3}, KERAS_GRU, errors.DTypeError,
+            "from_keras: the config of GRU is a mapping of options, got int; write "
+            "layer.get_config().",
         ),
         (
             configured(activation="relu"), KERAS_GRU, weights.WeightsError,
@@ -264,6 +273,32 @@ COMMON = "activation_alpha, activation_beta, activations, clip, direction, hidde
             "LSTM", {"linear_before_reset": 1}, LSTM_NODE, KeyError,
             f"from_onnx: LSTM has no attribute 'linear_before_reset'; it has {COMMON}, "
             "input_forget.",
+        ),
+        (
+            "LSTM", None, LSTM_NODE, errors.DTypeError,
+            "from_onnx: LSTM: attributes are a mapping of names to values, got NoneType; without "
+            "any write {}.",
+        ),
+        (
+            "LSTM", {"direction": [b"forward"]}, LSTM_NODE, errors.DTypeError,
+            "from_onnx: LSTM: direction is a name, got ['forward'].",
+        ),
+        (
+            "LSTM", {"activation_beta": 0.5}, LSTM_NODE, errors.DTypeError,
+            "from_onnx: LSTM: activation_beta is a list of numbers, got 0.5.",
+        ),
+        (
+            "LSTM", {"activations": "Tanh"}, LSTM_NODE, errors.DTypeError,
+            "from_onnx: LSTM: activations is a list of names, got 'Tanh'.",
+        ),
+        (
+            "LSTM", {"hidden_size": "2"}, LSTM_NODE, errors.DTypeError,
+            "from_onnx: LSTM: hidden_size is a whole number, got '2'.",
+        ),
+        (
+            "LSTM", {}, {**LSTM_NODE, "W": np.ones((1, 8, 0))}, errors.ShapeError,
+            "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 1), got shape "
+            "(1, 8, 0).",
         ),
         (
             "LSTM", {"clip": 3.0}, LSTM_NODE, weights.WeightsError,

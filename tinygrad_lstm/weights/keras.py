@@ -137,7 +137,13 @@ def _configuration(layer: Any) -> tuple[str, dict[str, Any]]:
                 "from_keras: the configuration has no class_name; write {'class_name': 'LSTM', "
                 "'config': layer.get_config()}."
             )
-        name, options = layer["class_name"], dict(layer.get("config") or {})
+        config = layer.get("config") or {}
+        if not isinstance(config, Mapping):
+            raise DTypeError(
+                f"from_keras: the config of {layer['class_name']} is a mapping of options, got "
+                f"{type(config).__name__}; write layer.get_config()."
+            )
+        name, options = layer["class_name"], dict(config)
     if name not in ORDERS and name != "Bidirectional":
         raise UnknownNameError(
             f"from_keras: the layers are {', '.join(ORDERS)} and Bidirectional, got {name!r}."
@@ -184,7 +190,7 @@ def _one(
         )
     if options.get("units", H) != H:
         raise ShapeError(f"{owner}: units={options['units']}, but recurrent_kernel is for {H}.")
-    inputs = given["kernel"].shape[0] if given["kernel"].ndim == 2 else 1
+    inputs = given["kernel"].shape[0] or 1 if given["kernel"].ndim == 2 else 1
     check(owner, "kernel", given["kernel"], f"inputs, {G} * hidden", (inputs, G * H))
     cell = {"SimpleRNN": rnn, "LSTM": lstm}.get(name, gru_reset_after)
     after = options.get("reset_after", "bias" not in given or given["bias"].ndim != 1)

@@ -12,7 +12,7 @@ from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
 from tinygrad_lstm.cells.odyssey import cifg
 from tinygrad_lstm.cells.peepholes import lstm_peephole_gers
 from tinygrad_lstm.cells.plain import rnn
-from tinygrad_lstm.errors import ShapeError, UnknownNameError
+from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.networks import Backward, bidirectional, stack
 from tinygrad_lstm.recurrent import Cell, Parameters
 from tinygrad_lstm.tensor import Array
@@ -41,6 +41,14 @@ ATTRIBUTES = {
     "RNN": _COMMON,
     "LSTM": [*_COMMON, "input_forget"],
     "GRU": [*_COMMON, "linear_before_reset"],
+}
+_WHOLE = (int | np.integer, "a whole number")
+_KINDS: dict[str, tuple[Any, str]] = {
+    "activation_alpha": (list | tuple, "a list of numbers"),
+    "activation_beta": (list | tuple, "a list of numbers"),
+    "activations": (list | tuple, "a list of names"),
+    "clip": (float | int | np.number, "a number"),
+    "direction": (str, "a name"),
 }
 # Each cell's operator, with the attributes that tell it from the operator's other cells.
 CELLS: dict[Cell, tuple[str, dict[str, int]]] = {
@@ -155,12 +163,20 @@ def to_onnx(network: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options(owner: str, op_type: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes as Python values, once it is known that each can be represented."""
+    if not isinstance(attributes, Mapping):
+        raise DTypeError(
+            f"{owner}: attributes are a mapping of names to values, got "
+            f"{type(attributes).__name__}; without any write {{}}."
+        )
     options = {name: _text(value) for name, value in attributes.items()}
-    for name in options:
+    for name, value in options.items():
         if name not in ATTRIBUTES[op_type]:
             raise UnknownNameError(
                 f"{owner} has no attribute {name!r}; it has {', '.join(ATTRIBUTES[op_type])}."
             )
+        kinds, words = _KINDS.get(name, _WHOLE)
+        if not isinstance(value, kinds):
+            raise DTypeError(f"{owner}: {name} is {words}, got {value!r}.")
     options.setdefault("direction", "forward")
     if options["direction"] not in DIRECTIONS:
         raise WeightsError(
@@ -169,16 +185,16 @@ def _options(owner: str, op_type: str, attributes: Mapping[str, Any]) -> dict[st
     for name in ("input_forget", "linear_before_reset", "layout"):
         if options.get(name, 0) not in (0, 1):
             raise WeightsError(f"{owner}: {name} is 0 or 1, got {options[name]!r}.")
-    if options.get("clip") is not None:
+    if "clip" in options:
         raise WeightsError(
             f"{owner}: clip={options['clip']} makes a clipped cell, which has no equal here; only "
             f"nodes without clip can be converted."
         )
     expected = ACTIVATIONS[op_type] * len(DIRECTIONS[options["direction"]])
     given = options.get("activations") or expected
-    if [name.lower() for name in given] != [name.lower() for name in expected]:
+    if [str(name).lower() for name in given] != [name.lower() for name in expected]:
         raise WeightsError(
-            f"{owner}: activations {', '.join(given)} have no equal here; supported are "
+            f"{owner}: activations {', '.join(map(str, given))} have no equal here; supported are "
             f"{', '.join(expected)}."
         )
     for name in ("activation_alpha", "activation_beta"):
@@ -211,7 +227,7 @@ def _check_shapes(
         )
     if hidden_size is not None and hidden_size != hidden:
         raise ShapeError(f"{owner}: hidden_size={hidden_size}, but R is for {hidden}.")
-    inputs = W.shape[2] if W.ndim == 3 else 1
+    inputs = W.shape[2] or 1 if W.ndim == 3 else 1
     words = f"directions, {G} * hidden, inputs"
     check(owner, "W", W, words, (sides, G * hidden, inputs))
     if "B" in given:

@@ -69,7 +69,7 @@ def from_pytorch(
     order = ORDERS[cell]
     zero = np.zeros(len(order) * hidden, arrays["weight_hh_l0"].dtype)
     first = arrays["weight_ih_l0"]
-    inputs = first.shape[1] if first.ndim == 2 else 1
+    inputs = first.shape[1] or 1 if first.ndim == 2 else 1
     parts: list[Any] = []
     found: dict[str, Array] = {}
     for k in range(count):
@@ -121,11 +121,11 @@ def to_pytorch(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
 
 def _structure(names: Iterable[str]) -> tuple[int, list[str]]:
     """How many layers and which directions ("" and "_reverse") the names of a state_dict mean."""
-    read = {name: _NAME.fullmatch(name) for name in names}
+    read = {str(name): _NAME.fullmatch(str(name)) for name in names}
     unknown = [name for name, match in read.items() if not match]
     if unknown or not read:
         raise UnknownNameError(
-            f"from_pytorch: {', '.join(map(str, unknown)) or 'an empty state_dict'} is not of an "
+            f"from_pytorch: {', '.join(unknown) or 'an empty state_dict'} is not of an "
             f"nn.RNN, nn.LSTM or nn.GRU, whose names are weight_ih_l0, weight_hh_l0, …\n  From a "
             f"larger module take that part alone, by its own state_dict()."
         )
