@@ -17,6 +17,7 @@ from tinygrad_lstm import (
     step_through,
     unroll,
 )
+from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward
 
 RANDOM = np.random.default_rng(12)
@@ -335,3 +336,13 @@ def test_errors_of_networks() -> None:
         with pytest.raises(errors.TinygradError) as said:
             case()
         assert str(said.value) == message
+
+
+def test_a_number_fills_a_parameter_in_every_part_that_has_it() -> None:
+    network = stack([bidirectional(cells.lstm), cells.gru])
+    p = network.init(inputs=3, hidden=4, b_f=1.0)
+    for name in ("1.forward.b_f", "1.backward.b_f"):
+        np.testing.assert_array_equal(p[name].data, np.ones(4))
+    assert not p["1.forward.b_i"].data.any()
+    with pytest.raises(UnknownNameError, match="has no size 'b_q'"):
+        network.init(inputs=3, hidden=4, b_q=1.0)

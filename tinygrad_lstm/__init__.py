@@ -63,17 +63,17 @@ from tinygrad_lstm.stepping import step_through
 
 from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
 
-from tinygrad_lstm import cells, errors  # isort: skip
+from tinygrad_lstm import cells, errors, weights  # isort: skip
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "abs", "add", "Agreement", "bidirectional", "broadcast_to", "cell", "Cell", "cells",
+    "abs", "add", "Agreement", "bidirectional", "broadcast_to", "Cell", "cell", "cells",
     "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp",
     "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax",
     "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply",
     "negative", "not_equal", "ops", "outer", "Parameters", "power", "Program", "relu",
     "reshape", "Run", "sigmoid", "sin", "softmax", "softplus", "sqrt", "stack", "step_through",
     "subtract", "sum", "swapaxes", "tanh", "Tensor", "transpose", "unroll", "value_and_grad",
-    "vecdot", "where",
+    "vecdot", "weights", "where",
 ]  # fmt: skip

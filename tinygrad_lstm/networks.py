@@ -68,13 +68,24 @@ class Network:
             for name, part in self.parts.items()
         }
 
-    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: int) -> Parameters:
-        """Fresh parameters, those of each part by its own `init` with a seed of its own."""
+    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
+        """Fresh parameters, those of each part by its own `init` with a seed of its own.
+
+        A cell's parameter with a number, such as `b_f=1.0`, fills it in every part that has it.
+        """
+        fills = {name: sizes.pop(name) for name in self.fillable() & set(sizes)}
         tensors: dict[str, Tensor] = {}
         for k, (name, own) in enumerate(self.part_sizes(sizes).items()):
+            part = self.parts[name]
+            takes = part.fillable() if isinstance(part, Network) else set(part.parameters)
             seed_of_part = int(np.random.default_rng([seed, k]).integers(2**31))
-            tensors |= _renamed(name, self.parts[name].init(seed_of_part, dtype, **own))
+            chosen = {n: value for n, value in fills.items() if n in takes}
+            tensors |= _renamed(name, part.init(seed_of_part, dtype, **own, **chosen))
         return Parameters(tensors, str(self))
+
+    def fillable(self) -> set[str]:
+        """The names of parameters, without their parts', that `init` can fill with a number."""
+        return {name.rsplit(".", 1)[-1] for name in self.parameters}
 
     def bind(self, arrays: Mapping[str, Any]) -> Parameters:
         """Parameters from arrays under names such as `1.W_f`, checked part by part."""
