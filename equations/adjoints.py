@@ -9,7 +9,7 @@ from sympy import Expr, Integer
 from equations.algebra import Operation, Quantity, SumOverTime, plus, terms, walk
 from equations.differentiation import Differentiated, Share, differentiated
 from equations.lines import Equation, Equations, Note
-from equations.notation import name_latex, name_unicode
+from equations.notation import name_latex, name_unicode, step_before
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from equations.reading import Reading, read
 from tinygrad_lstm.errors import UnknownNameError
@@ -74,7 +74,8 @@ def assembled(
     for name in reversed(reading.equations):
         seed = Quantity(f"seed.{name}")
         own = [Share(Quantity(name), seed)] if name in loss else []
-        later = [share.shifted(1) for share in received(Quantity(name, -1))]
+        before = step_before(name)
+        later = [share.shifted(-before) for share in received(Quantity(name, before))]
         shares[f"bar.{name}"] = own + received(Quantity(name)) + later
         for label, share in parts[name].deltas.items():
             shares[f"delta.{label}"] = [share] if name in reached else []

@@ -2,20 +2,26 @@
 
 A Python name is read by the conventions of the literature: `_` begins a subscript, or an accent if
 one of `ACCENTS` follows; trailing digits are a subscript; Greek letters are spelled out. A word
-that is no letter stays a word: `my_gate`. A dot in a name marks a namespace, as in a Program.
+that is no letter stays a word: `my_gate`. A dot in a name marks a namespace, as in a Program, or
+a part of a network: `2.C` is C of layer 2, `backward.h` is h of the direction that reads backward.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # accent: (LaTeX, the character that Unicode puts over the one before it)
 ACCENTS = {
     "tilde": (r"\tilde", "\u0303"), "hat": (r"\hat", "\u0302"), "bar": (r"\bar", "\u0304"),
     "dot": (r"\dot", "\u0307"), "check": (r"\check", "\u030c"), "vec": (r"\vec", "\u20d7"),
 }  # fmt: skip
+# a direction of a network puts its arrow over what belongs to it
+DIRECTIONS = {
+    "forward": (r"\overrightarrow", "\u20d7"), "backward": (r"\overleftarrow", "\u20d6"),
+}  # fmt: skip
+_MARKS = ACCENTS | DIRECTIONS
 SUFFIXES = {"prime": (r"\prime", "′"), "star": (r"\ast", "*")}
 _LOWER = (
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
@@ -34,16 +40,52 @@ Time = str | None
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name taken apart: its letter or word, accents, subscripts, and marks such as a prime."""
+    """A name taken apart: its letter or word, accents, subscripts, and marks such as a prime.
+
+    `layers` and `directions` say to which part of a network it belongs.
+    """
 
     base: str
     accents: tuple[str, ...] = ()
     subscripts: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What stands over it, innermost first."""
+        return (*self.accents, *self.directions)
+
+
+def parts_of(name: str) -> tuple[tuple[str, ...], str]:
+    """The parts of a network that a name goes through, and its own name there.
+
+    `2.forward.h` is (("2", "forward"), "h"). A number that ends a name is none: `f.1`.
+    """
+    *before, own = name.split(".")
+    parts = []
+    while before and (before[0] in DIRECTIONS or before[0].isdigit()) and not own.isdigit():
+        parts.append(before.pop(0))
+    return tuple(parts), ".".join((*before, own))
+
+
+def step_before(name: str) -> int:
+    """How far from t the state lies that a step reads: -1, or +1 where its part reads backward."""
+    return 1 if parts_of(name)[0].count("backward") % 2 else -1
 
 
 def parse(name: str) -> Symbol:
     """Take a name without a namespace apart."""
+    parts, name = parts_of(name)
+    own = _parsed(name.partition(".")[0])
+    return replace(
+        own, layers=tuple(p for p in parts if p not in DIRECTIONS),
+        directions=tuple(p for p in reversed(parts) if p in DIRECTIONS),
+    )  # fmt: skip
+
+
+def _parsed(name: str) -> Symbol:
     first, *rest = [token for token in name.split("_") if token] or ["_"]
     accents, suffixes, subscripts = [], [], []
     for token in rest:
@@ -72,16 +114,27 @@ def index_of(name: str, time: Time = "t") -> Time:
 
     A weight matrix (W U V R) or bias (b), alone or with a subscript, carries none.
     """
-    own = re.sub(r"^((bar|seed|delta|pre|prev)\.)+", "", name)
+    own = re.sub(r"^((bar|seed|delta|pre|prev|forward|backward|\d+)\.)+", "", name)
     return None if _PARAMETER.match(own) and not name.startswith("prev.") else time
 
 
-def _previous(time: Time) -> Time:
+def _previous(name: str, time: Time) -> Time:
+    """The index of a state that a step reads, see `step_before`."""
+    way = step_before(name)
     if time is None or time == "t":
-        return "t-1"
+        return f"t{way:+d}"
     if re.fullmatch(r"\d+", time):
-        return str(int(time) - 1)
-    return {"t+1": "t", "t-1": "t-2"}.get(time, f"{time}-1")
+        return str(int(time) + way)
+    if found := re.fullmatch(r"t([+-]\d+)", time):
+        offset = int(found[1]) + way
+        return f"t{offset:+d}" if offset else "t"
+    return f"{time}{way:+d}"
+
+
+def _numbered(name: str) -> tuple[str, str]:
+    """An equation's name, and which of its nonlinear functions is meant if it has several."""
+    own, _, number = name.rpartition(".")
+    return (own, number) if own and number.isdigit() else (name, "")
 
 
 _UNSET = "?"
@@ -95,17 +148,19 @@ def name_latex(name: str, time: Time = _UNSET) -> str:
 
     Namespaces: `prev.` one step earlier, `bar.` the derivative of the loss, `seed.` the loss's own
     derivative, `pre.` what stands inside an equation's nonlinear function, `delta.` its derivative.
+    Parts of a network: `2.C` is C^{(2)}_t, `forward.h` \overrightarrow{h}_t, and `prev.backward.h`
+    \overleftarrow{h}_{t+1}: whoever reads backward comes from there.
     """
     if time == _UNSET:
         time = index_of(name)
     space, _, rest = name.partition(".")
     if space == "prev" and rest:
-        return name_latex(rest, _previous(time))
+        return name_latex(rest, _previous(rest, time))
     if space == "seed" and rest:
         return rf"\frac{{\partial L}}{{\partial {name_latex(rest, time)}}}"
     if space in ("delta", "pre") and rest:
         letter = r"\delta" if space == "delta" else "a"
-        own, _, number = rest.partition(".")
+        own, number = _numbered(rest)
         upper = name_latex(own, None) + (f",{number}" if number else "")
         return rf"{letter}^{{{upper}}}" + ("" if time is None else f"_{_braced(time)}")
     over = []
@@ -115,16 +170,16 @@ def name_latex(name: str, time: Time = _UNSET) -> str:
         if space in ("prev", "seed", "delta", "pre") and rest:
             inner = name_latex(f"{space}.{rest}", time)
             return rf"\overline{{{inner}}}" if space != "prev" else _latex(
-                parse(rest), over, _previous(time)
+                parse(rest), over, _previous(rest, time)
             )  # fmt: skip
-    return _latex(parse(space), over, time)
+    return _latex(parse(f"{space}.{rest}" if rest else space), over, time)
 
 
 def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
     text = _latex_base(symbol.base)
     wide = len(symbol.base) > 1
-    for accent in (*symbol.accents, *over):
-        command = ACCENTS[accent][0]
+    for accent in (*symbol.marks, *over):
+        command = _MARKS[accent][0]
         if wide:
             command = {r"\bar": r"\overline", r"\tilde": r"\widetilde", r"\hat": r"\widehat"}.get(
                 command, command
@@ -132,6 +187,7 @@ def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
         text = f"{command}{{{text}}}"
     below = [_latex_subscript(s) for s in symbol.subscripts] + ([] if time is None else [time])
     above = "".join(SUFFIXES[s][0] for s in symbol.suffixes)
+    above += f"({','.join(symbol.layers)})" if symbol.layers else ""
     if above:
         text += f"^{{{above}}}"
     return text + (f"_{_braced(', '.join(below))}" if below else "")
@@ -173,11 +229,11 @@ def name_unicode(name: str, time: Time = _UNSET) -> str:
         time = index_of(name)
     space, _, rest = name.partition(".")
     if space == "prev" and rest:
-        return name_unicode(rest, _previous(time))
+        return name_unicode(rest, _previous(rest, time))
     if space == "seed" and rest:
         return f"∂L/∂{name_unicode(rest, time)}"
     if space in ("delta", "pre") and rest:
-        own, _, number = rest.partition(".")
+        own, number = _numbered(rest)
         upper = name_unicode(own, None) + (f",{number}" if number else "")
         letter = "δ" if space == "delta" else "a"
         wrapped = upper if len(unicodedata.normalize("NFC", upper)) <= 2 else f"{{{upper}}}"
@@ -188,15 +244,15 @@ def name_unicode(name: str, time: Time = _UNSET) -> str:
         space, _, rest = rest.partition(".")
         if space in ("prev", "seed", "delta", "pre") and rest:
             if space == "prev":
-                return _unicode(parse(rest), over, _previous(time))
+                return _unicode(parse(rest), over, _previous(rest, time))
             return f"bar({name_unicode(f'{space}.{rest}', time)})"
-    return _unicode(parse(space), over, time)
+    return _unicode(parse(f"{space}.{rest}" if rest else space), over, time)
 
 
 def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
     text = symbol.base
-    for accent in (*symbol.accents, *over):
-        mark = ACCENTS[accent][1]
+    for accent in (*symbol.marks, *over):
+        mark = _MARKS[accent][1]
         if len(symbol.base) == 1:
             text += mark
         elif accent == "bar":  # an overline joins into one stroke over a word
@@ -204,6 +260,7 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
         else:
             text = text[0] + mark + text[1:]
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
+    text += f"^({','.join(symbol.layers)})" if symbol.layers else ""
     below = [GREEK.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
     text = unicodedata.normalize("NFC", text)
     return text + (f"_{_wrapped(','.join(below))}" if below else "")

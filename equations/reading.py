@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sympy import Expr
@@ -17,6 +18,7 @@ from equations.algebra import (
     operation,
 )
 from equations.lines import Equation, Equations
+from equations.notation import parts_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor, ancestors
@@ -83,8 +85,16 @@ def read(cell: Cell, program: Program | None = None) -> Reading:
 
 def _input(cell: Cell, name: str) -> Quantity:
     if name.startswith("prev."):
-        return Quantity(name.removeprefix("prev."), -1)
-    return Quantity(name, 0 if name == "x" or name in cell.sequences else None)
+        own = name.removeprefix("prev.")
+        return Quantity(own, step_before(own))
+    return Quantity(name, 0 if name == "x" or _is_sequence(cell, name) else None)
+
+
+def _is_sequence(part: Any, name: str) -> bool:
+    """Whether a further input, of a network also of a part, has a value at every step."""
+    for own in parts_of(name)[0]:
+        part = part.parts[own]
+    return parts_of(name)[1] in part.sequences
 
 
 def _constant(node: Tensor) -> Expr:
