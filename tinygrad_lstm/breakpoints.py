@@ -82,7 +82,7 @@ class Breakpoint:
                 raise BreakpointError(f"{words!r} names no value; the forms are\n{FORMS}")
             nodes = frozenset(trace.lookup(name)) if name else None
             return cls(words, nodes=nodes, compare=sign, limit=limit, gradient=bool(grad))
-        if re.search(r"[|<>=\s]", words):
+        if re.search(r"[|<>=\s]|^@|@.*@", words):
             raise BreakpointError(f"cannot read the breakpoint {words!r}; the forms are\n{FORMS}")
         return cls(words, nodes=frozenset(trace.lookup(words)))
 
