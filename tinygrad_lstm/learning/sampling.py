@@ -11,6 +11,7 @@ from tinygrad_lstm.learning.models import CharacterModel
 from tinygrad_lstm.tensor import Array
 
 
+@np.errstate(all="ignore")  # what overflows is named where it is read again
 def sample(
     model: CharacterModel, length: int = 300, *, temperature: float = 0.8,
     seed: int | Sequence[int] = 0, prompt: str = "",
