@@ -12,6 +12,7 @@ from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.drawing import Drawing, Names
 from viz.figure import Figure, FigureError
+from viz.layers import single
 from viz.placement import Placer, belts_of
 from viz.plan import NotPlaceable
 from viz.routing import Grid, routed
@@ -73,8 +74,9 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     state C with the operations on it; `"gate:f"` for the equation f with the operation that its
     value first reaches.
 
-    Raises FigureError where focus names something that the cell does not have.
+    Raises FigureError where focus names something that the cell does not have, and for a network.
     """
+    single(cell, "cell")
     try:
         scene, _ = drawn(cell)
     except NotPlaceable:

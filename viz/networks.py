@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equations import name_latex, name_unicode
+from tinygrad_lstm.networks import Network
 from tinygrad_lstm.recurrent import Cell
-from viz import sentences
+from viz import layers, sentences
 from viz.anatomy import anatomy
 from viz.cell_figures import arranged
 from viz.drawing import BETWEEN, TERMINAL, Drawing, Names, terminal
@@ -74,6 +75,7 @@ def _levels(cell: Cell, height: float) -> dict[str, float]:
 
 def rolled(cell: Cell) -> Figure:
     """The network as a loop: what the module A hands on comes back to it at the next step."""
+    layers.single(cell, "rolled")
     scene = _module(cell, _Module(0.0, "t"), "m")
     right = WIDTH / 2
     for k, state in enumerate(cell.state):
@@ -104,10 +106,16 @@ def rolled(cell: Cell) -> Figure:
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
 
-def unrolled(cell: Cell, steps: int = 4) -> Figure:
-    """The same network over time: one copy of the module A a step, each handing its state on."""
+def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
+    """The same network over time: one copy of the module A a step, each handing its state on.
+
+    Of a stack the layers stand above one another; of a bidirectional network the direction that
+    reads backward stands above the other, and their outputs are joined.
+    """
     if steps < 1 or steps > 50:
         raise FigureError(f"an unrolled figure shows 1 to 50 steps, not {steps}.")
+    if isinstance(cell, Network):
+        return layers.unrolled(cell, steps)
     scene = Scene()
     pitch = WIDTH + 52.0
     levels = _levels(cell, HEIGHT)
@@ -159,6 +167,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
 
     The neighbours are plain boxes labelled A, or, with `detailed`, drawn like the one between.
     """
+    layers.single(cell, "chain")
     grid = arranged(cell)
     middle = Drawing(grid, Names(left=False, right=False)).draw()
     body = middle.shapes[0]
