@@ -31,6 +31,8 @@ _LOWER = (
 GREEK = dict(zip(_LOWER, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 GREEK |= {name.capitalize(): letter.upper() for name, letter in GREEK.items()} | {"ell": "ℓ"}
 _NAMES = {letter: name for name, letter in GREEK.items()}
+# W_xi is the weight from x to the input gate i, in every paper
+_GREEK_BELOW = {name: letter for name, letter in GREEK.items() if name != "xi"}
 # Greek letters that look like Latin ones have no command of their own
 _PLAIN = dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True))
 _PARAMETER = re.compile(r"(W|U|V|R|b)(\d+|_.*)?$")
@@ -209,7 +211,7 @@ def _escaped(word: str) -> str:
 
 
 def _latex_subscript(token: str) -> str:
-    if token in GREEK:
+    if token in _GREEK_BELOW:
         return _latex_base(GREEK[token])
     if len(token) == 1:
         return _latex_base(token)
@@ -261,7 +263,7 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
             text = text[0] + mark + text[1:]
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
     text += f"^({','.join(symbol.layers)})" if symbol.layers else ""
-    below = [GREEK.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
+    below = [_GREEK_BELOW.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
     text = unicodedata.normalize("NFC", text)
     return text + (f"_{_wrapped(','.join(below))}" if below else "")
 

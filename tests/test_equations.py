@@ -42,6 +42,7 @@ NAMES = {
     "W_f": (r"W_f", "W_f"),
     "b": (r"b", "b"),
     "W_xh": (r"W_{xh}", "W_xh"),
+    "W_xi": (r"W_{xi}", "W_xi"),
     "W_2": (r"W_2", "W_2"),
     "h1": (r"h_{1, t}", "h_{1,t}"),
     "alpha": (r"\alpha_t", "α_t"),
