@@ -54,7 +54,8 @@ from tinygrad_lstm.functions import (
     where,
 )
 
-from tinygrad_lstm.tensor import Tensor, grad, value_and_grad  # isort: skip
+from tinygrad_lstm.tensor import Tensor  # isort: skip
+from tinygrad_lstm.gradients import grad, value_and_grad
 from tinygrad_lstm.networks import bidirectional, stack
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters, cell

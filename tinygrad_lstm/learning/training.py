@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.gradients import value_and_grad
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.archive import CheckpointError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
@@ -30,7 +31,7 @@ from tinygrad_lstm.learning.texts import (
     split,
 )
 from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.tensor import Array, Tensor, value_and_grad
+from tinygrad_lstm.tensor import Array, Tensor
 
 
 class DivergenceError(TinygradError, ArithmeticError):
