@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sympy import Expr, Integer
 
@@ -13,6 +14,7 @@ from equations.notation import name_latex, name_unicode, step_before
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from equations.reading import Reading, read
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.networks import Backward, Stack
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 
@@ -86,7 +88,7 @@ def assembled(
 
 
 def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tuple[str, ...]:
-    loss = (next(iter(cell.state)),) if loss is None else loss
+    loss = (_output(cell),) if loss is None else loss
     for name in loss:
         if name not in reading.equations:
             raise UnknownNameError(
@@ -94,6 +96,15 @@ def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tupl
                 f"{', '.join(reading.equations)}."
             )
     return loss
+
+
+def _output(network: Any) -> str:
+    """The name of the equation that a layer above, or a prediction, reads."""
+    if isinstance(network, Stack | Backward):
+        name, top = list(network.parts.items())[-1]
+        return f"{name}.{_output(top)}"
+    output: str = network.output
+    return output
 
 
 def _reached(parts: dict[str, Differentiated], loss: tuple[str, ...]) -> set[str]:
@@ -113,7 +124,7 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
 
     A bar is the derivative of the loss along all paths, \bar{C}_t = dL/dC_t; terms with t+1 come
     from the next step, and the gradients of parameters are sums over time. `legend` explains
-    every sign. loss: the names that the loss reads, as in "h" or "h C"; the first state unless
+    every sign. loss: the names that the loss reads, as in "h" or "h C"; the output unless
     told. Lines are named `bar.h`, `delta.o`, `bar.W_f`, …. SymPy derives them; the engine's rules
     are not consulted.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Mul, Pow, Rational
 
 from equations.adjoints import Adjoints, assembled
-from equations.algebra import Literal, Operation, Quantity, clip, quantities
+from equations.algebra import EquationError, Literal, Operation, Quantity, clip, quantities
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.recurrent import Cell
@@ -123,6 +123,11 @@ def gradients(
     first step (`prev.h`) and of further inputs. Sizes are inferred. A check on the engine, whose
     backward gives the same numbers by other means, not meant to be fast.
     """
+    if not isinstance(cell, Cell):
+        raise EquationError(
+            f"gradients evaluates the equations of one cell, got {cell}.\n"
+            f"  Evaluate each part, or check the whole with check_gradients."
+        )
     plain = {name: np.asarray(value) for name, value in parameters.items()}
     run = unroll(cell, plain, xs, initial, **further)
     xs = np.asarray(xs)

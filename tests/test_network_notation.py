@@ -8,6 +8,7 @@ from latex2mathml.converter import convert
 import equations
 from equations import name_latex, name_unicode
 from tinygrad_lstm import cells
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.networks import bidirectional, stack
 from viz.glyphs import glyphs
 
@@ -101,3 +102,16 @@ def test_a_transposed_matrix_of_a_layer_is_valid_latex() -> None:
     lines = equations.backward(stack([cells.gru_cho2014, cells.gru_cho2014]), loss="2.h")
     assert r"{W^{(2)}_z}^{\top}" in lines["bar.1.h"].latex().replace(r"^\top", r"^{\top}")
     drawable(lines)
+
+
+def test_the_loss_reads_a_network_s_output() -> None:
+    """The two layers' adjoints, as a textbook writes backpropagation through both directions."""
+    lines = equations.backward(stack([cells.rnn, cells.rnn]))
+    assert lines["bar.2.h"].latex().startswith(
+        r"\bar{h}^{(2)}_t = \frac{\partial L}{\partial h^{(2)}_t} + "
+    )
+    assert r"\partial L" not in lines["bar.1.h"].latex()
+    both = equations.backward(bidirectional(cells.rnn))
+    assert both["bar.h"].latex() == r"\bar{h}_t = \frac{\partial L}{\partial h_t}"
+    with pytest.raises(TinygradError, match="gradients evaluates the equations of one cell"):
+        equations.gradients(stack([cells.rnn]), {}, [[1.0]], {})
