@@ -29,7 +29,7 @@ Polynomial = Counter[tuple[str, ...]]  # 4n² + n is {("hidden", "hidden"): 4, (
 
 def pages() -> dict[str, str]:
     """The gallery's Markdown by file name."""
-    found = {"README.md": _contents()}
+    found = {"README.md": _contents(), "forms-of-the-gru.md": _gru_forms()}
     return found | {f"{name}.md": _page(cell) for name, cell in cells.all().items()}
 
 
@@ -79,7 +79,34 @@ def _contents() -> str:
         sources = "; ".join(_short(papers[key]) for key in cell.papers)
         row = (f"[{name}]({name}.md)", first, formula(count(cell)), _number(cell) or "", sources)
         lines.append(f"| {' | '.join(row)} |")
+    lines += ["", "[Three forms of the GRU](forms-of-the-gru.md), compared line by line."]
     return "\n".join(lines) + "\n"
+
+
+def _gru_forms() -> str:
+    """The three forms of the GRU line by line: what people ask about its conventions."""
+    parts = [
+        "# Three forms of the GRU",
+        "Papers and libraries write the same two gates in different ways, and weights of one form "
+        "give wrong results in another without any error.",
+        "| | `gru` | `gru_cho2014` | `gru_reset_after` |\n|---|---|---|---|\n"
+        "| whose | Chung et al. 2014, Bahdanau et al. 2014 | Cho et al. 2014; Keras with "
+        "`reset_after=False`, ONNX with `linear_before_reset=0` | PyTorch, cuDNN, Keras, ONNX with "
+        "`linear_before_reset=1` |\n"
+        "| z is the share of | the new state | the old state | the old state |\n"
+        "| reset | before the matrix product | before the matrix product | after it |\n"
+        "| biases | none | one a gate | two a gate |",
+        "From one direction of z to the other: change the sign of all weights and biases of z, "
+        "since 1 − σ(a) = σ(−a). From reset before the product to reset after it there is no way "
+        "in general. How libraries order the gates: [weights](../weights.md).",
+        "Below, a line of the first cell begins with −, one of the second with +; «…» is what "
+        "changed.",
+    ]
+    for a, b in ((cells.gru, cells.gru_cho2014), (cells.gru_cho2014, cells.gru_reset_after)):
+        lines = equations.difference(a, b).unicode()
+        parts += [f"## `{a.name}` and `{b.name}`", f"```diff\n{lines}\n```"]
+    parts.append("[All cells](README.md)")
+    return "\n\n".join(parts) + "\n"
 
 
 def _page(cell: Cell) -> str:
