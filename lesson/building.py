@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,15 @@ import equations
 import viz
 from lesson import measurements, prose
 from lesson.charts import Curve, chart
+from lesson.figures import embedded
+from lesson.models import Trained, train
+from lesson.parts import PARTS, part
+from lesson.prose import Texts
+from lesson.subject import Subject
 from tinygrad_lstm import Tensor, cells, unroll
 from tinygrad_lstm.cells import lstm, rnn
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.learning import CharacterModel, Progress, Text, Training, shakespeare
+from tinygrad_lstm.learning import Progress, Text, Training, shakespeare
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array
 
@@ -32,38 +36,6 @@ STAGES = {"f": ("f",), "i": ("i", "C_tilde"), "C": ("C",), "o": ("o", "h")}
 
 class BuildError(TinygradError):
     """A lesson that cannot be written."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model of the lesson and how it came to be."""
-
-    model: CharacterModel
-    training: Training
-
-
-def train(
-    cell: Cell, text: Text, seconds: float, folder: Path | None = None,
-    report: Callable[[Progress], Any] | None = None,
-) -> Trained:  # fmt: skip
-    """A character model of a cell, trained for `seconds` in all.
-
-    With a folder, its checkpoint is kept there, and what it has learned already is not learned
-    again; a checkpoint that does not fit, because the cell or the text changed, is replaced.
-    """
-    path = folder / f"{cell.name}.npz" if folder else None
-    training = None
-    if path and path.is_file():
-        try:
-            training = Training.resume(path, cell, text)
-        except TinygradError:
-            training = None
-    if training is None:
-        training = Training(CharacterModel(cell, text, hidden=128, seed=1), text, every=50)
-    rest = seconds - training.state.seconds
-    if rest > 0:
-        training.run(seconds=rest, report=report, checkpoint=path)
-    return Trained(training.model, training)
 
 
 def build(
@@ -104,33 +76,41 @@ def writable(path: Path) -> None:
         raise BuildError(f"cannot write {path}: {error.strerror}.") from error
 
 
-def render(trained: Trained, plain: Trained, text: Text, language: str = "en") -> str:
+def render(trained: Trained, plain: Trained, text: Text) -> str:
     """The page's HTML from two trained models."""
-    words = prose.load(language)
     held_out = text.characters[-len(trained.training.validation_ids) :]
     line = measurements.read_line(trained.model, measurements.choose_line(held_out))
-    unit = measurements.telling_unit(line, "f")
+    subject = Subject(trained, text, line, measurements.telling_unit(line, "f"))
     lags = min(LAGS, len(held_out) - 2)
     pieces = min(PIECES, len(held_out) // (lags + 2))
     curves = {
         "lstm": measurements.reach(trained.model, held_out, "C", lags, pieces),
         "rnn": measurements.reach(plain.model, held_out, "h", lags, pieces),
     }
-    facts = {**_facts(trained, plain, text, line, unit, curves), "pieces": str(pieces)}
+    facts = _facts(trained, plain, text, line, subject.unit, curves)
+    words = Texts("page", {**facts, "pieces": str(pieces)})
     environment = Environment(
         loader=PackageLoader("lesson", "page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["prose"] = lambda part: prose.html(part, facts)
-    environment.filters["inline"] = lambda part: prose.inline(part, facts)
+    papers = prose.load("papers")
     return environment.get_template("page.html").render(
-        language=language, t=words, css=Markup(_asset("page", "style.css").decode()),
+        t=words, languages=list(words.files), css=_inlined("style", *PARTS, ending="css"),
+        scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
+        part=lambda name: part(name, subject),
         font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
         listing=_listing(lstm), figures=_figures(), math=_mathematics(),
-        strips={stage: _strip(line, unit, names) for stage, names in STAGES.items()},
+        strips={stage: _strip(line, subject.unit, stage) for stage in STAGES},
         charts=_charts(trained, words, curves), stages=list(STAGES), surprise=_surprise(line),
-        samples=_samples(trained.training), papers=prose.load("papers"),
+        samples=_samples(trained.training), papers=papers,
+        sources=list(words.files["en"]["sources"]),
     )  # fmt: skip
+
+
+def _inlined(*names: str, ending: str) -> Markup:
+    """Files of `lesson/page` to be put into the page; a part need not have one of each kind."""
+    files = [resources.files("lesson").joinpath("page", f"{name}.{ending}") for name in names]
+    return Markup("\n".join(f.read_text(encoding="utf-8") for f in files if f.is_file()))
 
 
 def _asset(folder: str, name: str) -> bytes:
@@ -191,9 +171,9 @@ def _visible(character: str) -> str:
     return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(character, character)
 
 
-def _strip(line: measurements.Line, unit: int, names: tuple[str, ...]) -> dict[str, Any]:
+def _strip(line: measurements.Line, unit: int, stage: str) -> dict[str, Any]:
     """A table of one unit's values along the line, and the gradients in them."""
-    rows = []
+    rows, names = [], STAGES[stage]
     for name in names:
         values = line.values[name][:, unit]
         scale = max(1.0, float(np.max(np.abs(values))))
@@ -202,7 +182,7 @@ def _strip(line: measurements.Line, unit: int, names: tuple[str, ...]) -> dict[s
         values = line.gradients[name][:, unit]
         scale = float(np.max(np.abs(values))) or 1.0
         rows.append(_row(equations.name_latex(f"bar.{name}"), values, scale, "gradient"))
-    return {"characters": [_visible(c) for c in line.text], "rows": rows}
+    return {"name": stage, "characters": [_visible(c) for c in line.text], "rows": rows}
 
 
 def _row(latex: str, values: Array, scale: float, kind: str) -> dict[str, Any]:
@@ -241,7 +221,7 @@ def _samples(training: Training) -> list[dict[str, Any]]:
 
 # --- figures, charts, formulas --------------------------------------------------------------------
 def _figures() -> dict[str, Any]:
-    figures: dict[str, Any] = {
+    figures = {
         "rolled": viz.rolled(rnn), "unrolled": viz.unrolled(rnn, steps=4),
         "rnn": viz.cell(rnn), "lstm": viz.cell(lstm), "legend": viz.legend(),
         "plain_chain": viz.chain(rnn), "lstm_chain": viz.chain(lstm),
@@ -252,7 +232,7 @@ def _figures() -> dict[str, Any]:
     }  # fmt: skip
     for stage, names in STAGES.items():
         figures[f"stage_{stage}"] = viz.cell(lstm, focus=names)
-    return {name: {"svg": Markup(f.svg()), "alt": f.alt} for name, f in figures.items()}
+    return {name: embedded(name, figure) for name, figure in figures.items()}
 
 
 def _small_run() -> Tensor:
@@ -266,10 +246,7 @@ def _small_run() -> Tensor:
     return loss
 
 
-def _charts(
-    trained: Trained, words: Mapping[str, Any], curves: Mapping[str, Array]
-) -> dict[str, Markup]:
-    forgets, model = words["forgets"], words["model"]
+def _charts(trained: Trained, words: Texts, curves: Mapping[str, Array]) -> dict[str, Markup]:
     history = trained.training.history
     seen = [(r.step, r.train_bits) for r in history if r.train_bits is not None]
     held = [(r.step, r.validation_bits) for r in history]
@@ -277,12 +254,19 @@ def _charts(
         Curve(label, [(k, float(v)) for k, v in enumerate(curves[name])], name)
         for label, name in (("LSTM", "lstm"), ("RNN", "rnn"))
     ]
-    learning = [Curve(model["training"], seen, "rnn"), Curve(model["held_out"], held, "lstm")]
+    learning = [
+        Curve(words.plain("model.training"), seen, "rnn"),
+        Curve(words.plain("model.held_out"), held, "lstm"),
+    ]
+    across = {key: words.plain(key) for key in ("forgets.chart_x", "model.curve_x")}
+    up = {key: words.plain(key) for key in ("forgets.chart_y", "model.curve_y")}
     return {
-        "reach": Markup(
-            chart(reach, forgets["chart_x"], forgets["chart_y"], "reach", log=True)
+        "reach": chart(
+            reach, across["forgets.chart_x"], up["forgets.chart_y"], "reach-caption", log=True
         ),
-        "learning": Markup(chart(learning, model["curve_x"], model["curve_y"], "learning")),
+        "learning": chart(
+            learning, across["model.curve_x"], up["model.curve_y"], "learning-caption"
+        ),
     }
 
 
@@ -309,7 +293,10 @@ def _mathematics() -> dict[str, Any]:
         "stages": stages,
         "forward": Markup(forward.mathml()),
         "backward": Markup(backward.mathml(width=44)),
-        "legend": backward.legend,
+        "legend": [
+            {"math": prose.inline(f"${note.latex}$", {}), "words": note.words}
+            for note in backward.legend
+        ],
         "derivation": equations.derive(lstm, "W_f"),
         "relatives": {
             name: {

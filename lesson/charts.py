@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+
+from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 640.0, 300.0
+Words = str | Mapping[str, str]
 LEFT, RIGHT, TOP, BOTTOM = 72.0, 118.0, 16.0, 46.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line through points (x, y); `style` is its class in the page's CSS."""
+    """A named line through points (x, y); `style` is its class in the page's CSS.
 
-    name: str
+    The name is one for all languages, or a mapping from language to name.
+    """
+
+    name: Words
     points: Sequence[tuple[float, float]]
     style: str
 
 
 def chart(
-    curves: Sequence[Curve], x_label: str, y_label: str, ident: str, log: bool = False
-) -> str:
-    """Curves on common axes; `log` counts y in powers of ten. Each curve is named at its end."""
+    curves: Sequence[Curve], x_label: Words, y_label: Words, caption: str, log: bool = False
+) -> Markup:
+    """Curves on common axes; `log` counts y in powers of ten. Each curve is named at its end.
+
+    caption: the id of the element that names the chart.
+    """
     points = [p for curve in curves for p in curve.points]
     xs = [x for x, _ in points]
     ys = [math.log10(y) if log else y for _, y in points]
@@ -59,29 +67,34 @@ def chart(
         parts.append(
             f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{label}</text>'
         )
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle" '
-        f'class="axis">{escape(x_label)}</text>'
+    parts += _texts(
+        x_label, f'x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle"', "axis"
     )
-    parts.append(
-        f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" '
-        f'text-anchor="middle" class="axis">{escape(y_label)}</text>'
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    parts += _texts(
+        y_label, f'transform="translate(14 {middle}) rotate(-90)" text-anchor="middle"', "axis"
     )
     ends = _apart([place(*curve.points[-1])[1] for curve in curves], 16)
     for curve, end in zip(curves, ends, strict=True):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in curve.points))
         parts.append(f'<polyline class="curve {curve.style}" points="{path}"/>')
-        parts.append(
-            f'<text class="{curve.style}" x="{WIDTH - RIGHT + 8}" y="{end + 4:.1f}">'
-            f"{escape(curve.name)}</text>"
+        parts += _texts(
+            curve.name, f'x="{WIDTH - RIGHT + 8}" y="{end + 4:.1f}"', curve.style
         )
-    title = escape(f"{y_label}, {x_label}: {', '.join(curve.name for curve in curves)}")
-    return (
+    return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
-        f'aria-labelledby="{ident}-title"><title id="{ident}-title">{title}</title>'
-        + "".join(parts)
-        + "</svg>"
+        f'aria-labelledby="{caption}">' + "".join(parts) + "</svg>"
     )
+
+
+def _texts(words: Words, place: str, style: str) -> list[str]:
+    """A label, in each language where it is not the same in all."""
+    if isinstance(words, str):
+        return [f'<text {place} class="{style}">{escape(words)}</text>']
+    return [
+        f'<text {place} class="say {style}" lang="{language}">{escape(label)}</text>'
+        for language, label in words.items()
+    ]
 
 
 def _step(span: float, wanted: int) -> float:

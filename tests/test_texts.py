@@ -1,0 +1,120 @@
+"""The lesson's languages: one structure, everything translated, the glossary's terms used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from lesson import prose
+
+SCRIPT = {"ko": re.compile(r"[가-힣]"), "zh": re.compile(r"[一-鿿]")}
+MATHEMATICS = re.compile(r"\$[^$]+\$")
+CODE = re.compile(r"`[^`]+`")
+FIELDS = re.compile(r"\{+\w+\}+")
+# Where the English text has one of these words, a translation has its own term for it. Longer terms
+# come first and hide the shorter ones in them; common words (state, cell, layer) may be left out.
+SINGLE = {"gradient", "adjoint", "peephole", "candidate", "attention", "sequence", "breakpoint"}
+
+
+def leaves(texts: dict[str, Any], before: str = "") -> dict[str, str]:
+    """Dotted keys of a text file and their texts."""
+    found: dict[str, str] = {}
+    for key, value in texts.items():
+        if isinstance(value, dict):
+            found |= leaves(value, f"{before}{key}.")
+        elif isinstance(value, list):
+            found |= leaves({str(k): item for k, item in enumerate(value)}, f"{before}{key}.")
+        else:
+            found[before + key] = str(value)
+    return found
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """(language, name) for every text that is not English."""
+    folder = resources.files("lesson").joinpath("texts")
+    for language in prose.LANGUAGES[1:]:
+        names = {f.name for x in prose.LANGUAGES for f in folder.joinpath(x).iterdir()}
+        for name in sorted(names):
+            if name != "page.toml" or language in prose.languages("page"):
+                yield language, name.removesuffix(".toml")
+
+
+def words(text: str) -> str:
+    """A text without mathematics, code and fields."""
+    for other in (MATHEMATICS, CODE, FIELDS):
+        text = other.sub(" ", text)
+    return text
+
+
+@pytest.mark.parametrize(("language", "name"), list(pairs()))
+class TestTranslations:
+    def test_have_the_same_parts(self, language: str, name: str) -> None:
+        english, other = leaves(prose.load("en", name)), leaves(prose.load(language, name))
+        missing, extra = set(english) - set(other), set(other) - set(english)
+        assert not missing and not extra, f"{language}/{name}: missing {missing}, extra {extra}"
+        assert list(english) == list(other), "the order is that of the English file"
+
+    def test_are_translated(self, language: str, name: str) -> None:
+        """A text with an English word in it has letters of the other language's own script."""
+        english, other = leaves(prose.load("en", name)), leaves(prose.load(language, name))
+        for key, text in english.items():
+            if re.search(r"\b[a-z]{3,}\b", words(text)):
+                told = f"{language}/{name}: {key} is not translated"
+                assert SCRIPT[language].search(other[key]) or in_glossary(text, other[key]), told
+
+    def test_show_the_same_mathematics(self, language: str, name: str) -> None:
+        english, other = leaves(prose.load("en", name)), leaves(prose.load(language, name))
+        for key, text in english.items():
+            for kind in (MATHEMATICS, CODE, FIELDS):
+                ours, theirs = set(kind.findall(text)), set(kind.findall(other[key]))
+                assert ours == theirs, f"{language}/{name}: {key}: {ours ^ theirs}"
+
+    def test_use_the_terms_of_the_glossary(self, language: str, name: str) -> None:
+        english, other = leaves(prose.load("en", name)), leaves(prose.load(language, name))
+        lost = [
+            f"{key}: {term['en']} is {term[language]}"
+            for key, text in english.items()
+            for term in terms_in(text)
+            if term[language] not in other[key]
+        ]
+        assert not lost, f"{language}/{name}: " + "; ".join(lost)
+
+
+def in_glossary(english: str, other: str) -> bool:
+    """Whether a text is a term that this language leaves as it is."""
+    terms = prose.load("glossary")["terms"].values()
+    return any(t["en"] == english and other in t.values() for t in terms)
+
+
+def terms_in(text: str) -> list[dict[str, str]]:
+    """The terms of the glossary that a translation of an English text has to have."""
+    terms = prose.load("glossary")["terms"].values()
+    rest = words(text).lower().replace("\n", " ")
+    found = []
+    for term in sorted(terms, key=lambda t: -len(t["en"])):
+        whole = re.compile(rf"\b{re.escape(term['en'].lower())}s?\b")
+        if whole.search(rest):
+            rest = whole.sub(" ", rest)
+            if " " in term["en"] or term["en"] in SINGLE:
+                found.append(term)
+    return found
+
+
+def test_english_is_complete() -> None:
+    assert prose.languages("page")[0] == "en"
+    for key, text in leaves(prose.load("en", "page")).items():
+        assert text.strip(), f"{key} is empty"
+
+
+def test_longer_terms_hide_shorter_ones() -> None:
+    found = {term["en"] for term in terms_in("The forget gates and a vanishing gradient of $gate$")}
+    assert found == {"forget gate", "vanishing gradient"}
+
+
+def test_json_on_the_page_cannot_end_its_script() -> None:
+    shown = str(prose.data("x", {"a": "</script><b>&"}))
+    assert shown.count("<") == 2 and "\\u003c/script\\u003e\\u003cb\\u003e\\u0026" in shown
