@@ -541,3 +541,17 @@ def test_a_cell_of_ones_own_is_found(tmp_path: Path) -> None:
 def test_every_error_is_one_kind() -> None:
     for kind in (CellError, DataError, DTypeError, ShapeError, UnknownNameError):
         assert issubclass(kind, TinygradError)
+
+
+def test_a_cell_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    text = (
+        "from tinygrad_lstm import cell\n\n"
+        '@cell(state="h", x="hidden")\n'
+        "def leaky(now, prev, x, p):\n"
+        "    now.h = 0.9 * prev.h + x\n"
+    )
+    for share in ("0.9", "0.8", "0.7"):  # of one size, within a second
+        path.write_text(text.replace("0.9", share))
+        assert share in find(f"{path}:leaky").program().text("h")
+    assert list(tmp_path.iterdir()) == [path]
