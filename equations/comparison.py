@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
 from equations import markup
 from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
-from equations.lines import Equation
+from equations.lines import Equation, bundle
 from equations.reading import read
 from tinygrad_lstm.recurrent import Cell
 
@@ -92,11 +93,8 @@ class Difference(Sequence[Change]):
         """A line each after ~ (changed), + (added) or - (removed); what changed between « and »."""
         return "\n".join(f"{sign} {line.unicode()}" for sign, line in self._rows())
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        return self.mathml()
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self)
 
     def __str__(self) -> str:
         return self.unicode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 from sympy import Add, Expr, Mul, Pow
 
@@ -24,7 +24,7 @@ from equations.algebra import (
     times,
 )
 from equations.differentiation import Share, Slope
-from equations.lines import Equation
+from equations.lines import Equation, bundle
 from equations.trial import Trial
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.recurrent import Cell
@@ -96,11 +96,8 @@ class Derivation(Sequence[Step]):
         """A line each, the rule after it in parentheses."""
         return "\n".join(f"{s.unicode()}    ({s.rule})" for s in self._steps)
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        return self.mathml()
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self)
 
     def __str__(self) -> str:
         return self.unicode()

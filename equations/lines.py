@@ -65,14 +65,8 @@ class Equation:
             room -= len(shown) + 1
         return [latex._print(self.left), f"= {rows[0]}", *rows[1:]]
 
-    def _repr_latex_(self) -> str:
-        return rf"$\displaystyle {self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        return self.mathml(display=True)
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return _bundle(self)
+        return bundle(self)
 
     def __str__(self) -> str:
         return self.unicode()
@@ -139,14 +133,8 @@ class Equations(Sequence[Equation]):
         """One line each."""
         return "\n".join(e.unicode() for e in self._equations)
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        return self.mathml()
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return _bundle(self)
+        return bundle(self)
 
     def __str__(self) -> str:
         return self.unicode()
@@ -154,9 +142,13 @@ class Equations(Sequence[Equation]):
     __repr__ = __str__
 
 
-def _bundle(result: Any) -> dict[str, str]:
+def bundle(result: Any) -> dict[str, str]:
+    """A result for notebooks: they set its LaTeX in their own colours.
+
+    MathML is not among it: as HTML it would come first, and GitHub and an untrusted JupyterLab
+    take its elements away and leave a row of letters.
+    """
     return {
         "text/plain": result.unicode(),
-        "text/latex": result._repr_latex_(),
-        "text/html": result._repr_html_(),
+        "text/latex": f"$\\displaystyle {result.latex()}$",
     }

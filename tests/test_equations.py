@@ -179,7 +179,7 @@ def test_notebook() -> None:
         bundle = result._repr_mimebundle_()
         assert bundle["text/plain"] == result.unicode()
         assert bundle["text/latex"] == f"$\\displaystyle {result.latex()}$"
-        assert bundle["text/html"].startswith("<math ")
+        assert set(bundle) == {"text/plain", "text/latex"}  # GitHub would clean MathML away
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones() -> None:

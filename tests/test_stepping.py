@@ -458,8 +458,9 @@ def test_errors_name_the_fix() -> None:
 
 
 def test_a_notebook_shows_a_table() -> None:
-    html = small_trace("rnn")._repr_html_()
-    assert html.startswith("<table>") and "h_1 = tanh(v" in html
+    bundle = small_trace("rnn")._repr_mimebundle_()
+    assert bundle["text/html"].startswith("<table>") and "h_1 = tanh(v" in bundle["text/html"]
+    assert bundle["text/plain"].startswith("Trace of ")
 
 
 def test_a_chain_of_100_000_operations() -> None:

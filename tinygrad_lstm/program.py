@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm import tables
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, pullback
 
@@ -186,6 +187,13 @@ class Program:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        inputs = [("input", spelled(n), self.shape_text(t)) for n, t in self.inputs.items()]
+        equations = [
+            ("equation", spelled(n), f"= {right_hand_side(t)}") for n, t in self.equations.items()
+        ]
+        return tables.bundle(str(self), tables.table([*inputs, *equations]))
 
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm import tables
 from tinygrad_lstm.errors import (
     CellError,
     DataError,
@@ -55,6 +56,11 @@ class Parameters(Mapping[str, Tensor]):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{k} {t.shape}" for k, t in self._tensors.items())
         return f"Parameters of {self._owner}: {shapes}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = [(name, str(t.shape), t.size) for name, t in self.items()]
+        rows.append(("together", "", self.count))
+        return tables.bundle(repr(self), tables.table(rows, ("parameter", "shape", "numbers")))
 
     def replace(self, tensors: Mapping[str, Any]) -> Parameters:
         """The same parameters with some of them exchanged."""
@@ -151,6 +157,9 @@ class Cell:
         return f"cell {self.name!r}"
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return tables.listing(self)
 
     def _shapes(self) -> dict[str, str]:
         """Every input of the step with its shape in words, in the order of a Program's inputs."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm import tables
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.functions import stack, where
 from tinygrad_lstm.program import Program, right_hand_side, spelled
@@ -49,6 +50,10 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run of {self.cell} over {len(self)} steps: {', '.join(self.steps[0])}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = [(name, (len(self), *node.shape)) for name, node in self.steps[0].items()]
+        return tables.bundle(repr(self), tables.table(rows, ("equation", "shape over time")))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import islice
 from typing import Any, overload
 
 import numpy as np
 
+from tinygrad_lstm import tables
 from tinygrad_lstm.arithmetic import array, leaf
 from tinygrad_lstm.breakpoints import Breakpoint
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
@@ -37,6 +37,7 @@ from tinygrad_lstm.tensor import (
 
 GROUPS = ("operation", "equation", "time", "pass")
 _REMEMBERED = 64  # operations whose contributions are kept at hand
+_SHOWN = 200  # events in a notebook's table
 
 
 def step_through(
@@ -296,15 +297,14 @@ class Trace(Sequence[Event]):
             state = self.state_at(event.index)
             yield from (f"    watch {state.watch(name)}" for name in watches)
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{e.index + 1}</td><td>{e.direction}</td><td>{e.time or ''}</td>"
-            f"<td>{escape(e.rule)}</td><td>{escape(e.value_text)}</td></tr>"
-            for e in self[:200]
-        )
-        head = "<tr><th></th><th>pass</th><th>time</th><th>rule</th><th>result</th></tr>"
-        more = f"<p>… {len(self) - 200} more events</p>" if len(self) > 200 else ""
-        return f"<table>{head}{rows}</table>{more}"
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = [
+            (e.index + 1, e.direction, e.time or "", e.rule, e.value_text) for e in self[:_SHOWN]
+        ]
+        html = tables.table(rows, ("", "pass", "time", "rule", "result"))
+        if len(self) > _SHOWN:
+            html += f"<p>… {len(self) - _SHOWN} more events</p>"
+        return tables.bundle(repr(self), html)
 
 
 def to_json(trace: Trace) -> str:

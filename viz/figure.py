@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from viz.scene import Scene, Shape, dot_text, number
 
 ENDINGS = (".svg", ".png", ".pdf", ".dot")
 _SVG = "{http://www.w3.org/2000/svg}"
+_shown = itertools.count(1)  # figures that a notebook has displayed
 
 
 class FigureError(TinygradError, ValueError):
@@ -31,7 +33,8 @@ class Figure:
     `name` is its title, `alt` says in sentences what it shows, `dot` is its text for Graphviz
     (`neato -n2`), which keeps every coordinate. `svg()` is what Graphviz draws of it, with formulas
     as glyphs, colours as CSS custom properties (`--viz-layer` and so on, light and dark) and a
-    `class` and `id` on every node and edge. Notebooks show it as it is.
+    `class` and `id` on every node and edge. Notebooks show it, each time with ids of its own, or
+    a PNG of it where SVG is not trusted.
     """
 
     name: str
@@ -97,11 +100,13 @@ class Figure:
         """The figure as PNG on white, `scale` pixels a CSS pixel."""
         return svg_to_png(self.svg(css=False), scale, COLOURS["ground"][0])
 
-    def _repr_svg_(self) -> str:
-        return self.svg()
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg(), "text/plain": self.alt}
+        own = f"{self.prefix}-{next(_shown)}"  # notebooks put many figures into one page
+        return {"image/svg+xml": self.svg(own), "text/plain": self.alt}
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(side * 4 / 3) for side in self.size)  # points to CSS pixels
+        return self.png(), {"width": width, "height": height}
 
     def __repr__(self) -> str:
         return f"<figure {self.name!r}: {self.title}>"
