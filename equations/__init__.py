@@ -2,9 +2,9 @@
 
 `forward(cell)` prints what the cell computes, `backward(cell)` what SymPy derives from it,
 `derive(cell, "W_f")` the derivation rule by rule, `unrolled(cell, steps)` the equations at t = 1,
-2, …, `difference(a, b)` what two cells do differently, and `gradients` evaluates the derived
-equations. Every result has `.latex()`, `.mathml()` and `.unicode()`. `name_latex` and
-`name_unicode` are the notation of a single name.
+2, …, `difference(a, b)` what two cells do differently; each result has `.latex()`, `.mathml()` and
+`.unicode()`. `gradients` evaluates the derived equations, `javascript(cell)` writes them for a
+browser. `name_latex` and `name_unicode` are the notation of a single name.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from equations.evaluation import gradients
     from equations.lines import Equation, Equations
     from equations.reading import forward, unrolled
+    from equations.scripting import javascript
 
 # SymPy takes a third of a second to import: it is loaded with the first equation that is asked for
 _HOMES = {
     "Equation": "lines", "Equations": "lines", "forward": "reading", "unrolled": "reading",
     "backward": "adjoints", "gradients": "evaluation", "derive": "derivation",
-    "difference": "comparison",
+    "difference": "comparison", "javascript": "scripting",
 }  # fmt: skip
 
 __all__ = [
     "Equation", "Equations", "backward", "derive", "difference", "forward", "gradients",
-    "name_latex", "name_unicode", "unrolled",
+    "javascript", "name_latex", "name_unicode", "unrolled",
 ]  # fmt: skip
 
 

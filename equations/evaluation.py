@@ -24,7 +24,7 @@ from tinygrad_lstm.tensor import TABLE
 Array = NDArray[Any]
 Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step None: no time
 
-_OWN: dict[str, Callable[..., Any]] = {
+OWN: dict[str, Callable[..., Any]] = {
     "block": lambda g, part, index, timed: g[index],
     "spread": lambda g, kept, shape: np.broadcast_to(np.reshape(g, kept), shape),
     "reversed_cumsum": lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis),
@@ -45,7 +45,7 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
             np.zeros(()) if skip and k else evaluate(o, values, step)
             for k, o in enumerate(expr.operands)
         ]
-        function = _OWN.get(expr.op) or TABLE[expr.op].forward
+        function = OWN.get(expr.op) or TABLE[expr.op].forward
         return np.asarray(function(*operands, **expr.attributes))
     if isinstance(expr, Pow) and expr.exp == Rational(1, 2):
         return np.asarray(np.sqrt(evaluate(expr.base, values, step)))
