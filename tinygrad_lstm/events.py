@@ -44,12 +44,14 @@ class Event:
     `index`; `direction` ("forward" or "backward"); `time` (step, from 1; None outside the
     sequence); `equation` (the label of the named value that the operation helps to compute);
     `operation` (its name in the table; "seed" where the backward pass starts); `node` (the
-    operation's Tensor); `subject` (the Tensor whose value, or whose adjoint, is computed).
+    operation's Tensor); `subject` (the Tensor whose value, or whose adjoint, is computed);
+    `operand` (backward: which input of the operation that is, -1 at the seed; None forward).
     Forward, `value` is the result; backward, the adjoint's sum so far.
     """
 
     def __init__(self, trace: Trace, index: int, node: Tensor, k: int | None) -> None:
         self.trace, self.index, self.node, self._k = trace, index, node, k
+        self.operand = k
         self.direction = "forward" if k is None else "backward"
         self.operation = "seed" if k == -1 else node.op or ""
         self.subject = node if k is None or k < 0 else node.inputs[k]
