@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lesson.subject import Subject
 
-PARTS: tuple[str, ...] = ()  # in the order in which their scripts and styles follow base.js
+PARTS: tuple[str, ...] = ("heatmap",)  # in the order in which their scripts and styles follow base.js
 
 
 def part(name: str, subject: Subject) -> Markup:
