@@ -147,8 +147,8 @@ def read(tab: Any) -> str:
     return str(tab.locator(".heatmap .readout").inner_text())
 
 
-def number(value: float) -> float:
-    return float(str(value).replace("−", "-"))
+def number(shown: str) -> float:
+    return float(shown.replace("−", "-"))
 
 
 @pytest.mark.browser

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from lesson.subject import Subject
 
-PARTS: tuple[str, ...] = ("heatmap",)  # in the order in which their scripts and styles follow base.js
+# in the order in which their scripts and styles follow base.js
+PARTS: tuple[str, ...] = ("heatmap",)
 
 
 def part(name: str, subject: Subject) -> Markup:
