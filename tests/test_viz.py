@@ -293,7 +293,8 @@ def test_save_errors(tmp_path):
     with pytest.raises(viz.FigureError) as error:
         figure.save(tmp_path / "cell.gif")
     assert str(error.value) == (
-        "cannot save a figure as 'cell.gif': its ending must be one of .svg, .png, .pdf, .dot."
+        "cannot save a figure as 'cell.gif': its ending must be one of .svg, .png, .pdf, .dot, "
+        ".tex."
     )
     with pytest.raises(viz.FigureError, match=r"cannot write .*No such file or directory"):
         figure.save(tmp_path / "missing" / "cell.dot")
@@ -324,7 +325,7 @@ def test_draw(tmp_path, capsys, words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["lstm", "-o", "x.bmp"], "its ending must be one of .svg, .png, .pdf, .dot"),
+        (["lstm", "-o", "x.bmp"], "its ending must be one of .svg, .png, .pdf, .dot, .tex"),
         (["lstm", "-o", "nowhere/x.dot"], "cannot write nowhere/x.dot"),
         (["lstm", "--focus", "q", "-o", "x.dot"], "There are the equations f, i, C_tilde, C, o, h"),
         (["lstm", "--kind", "difference", "-o", "x.dot"], "add --against OTHER"),

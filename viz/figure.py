@@ -12,12 +12,13 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from tinygrad_lstm.errors import TinygradError
+from viz import tikz
 from viz.glyphs import Glyphs
 from viz.palette import COLOURS, DIM, STATES, stylesheet
 from viz.rendering import layout, svg_to_pdf, svg_to_png
 from viz.scene import Scene, Shape, dot_text, number
 
-ENDINGS = (".svg", ".png", ".pdf", ".dot")
+ENDINGS = (".svg", ".png", ".pdf", ".dot", ".tex")
 _SVG = "{http://www.w3.org/2000/svg}"
 _shown = itertools.count(1)  # figures that a notebook has displayed
 
@@ -52,6 +53,11 @@ class Figure:
         """The figure as DOT text."""
         return dot_text(self.name, self.scene, self.title)
 
+    @cached_property
+    def tikz(self) -> str:
+        """The figure as a `tikzpicture`, every coordinate that of `dot`; see `viz.tikz`."""
+        return tikz.picture(self.scene, self.title)
+
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in points."""
@@ -71,7 +77,7 @@ class Figure:
         return layout(self.dot, engine="neato", no_layout=True)
 
     def save(self, path: str | Path) -> Path:
-        """Write the figure; the ending says how: .svg, .png, .pdf or .dot."""
+        """Write the figure; the ending says how: .svg, .png, .pdf, .dot or .tex (TikZ)."""
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in ENDINGS:
@@ -81,6 +87,8 @@ class Figure:
             )
         if ending == ".dot":
             data = self.dot.encode()
+        elif ending == ".tex":
+            data = tikz.document(self.tikz).encode()
         elif ending == ".svg":
             data = ('<?xml version="1.0" encoding="UTF-8"?>\n' + self.svg()).encode()
         elif ending == ".png":

@@ -128,16 +128,26 @@ def rounded(wire: Wire) -> tuple[list[Point], Point | None]:
     spline = [points[0]]
     for k in range(1, len(points) - 1):
         before, here, after = points[k - 1], points[k], points[k + 1]
-        r = wire.radius
-        for n, other in ((k - 1, before), (k + 1, after)):
-            room = abs(other[0] - here[0]) + abs(other[1] - here[1])
-            r = min(r, room if n in (0, len(points) - 1) else room / 2)
+        r = corner_radius(wire, k)
         start, end = _towards(here, before, r), _towards(here, after, r)
         c = 1 - 0.5523  # a quarter circle as a Bézier curve
         _straight(spline, start)
         spline += [_towards(here, before, r * c), _towards(here, after, r * c), end]
     _straight(spline, points[-1])
     return spline, tip
+
+
+def corner_radius(wire: Wire, k: int) -> float:
+    """The radius of the corner at point k: the wire's own where there is room."""
+    x, y = wire.points[k]
+    last = len(wire.points) - 1
+    r = wire.radius
+    for n in (k - 1, k + 1):
+        room = abs(wire.points[n][0] - x) + abs(wire.points[n][1] - y)
+        if n == last and wire.arrow:
+            room = abs(room - HEAD)
+        r = min(r, room if n in (0, last) else room / 2)
+    return r
 
 
 def _straight(spline: list[Point], end: Point) -> None:
