@@ -1,0 +1,300 @@
+"""A lesson that is rebuilt whenever a file is saved, served to this machine alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+
+from markupsafe import Markup
+
+from lesson import prose
+from tinygrad_lstm.errors import TinygradError
+
+LOOPBACK = "127.0.0.1"
+NAMES = (LOOPBACK, "localhost")  # of this machine; another name in a request is another site's
+POLICY = "default-src 'none';"
+SETTLED = 0.05  # seconds without a change after which a save is complete
+Check = Callable[[], None]
+
+
+class ServeError(TinygradError):
+    """A port that cannot be had."""
+
+
+class Saved(Exception):
+    """A file was saved while the lesson was being built from it: begin again."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What browsers are to show: the page's version and bytes; `building` while a newer is made."""
+
+    version: str
+    page: bytes
+    building: bool = False
+
+
+class Site:
+    """The page as it is now. Browsers wait here for the next one."""
+
+    def __init__(self) -> None:
+        self._lesson = ""  # the last that could be built
+        self._changed = threading.Condition()
+        self.ended = False
+        self.now = _served(_page(_all("waiting")))
+
+    def begin(self) -> None:
+        """A newer page is in the making."""
+        self._show(Shown(self.now.version, self.now.page, building=True))
+
+    def done(self, lesson: str) -> None:
+        """Show a lesson."""
+        self._lesson = lesson
+        self._show(_served(lesson))
+
+    def failed(self, message: str) -> None:
+        """Show what is wrong, above the last lesson that could be built."""
+        words = prose.Texts("watch").line("broken") if self._lesson else _all("unbuilt")
+        told = Markup('<aside class="watch-error" role="alert"><p>{}</p><pre>{}</pre></aside>')
+        page = self._lesson or _page(Markup(""))
+        banner = told.format(words, message)
+        self._show(_served(re.sub("<body[^>]*>", lambda body: body[0] + banner, page, count=1)))
+
+    def wait(self, seen: Shown | None, seconds: float) -> Shown:
+        """What is to be shown, as soon as it is not what was seen, or after some seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.ended or self.now is not seen, seconds)
+            return self.now
+
+    def end(self) -> None:
+        """There will be no further page."""
+        with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    def _show(self, shown: Shown) -> None:
+        with self._changed:
+            self.now = shown
+            self._changed.notify_all()
+
+
+def _all(key: str) -> Markup:
+    """A text in every language, for a page that has no switch."""
+    words = prose.Texts("watch").plain(key)
+    return Markup("").join(Markup('<p lang="{}">{}</p>').format(x, w) for x, w in words.items())
+
+
+def _page(content: Markup) -> str:
+    """A page for the time when there is no lesson yet."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY} '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
+        '<meta name="color-scheme" content="light dark"><title>tinygrad-lstm</title></head>\n'
+        f"<body><main>{content}</main></body></html>\n"
+    )
+
+
+def _served(page: str) -> Shown:
+    """A page as it is served: it may ask this server, and this server alone, for news."""
+    version = hashlib.sha256(page.encode()).hexdigest()[:16]
+    t, own = prose.Texts("watch"), resources.files("lesson").joinpath("page")
+    script, style = (own.joinpath(f"watch.{x}").read_text("utf-8") for x in ("js", "css"))
+    notes = Markup("").join(
+        Markup('<p class="watch-note" role="status" data-note="{}" hidden>{}</p>').format(
+            name, t.line(name)
+        )
+        for name in ("rebuilding", "gone")
+    )
+    page = page.replace(POLICY, f"{POLICY} connect-src 'self';", 1)
+    head = f'<link rel="icon" href="data:,"><style>{style}</style></head>'
+    page = page.replace("</head>", head, 1)
+    before, end, after = page.rpartition("</body>")
+    page = f'{before}{notes}<script data-version="{version}">{script}</script>{end}{after}'
+    return Shown(version, page.encode())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET / with the page and GET /changes with the news of it; nothing else is served."""
+
+    server: Server
+
+    def do_GET(self) -> None:
+        """The page, or the stream of its versions."""
+        if not self._for_us():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine")
+        elif self.path == "/":
+            page = self.server.site.now.page
+            self._begin("text/html; charset=utf-8", len(page))
+            self.wfile.write(page)
+        elif self.path == "/changes":
+            self._begin("text/event-stream")
+            self._tell()
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _for_us(self) -> bool:
+        """Whether the address in the browser is ours: no foreign name that was led here."""
+        port = self.server.server_address[1]
+        return self.headers.get("Host", "") in {f"{name}:{port}" for name in NAMES}
+
+    def _begin(self, kind: str, length: int | None = None) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+
+    def _tell(self) -> None:
+        site, seen = self.server.site, None
+        while not site.ended:
+            now = site.wait(seen, seconds=5.0)
+            if now is seen:
+                news = ": nothing new\n\n"  # finds out whether anybody still listens
+            else:
+                news = f"event: {'building' if now.building else 'page'}\ndata: {now.version}\n\n"
+            try:
+                self.wfile.write(news.encode())
+                self.wfile.flush()
+            except OSError:
+                return
+            seen = now
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not reported."""
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a Site on the loopback address, each browser in a thread of its own."""
+
+    daemon_threads = True
+
+    def __init__(self, site: Site, port: int) -> None:
+        self.site = site
+        super().__init__((LOOPBACK, port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away in the middle of an answer is no error."""
+        if not isinstance(sys.exception(), OSError):
+            traceback.print_exc()
+
+
+@contextmanager
+def serving(site: Site, port: int = 0) -> Iterator[str]:
+    """Serve a site; gives its address. Port 0 takes one that is free."""
+    try:
+        server = Server(site, port)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ServeError(
+            f"port {port} of this machine cannot be had: {why}.\n"
+            f"  Name another with --port, or leave the option out to take one that is free."
+        ) from error
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    try:
+        yield f"http://{LOOPBACK}:{server.server_address[1]}/"
+    finally:
+        site.end()
+        server.shutdown()
+        server.server_close()
+
+
+def watch(
+    make: Callable[[Check], str], files: Callable[[], Iterable[Path]],
+    cell_file: Path | None = None, port: int = 0, started: Callable[[str], object] = print,
+    stop: threading.Event | None = None, interval: float = 0.25,
+) -> None:  # fmt: skip
+    """Build a lesson with `make`, serve it, and build it anew when one of `files` changes.
+
+    make is given a function to call now and then, which raises Saved when what it makes is
+    outdated. An error is shown on the page, with its line where it lies in `cell_file`, until the
+    next save. started: told the address. Ends with `stop`, or with Ctrl-C as KeyboardInterrupt.
+    """
+    stop = stop or threading.Event()
+    site, built = Site(), None
+    with serving(site, port) as address:
+        started(address)
+        while not stop.is_set():
+            state = _state(files())
+            if state == built:
+                stop.wait(interval)
+                continue
+            if built is not None:
+                stop.wait(SETTLED)  # an editor may write a file in several strokes
+                if _state(files()) != state:
+                    continue
+
+            def check(state: object = state) -> None:
+                if stop.is_set() or _state(files()) != state:
+                    raise Saved
+
+            if built is not None:
+                site.begin()
+            try:
+                site.done(make(check))
+            except Saved:
+                continue
+            except TinygradError as error:
+                site.failed(explained(error, cell_file))
+            except Exception as error:  # a mistake of ours must not end the watching
+                traceback.print_exc()
+                site.failed(explained(error, cell_file))
+            built = state
+
+
+def _state(files: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
+    """When each file was changed last, and its size; None where it is missing."""
+    found: dict[Path, tuple[int, int] | None] = {}
+    for path in files:
+        try:
+            told = path.stat()
+        except OSError:
+            found[path] = None
+        else:
+            found[path] = told.st_mtime_ns, told.st_size
+    return found
+
+
+def explained(error: Exception, path: Path | None) -> str:
+    """An error's message, and the lines of a cell file around the one it comes from."""
+    message = str(error) if isinstance(error, TinygradError) else f"{type(error).__name__}: {error}"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    at = line_of(error, path, lines) if path and lines else None
+    if at is None:
+        return message
+    near = range(max(1, at - 2), min(len(lines), at + 2) + 1)
+    shown = [f"{'→' if k == at else ' '} {k:4}  {lines[k - 1]}" for k in near]
+    return "\n".join([message, "", *shown])
+
+
+def line_of(error: BaseException | None, path: Path, lines: list[str]) -> int | None:
+    """The line of a file that an error comes from: the deepest one, or where its cell begins."""
+    whole, message, found = str(path.resolve()), str(error), None
+    while error is not None:
+        for frame in traceback.extract_tb(error.__traceback__):
+            found = frame.lineno if frame.filename == whole else found
+        if isinstance(error, SyntaxError) and error.filename == whole:
+            found = error.lineno
+        error = error.__cause__
+    named = re.search(r"cell '(\w+)'", message)
+    if found is None and named:
+        begins = re.compile(rf"\s*def {named[1]}\b")
+        found = next((k for k, line in enumerate(lines, 1) if begins.match(line)), None)
+    return found
