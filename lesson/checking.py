@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from hypothesis import configuration
 
 import equations
 from equations.algebra import EquationError
@@ -70,4 +74,17 @@ def check(cell: Cell, examples: int = 25, seed: int = 0) -> list[Outcome]:
     Raises CellError or ShapeError for a cell that does not run at all.
     """
     cell.program()
-    return [examine(cell, what, examples, seed) for what in EVERY_PROPERTY]
+    with hypothesis_elsewhere():
+        return [examine(cell, what, examples, seed) for what in EVERY_PROPERTY]
+
+
+@contextlib.contextmanager
+def hypothesis_elsewhere() -> Iterator[None]:
+    """Hypothesis keeps a folder of its own where it is run; let that be a passing one."""
+    before = configuration.storage_directory(intent_to_write=False).home_directory
+    with tempfile.TemporaryDirectory() as scratch:
+        configuration.set_hypothesis_home_dir(scratch)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import tempfile
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_lstm.cell_files import find
@@ -37,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
     cell = find(options.cell)
     print(f"{cell}: {', '.join(cell.program().equations)}", flush=True)
     # SymPy and Hypothesis are loaded when the cell is known to run
-    from lesson.checking import EVERY_PROPERTY
+    from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
     from tinygrad_lstm.testing.properties import examine
 
     failed, told = 0, dict[str, str]()
-    with _hypothesis_elsewhere():
+    with hypothesis_elsewhere():
         for what in EVERY_PROPERTY:
             outcome = examine(cell, what, options.examples, options.seed)
             failed += outcome.verdict is False
@@ -53,20 +50,6 @@ def run(options: argparse.Namespace) -> int:
     if failed:
         print(f"{failed} of {len(EVERY_PROPERTY)} properties fail.")
     return 1 if failed else 0
-
-
-@contextlib.contextmanager
-def _hypothesis_elsewhere() -> Iterator[None]:
-    """Hypothesis keeps a folder of its own where it is run; let that be a passing one."""
-    from hypothesis import configuration
-
-    before = configuration.storage_directory(intent_to_write=False).home_directory
-    with tempfile.TemporaryDirectory() as scratch:
-        configuration.set_hypothesis_home_dir(scratch)
-        try:
-            yield
-        finally:
-            configuration.set_hypothesis_home_dir(before)
 
 
 def _summary(outcome: Any) -> str:
