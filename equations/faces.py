@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from equations.notation import name_latex, name_unicode
 
-COLOURS = {"added": "#0b7a53", "removed": "#b3261e"}  # readable on white and on near-black
+COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _COMMANDS = frozenset(("exp", "log", "sin", "cos", "tanh", "max"))
 

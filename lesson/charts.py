@@ -74,7 +74,7 @@ def chart(
     parts += _texts(
         y_label, f'transform="translate(14 {middle}) rotate(-90)" text-anchor="middle"', "axis"
     )
-    ends = _apart([place(*curve.points[-1])[1] for curve in curves], 16)
+    ends = _apart([place(*curve.points[-1])[1] for curve in curves], 16, HEIGHT - BOTTOM - 4)
     for curve, end in zip(curves, ends, strict=True):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in curve.points))
         parts.append(f'<polyline class="curve {curve.style}" points="{path}"/>')
@@ -110,10 +110,14 @@ def _power(exponent: int) -> str:
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _apart(heights: list[float], gap: float) -> list[float]:
-    """Heights moved down where they would come closer than `gap`."""
-    placed = dict.fromkeys(range(len(heights)), 0.0)
+def _apart(heights: list[float], gap: float, lowest: float) -> list[float]:
+    """Heights moved down where they would come closer than `gap`, then up from what is too low."""
+    placed = list(heights)
+    order = sorted(range(len(heights)), key=lambda k: heights[k])
     last = -math.inf
-    for k in sorted(placed, key=lambda k: heights[k]):
+    for k in order:
         placed[k] = last = max(heights[k], last + gap)
-    return [placed[k] for k in range(len(heights))]
+    last = lowest + gap
+    for k in reversed(order):
+        placed[k] = last = min(placed[k], last - gap)
+    return placed

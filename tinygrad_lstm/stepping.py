@@ -302,9 +302,11 @@ class Trace(Sequence[Event]):
             (e.index + 1, e.direction, e.time or "", e.rule, e.value_text) for e in self[:_SHOWN]
         ]
         html = tables.table(rows, ("", "pass", "time", "rule", "result"))
+        lines = [repr(self), *("  ".join(map(str, row)) for row in rows)]
         if len(self) > _SHOWN:
             html += f"<p>… {len(self) - _SHOWN} more events</p>"
-        return tables.bundle(repr(self), html)
+            lines.append(f"… {len(self) - _SHOWN} more events")
+        return tables.bundle("\n".join(lines), html)
 
 
 def to_json(trace: Trace) -> str:

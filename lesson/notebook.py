@@ -1,0 +1,200 @@
+"""Helpers for notebooks: the stepper in a frame, charts, strips of values along a text, tables.
+
+    from lesson import notebook
+    notebook.stepper(step_through(loss))
+
+What is returned shows itself at the end of a cell. Pictures are SVG, with a PNG for viewers that
+do not trust SVG; they bring a light ground along, and contain no id and no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+import equations
+from lesson import charts
+from lesson.measurements import Line
+from lesson.parts import stepper as stepper_part
+from tinygrad_lstm import tables
+from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.stepping import Trace
+from viz.rendering import svg_to_png
+
+_COLOURS = ("#0b5cad", "#b23a1e", "#33691e", "#6a3fa0", "#8a6100", "#37474f")
+_DASHES = ("none", "7 4", "2 3", "9 3 2 3", "12 3", "4 2")
+_STYLE = """
+.notebook-picture{font-family:sans-serif;font-size:13px;fill:#222b36}
+.notebook-picture .ground{fill:#ffffff}
+.notebook-picture .grid{stroke:#dcdfe3;stroke-width:1}
+.notebook-picture .curve{fill:none;stroke-width:2.2}
+.notebook-picture .bar{fill:#0b5cad}
+.notebook-picture .below{fill:#b23a1e}
+.notebook-picture .span{font-size:11px;fill:#57616e}
+.notebook-picture .zero{stroke:#57616e;stroke-width:1}
+""" + "\n".join(
+    f".notebook-picture .curve.c{k}{{stroke:{colour};stroke-dasharray:{dash}}}"
+    f".notebook-picture text.c{k}{{fill:{colour}}}"
+    for k, (colour, dash) in enumerate(zip(_COLOURS, _DASHES, strict=True))
+)  # fmt: skip
+_VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG picture of `size` CSS pixels, and all that it shows as text."""
+
+    svg: str
+    text: str
+    size: tuple[int, int]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": self.text}
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = self.size
+        return svg_to_png(self.svg), {"width": width, "height": height}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A trace in a stepper, in a frame of its own, and below it the same trace as a table."""
+
+    trace: Trace
+    cell: Cell | None
+    language: str
+    height: int
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        page = escape(stepper_part.document(self.trace, self.language, self.cell))
+        title = escape(repr(self.trace))
+        listed = self.trace._repr_mimebundle_()
+        html = (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="{title}" '
+            f'style="width:100%;height:{self.height}px;border:1px solid #8a94a0"></iframe>'
+            f"<details><summary>{title}, as a table</summary>{listed['text/html']}</details>"
+        )
+        return tables.bundle(listed["text/plain"], html)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text and numbers."""
+
+    rows: Sequence[Sequence[object]]
+    header: Sequence[str]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return tables.bundle(str(self), tables.table(self.rows, self.header))
+
+    def __str__(self) -> str:
+        return _aligned([self.header, *self.rows])
+
+
+def stepper(
+    trace: Trace, cell: Cell | None = None, language: str = "en", height: int = 760
+) -> Frame:
+    """A trace as a stepper: forward and back, breakpoints, watches, predictions.
+
+    cell: whose run it is, to see where one is in its figure. height: of the frame, in CSS pixels.
+    The frame has no access to the notebook. Where frames are not shown, as in GitHub's view, the
+    table of events below it remains.
+    """
+    return Frame(trace, cell, language, height)
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> Table:
+    """A table; what is in it is shown as `str` writes it."""
+    return Table(rows, header)
+
+
+def chart(
+    curves: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str, log: bool = False
+) -> Picture:
+    """Named curves through points (x, y); x, y: what the axes show; log: y by powers of ten."""
+    if not 0 < len(curves) <= len(_COLOURS):
+        raise DataError(f"a chart shows 1 to {len(_COLOURS)} curves, got {len(curves)}.")
+    drawn = charts.chart(
+        [charts.Curve(name, at, f"c{k}") for k, (name, at) in enumerate(curves.items())],
+        x, y, "", log=log,
+    )  # fmt: skip
+    inside = str(drawn).split(">", 1)[1].removesuffix("</svg>")
+    lines = [f"{y}, by {x}"]
+    lines += [f"{name}: {', '.join(_point(*at) for at in _some(curves[name]))}" for name in curves]
+    return _picture(inside, "\n".join(lines), charts.WIDTH, charts.HEIGHT)
+
+
+def strip(line: Line, names: Sequence[str], unit: int) -> Picture:
+    """One unit's values along a line of text: a row for each named equation, a bar a character.
+
+    A bar's height is its share of the row's largest value, or of 1; below the row's line it hangs
+    for negative values. unit: counted from 0.
+    """
+    for name in names:
+        if name not in line.values:
+            raise UnknownNameError(
+                f"there are no values of {name!r}; there are {', '.join(line.values)}."
+            )
+    letters = [_VISIBLE.get(c, c) for c in line.text]
+    rows = {equations.name_unicode(n, None): line.values[n][:, unit] for n in names}
+    left, wide, high = 56, 15, 58
+    width, height = left + wide * len(letters) + 12, high * len(rows) + 34
+    parts = [
+        f'<text x="{left + wide * (k + 0.5):g}" y="{height - 12}" text-anchor="middle">'
+        f"{escape(letter)}</text>"
+        for k, letter in enumerate(letters)
+    ]
+    for r, (name, values) in enumerate(rows.items()):
+        scale = max(1.0, float(np.max(np.abs(values))))
+        whole = float(np.min(values)) >= 0
+        zero, most = high * (r + 1) if whole else high * (r + 0.5) + 4, 46 if whole else 23
+        span = f"0…{scale:.2g}" if whole else f"±{scale:.2g}"
+        parts.append(
+            f'<text x="{left - 10}" y="{zero - 15:g}" text-anchor="end">{escape(name)}</text>'
+            f'<text class="span" x="{left - 10}" y="{zero:g}" text-anchor="end">{span}</text>'
+        )
+        for k, value in enumerate(values):
+            tall = abs(float(value)) / scale * most
+            top, sign = (zero - tall, "bar") if value >= 0 else (zero, "below")
+            parts.append(
+                f'<rect class="{sign}" x="{left + wide * k + 1.5:g}" y="{top:.1f}" '
+                f'width="{wide - 3}" height="{tall:.1f}"/>'
+            )
+        parts.append(
+            f'<line class="zero" x1="{left}" x2="{width - 12}" y1="{zero:g}" y2="{zero:g}"/>'
+        )
+    numbers = [[name, *(f"{round(v, 1) + 0.0:g}" for v in values)] for name, values in rows.items()]
+    text = f"unit {unit + 1}, along the text\n" + _aligned([["", *letters], *numbers])
+    return _picture("".join(parts), text, width, height)
+
+
+def _picture(inside: str, text: str, width: float, height: float) -> Picture:
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="notebook-picture" role="img" '
+        f'aria-label="{escape(text.splitlines()[0])}" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}"><style>{_STYLE}</style>'
+        f'<rect class="ground" width="{width:g}" height="{height:g}"/>{inside}</svg>'
+    )
+    return Picture(svg, text, (round(width), round(height)))
+
+
+def _some(points: Sequence[tuple[float, float]], most: int = 8) -> list[tuple[float, float]]:
+    """The first and the last point, and a few between them."""
+    places = np.linspace(0, len(points) - 1, min(most, len(points))).round().astype(int)
+    return [points[k] for k in places]
+
+
+def _point(x: float, y: float) -> str:
+    return f"{x:g} → {y:.2g}"
+
+
+def _aligned(rows: Sequence[Sequence[object]]) -> str:
+    texts = [[str(entry) for entry in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in texts]
+    return "\n".join(line.rstrip() for line in lines)
