@@ -1,0 +1,222 @@
+"""A compiled cell at work: forward over a sequence, backward through time, for arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.kernels.memory import Pool, Views
+from tinygrad_lstm.kernels.numpy_code import NumpyCode
+from tinygrad_lstm.kernels.plan import Buffer, Deferred, Plan
+from tinygrad_lstm.kernels.rewriting import simplified
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
+
+
+@dataclass
+class Record:
+    """A forward run: what the backward pass and the reader of its values need.
+
+    `arrays` are (time, batch, width) in the order of time; a state's has one step more, the
+    first, or the last if the sequence was read from its end.
+    """
+
+    arrays: dict[str, Array]
+    weights: dict[str, Array]
+    inputs: Mapping[str, Array]
+    gone: Sequence[Array | None]
+    reverse: bool
+    time: int
+    batch: int
+
+    def before(self, state: str) -> Array:
+        """A state as each step found it."""
+        return self.arrays[state][1:] if self.reverse else self.arrays[state][:-1]
+
+    def after(self, state: str) -> Array:
+        """A state as each step left it."""
+        return self.arrays[state][:-1] if self.reverse else self.arrays[state][1:]
+
+    def final(self, state: str) -> Array:
+        """A state after the last step that was read."""
+        return self.arrays[state][0 if self.reverse else -1]
+
+
+class Kernel:
+    """A plan and the code made of it, for one dtype."""
+
+    def __init__(self, plan: Plan, dtype: Any, code: Any = None) -> None:
+        self.plan, self.dtype = plan, np.dtype(dtype)
+        self.code = code or NumpyCode(plan)
+        self.pool = Pool()
+        once = plan.once
+        self._pack = Straight(once.inputs, once.outputs)
+        gradient = once.gradient() if once.outputs else once
+        self._unpack = Straight(gradient.inputs, simplified(gradient, (), {}))
+
+    # --- weights --------------------------------------------------------------------------------
+    def weights(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """The packed weights."""
+        made = self._pack(parameters)
+        return {name: np.ascontiguousarray(value, self.dtype) for name, value in made.items()}
+
+    def parameter_gradients(
+        self, parameters: Mapping[str, Array], packed: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """From gradients of the packed weights those of the parameters."""
+        seeds = {f"seed.{name}": value for name, value in packed.items()}
+        return self._unpack({**parameters, **seeds})
+
+    # --- forward --------------------------------------------------------------------------------
+    def forward(
+        self, parameters: Mapping[str, Array], inputs: Mapping[str, Array],
+        initial: Mapping[str, Array], gone: Sequence[Array | None], reverse: bool = False,
+    ) -> Record:  # fmt: skip
+        """Run over a sequence. inputs: (time, batch, width); initial: (batch, width)."""
+        plan = self.plan
+        time, batch = next(iter(inputs.values())).shape[:2] if inputs else (len(gone), 1)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in plan.states:
+            shapes[name] = (time + 1, batch, plan.buffers[name].width)
+        for name, buffer in plan.buffers.items():
+            if self._forward_time(buffer):
+                shapes[name] = (time, batch, buffer.width)
+        shapes |= {b.name: (batch, b.width) for b in self._rows()}
+        arrays = self.pool.arrays(shapes, self.dtype)
+        weights = self.weights(parameters)
+        record = Record(arrays, weights, inputs, gone, reverse, time, batch)
+        for name, value in initial.items():
+            arrays[name][-1 if reverse else 0] = value
+        if plan.ahead:
+            self.code.ahead(self._views(record, slice(None)))
+        turn = slice(None, None, -1 if reverse else 1)
+        self.code.forward(self._views(record, turn))
+        return record
+
+    def _forward_time(self, buffer: Buffer) -> bool:
+        plan = self.plan
+        return (
+            buffer.kind == "time" and buffer.name not in plan.step.inputs
+            and buffer.name not in plan.states and not buffer.name.startswith(("given.", "bar."))
+            and buffer.name not in plan.backward_buffers
+        )  # fmt: skip
+
+    def _rows(self) -> list[Buffer]:
+        return [
+            *(b for b in self.plan.buffers.values() if b.kind == "row"), *self.code.rows.values()
+        ]  # fmt: skip
+
+    def _views(self, record: Record, turn: slice, more: Mapping[str, Array] | None = None) -> Views:
+        arrays: dict[str, Array] = {}
+        for name, value in {**record.inputs, **record.arrays, **(more or {})}.items():
+            buffer = self.plan.buffers.get(name)
+            timed = buffer is not None and buffer.kind == "time" and name not in self.plan.states
+            arrays[name] = value[turn] if timed else value
+        for state in self.plan.states:
+            arrays[f"prev.{state}"] = record.before(state)[turn]
+            arrays[state] = record.after(state)[turn]
+        arrays |= record.weights
+        gone = record.gone[turn]
+        return Views(arrays, {}, gone, self.plan.states)
+
+    # --- backward -------------------------------------------------------------------------------
+    def backward(
+        self, record: Record, given: Mapping[str, Array], final: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """Gradients of the packed weights, of the inputs, and of the initial states.
+
+        given: adjoints of equations, (time, batch, width); final: of the final states.
+        """
+        plan, time, batch = self.plan, record.time, record.batch
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in plan.backward_buffers:
+            if name not in plan.shares:
+                shapes[name] = (time, batch, plan.buffers[name].width)
+        for name in plan.states:
+            shapes[f"carry.{name}"] = shapes[f"out.{name}"] = (batch, plan.buffers[name].width)
+        more = self.pool.arrays(shapes, self.dtype)
+        for name, old in plan.shares.items():
+            more[name] = record.arrays[old]
+        totals = {
+            name: np.zeros(b.width, self.dtype) for name, b in plan.buffers.items() if b.kind == "total"
+        }
+        for name in plan.states:
+            more[f"carry.{name}"][...] = final.get(name, 0.0)
+        more |= {f"given.{name}": value for name, value in given.items()}
+        turn = slice(None, None, 1 if record.reverse else -1)
+        views = self._views(record, turn, {**more, **totals})
+        views.carry = {s: (more[f"carry.{s}"], more[f"out.{s}"]) for s in plan.states}
+        self.code.backward(views)
+        flat = _Flat(self, record, more)
+        weights = {name: totals[f"bar.{name}"] for name in plan.once.outputs if f"bar.{name}" in totals}
+        weights = {
+            name: value.reshape(plan.once.outputs[name].shape) for name, value in weights.items()
+        }
+        for deferred in plan.weight_products:
+            product = flat(deferred.left).T @ flat(deferred.right)
+            weights[deferred.target] = weights.get(deferred.target, 0.0) + product
+        inputs: dict[str, Array] = {}
+        for name in plan.wants:
+            if name not in plan.unwritten:
+                inputs[name] = more[f"bar.{name}"]
+        for deferred in plan.input_products:
+            W = record.weights[deferred.right.name or ""]
+            product = (flat(deferred.left) @ W).reshape(time, batch, -1)
+            known = inputs.get(deferred.target)
+            inputs[deferred.target] = product if known is None else known + product
+        initial = {s: views.carry[s][time % 2] for s in plan.states}
+        return weights, inputs, initial
+
+
+class _Flat:
+    """A value at all steps as a matrix with a row for each step and sample."""
+
+    def __init__(self, kernel: Kernel, record: Record, more: Mapping[str, Array]) -> None:
+        self._kernel, self._record, self._more = kernel, record, more
+
+    def __call__(self, node: Tensor) -> Array:
+        place = self._kernel.plan.place(node)
+        assert place is not None
+        name, record = place.buffer.name, self._record
+        if name in self._more:
+            whole = self._more[name]
+        elif name.startswith("prev."):
+            whole = record.before(name[5:])
+        elif name in self._kernel.plan.states:
+            whole = record.after(name)
+        elif name in record.arrays:
+            whole = record.arrays[name]
+        else:
+            whole = record.inputs[name]
+        rows = whole.reshape(-1, whole.shape[-1])
+        return rows[:, place.start : place.start + node.size]
+
+
+class Straight:
+    """A graph of traced nodes, ready to be computed on arrays again and again."""
+
+    def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        self._inputs, self._outputs = dict(inputs), dict(outputs)
+        leaves = set(self._inputs.values())
+        self._steps = [
+            (n, TABLE[n.op or ""].forward, n.inputs, n.attributes)
+            for n in ancestors(self._outputs.values(), stop=leaves) if n.inputs and n not in leaves
+        ]  # fmt: skip
+        self._fixed = {
+            n: n.data for n in ancestors(self._outputs.values()) if not n.inputs and not n.traced
+        }
+
+    def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for arrays of the inputs."""
+        values: dict[Tensor, Any] = dict(self._fixed)
+        for name, node in self._inputs.items():
+            if name in arrays:
+                values[node] = arrays[name]
+        for node, forward, inputs, attributes in self._steps:
+            values[node] = forward(*[values[i] for i in inputs], **attributes)
+        return {name: values[node] for name, node in self._outputs.items()}
+
+
+__all__ = ["Deferred", "Kernel", "Record"]

@@ -1,0 +1,105 @@
+"""The arrays of one call, carved out of one block that later calls use again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.tensor import Array
+
+_ALIGNED = 64  # bytes: a cache line, and the widest vector
+_KEPT = 6  # blocks that wait to be used again
+
+
+class Pool:
+    """Blocks of memory that are lent until nobody looks at them any more."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Array] = []
+
+    def block(self, size: int) -> Array:
+        """At least `size` bytes, which nobody else holds."""
+        for k, block in enumerate(self._blocks):
+            # a view anywhere, even of a view, holds a reference to the block itself
+            if block.size >= size and sys.getrefcount(block) <= _FREE:
+                self._blocks.append(self._blocks.pop(k))
+                return block
+        self._blocks = [b for b in self._blocks if sys.getrefcount(b) > _FREE + 1][-_KEPT:]
+        block = np.empty(size, np.uint8)
+        self._blocks.append(block)
+        return block
+
+    def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> dict[str, Array]:
+        """Arrays of these shapes, one behind the other in a block; their values are arbitrary."""
+        itemsize = np.dtype(dtype).itemsize
+        places, at = {}, 0
+        for name, shape in shapes.items():
+            places[name] = at
+            n = itemsize
+            for length in shape:
+                n *= length
+            at += -(-n // _ALIGNED) * _ALIGNED
+        block = self.block(at + _ALIGNED)
+        first = -block.ctypes.data % _ALIGNED
+        return {
+            name: np.ndarray(shape, dtype, block, first + places[name])
+            for name, shape in shapes.items()
+        }
+
+
+def _baseline() -> int:
+    for block in [np.empty(1, np.uint8)]:
+        return sys.getrefcount(block)
+    return 0
+
+
+_FREE = _baseline()
+
+
+class Views:
+    """What the two loops of a plan read and write, in the order in which they do.
+
+    `views[name]` is the array of a buffer; `carry[state]` are two that take turns; `gone[k]` are
+    the samples that have ended before step k, None where there are none.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, Array], carry: Mapping[str, tuple[Array, Array]],
+        gone: Sequence[Array | None], states: Sequence[str],
+    ) -> None:  # fmt: skip
+        self._arrays, self.carry, self.gone, self._states = arrays, carry, gone, states
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def turns(self, even: Any, odd: Any) -> Iterator[Any]:
+        """Alternating between two sets of views."""
+        while True:
+            yield even
+            yield odd
+
+    def shaped(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """The last axis as the axes of one sample."""
+        return array.reshape((*array.shape[:-1], *shape))
+
+    def keep(self, step: int, gone: Array) -> None:
+        """Samples that have ended stay in the state they ended in."""
+        for name in self._states:
+            self[name][step][gone] = self[f"prev.{name}"][step][gone]
+
+    def hold(self, step: int, gone: Array) -> dict[str, Array]:
+        """Take the adjoints of ended samples out of a step that was none for them."""
+        held = {}
+        for name in self._states:
+            carry = self.carry[name][step % 2]
+            held[name] = carry[gone]
+            carry[gone] = 0.0
+        return held
+
+    def release(self, step: int, gone: Array, held: Mapping[str, Array]) -> None:
+        """And hand them on to the step before."""
+        for name in self._states:
+            self.carry[name][1 - step % 2][gone] = held[name]

@@ -1,0 +1,385 @@
+"""A plan as NumPy: in-place ufuncs on preallocated buffers, in source that can be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.kernels.lifting import lifted
+from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage, is_view
+from tinygrad_lstm.program import right_hand_side, spelled
+from tinygrad_lstm.tensor import TABLE, Array, Tensor
+
+_UFUNCS = {
+    name: name
+    for name in (
+        "add", "subtract", "multiply", "divide", "power", "negative", "exp", "log", "sqrt", "sin",
+        "cos", "tanh",
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An operand: a constant, or entries of a buffer, of the shape of one sample."""
+
+    buffer: Buffer | None
+    start: int
+    shape: tuple[int, ...]
+    constant: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return int(np.prod(self.shape, dtype=int))
+
+    def overlaps(self, other: Ref) -> bool:
+        """Whether two operands share memory."""
+        if self.buffer is None or self.buffer != other.buffer:
+            return False
+        return self.start < other.start + other.size and other.start < self.start + self.size
+
+
+@dataclass(frozen=True)
+class Call:
+    """out = function(operands), for all samples."""
+
+    function: str
+    out: Ref
+    operands: tuple[Ref, ...]
+    note: str = ""
+    turn: int = 0  # the how manieth call of its equation
+
+
+class NumpyCode:
+    """The source of a plan's two loops, and the functions it makes.
+
+    `forward(buffers)` and `backward(buffers)` take arrays by the names of the plan's buffers:
+    (time, batch, width) with the steps in the order of reading, (batch, width) for what is kept
+    for one step, weights in their own shape, totals (width,).
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.rows: dict[str, Buffer] = {}  # further (batch, width) memory
+        self._helpers: dict[str, Any] = {}
+        sources = [
+            self._function("ahead", plan.ahead), self._function("forward", plan.forward),
+            self._function("backward", plan.backward),
+        ]  # fmt: skip
+        self.source = "\n\n".join(sources)
+        space: dict[str, Any] = {**self._helpers}
+        space |= {name: getattr(np, name) for name in (*_UFUNCS, "matmul", "copyto")}
+        exec(compile(self.source, f"<{plan.name} as NumPy>", "exec"), space)
+        self.ahead, self.forward, self.backward = (
+            space["ahead"], space["forward"], space["backward"]
+        )  # fmt: skip
+
+    # --- from stages to calls -------------------------------------------------------------------
+    def _function(self, name: str, stages: list[Stage]) -> str:
+        calls: list[Call] = []
+        for stage in stages:
+            if isinstance(stage, Pass):
+                calls += _merged(list(self._pass(stage)))
+            elif isinstance(stage, Product):
+                calls += self._product(stage)
+            else:
+                calls += self._single(stage)
+        return self._render(name, calls)
+
+    def _ref(self, node: Tensor, local: Mapping[Tensor, Ref] | None = None) -> Ref:
+        if local and node in local:
+            return local[node]
+        place = self.plan.place(node)
+        if place is not None:
+            return Ref(place.buffer, place.start, node.shape)
+        base, start = node, 0
+        if local:
+            while base not in local and is_view(base):
+                base = base.inputs[0]
+        if local and base in local:
+            return replace(local[base], start=local[base].start + start, shape=node.shape)
+        if node.inputs or node.traced:
+            raise AssertionError(f"{node!r} has no place")
+        return Ref(None, 0, (), self._constant(node.data))
+
+    def _constant(self, data: Array) -> str:
+        """A constant as it stands in the source."""
+        if data.size == 1:
+            return repr(data.item())
+        if not data.any():
+            return "0.0"
+        name = f"constant_{len(self._helpers)}"
+        self._helpers[name] = data
+        return name
+
+    def _row(self, shape: tuple[int, ...], name: str | None = None, width: int | None = None) -> Buffer:
+        size = int(np.prod(shape, dtype=int)) if width is None else width
+        name = name or f"local {len(self.rows)}"
+        self.rows.setdefault(name, Buffer(name, size, "row"))
+        return self.rows[name]
+
+    def _product(self, stage: Product) -> Iterator[Call]:
+        out, v = self._ref(stage.result), self._ref(stage.operand)
+        W = self._ref(stage.weight)
+        function = "matmul" if stage.transposed else "matmul_T"
+        note = _note(stage.result)
+        if not stage.onto:
+            yield Call(function, out, (v, W), note)
+            return
+        own = Ref(self._row(out.shape), 0, out.shape)
+        yield Call(function, own, (v, W), note)
+        yield Call("add", out, (out, own))
+
+    def _single(self, stage: Single) -> Iterator[Call]:
+        node = stage.node
+        out = self._ref(node)
+        if node.op == "concat" and node.ndim == 1:
+            start = out.start
+            for part in node.inputs:
+                place = Ref(out.buffer, start, part.shape)
+                given = self._ref(part)
+                start += part.size
+                if given != place:
+                    yield Call("copyto", place, (given,), _note(node))
+            return
+        operands = tuple(self._ref(i) for i in node.inputs)
+        batched = [r.buffer is not None and r.buffer.kind != "weight" for r in operands]
+        name = f"{node.op}_{len(self._helpers)}"
+        self._helpers[name] = lifted(node, batched)
+        yield Call(name, out, operands, _note(node))
+
+    def _pass(self, stage: Pass) -> Iterator[Call]:
+        """Each equation's calls; what stays within the pass lies in the place of what it is for."""
+        local = self._locals(stage)
+        for node in stage.nodes:
+            out = local.get(node) or self._ref(node)
+            operands = tuple(self._ref(i, local) for i in node.inputs)
+            yield from self._calls(node, out, operands)
+            for place in self.plan.stores.get(node, [])[1:]:
+                yield Call("copyto", Ref(place.buffer, place.start, node.shape), (out,))
+        for node, place in stage.copies:
+            yield Call("copyto", Ref(place.buffer, place.start, node.shape), (self._ref(node, local),))
+        for node, place in stage.totals:
+            yield Call(
+                "total", Ref(place.buffer, place.start, node.shape), (self._ref(node, local),)
+            )
+
+    def _locals(self, stage: Pass) -> dict[Tensor, Ref]:
+        inside = set(stage.nodes)
+        users: dict[Tensor, int] = {}
+        for node in stage.nodes:
+            for i in node.inputs:
+                users[i] = users.get(i, 0) + 1
+        for node, _ in (*stage.copies, *stage.totals):
+            users[node] = users.get(node, 0) + 2
+        local: dict[Tensor, Ref] = {}
+
+        def assign(root: Tensor, at: Ref) -> None:
+            todo, beside = [(root, at)], 0
+            while todo:
+                node, place = todo.pop()
+                taken = False
+                for i in node.inputs:
+                    mine = i in inside and i not in self.plan.stores and i.shape == node.shape
+                    if not mine or users[i] != 1 or i in local:
+                        continue
+                    if not taken:
+                        local[i], taken = place, True
+                        todo.append((i, place))
+                    else:  # the same entries of a buffer beside, so that neighbours stay neighbours
+                        assert at.buffer is not None
+                        name, width = f"beside {beside} {at.buffer.name}", at.buffer.width
+                        local[i] = replace(place, buffer=self._row((), name, width))
+                        todo.append((i, local[i]))
+                        beside += 1
+
+        for node in reversed(stage.nodes):
+            if node in self.plan.stores:
+                assign(node, self._ref(node))
+            elif node not in local:
+                local[node] = Ref(self._row(node.shape), 0, node.shape)
+                assign(node, local[node])
+        return local
+
+    def _calls(self, node: Tensor, out: Ref, operands: tuple[Ref, ...]) -> Iterator[Call]:
+        op, note = node.op or "", _note(node)
+        if op == "sigmoid":
+            half, one = Ref(None, 0, (), "0.5"), Ref(None, 0, (), "1")
+            yield Call("multiply", out, (half, *operands), note)
+            yield Call("tanh", out, (out,), "", 1)
+            yield Call("add", out, (one, out), "", 2)
+            yield Call("multiply", out, (half, out), "", 3)
+        elif op in ("identity", "detach"):
+            yield Call("copyto", out, operands, note)
+        elif op in _UFUNCS:
+            yield Call(op, out, operands, note)
+        else:
+            name = f"{op}_{len(self._helpers)}"
+            forward, attributes = TABLE[op].forward, dict(node.attributes)
+            self._helpers[name] = lambda *arrays: forward(*arrays, **attributes)
+            yield Call(name, out, operands, note)
+
+    # --- from calls to source -------------------------------------------------------------------
+    def _render(self, name: str, calls: list[Call]) -> str:
+        refs: dict[Ref, str] = {}
+        taken: set[str] = set()
+        for call in calls:
+            for ref in (call.out, *call.operands):
+                if ref.buffer is not None and ref not in refs:
+                    refs[ref] = _fresh(ref, taken)
+        if name == "ahead":
+            setup = [f"    {var} = {_view(ref, ref.buffer)}" for ref, var in refs.items()]
+            body = [line for call in calls for line in self._lines(call, refs, "    ")]
+            return "\n".join([f"def {name}(b):", *setup, *(body or ["    return"])])
+        setup, timed, turning = [], [], []
+        for ref, var in refs.items():
+            assert ref.buffer is not None
+            if ref.buffer.kind == "time":
+                timed.append((var, ref))
+            elif ref.buffer.kind == "carry":
+                turning.append((var, ref))
+            else:
+                setup.append(f"    {var} = {_view(ref, ref.buffer)}")
+        names = [var for var, _ in timed] + [f"({', '.join(v for v, _ in turning)},)"] * bool(turning)
+        sources = [_view(ref, ref.buffer) for _, ref in timed]
+        if turning:
+            pairs = []
+            for k in (0, 1):
+                pairs.append("(" + ", ".join(_turn(ref, k) for _, ref in turning) + ",)")
+            sources.append(f"b.turns({pairs[0]}, {pairs[1]})")
+        body = [line for call in calls for line in self._lines(call, refs, "        ")]
+        lines = [f"def {name}(b):", *setup, f"    for step, ({', '.join(['gone', *names])},) in enumerate(zip("]
+        lines += ["        b.gone,"] + [f"        {s}," for s in sources]
+        lines += ["    )):"]
+        before, after = self._masks(name)
+        return "\n".join([*lines, *before, *body, *after])
+
+    def _masks(self, name: str) -> tuple[list[str], list[str]]:
+        if name == "forward":
+            return [], ["        if gone is not None:", "            b.keep(step, gone)"]
+        return (
+            ["        if gone is not None:", "            held = b.hold(step, gone)"],
+            ["        if gone is not None:", "            b.release(step, gone, held)"],
+        )
+
+    def _lines(self, call: Call, refs: Mapping[Ref, str], indent: str) -> Iterator[str]:
+        out = refs[call.out]
+        operands = [
+            refs[r] if r.buffer is not None else r.constant for r in call.operands
+        ]
+        note = f"  # {call.note}" if call.note else ""
+        if call.function in ("matmul", "matmul_T"):
+            v, W = operands
+            turned = f"{W}" if call.function == "matmul" else f"{W}.T"
+            yield f"{indent}matmul({v}, {turned}, out={out}){note}"
+        elif call.function == "total":
+            axes = operands[0]
+            yield f"{indent}{out} += {axes}.sum(axis=0)"
+        elif call.function == "copyto":
+            yield f"{indent}copyto({out}, {operands[0]}){note}"
+        elif call.function in _UFUNCS:
+            yield f"{indent}{call.function}({', '.join(operands)}, {out}){note}"
+        else:
+            yield f"{indent}copyto({out}, {call.function}({', '.join(operands)})){note}"
+
+
+def _note(node: Tensor) -> str:
+    if node.name is None:
+        return ""
+    text = f"{spelled(node.name)} = {right_hand_side(node)}"
+    return text if len(text) < 200 else f"{text[:197]}…"
+
+
+def _fresh(ref: Ref, taken: set[str]) -> str:
+    assert ref.buffer is not None
+    base = re.sub(r"\W+", "_", ref.buffer.name)
+    if ref.size != ref.buffer.width:
+        base += f"_{ref.start}"
+    name, k = base, 2
+    while name in taken:
+        name, k = f"{base}_{k}", k + 1
+    taken.add(name)
+    return name
+
+
+def _view(ref: Ref, buffer: Buffer | None) -> str:
+    assert buffer is not None
+    text = f"b[{buffer.name!r}]"
+    if buffer.kind == "weight":
+        if ref.start or ref.size != buffer.width:
+            text += f"[{ref.start}:{ref.start + ref.size}]"
+        return text
+    return _cut(text, ref, buffer)
+
+
+def _cut(text: str, ref: Ref, buffer: Buffer) -> str:
+    if ref.start or ref.size != buffer.width:
+        text += f"[..., {ref.start}:{ref.start + ref.size}]"
+    if len(ref.shape) != 1:
+        text = f"b.shaped({text}, {ref.shape})"
+    return text
+
+
+def _turn(ref: Ref, k: int) -> str:
+    assert ref.buffer is not None
+    side = "carry" if ref.buffer.name.startswith("carry.") else "out"
+    state = ref.buffer.name.split(".", 1)[1]
+    return _cut(f"b.carry[{state!r}][{k if side == 'carry' else 1 - k}]", ref, ref.buffer)
+
+
+def _merged(calls: list[Call]) -> list[Call]:
+    """Calls of one function on neighbouring entries as one call, as long as order allows."""
+    k = 0
+    while k < len(calls):
+        for j in range(k + 1, len(calls)):
+            joint = _joint(calls[k], calls[j])
+            if joint is None:
+                continue
+            between = calls[k + 1 : j]
+            if not any(_conflict(other, calls[j]) for other in between):
+                calls = [*calls[:k], joint, *between, *calls[j + 1 :]]
+            elif not any(_conflict(calls[k], other) for other in between):
+                calls = [*calls[:k], *between, joint, *calls[j + 1 :]]
+            else:
+                continue
+            k = -1  # what was merged may have new neighbours
+            break
+        k += 1
+    return calls
+
+
+def _joint(a: Call, b: Call) -> Call | None:
+    if a.function != b.function or a.turn != b.turn:
+        return None
+    if a.function not in (*_UFUNCS, "copyto", "total"):
+        return None
+    if b.out.start < a.out.start:
+        a, b = b, a
+    refs = []
+    for p, q in zip((a.out, *a.operands), (b.out, *b.operands), strict=True):
+        if p.buffer is None or q.buffer is None:
+            if p.buffer is not q.buffer or p.constant != q.constant:
+                return None
+            refs.append(p)
+            continue
+        if p.buffer != q.buffer or len(p.shape) != 1 or len(q.shape) != 1:
+            return None
+        if q.start != p.start + p.size:
+            return None
+        refs.append(replace(p, shape=(p.size + q.size,)))
+    note = "; ".join(n for n in (a.note, b.note) if n)
+    return Call(a.function, refs[0], tuple(refs[1:]), note, a.turn)
+
+
+def _conflict(between: Call, late: Call) -> bool:
+    """Whether `late` must stay behind `between`."""
+    writes = any(between.out.overlaps(r) for r in (late.out, *late.operands))
+    return writes or any(late.out.overlaps(r) for r in between.operands)
+
+
+__all__ = ["Array", "NumpyCode", "Place"]
