@@ -133,11 +133,8 @@ class _Lines:
         self.steps: list[Step] = []
         self.derived: set[str] = set()
         self.shown: set[Expr] = set()
-        self.insides = {
-            expr: Quantity(f"pre.{label}")
-            for part in adjoints.parts.values() for label, expr in part.insides.items()
-        }  # fmt: skip
         self.trial = Trial(adjoints)
+        self.insides = self.trial.insides
 
     def adjoint(self, label: str) -> list[str]:
         """Write the lines for one adjoint; return the adjoints that it rests on."""
@@ -191,10 +188,10 @@ class _Lines:
             return
         self.shown.add(left)
         name = f"{slope.owner.label}/{slope.target.label}"
-        named = {symbol.label: expr for expr, symbol in self.insides.items()}
-        leaf = named.get(slope.target.label)
+        leaf = self.trial.named.get(slope.target.label)
         leaf = slope.target if leaf is None else shifted(leaf, slope.target.time or 0)
-        taken, short = self.short(slope.taken), self.short(slope.slope)
+        insides = self.trial.insides_of(slope.owner)
+        taken, short = (replaced(e, insides.get) for e in (slope.taken, slope.slope))
         self.add(Equation(name, left, taken), _rule_of(slope, leaf))
         if taken != short:
             self.add(Equation(name, left, short), "the function's value has a name")

@@ -8,6 +8,8 @@ be held against it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from sympy import Expr
 
@@ -37,10 +39,16 @@ class Trial:
 
     def __init__(self, adjoints: Adjoints, seed: int = 0) -> None:
         reading = adjoints.reading
-        self.insides = {
-            expr: Quantity(f"pre.{label}")
+        self.named = {
+            f"pre.{label}": expr
             for part in adjoints.parts.values() for label, expr in part.insides.items()
         }  # fmt: skip
+        # two equations may have the same inside: each reads its own
+        self.own = {
+            name: {expr: Quantity(f"pre.{label}") for label, expr in part.insides.items()}
+            for name, part in adjoints.parts.items()
+        }
+        self.insides = {expr: Quantity(label) for label, expr in self.named.items()}
         self.reading = reading
         random = np.random.default_rng(seed)
         given: Values = {}
@@ -57,14 +65,11 @@ class Trial:
         }
         self.order: list[tuple[str, Expr]] = []
         for name, expr in reading.equations.items():
-            for label, inside in reversed(adjoints.parts[name].insides.items()):
-                self.order.append((f"pre.{label}", self._opened(inside)))
-            self.order.append((name, self._opened(expr)))
+            own = self.own[name]
+            for inside, symbol in reversed(own.items()):
+                self.order.append((symbol.label, _opened(inside, own)))
+            self.order.append((name, _opened(expr, own)))
         self.values = _Measured(self, {**self.run({}), **self.seeds})
-
-    def _opened(self, expr: Expr) -> Expr:
-        """An expression in which what stands inside functions is a value of its own."""
-        return replaced(expr, lambda e: self.insides.get(e) if e != expr else None)
 
     def run(self, changes: Values) -> Values:
         """The forward values at every step, with changes added to some of them."""
@@ -97,14 +102,14 @@ class Trial:
         """∂ owner / ∂ target, unit by unit; what mixes units is held fixed."""
         owner, target = partial.args
         at = step + (owner.time or 0)
-        own = owner.label.removeprefix("pre.")
         expr = self.reading.equations.get(owner.label)
         if expr is None:
-            expr = next(e for e, symbol in self.insides.items() if symbol.label == f"pre.{own}")
+            expr = self.named[owner.label]
+        insides = self.insides_of(owner)
 
         def held(part: Expr) -> Expr | None:
-            if part in self.insides and part != expr:
-                return self.insides[part]
+            if part in insides and part != expr:
+                return insides[part]
             fixed = isinstance(part, Operation)
             return Literal(evaluate(part, self.values, at)) if fixed else None
 
@@ -112,6 +117,11 @@ class Trial:
         values = _Measured(self, self.values)
         values[target.label, when] = self.values[target.label, when] + 1j * _TINY
         return np.imag(evaluate(replaced(expr, held), values, at)) / _TINY
+
+    def insides_of(self, owner: Quantity) -> dict[Expr, Quantity]:
+        """Names for what stands inside functions, as the owner's equation has them."""
+        of = {symbol.label: name for name, own in self.own.items() for symbol in own.values()}
+        return {**self.insides, **self.own.get(of.get(owner.label, owner.label), {})}
 
     def value(self, expr: Expr, step: int) -> Array:
         """The value of one side of an equation."""
@@ -129,3 +139,8 @@ class Trial:
         a, b = (self.value(side, _MIDDLE) for side in (left, right))
         size = max(1.0, float(np.max(np.abs(a), initial=0.0)))
         return float(np.max(np.abs(a - b), initial=0.0)) / size
+
+
+def _opened(expr: Expr, insides: Mapping[Expr, Quantity]) -> Expr:
+    """An expression in which what stands inside functions is a value of its own."""
+    return replaced(expr, lambda e: insides.get(e) if e != expr else None)

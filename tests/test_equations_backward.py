@@ -418,6 +418,20 @@ def test_every_line_of_every_derivation_holds(name: str) -> None:
         assert any(step.name == f"bar.{parameter}" for step in steps)
 
 
+def test_two_equations_with_the_same_inside_are_told_apart() -> None:
+    @cell(state="h", parameters={"W": "hidden, hidden + inputs"})
+    def twins(now: Any, prev: Any, x: Any, p: Any) -> None:
+        a = matvec(p.W, concat(prev.h, x))
+        now.s = sigmoid(a)
+        now.g = tanh(a)
+        now.h = now.s * now.g + (1.0 - now.s) * prev.h
+
+    steps = derive(twins, "W")
+    assert all(step.error < 1e-10 for step in steps)
+    assert "∂s_t/∂a^s_t = σ(a^s_t) ⊙ (1 - σ(a^s_t))" in steps.unicode()
+    assert "∂g_t/∂a^g_t = 1 - tanh²(a^g_t)" in steps.unicode()
+
+
 def test_a_derivation_names_its_rules() -> None:
     steps = derive(cells.rnn, "W")
     assert steps.unicode() == (
