@@ -1,28 +1,144 @@
-"""Figures as they stand in the page."""
+"""Figures as they stand in the page: drawn once, kept by content, marked and turned around."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
 
 from markupsafe import Markup
 
+from equations import name_latex, name_unicode
 from viz import Figure
+from viz.palette import SHAPES, stylesheet
+from viz.scene import Scene, Shape, Wire
 
 _NAMED = re.compile(r' aria-labelledby="[^"]*"')
-_TOLD = re.compile(r'<(title|desc) id="[^"]*">.*?</\1>\n', re.S)
+_OUT = re.compile(r'<(title|desc) id="[^"]*">.*?</\1>\n|<style>.*?</style>', re.S)
+_GLYPH = re.compile(r'<g id="([^"]*-m\d+)">(.*?)</g>(?=<g id="|$)', re.S)
+_PREFIX = "figure-prefix"
 
 
 @dataclass(frozen=True)
 class Embedded:
     """A figure in the page: its SVG, named by the caption `caption-NAME`, and its text version."""
 
+    name: str
     svg: Markup
     alt: str
+    figure: Figure
 
 
-def embedded(name: str, figure: Figure) -> Embedded:
-    """A figure for the place `name` of the page, which its ids begin with."""
-    svg = _TOLD.sub("", figure.svg(prefix=name))
-    svg = _NAMED.sub(f' aria-labelledby="caption-{name}"', svg, count=1)
-    return Embedded(Markup(svg), figure.alt)
+class Drawer:
+    """Draws figures for a page; with a folder, what was drawn before is read from there.
+
+    Figures share their glyphs, which make up most of their size: `glyphs()` is the SVG that holds
+    them, to be put into the page once. Their colours are `colours()`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._glyphs: dict[str, str] = {}
+
+    def __call__(self, name: str, figure: Figure) -> Embedded:
+        """A figure for the place `name`, which its ids begin with."""
+        svg = self._shared(self._drawn(figure)).replace(_PREFIX, name)
+        svg = _NAMED.sub(f' aria-labelledby="caption-{name}"', svg, count=1)
+        return Embedded(name, Markup(svg), figure.alt, figure)
+
+    def glyphs(self) -> Markup:
+        """The glyphs of all figures drawn so far."""
+        shapes = "".join(f'<g id="{key}">{ink}</g>' for key, ink in self._glyphs.items())
+        return Markup(f'<svg class="glyphs" width="0" height="0" aria-hidden="true">{shapes}</svg>')
+
+    def _shared(self, svg: str) -> str:
+        """The SVG without its own glyphs, using those of the page."""
+        head, _, rest = svg.partition("<defs>")
+        own, _, body = rest.partition("</defs>")
+        for label, ink in _GLYPH.findall(own):
+            key = f"glyph-{hashlib.sha256(ink.encode()).hexdigest()[:10]}"
+            self._glyphs[key] = ink
+            body = body.replace(f'href="#{label}"', f'href="#{key}"')
+        return head + body
+
+    def _drawn(self, figure: Figure) -> str:
+        kept = None
+        if self.folder:
+            content = f"{_version()}\n{figure.title}\n{figure.alt}\n{figure.dot}"
+            kept = self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.svg"
+            if kept.is_file():
+                return kept.read_text(encoding="utf-8")
+        svg = _OUT.sub("", figure.svg(prefix=_PREFIX))
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(svg, encoding="utf-8")
+        return svg
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """What draws: a figure that was kept is drawn anew when this has changed."""
+    files = sorted(resources.files("viz").iterdir(), key=lambda file: file.name)
+    text = b"".join(file.read_bytes() for file in files if file.name.endswith(".py"))
+    return hashlib.sha256(text).hexdigest()
+
+
+def colours() -> str:
+    """The CSS of all figures."""
+    return stylesheet(SHAPES)
+
+
+def marked(figure: Figure, name: str, state: str, wanted: Callable[[str], bool]) -> Figure:
+    """The figure with a state such as "forward" on the shapes and lines of wanted ids."""
+
+    def classes(part: Shape | Wire) -> tuple[str, ...]:
+        return (*part.classes, state) if wanted(part.id) else part.classes
+
+    scene = Scene(
+        [replace(s, classes=classes(s)) for s in figure.scene.shapes],
+        [replace(w, classes=classes(w)) for w in figure.scene.wires],
+    )
+    return replace(figure, name=f"{figure.name}-{name}", scene=scene)
+
+
+def backward(figure: Figure, names: Iterable[str]) -> Figure:
+    """A cell's focused figure, turned around: arrows lead back, and its names have bars.
+
+    names: of the cell's equations and inputs. What is dimmed stays as it is.
+    """
+    bars = {f"label-{n}": n for n in names} | {f"in-{n}": n for n in names}
+    bars |= {"out-output": next(iter(_outputs(figure)), "")}
+    scene = Scene(
+        [_barred(s, bars.get(s.id, "")) for s in figure.scene.shapes],
+        [w if w.dim else _turned(w) for w in figure.scene.wires],
+    )
+    return replace(figure, name=f"{figure.name}-backward", scene=scene)
+
+
+def _outputs(figure: Figure) -> list[str]:
+    return [
+        s.classes[0].removeprefix("val-") for s in figure.scene.shapes
+        if s.id == "out-output" and s.classes
+    ]  # fmt: skip
+
+
+def _barred(shape: Shape, name: str) -> Shape:
+    if shape.dim or not name:
+        mine = not shape.dim and shape.kind in ("layer", "op")
+        return replace(shape, classes=(*shape.classes, "backward")) if mine else shape
+    latex, text = name_latex(f"bar.{name}"), name_unicode(f"bar.{name}")
+    return replace(shape, latex=latex, text=text, classes=(*shape.classes, "backward"))
+
+
+def _turned(wire: Wire) -> Wire:
+    """A line from its end to its start, with an arrow where the value came from."""
+    starts = not wire.tail.startswith("j-") or wire.tail.startswith("j-prev-")
+    points = tuple(reversed(wire.points))
+    return replace(
+        wire, points=points, tail=wire.head, head=wire.tail, arrow=starts,
+        classes=(*wire.classes, "backward"),
+    )  # fmt: skip

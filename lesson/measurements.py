@@ -54,29 +54,71 @@ def choose_line(held_out: str, shortest: int = 36, longest: int = 48) -> str:
 
 def telling_unit(line: Line, gate: str) -> int:
     """The unit whose gate moves most along a line, among those that mostly hold it open."""
-    values = line.values[gate]
+    values = line.values[gate].reshape(len(line.text), -1)
     spread = np.std(values, axis=0)
     holding = np.median(values, axis=0) > 0.75
     return int(np.argmax(np.where(holding, spread, -1.0) if holding.any() else spread))
 
 
-def reach(model: CharacterModel, text: str, state: str, lags: int, pieces: int) -> Array:
-    """How much of a gradient is left, by how many characters back: (lags + 1,), 1 at lag 0.
+def reach(model: CharacterModel, text: str, lags: int, pieces: int) -> Array:
+    """How much of dh_T/ds_t is left, by how many characters t lies before T: (lags + 1,).
 
-    The norm of the derivative of the last character's loss in the state at each earlier step,
-    relative to the norm at the last step; the geometric mean over pieces from the text's end.
+    h is the cell's output and s its whole state. The norm of the derivative of h_T, taken in a
+    random direction, relative to the norm at lag 0; the geometric mean over pieces from the
+    text's end, with a direction of its own for each.
     """
     length = lags + 2
     ids = model.vocabulary.encode(text[-length * pieces :]).reshape(pieces, length).T
     run = model.run(ids[:-1])
-    last = model.logits(run)[-pieces:]  # time * pieces rows, the last step's at the end
-    (cross_entropy(last, ids[-1]) * float(pieces)).backward()
+    last = run.steps[-1][model.output]
+    direction = np.random.default_rng(0).standard_normal(last.shape).astype(last.dtype)
+    (last * direction).sum().backward()
     norms = []
     for step in reversed(run.steps[-(lags + 1) :]):
-        norms.append(np.linalg.norm(_adjoint(step[state]), axis=-1))
+        whole = [_adjoint(step[state]).reshape(pieces, -1) for state in model.cell.state]
+        norms.append(np.linalg.norm(np.concatenate(whole, axis=1), axis=1))
     relative = np.stack(norms) / norms[0]
     curve: Array = np.exp(np.mean(np.log(np.maximum(relative, 1e-300)), axis=1))
     return curve
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How one entry of a weight's gradient comes together along a line.
+
+    `shares[t]` is what step t contributes; the gradient is their sum. `entry` is where in the
+    weight it stands, counted from 0.
+    """
+
+    name: str
+    entry: tuple[int, ...]
+    shares: Array
+
+
+def growth(model: CharacterModel, text: str, name: str, row: int) -> Growth:
+    """The contributions of every step to one row's largest entry of a weight's gradient.
+
+    Each step is given a copy of the parameters of its own, so that each copy's gradient is that
+    step's share.
+    """
+    ids = model.vocabulary.encode(text)
+    states, copies, losses = None, [], []
+    for t in range(len(ids) - 1):
+        copy = {key: Tensor(value, key) for key, value in model.parameters.items()}
+        run = model.run(ids[t : t + 1], states, t, copy)
+        states = run.final
+        losses.append(cross_entropy(model.logits(run, copy), ids[t + 1 : t + 2]))
+        copies.append(copy[name])
+    total = losses[0]
+    for loss in losses[1:]:
+        total = total + loss
+    total.backward()
+    shares = np.stack([_adjoint(copy) for copy in copies])
+    whole = np.abs(shares.sum(axis=0))
+    row = row % whole.shape[0] if whole.ndim > 1 else 0
+    at = np.unravel_index(int(np.argmax(whole[row])), whole[row].shape)
+    entry = (row, *map(int, at)) if whole.ndim > 1 else tuple(map(int, at)) or (0,)
+    return Growth(name, entry, shares[(slice(None), *entry)].astype(float))
 
 
 def uniform_bits(symbols: int) -> float:

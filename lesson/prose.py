@@ -74,7 +74,7 @@ class Texts:
         chosen = self.files
         if keys:
             chosen = {x: {key: file[key] for key in keys} for x, file in self.files.items()}
-        script = Markup('<script type="application/json" class="texts" data-part="{}">{}</script>')
+        script = Markup('<script type="application/json" class="texts" data-texts="{}">{}</script>')
         return script.format(self.name, as_json(chosen))
 
     def _found(self, language: str, key: str) -> str:

@@ -1,27 +1,37 @@
-"""What a lesson is about, as every part of the page is given it."""
+"""What a lesson is about, as every chapter and part of the page is given it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
+
+from lesson.figures import Drawer
 from lesson.measurements import Line
 from lesson.models import Trained
+from tinygrad_lstm.cells import lstm
 from tinygrad_lstm.learning import CharacterModel, Text
 from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import Array
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A cell, its trained model and a line of text that the model has read.
+    """A cell, its trained model, a line of text that the model has read, and other models.
 
     line: the model's values and gradients along a line that it was not trained on. unit: the
-    hidden unit that the page follows, counted from 0.
+    hidden unit that the page follows, counted from 0. beside: models of other cells by the cell's
+    name, trained on the same text. draw: makes figures for the page.
     """
 
     trained: Trained
     text: Text
     line: Line
     unit: int
+    beside: Mapping[str, Trained] = field(default_factory=dict)
+    draw: Drawer = field(default_factory=Drawer)
 
     @property
     def cell(self) -> Cell:
@@ -32,3 +42,31 @@ class Subject:
     def model(self) -> CharacterModel:
         """The trained model."""
         return self.trained.model
+
+    @property
+    def is_lstm(self) -> bool:
+        """Whether the page is about the LSTM, for which its stages have texts of their own."""
+        return self.cell is lstm
+
+    @property
+    def models(self) -> dict[str, Trained]:
+        """Every model by its cell's name, the subject's first."""
+        return {self.cell.name: self.trained, **self.beside}
+
+    @cached_property
+    def held_out(self) -> str:
+        """The end of the text, which no model was trained on."""
+        return self.text.characters[-len(self.trained.training.validation_ids) :]
+
+    def values(self, name: str) -> Array:
+        """The value of an equation in the unit that the page follows, per character."""
+        return self._followed(self.line.values[name])
+
+    def gradients(self, name: str) -> Array:
+        """The gradient in that value, per character."""
+        return self._followed(self.line.gradients[name])
+
+    def _followed(self, values: Array) -> Array:
+        flat = values.reshape(len(values), -1)
+        one: Array = flat[:, self.unit % flat.shape[1]].astype(float)
+        return np.where(np.isfinite(one), one, 0.0)

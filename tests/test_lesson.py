@@ -13,29 +13,56 @@ import numpy as np
 import playwright.sync_api as playwright
 import pytest
 
+import viz
 from lesson import building, measurements, prose
+from lesson.figures import Drawer, backward
 from lesson.models import Trained, train
-from tinygrad_lstm import cells, learning
+from lesson.subject import Subject
+from tinygrad_lstm import Tensor, cell, cells, learning, matvec, sigmoid, tanh
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.learning import CharacterModel, Text, Training, cross_entropy
+from tinygrad_lstm.recurrent import Cell
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "path", "rect", "line", "use"}
 
 
-@pytest.fixture(scope="session")
-def models() -> tuple[Trained, Trained, Text]:
-    text = Text(learning.shakespeare().characters[:60_000], "a part of Shakespeare")
-    found = []
-    for cell in (cells.lstm, cells.rnn):
-        training = Training(CharacterModel(cell, text, hidden=12, inputs=8), text, every=2)
-        training.run(steps=6)
-        found.append(Trained(training.model, training))
-    return found[0], found[1], text
+TEXT = Text(learning.shakespeare().characters[:60_000], "a part of Shakespeare")
+
+
+@cell(state="s", parameters={"A B": "hidden, hidden", "E": "hidden, inputs"}, papers=[])
+def slow(now, prev, x, p):
+    """A state that is mixed with a candidate, in a share of its own."""
+    now.alpha = sigmoid(matvec(p.A, prev.s) + matvec(p.E, x))
+    now.new = tanh(matvec(p.B, prev.s) + matvec(p.E, x))
+    now.s = now.alpha * prev.s + (1 - now.alpha) * now.new
+
+
+def trained(one: Cell) -> Trained:
+    training = Training(CharacterModel(one, TEXT, hidden=12, inputs=8), TEXT, every=2)
+    training.run(steps=6)
+    return Trained(training.model, training)
 
 
 @pytest.fixture(scope="session")
-def page(models: tuple[Trained, Trained, Text]) -> str:
-    return building.render(*models)
+def about() -> Subject:
+    beside = {name: trained(cells.all()[name]) for name in ("gru", "rnn")}
+    return building.subject(trained(cells.lstm), TEXT, beside)
+
+
+@pytest.fixture(scope="session")
+def about_own(about: Subject) -> Subject:
+    beside = {"lstm": about.trained, "rnn": about.beside["rnn"]}
+    return building.subject(trained(slow), TEXT, beside)
+
+
+@pytest.fixture(scope="session")
+def page(about: Subject) -> str:
+    return building.render(about)
+
+
+@pytest.fixture(scope="session")
+def own_page(about_own: Subject) -> str:
+    return building.render(about_own)
 
 
 def leaves(texts: dict[str, Any], before: str = "") -> dict[str, str]:
@@ -89,7 +116,7 @@ def read(page: str) -> Reader:
 def test_needs_nothing_else(page: str, read: Reader) -> None:
     assert "default-src 'none'" in page
     assert read.addresses == []
-    assert "<script src" not in page
+    assert not re.search(r"<script[^>]* src", page)
     assert not re.search(r"url\((?!data:|#)", page)
     assert len(page.encode()) < 3_000_000
 
@@ -112,9 +139,9 @@ def test_every_picture_has_alternative_text(read: Reader, page: str) -> None:
 
 
 def test_every_part_of_the_text_is_on_the_page(
-    models: tuple[Trained, Trained, Text], monkeypatch: pytest.MonkeyPatch
+    about: Subject, about_own: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every text is asked for, and nothing that is not there."""
+    """Every text is asked for by the LSTM's page or by that of another cell."""
     asked: set[str] = set()
     found = prose.Texts._found
 
@@ -123,9 +150,9 @@ def test_every_part_of_the_text_is_on_the_page(
         return found(self, language, key)
 
     monkeypatch.setattr(prose.Texts, "_found", noted)
-    page = building.render(*models)
-    assert set(leaves(prose.load("en", "page"))) == asked
-    assert "{{" not in page
+    pages = building.render(about) + building.render(about_own)
+    assert set(leaves(prose.load("en", "page"))) - asked == set()
+    assert "{{" not in re.sub(r"<script>.*?</script>", "", pages, flags=re.S)
 
 
 def test_text_asks_only_for_what_is_measured() -> None:
@@ -147,10 +174,20 @@ def test_every_paper_is_listed() -> None:
     assert set(prose.load("en", "page")["sources"]) == set(papers)
 
 
-def test_line_numbers_are_those_of_the_model(
-    models: tuple[Trained, Trained, Text],
-) -> None:
-    model = models[0].model
+def test_another_cell_takes_the_place_of_the_lstm(own_page: str) -> None:
+    """The page is about the cell: its listing, its stages, its gradients, beside the LSTM."""
+    reader = Reader()
+    reader.feed(own_page)
+    assert reader.open in ([], ["html"])
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {"stage-alpha", "stage-new", "stage-s"} <= set(reader.ids)
+    assert "stage-f" not in reader.ids
+    assert "now.alpha = sigmoid(" in own_page
+    assert "α" in own_page and "LSTM" in own_page
+
+
+def test_line_numbers_are_those_of_the_model(about: Subject) -> None:
+    model = about.model
     line = measurements.read_line(model, "To be, or not")
     again = model.observe("To be, or not")
     np.testing.assert_array_equal(line.values["f"], again.run["f"].data)
@@ -173,8 +210,44 @@ def test_reach_is_the_norm_of_a_jacobian_product() -> None:
     small = {name: value * 1e-6 for name, value in model.parameters.items()}
     weights = {"W": np.array([[0.5, 0.0]]), "output.W_y": np.array([[1.0], [-1.0]])}
     model.parameters = {**small, **weights}
-    curve = measurements.reach(model, text.characters, "h", lags=8, pieces=3)
+    curve = measurements.reach(model, text.characters, lags=8, pieces=3)
     np.testing.assert_allclose(curve, 0.5 ** np.arange(9), rtol=1e-6)
+
+
+def test_growth_adds_up_to_the_gradient(about: Subject) -> None:
+    text = "To be, or not to be"
+    found = measurements.growth(about.model, text, "W_f", row=3)
+    model = about.model
+    copy = {name: Tensor(value, name) for name, value in model.parameters.items()}
+    run = model.run(model.vocabulary.encode(text), parameters=copy)
+    comes = model.vocabulary.encode(text[1:])
+    (cross_entropy(model.logits(run, copy)[:-1], comes) * float(len(comes))).backward()
+    assert found.entry[0] == 3
+    assert len(found.shares) == len(text) - 1
+    np.testing.assert_allclose(
+        found.shares.sum(), copy["W_f"].grad.data[found.entry], rtol=1e-3, atol=1e-6
+    )
+
+
+def test_figures_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Drawer(tmp_path)("a", viz.cell(cells.gru))
+    monkeypatch.setattr(viz.Figure, "svg", None)
+    again = Drawer(tmp_path)("b", viz.cell(cells.gru))
+    assert again.svg == first.svg.replace('"a', '"b').replace("caption-a", "caption-b")
+    with pytest.raises(TypeError):
+        Drawer(tmp_path)("c", viz.cell(cells.rnn))
+
+
+def test_backward_figures_lead_back() -> None:
+    ahead = viz.cell(cells.lstm, focus=("gate:f", "belt:C"))
+    back = backward(ahead, ["f", "C", "h", "prev.h", "prev.C", "x"])
+    wires = {wire.id: wire for wire in back.scene.wires}
+    gate = wires["wire-f-0"]
+    assert gate.arrow and gate.head == "part-f" and "backward" in gate.classes
+    assert not wires["wire-bus-0-6"].arrow  # the line goes on to h and x
+    assert wires["wire-x-0"].arrow and wires["wire-prev-C-0"].arrow
+    assert "backward" not in wires["wire-o-0"].classes
+    assert r"\bar{f}_t" in [shape.latex for shape in back.scene.shapes]
 
 
 def test_chosen_line_is_real_and_fits() -> None:
@@ -237,6 +310,6 @@ def test_reads_in_a_browser(
     ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     dark = sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 128
     assert dark is (scheme == "dark")
-    tab.click("nav >> text=How gradients flow back")
+    tab.click("nav >> text=How it learns")
     assert tab.evaluate("location.hash") == "#gradients"
     tab.close()

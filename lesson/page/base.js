@@ -8,7 +8,7 @@ const lesson = (() => {
   const live = document.getElementById("announcement");
   const texts = {};
   for (const script of document.querySelectorAll("script.texts")) {
-    texts[script.dataset.part] = JSON.parse(script.textContent);
+    texts[script.dataset.texts] = JSON.parse(script.textContent);
   }
 
   const language = () => root.dataset.language;
@@ -64,6 +64,18 @@ const lesson = (() => {
     if (seen) restore(seen);
   };
 
+  // What scrolls sideways can be scrolled by keyboard too; what does not is no stop of the Tab key.
+  const watcher = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  const resized = (part) => {
+    for (const element of part.querySelectorAll(".scroll")) watcher.observe(element);
+  };
+  resized(document);
+
   const fromHash = () => choose(location.hash.slice(1));
   for (const radio of radios) {
     radio.addEventListener("change", () => {
@@ -78,5 +90,7 @@ const lesson = (() => {
   fromHash();
   if (language() === languages[0] && remembered) choose(remembered.value);
 
-  return { language, onLanguage: (callback) => callbacks.push(callback), text, format, announce };
+  return {
+    language, onLanguage: (callback) => callbacks.push(callback), text, format, announce, resized,
+  };
 })();

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from lesson.subject import Subject
 
 # in the order in which their scripts and styles follow base.js
-PARTS: tuple[str, ...] = ("heatmap", "checks")
+PARTS: tuple[str, ...] = ("unrolling", "stages", "family", "growth", "heatmap", "checks")
 
 
 def part(name: str, subject: Subject) -> Markup:

@@ -1,0 +1,61 @@
+"""Numbers and signs as the page writes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def short(value: float) -> str:
+    """Two decimals; more where these would be zeros: 0.86, −1.20, 0.0031, 2.4 · 10⁻⁶."""
+    size = abs(value)
+    if size == 0 or size >= 0.095:
+        return signed(f"{value:.2f}")
+    if size >= 0.001:
+        return signed(f"{value:.2g}")
+    return power(value, 1)
+
+
+def power(value: float, digits: int = 0) -> str:
+    """A number as a multiple of a power of ten: 5 · 10⁻⁶."""
+    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+    return signed(f"{mantissa} · 10{str(int(exponent)).translate(_RAISED)}")
+
+
+def signed(text: str) -> str:
+    """A number's text with a minus sign in place of a hyphen."""
+    return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share: 86 %, 0.31 %, 5 · 10⁻⁶."""
+    if share >= 0.001:
+        return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return power(share) if share > 0 else "0"
+
+
+def tight(value: float) -> str:
+    """At most two decimals, for a narrow column: .86, −1.2, 0."""
+    text = f"{value:.2f}"
+    return "0" if float(text) == 0 else signed(text.replace("0.", ".", 1))
+
+
+def visible(character: str) -> str:
+    """A character as a sign that is seen."""
+    return {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}.get(character, character)
+
+
+def quoted(character: str) -> str:
+    """A character in a sentence."""
+    return f"‘{visible(character)}’"
+
+
+def titled(cell: str) -> str:
+    """The name of a cell for a reader: LSTM for lstm, my_cell as it is."""
+    return cell.upper() if cell in ("rnn", "lstm", "gru") else cell
+
+
+def finite(value: float) -> float:
+    """The value, or 0 where it is no number: a picture has no place for it."""
+    return float(value) if np.isfinite(value) else 0.0

@@ -1,0 +1,90 @@
+"""One character of the line, chosen by the reader, for all stages of a cell at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+import equations
+from lesson import prose
+from lesson.numbers import percent, quoted, short, visible
+from lesson.stages import Stage, stages
+from lesson.subject import Subject
+
+Sentence = tuple[str, dict[str, str]]  # a key of the part's texts, and what fills its fields
+
+
+def markup(subject: Subject) -> Markup:
+    """The characters as radio buttons, and as data what each stage does there, in words."""
+    t = prose.Texts("stages")
+    shown = stages(subject.cell)
+    tell = _lstm if subject.is_lstm else _any
+    told = {
+        stage.key: [tell(subject, stage, k) for k in range(len(subject.line.text))]
+        for stage in shown
+    }
+    buttons = Markup("").join(
+        Markup(
+            '<input type="radio" name="character" id="character-{0}" value="{0}">'
+            '<label for="character-{0}">{1}</label>'
+        ).format(k, visible(c))
+        for k, c in enumerate(subject.line.text)
+    )
+    first = int(np.argmin(subject.values(shown[0].names[0])))
+    data = {"told": told, "first": max(first, 1)}
+    return Markup(
+        '{}{}<fieldset class="picker" data-part="stages" hidden><legend>{}</legend>'
+        "<div>{}</div></fieldset>"
+    ).format(t.script(), prose.data("stages", data), t.line("choose"), buttons)
+
+
+def _lstm(subject: Subject, stage: Stage, k: int) -> tuple[Sentence, Sentence]:
+    """What a stage of the LSTM does at character k, forward and back."""
+    v = {name: float(subject.values(name)[k]) for name in subject.line.values}
+    g = {name: float(subject.gradients(name)[k]) for name in subject.line.values}
+    before = float(subject.values("C")[k - 1]) if k else 0.0
+    kept, written = v["f"] * before, v["i"] * v["C_tilde"]
+    slope = 1 - np.tanh(v["C"]) ** 2
+    from_h = g["h"] * v["o"] * slope
+    facts = {name: short(value) for name, value in v.items()}
+    facts |= {f"bar_{name}": short(value) for name, value in g.items()}
+    facts |= {
+        "char": quoted(subject.line.text[k]), "at": str(k + 1), "unit": str(subject.unit + 1),
+        "before": short(before), "kept": short(kept), "written": short(written),
+        "f_share": percent(v["f"]), "i_share": percent(v["i"]), "o_share": percent(v["o"]),
+        "tanh": short(np.tanh(v["C"])), "from_h": short(from_h),
+        "from_next": short(g["C"] - from_h), "slope": short(slope),
+    }  # fmt: skip
+    level = {"f": _level(v["f"]), "i": _level(v["i"]), "C": "new", "o": _level(v["o"])}[stage.key]
+    last = stage.key == "C" and k == len(subject.line.text) - 1
+    return _used(f"{stage.key}.{level}", facts), _used(
+        f"{stage.key}.{'last' if last else 'back'}", facts
+    )
+
+
+def _level(gate: float) -> str:
+    return "open" if gate > 0.9 else "closed" if gate < 0.1 else "half"
+
+
+def _used(key: str, facts: dict[str, str]) -> Sentence:
+    """A sentence with the fields that its text has, and no others."""
+    value: Any = prose.load("en", "stages")
+    for word in key.split("."):
+        value = value[word]
+    return key, {name: fact for name, fact in facts.items() if f"{{{name}}}" in value}
+
+
+def _any(subject: Subject, stage: Stage, k: int) -> tuple[Sentence, Sentence]:
+    """What an equation of any cell does at character k, forward and back."""
+    name = stage.names[0]
+    values, slope = subject.values(name), float(subject.gradients(name)[k])
+    facts = {
+        "char": quoted(subject.line.text[k]), "at": str(k + 1), "unit": str(subject.unit + 1),
+        "name": equations.name_unicode(name, None), "value": short(values[k]),
+        "before": short(values[k - 1] if k else 0.0), "share": percent(max(values[k], 0.0)),
+        "slope": short(slope),
+    }  # fmt: skip
+    way = "rise" if slope > 0 else "fall" if slope < 0 else "none"
+    return _used(f"any.{stage.kind}", facts), _used(f"any.{way}", facts)
