@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 import viz_cells
 
 from equations import javascript
+from lesson import parts, prose
+from lesson.parts.sliders import sliders
 from tinygrad_lstm import cell, cells, matvec, sigmoid, softmax, tanh
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
@@ -44,19 +48,27 @@ Evaluate = Callable[[str, str], Any]
 
 
 @pytest.fixture(scope="module")
-def evaluated() -> Iterator[Evaluate]:
-    """What JavaScript computes, in a headless browser or in node."""
-    if CHROMIUM:
-        sync = pytest.importorskip("playwright.sync_api")
-        with sync.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page()
-            yield lambda code, result: page.evaluate(f"() => {{ {code}\nreturn {result}; }}")
-            browser.close()
-    elif NODE:
-        yield in_node
-    else:
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; None where there is none."""
+    if not CHROMIUM:
+        yield None
+        return
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def evaluated(chromium: Any) -> Evaluate:
+    """What JavaScript computes, in a browser or in node."""
+    if chromium:
+        page = chromium.new_page()
+        return lambda code, result: page.evaluate(f"() => {{ {code}\nreturn {result}; }}")
+    if not NODE:
         pytest.skip("neither Chromium nor node is installed")
+    return in_node
 
 
 def in_node(code: str, result: str) -> Any:
@@ -194,3 +206,204 @@ def test_a_bound_that_is_missing_is_infinite(evaluated: Evaluate) -> None:
     assert "-Infinity" in code
     values = {"prev": {"h": 2.0}, "x": 3.0, "p": {"W": 1.0}, "given": {}}
     assert evaluated(code, f"forward({json.dumps(values)}).now.h") == 1.5
+
+
+# --- the page -------------------------------------------------------------------------------------
+PAGE = Path(parts.__file__).parents[1] / "page"
+LANGUAGES = ("en", "ko", "zh")
+
+
+@cell(state="h", parameters={"W_c W_d": "hidden, hidden"})
+def looped(now, prev, x, p):  # type: ignore[no-untyped-def]
+    """Nothing here is a function of a pre-activation."""
+    now.c = matvec(p.W_c, prev.h) * matvec(p.W_d, prev.h)
+    now.h = now.c + x
+
+
+@cell(state="h", parameters={"W": "hidden, hidden"})
+def second(now, prev, x, p):  # type: ignore[no-untyped-def]
+    """Made for at least two units."""
+    now.h = matvec(p.W, prev.h) * prev.h[1]
+
+
+def test_the_static_table_is_what_the_engine_computes() -> None:
+    made = sliders(cells.lstm_peephole)
+    given = json.loads(re.findall(r'class="sliders-data">(.*?)</script>', made)[0])
+    values, seeds = given["values"], given["seeds"]
+    arrays = {f"prev.{n}": [v] for n, v in values["prev"].items()}
+    arrays |= {n: np.reshape(v, (1, -1) if n[0] == "W" else -1) for n, v in values["p"].items()}
+    arrays |= {"x": [values["x"]], **{f"seed.{n}": [v] for n, v in seeds.items()}}
+    program = cells.lstm_peephole.program(inputs=1, hidden=1)
+    expected = engine(program, program.gradient(), arrays)
+    assert seeds == {"h": 1, "C": 0}
+    rows = table(made)
+    assert float(rows["now", "C", 0][0]) == pytest.approx(float(expected["now.C"][0]), rel=1e-3)
+    for (space, name, entry), (value, slope) in rows.items():
+        if space == "now":
+            assert float(value) == pytest.approx(expected[f"now.{name}"].item(), rel=1e-3)
+        key = "earlier" if space == "prev" else "bar"
+        if space in ("now", "prev", "p", "x") and f"{key}.{name}" in expected:
+            derivative = np.ravel(expected[f"{key}.{name}"])[entry]
+            assert float(slope) == pytest.approx(derivative, rel=1e-3, abs=1e-12)
+    bias = expected["bar.b_f"].item()
+    assert float(rows["pre", "f", 0][1]) == pytest.approx(bias, rel=1e-3)
+    assert {name for space, name, _ in rows if space == "p"} == {*values["p"]}
+    assert [e for s, n, e in rows if (s, n) == ("p", "W_f")] == [0, 1, 2]
+    signs = re.findall(r'data-name="W_f"[^>]*data-symbol="([^"]*)"', made)
+    assert signs == ["[W_f]_C", "[W_f]_h", "[W_f]_x"]
+
+
+def table(made: str) -> dict[tuple[str, str, int], tuple[str, str]]:
+    """The numbers of the static table: value and derivative."""
+    found = {}
+    for row in re.findall("<tr data-space.*?</tr>", made, re.S):
+        space, name, entry = re.findall(r'data-(?:space|name|entry)="([^"]*)"', row)
+        shown = [n.replace("−", "-") for n in re.findall(r'class="number">([^<]*)<', row)]
+        found[space, name, int(entry)] = (shown[0], shown[1] if len(shown) > 1 else "")
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_cell_has_sliders_in_every_language(name: str) -> None:
+    made = sliders(ALL[name])
+    assert made.count('class="number"') > 5
+    for language in LANGUAGES:
+        assert made.count(f'class="say" lang="{language}"') == made.count('class="say" lang="en"')
+    program = ALL[name].program(**dict.fromkeys(ALL[name].sizes, 1))
+    assert {n for space, n, _ in table(made) if space == "now"} == {*program.equations}
+
+
+def test_a_pre_activation_needs_a_function_that_takes_it() -> None:
+    assert not [name for space, name, _ in table(sliders(looped)) if space == "pre"]
+    assert [n for s, n, _ in table(sliders(cells.lstm_1997)) if s == "pre"] == [
+        "y_in", "y_out", "g",
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_taken_apart_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("equations.scripting._FUNCTIONS", {})
+    made = sliders(cells.lstm)
+    assert "cannot be taken apart into numbers for JavaScript" in made
+    assert "<table" not in made
+    assert made.count('<div class="say"') == 3
+    assert "index 1 is out of bounds" in sliders(second)
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Any) -> Any:
+    """A page with the sliders of two cells."""
+    if not chromium:
+        pytest.skip("no Chromium on this machine")
+    styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "sliders"))
+    scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "sliders")]
+    radios = "".join(f'<input type=radio name=language value="{x}">' for x in LANGUAGES)
+    texts = prose.Texts("page").script("title")
+    page = (
+        "<!doctype html><html lang=en><meta http-equiv='Content-Security-Policy' content=\"default-"
+        "src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\"><title>t</title>"
+        f"<style>{styles}</style>{radios}<p id=announcement></p>{texts}<main>"
+        f"<div id=one>{sliders(cells.lstm)}</div><div id=two>{sliders(cells.gru)}</div></main>"
+        + "".join(f"<script>{s}</script>" for s in scripts)
+    )
+    opened = chromium.new_page(viewport={"width": 1100, "height": 900})
+    opened.said = []
+    opened.on("console", lambda m: opened.said.append(m.text))
+    opened.on("pageerror", lambda e: opened.said.append(str(e)))
+    opened.set_content(page)
+    return opened
+
+
+def row(tab: Any, space: str, name: str, entry: int = 0, of: str = "#one") -> Any:
+    """A row of the sliders."""
+    picked = f'[data-space="{space}"][data-name="{name}"][data-entry="{entry}"]'
+    return tab.locator(f"{of} tr{picked}")
+
+
+def told(tab: Any, space: str, name: str, column: str = "value") -> float:
+    """A number that the page shows."""
+    cell = row(tab, space, name).locator(f"td.{column}")
+    typed = cell.locator("input[type=number]")
+    text = typed.input_value() if typed.count() else cell.locator(".number").inner_text()
+    return float(text.replace("−", "-"))
+
+
+@pytest.mark.browser
+class TestInABrowser:
+    def test_the_keyboard_moves_a_number_and_all_that_follows(self, tab: Any) -> None:
+        before = told(tab, "now", "h")
+        slider = row(tab, "p", "b_C").locator("input[type=range]")
+        tab.locator("#one details.weights summary").focus()
+        tab.keyboard.press("Enter")
+        slider.focus()
+        for _ in range(30):
+            tab.keyboard.press("ArrowRight")
+        assert told(tab, "p", "b_C") == pytest.approx(0.3)
+        values = json.loads(tab.locator("#one .sliders-data").inner_text())["values"]
+        p = {n: np.reshape(v, (1, -1) if n[0] == "W" else -1) for n, v in values["p"].items()}
+        p["b_C"] = np.array([0.3])
+        given = {**p, "x": [values["x"]], **{f"prev.{n}": [v] for n, v in values["prev"].items()}}
+        given |= {"seed.h": [1.0], "seed.C": [0.0]}
+        program = cells.lstm.program(inputs=1, hidden=1)
+        expected = engine(program, program.gradient(), given)
+        assert told(tab, "now", "h") == pytest.approx(expected["now.h"].item(), rel=1e-3)
+        assert told(tab, "now", "h") != before
+        for space, name, key in (
+            ("prev", "C", "earlier.C"), ("x", "x", "bar.x"), ("pre", "o", "bar.b_o"),
+        ):  # fmt: skip
+            shown = told(tab, space, name, "slope")
+            assert shown == pytest.approx(expected[key].item(), rel=1e-3)
+        assert tab.locator("#announcement").inner_text().startswith("h_t = ")
+        tab.locator("#one button.reset").click()
+        assert told(tab, "now", "h") == before
+        assert told(tab, "p", "b_C") == 0
+
+    def test_driven_to_one_and_zero_the_state_passes_unchanged(self, tab: Any) -> None:
+        one = row(tab, "pre", "f").get_by_role("button", name="drive f_t to 1")
+        one.focus()
+        tab.keyboard.press("Enter")
+        row(tab, "pre", "i").get_by_role("button", name="drive i_t to 0").click()
+        assert told(tab, "now", "f") == 1 and told(tab, "now", "i") == 0
+        assert told(tab, "now", "C") == told(tab, "prev", "C") == 0.8
+        assert told(tab, "now", "C", "slope") == told(tab, "prev", "C", "slope") != 0
+        assert row(tab, "now", "C").locator(".same").inner_text() == "unchanged"
+        assert row(tab, "prev", "C").locator(".same").inner_text() == "unchanged"
+        assert row(tab, "prev", "h").locator(".same").inner_text() == ""
+        assert told(tab, "pre", "f", "slope") == told(tab, "p", "b_f", "slope") == 0
+        assert "no longer computed from the weights" in row(tab, "pre", "f").inner_text()
+        cx = row(tab, "pre", "f").locator("circle").get_attribute("cx")
+        assert float(cx) == 120
+        release = row(tab, "pre", "f").get_by_role("button", name="compute a^f_t from the weights")
+        release.click()
+        assert not release.is_visible()
+        assert told(tab, "now", "f") < 1
+        assert told(tab, "now", "i") == 0
+        tab.locator("#one button.reset").click()
+        assert told(tab, "now", "i") > 0
+
+    def test_typed_numbers_may_lie_beyond_the_slider_and_half_typed_ones_wait(
+        self, tab: Any
+    ) -> None:
+        typed = row(tab, "prev", "C").locator("input[type=number]")
+        typed.fill("5")
+        assert row(tab, "prev", "C").locator("input[type=range]").input_value() == "2"
+        far = told(tab, "now", "C")
+        typed.fill("")
+        assert told(tab, "now", "C") == far
+        typed.blur()
+        assert typed.input_value() == "5"
+        tab.locator("#one button.reset").click()
+
+    def test_copies_are_apart_and_speak_the_page_s_language(self, tab: Any) -> None:
+        other = row(tab, "prev", "h", of="#two").locator("input[type=number]")
+        before = told(tab, "now", "h")
+        other.fill("-1")
+        assert told(tab, "now", "h") == before
+        tab.locator("input[value=ko]").check()
+        assert tab.locator("#one button.reset").inner_text() == "처음으로"
+        button = row(tab, "pre", "f").locator("button").first
+        assert button.get_attribute("aria-label") == "f_t 값을 0으로 보내기"
+        tab.locator("input[value=en]").check()
+        assert tab.locator("#two button.reset").inner_text() == "Reset"
+
+    def test_nothing_is_said_to_the_console(self, tab: Any) -> None:
+        assert tab.said == []
