@@ -3,6 +3,7 @@
 import importlib.metadata
 import math
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -215,3 +216,16 @@ def test_text_files(tmp_path):
         learning.read_text(tmp_path / "no")
     with pytest.raises(DataError, match=f"^text file {tmp_path} cannot be read: Is a directory.$"):
         learning.read_text(tmp_path)
+
+
+def test_a_long_text_takes_little_room():
+    words = "the quick brown fox jumps over the lazy dog; und die Äpfel sind süß.\n" * 60_000
+    tracemalloc.start()
+    text = Text(words)
+    assert text.numbers.dtype == np.uint8
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(words) + 40_000_000  # a byte a character, and one block at a time
+    assert text.vocabulary.decode(text.numbers[-70:]) == words[-70:]
+    with pytest.raises(DataError, match="in line 59998 is not one"):
+        text.vocabulary.encode(words[: 59_997 * 69 + 3] + "@")

@@ -14,6 +14,8 @@ import numpy as np
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.tensor import Array
 
+BLOCK = 1 << 20  # characters that are looked up at a time: a long text needs little room
+
 
 class Vocabulary:
     """The symbols that a text uses, in the order of their Unicode numbers.
@@ -23,7 +25,8 @@ class Vocabulary:
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
-        self.symbols = "".join(sorted(set("".join(symbols))))
+        found = set(symbols) if isinstance(symbols, str) else set("".join(symbols))
+        self.symbols = "".join(sorted(found))
         self._codes = _codes(self.symbols)
         if not self.symbols:
             raise DataError("a vocabulary needs at least one symbol, but the text is empty.")
@@ -40,12 +43,19 @@ class Vocabulary:
         return f"Vocabulary({self.symbols!r})"
 
     def encode(self, text: str) -> Array:
-        """The numbers of a text's symbols (characters,). Unknown symbols are an error."""
-        codes = _codes(text)
-        numbers = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
-        wrong = np.flatnonzero(self._codes[numbers] != codes)
-        if wrong.size:
-            place = int(wrong[0])
+        """The numbers of a text's symbols (characters,), of the smallest unsigned kind.
+
+        Unknown symbols are an error.
+        """
+        numbers = np.empty(len(text), np.min_scalar_type(len(self) - 1))
+        for start in range(0, len(text), BLOCK):
+            codes = _codes(text[start : start + BLOCK])
+            found = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
+            numbers[start : start + BLOCK] = found
+            wrong = np.flatnonzero(self._codes[found] != codes)
+            if not wrong.size:
+                continue
+            place = start + int(wrong[0])
             line = text.count("\n", 0, place) + 1
             raise DataError(
                 f"character {text[place]!r} (U+{ord(text[place]):04X}) in line {line} is not one "
@@ -73,6 +83,11 @@ class Text:
 
     def __repr__(self) -> str:
         return f"Text({self.name}: {len(self):,} characters, {len(self.vocabulary)} symbols)"
+
+    @cached_property
+    def numbers(self) -> Array:
+        """The numbers of its symbols in its own vocabulary."""
+        return self.vocabulary.encode(self.characters)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -166,7 +181,7 @@ def chunk(
     """
     stride = (len(ids) - 1 - offset) // batch
     places = offset + stride * np.arange(batch) + np.arange(start, stop)[:, None]
-    return ids[places], ids[places + 1]
+    return ids[places].astype(np.intp), ids[places + 1].astype(np.intp)
 
 
 def _codes(text: str) -> Array:

@@ -54,7 +54,8 @@ class Training:
         self.model = model
         self.text = text if isinstance(text, Text) else Text(text)
         self.settings = Settings(**settings)
-        ids = model.vocabulary.encode(self.text.characters)
+        own = model.vocabulary == self.text.vocabulary
+        ids = self.text.numbers if own else model.vocabulary.encode(self.text.characters)
         self.train_ids, self.validation_ids = split(ids, self.settings.held_out)
         self._check_length(len(ids))
         averages = self.settings.optimiser.start(model.parameters)
