@@ -105,7 +105,8 @@ def render(about: Subject) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        t=words, languages=list(words.files), every_language=LANGUAGES, chapters=list(CHAPTERS), subject=about,
+        t=words, languages=list(words.files), every_language=LANGUAGES,
+        chapters=list(CHAPTERS), subject=about,
         css=Markup(figures.colours()) + _inlined("style", *PARTS, ending="css"),
         scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
         font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
