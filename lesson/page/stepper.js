@@ -1,0 +1,234 @@
+"use strict";
+// The stepper: buttons and keys to move through a trace, a scrubber, breakpoints and watches.
+// Its element gets a property `stepper`, through which predict.js asks its questions.
+(() => {
+  const { h, say, worded, nameOf } = stepperView;
+  const MOVES = { operation: ["b", "n"], equation: ["E", "e"], time: ["T", "t"], pass: ["<", ">"] };
+  const MARKS = { unknown: "·", known: "▸", growing: "◃", done: "◂" };
+  const WAYS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
+  const FORMS = {
+    f: "name", "C@1": "at", "t=2": "time", "|C|>2": "size", "|grad|<1e-3": "gradients",
+    "|grad C@1|>10": "gradient", "nan, inf": "bad", "forward, backward": "pass",
+  };
+
+  // The scrubber: equations by time steps, each cell a button that goes there.
+  const scrubber = (trace, known, go) => {
+    const owners = trace.nodes.filter((n) => n.w === n.id);
+    const ends = new Map(owners.map((n) => [n.id, [trace.lastOf(n, true), trace.lastOf(n, false)]]));
+    const nameFor = (node) => node.n ?? node.l;
+    const rows = [...new Set(owners.map(nameFor))];
+    const columns = [...trace.times, ...(owners.some((n) => !n.e) ? [null] : [])];
+    const cells = [];
+    const statusOf = (node) => {
+      const [forward, backward] = ends.get(node.id);
+      if (known() < forward) return "unknown";
+      if (backward >= 0 && known() >= backward) return "done";
+      return trace.gradientAt(node, known()) ? "growing" : "known";
+    };
+    // To the end of an equation's forward pass; a second time, to the start of its backward pass.
+    const jump = (node, event) => {
+      const [forward, backward] = ends.get(node.id);
+      go(backward >= 0 && event().index === forward ? trace.across(forward) : forward);
+    };
+    const walk = (e) => {
+      const here = cells.find((cell) => cell.button === e.target);
+      const way = WAYS[e.key];
+      if (!here || !way) return;
+      e.preventDefault();
+      e.stopPropagation();
+      const ahead = cells.filter(({ r, c }) => (way[0] ? (r - here.r) * way[0] > 0 && c === here.c : (c - here.c) * way[1] > 0 && r === here.r));
+      const far = (cell) => Math.abs(cell.r - here.r) + Math.abs(cell.c - here.c);
+      ahead.sort((a, b) => far(a) - far(b))[0]?.button.focus();
+    };
+
+    const build = (event) => {
+      cells.length = 0;
+      const head = columns.map((t) => h("th", { scope: "col" }, t ?? h("abbr", { title: say("head.outside") }, "L"),
+        trace.columns[t - 1] ? h("b", {}, trace.columns[t - 1]) : []));
+      const body = rows.map((name, r) => {
+        const own = owners.filter((n) => nameFor(n) === name);
+        const tds = columns.map((t, c) => {
+          const node = own.find((n) => (n.e ?? null) === t);
+          if (!node) return h("td", { role: "gridcell" });
+          const button = h("button", { type: "button", onclick: () => jump(node, event) });
+          cells.push({ button, node, r, c });
+          return h("td", { role: "gridcell" }, button);
+        });
+        const base = own[0].e ? { s: [own[0].s[0]] } : own[0];
+        return h("tr", {}, h("th", { scope: "row" }, nameOf(base)), tds);
+      });
+      return h("table", { class: "grid", role: "grid", "aria-label": say("move.grid"), onkeydown: walk },
+        h("thead", {}, h("tr", {}, h("td"), head)), h("tbody", {}, body));
+    };
+    const mark = (event) => {
+      for (const { button, node } of cells) {
+        const status = statusOf(node);
+        const here = node === event.equation;
+        button.tabIndex = here ? 0 : -1;
+        button.toggleAttribute("data-here", here);
+        if (button.dataset.status === status) continue;
+        button.dataset.status = status;
+        button.textContent = MARKS[status];
+        button.setAttribute("aria-label", say("move.cell", { equation: node.l, state: say(`move.${status}`) }));
+      }
+    };
+    return { build, mark };
+  };
+
+  const setUp = (root) => {
+    const trace = traces.read(JSON.parse(root.querySelector("script.stepper-data").textContent));
+    const figure = root.querySelector(".stepper-figure");
+    const { heading } = root.dataset;
+    const app = h("div", { class: "stepper-app" });
+    const state = { index: 0, watches: [], veil: null, note: "", forms: false };
+    const view = stepperView.view(trace, state, figure, heading);
+    const listeners = [];
+    const at = {}; // the elements that a step changes
+    const event = () => trace.events[state.index];
+
+    const placed = () => {
+      const { forward, time, equation } = event();
+      const character = time && trace.columns[time - 1];
+      const when = !time ? say("head.outside") : say(character ? "head.reads" : "head.time", { time, character });
+      return [`${say("head.place", { at: state.index + 1, of: trace.last + 1 })} · ${say(forward ? "head.forward" : "head.backward")} · ${when} · `,
+        ...worded("head.equation", { equation: nameOf(equation) })];
+    };
+    const plain = (content) => content.flat().map((piece) => piece.textContent ?? piece).join("");
+
+    const render = () => {
+      const here = event();
+      at.place.replaceChildren(...placed());
+      at.range.value = state.index;
+      at.range.setAttribute("aria-valuetext", plain(placed()));
+      const lost = [at.card, at.state].find((box) => box.contains(document.activeElement));
+      at.card.replaceChildren(...view.card(here));
+      at.state.replaceChildren(...view.stateTables(here, unwatch));
+      if (lost) lost.focus({ preventScroll: true });
+      at.note.textContent = state.note;
+      at.backs.forEach((button) => { button.disabled = state.index === 0; });
+      at.nexts.forEach((button) => { button.disabled = state.index === trace.last; });
+      grid.mark(here);
+      view.light(here);
+    };
+    // Goes to an event, tells whoever asks questions, and says where we are.
+    const go = (index, note = "") => {
+      state.note = note;
+      state.index = index;
+      state.veil = null;
+      for (const listener of listeners) listener(event());
+      render();
+      lesson.announce(`${note} ${plain(placed())}. ${state.veil ? "" : plain(view.sentence(event()))}`.trim());
+    };
+    const tell = (note) => {
+      state.note = note;
+      render();
+      lesson.announce(note);
+    };
+    const grid = scrubber(trace, view.known, (index) => go(index));
+
+    const move = (by, forward) => {
+      const to = forward ? trace.next(state.index, by) : trace.back(state.index, by);
+      if (to === state.index) tell(say(forward ? "move.at_end" : "move.at_start"));
+      else go(to);
+    };
+    const across = () => go(trace.across(state.index));
+    const runTo = (text) => {
+      if (!text.trim()) return;
+      const stop = trace.breakpoint(text);
+      if (stop.error) {
+        const names = trace.called.join(", ");
+        tell(say(`find.${stop.error}`, { condition: text.trim(), name: stop.error === "unread" ? trace.called[0] : stop.name, names }));
+        return;
+      }
+      const found = trace.find(stop, state.index);
+      if (found < 0) tell(say("find.none", { condition: text.trim() }));
+      else go(found, say("find.reached", { condition: text.trim() }));
+    };
+    const watch = (name) => {
+      if (!name) return;
+      if (!trace.lookup(name).length) {
+        tell(say("find.unknown", { name, names: trace.called.join(", ") }));
+        return;
+      }
+      if (!state.watches.includes(name)) state.watches.push(name);
+      tell("");
+    };
+    const unwatch = (name) => {
+      state.watches = state.watches.filter((other) => other !== name);
+      tell("");
+      at.watched.focus();
+    };
+
+    const pair = (by) => {
+      const words = say(`move.${by}`);
+      const button = (forward) => h("button", {
+        type: "button", "aria-label": say(forward ? "move.next" : "move.back", { by: words }), "aria-keyshortcuts": MOVES[by][Number(forward)],
+        class: forward ? "next" : "back", onclick: () => move(by, forward),
+      }, forward ? [h("kbd", {}, MOVES[by][1]), " ▶"] : ["◀ ", h("kbd", {}, MOVES[by][0])]);
+      return h("div", { class: "pair" }, button(false), h("span", {}, words), button(true));
+    };
+    const asked = (key, list, action) => {
+      const input = h("input", { type: "text", list, spellcheck: "false", autocapitalize: "off", autocomplete: "off" });
+      const form = h("form", { onsubmit: (e) => { e.preventDefault(); action(input.value.trim()); input.select(); } },
+        h("label", {}, h("span", {}, say(`find.${key}`)), input),
+        h("button", { type: "submit" }, say(key === "label" ? "find.button" : "find.watch_button")));
+      return [form, input];
+    };
+    const keyRows = () => [
+      ...Object.entries(MOVES).map(([by, [back, next]]) => [[back, next], say(`move.${by}`)]),
+      [["p"], say("move.across")], [["g"], say("keys.go")], [["w"], say("keys.watch")], [["a"], say("keys.ask")],
+    ].map(([keys, words]) => h("li", {}, keys.map((key) => [h("kbd", {}, key), " "]).flat(), words));
+
+    const box = (name, label) => h("div", { class: `scroll ${name}`, tabindex: "0", role: "group", "aria-label": say(label) });
+    const build = () => {
+      const list = `${root.id}-names`;
+      const [find, condition] = asked("label", list, runTo);
+      const [watching, watched] = asked("watch", list, watch);
+      Object.assign(at, {
+        condition, watched, place: h("p", { class: "place" }), note: h("p", { class: "note" }),
+        range: h("input", { type: "range", min: 0, max: trace.last, step: 1, "aria-label": say("move.scrub"), oninput: (e) => go(Number(e.target.value)) }),
+        card: box("card", "head.step"), state: box("state", "head.state"), questions: h("div", { class: "questions" }),
+      });
+      const moves = h("div", { class: "moves", role: "group", "aria-label": say("move.label") }, Object.keys(MOVES).map(pair),
+        h("button", { type: "button", class: "across", "aria-keyshortcuts": "p", onclick: across }, h("kbd", {}, "p"), " ⇄ ", say("move.across")));
+      const forms = h("details", { open: state.forms, ontoggle: (e) => { state.forms = e.target.open; } }, h("summary", {}, say("find.forms")),
+        h("dl", { class: "forms" }, Object.entries(FORMS).map(([form, key]) => [h("dt", {}, h("code", {}, form)), h("dd", {}, say(`find.form_${key}`))]).flat()));
+      const keys = h("details", {}, h("summary", {}, say("keys.title")), h("p", {}, say("keys.label")), h("ul", { class: "keys" }, keyRows()));
+      app.replaceChildren(
+        at.place, moves, at.range,
+        h("div", { class: "columns top" },
+          h("div", {}, h("div", { class: "scroll" }, grid.build(event)), h("p", { class: "caption" }, say("move.legend"))),
+          h("div", { class: "tools" }, find, watching, at.note, forms, keys)),
+        h("div", { class: "columns" },
+          h("div", {}, at.questions, h(heading, {}, say("head.step")), at.card),
+          h("div", {}, figure ? [h(heading, {}, say("head.figure")), figure] : [], at.state)),
+        h("datalist", { id: list }, trace.called.map((name) => h("option", { value: name }))),
+      );
+      at.backs = [...moves.querySelectorAll(".back")];
+      at.nexts = [...moves.querySelectorAll(".next")];
+      for (const listener of listeners) listener(null);
+      render();
+    };
+
+    root.addEventListener("keydown", (e) => {
+      const typing = e.target.matches('input[type="text"], select, textarea');
+      if (typing || e.ctrlKey || e.metaKey || e.altKey) return;
+      const arrows = e.target.matches('input[type="range"], input[type="radio"]') ? {} : { ArrowLeft: "b", ArrowRight: "n" };
+      const key = arrows[e.key] ?? e.key;
+      const by = Object.keys(MOVES).find((name) => MOVES[name].includes(key));
+      const actions = { p: across, g: () => at.condition.focus(), w: () => at.watched.focus() };
+      if (by) move(by, MOVES[by][1] === key);
+      else if (actions[key]) actions[key]();
+      else return;
+      e.preventDefault();
+    });
+
+    root.stepper = { trace, state, event, view, render, go, questions: () => at.questions, onMove: (listener) => listeners.push(listener) };
+    root.querySelector(".stepper-still").open = false;
+    root.querySelector(".stepper-still").before(app);
+    build();
+    lesson.onLanguage(build);
+  };
+
+  for (const root of document.querySelectorAll('.stepper[data-part="stepper"]')) setUp(root);
+})();

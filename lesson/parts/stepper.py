@@ -1,0 +1,200 @@
+"""The stepper on the page and in a frame: a trace forward and backward, one event at a time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+import equations
+import viz
+from lesson import prose
+from lesson.commands.step import small_run
+from lesson.parts.trace_data import compact, name_of
+from lesson.subject import Subject
+from tinygrad_lstm.arithmetic import leaf
+from tinygrad_lstm.errors import TinygradError, UnknownNameError
+from tinygrad_lstm.functions import log_softmax, matvec
+from tinygrad_lstm.labels import barred
+from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.program import named
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.stepping import Event, Trace, step_through
+from tinygrad_lstm.tensor import Tensor
+
+SCRIPTS = ("trace", "stepper_view", "stepper", "predict")
+LINE, READ, NEXT = "to be or not to be, ", "to be or", " "
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A run that is small enough to be stepped through: its trace, and what was read in it."""
+
+    trace: Trace
+    read: str = ""
+    next: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The character read at each time step."""
+        return [VISIBLE.get(c, c) for c in self.read]
+
+
+def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
+    """A cell of `hidden` units, trained on one line of text, which reads eight characters of it.
+
+    The loss is -log p of the character that comes next. Parameters are rounded to two decimals, so
+    that what is shown can be checked by hand. A cell that text cannot be given to, or that does
+    not learn, runs on random numbers instead, as in `tinygrad-lstm step`.
+    """
+    lengths: dict[str, Any] = {name: 3 if name == "inputs" else hidden for name in cell.sizes}
+    try:
+        text = Text(LINE * 160, "a line")
+        model = CharacterModel(cell, text, seed=1, dtype=np.float64, **lengths)
+        Training(model, text, batch=8, length=20, every=training + 1).run(steps=training)
+    except TinygradError:
+        return TinyRun(step_through(small_run(cell, len(READ), 0, lengths)[0]))
+    p = {name: np.round(value, 2) for name, value in model.parameters.items()}
+    xs = leaf(p["input.E"][model.vocabulary.encode(READ)], "x")
+    run = unroll(cell, cell.bind({name: p[name] for name in cell.parameters}), xs)
+    W_y, b_y = Tensor(p["output.W_y"], "W_y"), Tensor(p["output.b_y"], "b_y")
+    scores = named(matvec(W_y, run.final[model.output]) + b_y, "scores")
+    answer = int(model.vocabulary.encode(NEXT)[0])
+    loss = named(-log_softmax(scores)[answer], "loss")
+    return TinyRun(step_through(loss), READ, NEXT)
+
+
+def markup(subject: Subject) -> Markup:
+    """The stepper of a lesson's cell."""
+    return part(subject.cell, tiny_run(subject.cell))
+
+
+def part(cell: Cell, run: TinyRun | None = None, ident: str = "stepper") -> Markup:
+    """The stepper of a cell for the page, of a tiny run of it unless one is given.
+
+    ident: begins the ids of the markup.
+    """
+    run = run or tiny_run(cell)
+    texts = prose.Texts("stepper")
+    return _markup(texts, run, cell, ident)
+
+
+def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = None) -> str:
+    """The stepper of any trace as an HTML document of its own, for a notebook's frame.
+
+    It needs nothing else and asks for nothing. cell: whose run it is, to show its figure. Raises
+    UnknownNameError for a language there is no text in, TinygradError for too large a trace.
+    """
+    run = trace if isinstance(trace, TinyRun) else TinyRun(trace)
+    known = prose.languages("stepper")
+    if language not in known:
+        raise UnknownNameError(
+            f"there is no stepper in language {language!r}; there is {', '.join(known)}."
+        )
+    texts = prose.Texts("stepper")
+    texts.files = {language: texts.files[language]}
+    body = _markup(texts, run, cell, "stepper", "h2")
+    title = texts.plain("title")[language]
+    script = "\n".join(_asset(f"{name}.js") for name in ("base", *SCRIPTS))
+    css = _asset("style.css") + _asset("stepper.css")
+    return Markup(
+        '<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
+        '<meta name="color-scheme" content="light dark"><title>{title}</title>'
+        '<style>{css}</style></head><body class="framed">'
+        '<input type="radio" name="language" value="{language}" checked hidden>'
+        '<p id="announcement" aria-live="polite"></p>'
+        "<main><h1>{title}</h1>{body}</main><script>{script}</script></body></html>"
+    ).format(language=language, title=title, css=Markup(css), body=body, script=Markup(script))
+
+
+def _asset(name: str) -> str:
+    return resources.files("lesson").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _markup(
+    texts: prose.Texts, run: TinyRun, cell: Cell | None, ident: str, heading: str = "h3"
+) -> Markup:
+    about = Markup("")
+    if run.read:
+        about = Markup("<p>{}</p>").format(
+            texts.line("still.read", read=f"‘{run.read}’", next=f"‘{VISIBLE[run.next]}’")
+        )
+    drawing = Markup("")
+    if cell is not None:
+        svg = Markup(viz.cell(cell).svg(prefix=f"{ident}-figure"))
+        drawing = Markup('<div class="stepper-figure">{}</div>').format(svg)
+    data = Markup('<script type="application/json" class="stepper-data">{}</script>').format(
+        prose.as_json(compact(run.trace, cell, run.columns))
+    )
+    return Markup(
+        '<div class="stepper" data-part="stepper" data-heading="{heading}" id="{ident}">'
+        "{texts}{data}{about}{drawing}{still}</div>"
+    ).format(
+        ident=ident, heading=heading, texts=texts.script(), data=data, about=about, drawing=drawing,
+        still=_still(texts, run.trace),
+    )  # fmt: skip
+
+
+# --- without a script -----------------------------------------------------------------------------
+def _still(texts: prose.Texts, trace: Trace) -> Markup:
+    """The events of the last time step, forward and backward, as a table."""
+    times = [e.time for e in trace if e.time is not None]
+    when = max(times) if times else None
+    shown = [e for e in trace if e.time == when]
+    symbols = _symbols(trace)
+    rows = Markup("").join(_row(texts, event, symbols) for event in shown)
+    head = Markup("").join(
+        Markup('<th scope="col">{}</th>').format(texts.line(f"still.{key}"))
+        for key in ("pass", "rule", "result")
+    )
+    return Markup(
+        '<details class="stepper-still" open><summary>{summary}</summary><div class="scroll" '
+        'tabindex="0" role="group" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
+        "<tbody>{rows}</tbody></table></div></details>"
+    ).format(
+        summary=texts.line("still.summary", time=str(when or 1)), head=head, rows=rows,
+        title=next(iter(texts.plain("title").values())),
+    )  # fmt: skip
+
+
+def _row(texts: prose.Texts, event: Event, symbols: dict[str, str]) -> Markup:
+    label, _, result = event.value_text.partition(" = ")
+    return Markup("<tr><td>{}</td><td>{}</td><td>{} = {}</td></tr>").format(
+        texts.line(f"still.{event.direction}"), _written(event.rule, symbols),
+        _written(label, symbols), result,
+    )  # fmt: skip
+
+
+def _symbols(trace: Trace) -> dict[str, str]:
+    """Every label of the trace, and its bar, as they are read: C_tilde_1 is C̃_1."""
+    found = {}
+    for node in (*trace.given, *trace.operations):
+        label = trace.labels[node]
+        name, time = name_of(trace, node)
+        when = None if time is None else str(time)
+        if label[0].isalpha():
+            found[label] = equations.name_unicode(name, when)
+            found[barred(label)] = equations.name_unicode(f"bar.{name}", when)
+    return found
+
+
+def _written(text: str, symbols: dict[str, str]) -> Markup:
+    """A rule with its names set as names."""
+    made = Markup("")
+    for piece in re.split(r"([^\W\d_][\w\u0304′]*)", text):
+        if piece in symbols:
+            base, _, below = symbols[piece].partition("_")
+            lower = Markup("<sub>{}</sub>").format(below.strip("{}")) if below else ""
+            made += Markup("<var>{}{}</var>").format(base, lower)
+        else:
+            made += piece
+    return made
