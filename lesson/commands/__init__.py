@@ -19,6 +19,7 @@ COMMANDS = {
     "gallery": "write a page and a figure for every built-in cell",
     "step": "walk forward and backward through a small run",
     "train": "train a cell as a character model",
+    "exercise": "exercises with hints, checked by the project's own readings",
     "check": "check a cell: gradients, derivations, batches, sequences",
 }
 

@@ -1,0 +1,208 @@
+"""Exercises in which a cell is written: finish a line, couple gates, add peepholes, write a GRU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lesson.exercises.exercise import Answer, Exercise, from_texts
+from lesson.exercises.readings import Rule, gradients_hold, made, same_cell, slope
+from lesson.exercises.wording import Text, table
+from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
+
+IMPORTS = "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n\n\n"
+LSTM = '''@cell(
+    state="h C",
+    parameters={
+        "W_f W_i W_C W_o": "hidden, hidden + inputs",
+        "b_f b_i b_C b_o": "hidden",
+    },
+)
+def NAME(now, prev, x, p):
+    hx = concat(prev.h, x)
+    now.f = sigmoid(matvec(p.W_f, hx) + p.b_f)
+    now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)
+    now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)
+    now.C = now.f * prev.C + now.i * now.C_tilde
+    now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)
+    now.h = now.o * tanh(now.C)
+'''
+RULES: Mapping[str, Rule] = {
+    "f": lambda now, prev, hx, p: sigmoid(matvec(p.W_f, hx) + p.b_f),
+    "i": lambda now, prev, hx, p: sigmoid(matvec(p.W_i, hx) + p.b_i),
+    "C_tilde": lambda now, prev, hx, p: tanh(matvec(p.W_C, hx) + p.b_C),
+    "C": lambda now, prev, hx, p: now.f * prev.C + now.i * now.C_tilde,
+    "o": lambda now, prev, hx, p: sigmoid(matvec(p.W_o, hx) + p.b_o),
+    "h": lambda now, prev, hx, p: now.o * tanh(now.C),
+}
+COUPLED = {name: rule for name, rule in RULES.items() if name != "i"}
+
+_OPEN = ("C", "h", "f")  # the lines of which one is left open
+_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
+    "C": {
+        "swapped": lambda now, prev, hx, p: now.i * prev.C + now.f * now.C_tilde,
+        "not_gated": lambda now, prev, hx, p: now.f * prev.C + now.C_tilde,
+        "not_forgotten": lambda now, prev, hx, p: prev.C + now.i * now.C_tilde,
+    },
+    "h": {
+        "not_squashed": lambda now, prev, hx, p: now.o * now.C,
+        "squashed_late": lambda now, prev, hx, p: tanh(now.o * now.C),
+        "not_shown": lambda now, prev, hx, p: tanh(now.C),
+    },
+    "f": {
+        "no_gate": lambda now, prev, hx, p: tanh(matvec(p.W_f, hx) + p.b_f),
+        "no_bias": lambda now, prev, hx, p: sigmoid(matvec(p.W_f, hx)),
+        "not_sigmoid": lambda now, prev, hx, p: matvec(p.W_f, hx) + p.b_f,
+    },
+}
+
+
+def _open_line(seed: int) -> str:
+    return _OPEN[int(np.random.default_rng(seed).integers(len(_OPEN)))]
+
+
+def _with_gap(seed: int) -> str:
+    name = f"now.{_open_line(seed)} = "
+    lines = LSTM.replace("NAME", "lstm").splitlines()
+    return IMPORTS + "\n".join(
+        f"    {name}...  # {{{{here}}}}" if line.strip().startswith(name) else line
+        for line in lines
+    )
+
+
+def _finish_facts(seed: int) -> Mapping[str, Text]:
+    words, line = table("finish-the-cell", "words"), _open_line(seed)
+    shown = next(x for x in LSTM.splitlines() if x.strip().startswith(f"now.{line} = "))
+    return {
+        "name": line, "line": words[f"line_{line}"], "clue": words[f"clue_{line}"],
+        "here": words["here"], "solution": shown.strip(),
+    }  # fmt: skip
+
+
+def _check_finished(answer: Answer) -> None:
+    says, line = table("finish-the-cell", "says"), _open_line(answer.seed)
+    mistakes = [
+        (made(key, cells.lstm, {**RULES, line: rule}), says[key])
+        for key, rule in _MISTAKES[line].items()
+    ]
+    same_cell(answer, answer.cell("lstm"), cells.lstm, mistakes)
+
+
+def _check_coupled(answer: Answer) -> None:
+    says = table("coupled-gates", "says")
+    own = answer.cell("coupled")
+    if left := sorted({"W_i", "b_i"} & set(own.parameters)):
+        answer.stop(says["still_two"], names=", ".join(left))
+    wrong: Mapping[str, Rule] = {
+        "same_share": lambda now, prev, hx, p: now.f * prev.C + now.f * now.C_tilde,
+        "other_way": lambda now, prev, hx, p: (1 - now.f) * prev.C + now.f * now.C_tilde,
+        "not_gated": lambda now, prev, hx, p: now.f * prev.C + now.C_tilde,
+    }
+    like = cells.lstm_coupled
+    mistakes = [
+        (made(key, like, {**COUPLED, "C": rule}), says[key]) for key, rule in wrong.items()
+    ]
+    same_cell(answer, own, like, mistakes)
+
+
+def _candidate(now: Any, prev: Any, hx: Any, p: Any) -> Any:
+    x = hx[..., prev.h.shape[-1] :]
+    return tanh(matvec(p.W_h, concat(now.r * prev.h, x)))
+
+
+def _reset_late(now: Any, prev: Any, hx: Any, p: Any) -> Any:
+    n = prev.h.shape[-1]
+    return tanh(now.r * matvec(p.W_h[:, :n], prev.h) + matvec(p.W_h[:, n:], hx[..., n:]))
+
+
+_GRU: Mapping[str, Rule] = {
+    "z": lambda now, prev, hx, p: sigmoid(matvec(p.W_z, hx)),
+    "r": lambda now, prev, hx, p: sigmoid(matvec(p.W_r, hx)),
+    "h_tilde": _candidate,
+    "h": lambda now, prev, hx, p: (1 - now.z) * prev.h + now.z * now.h_tilde,
+}
+_GRU_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
+    "z_turned": {"h": lambda now, prev, hx, p: now.z * prev.h + (1 - now.z) * now.h_tilde},
+    "no_reset": {"h_tilde": lambda now, prev, hx, p: tanh(matvec(p.W_h, hx))},
+    "reset_late": {"h_tilde": _reset_late},
+    "z_turned_reset_late": {
+        "h_tilde": _reset_late,
+        "h": lambda now, prev, hx, p: now.z * prev.h + (1 - now.z) * now.h_tilde,
+    },
+}
+
+
+def _check_gru(answer: Answer) -> None:
+    says = table("gru-from-lstm", "says")
+    own = answer.cell("gru")
+    if "C" in own.state:
+        answer.stop(says["two_states"])
+
+    mistakes = [
+        (made(key, cells.gru, {**_GRU, **rules}), says[key])
+        for key, rules in _GRU_MISTAKES.items()
+    ]
+    same_cell(answer, own, cells.gru, mistakes)
+
+
+def _check_peephole(answer: Answer) -> None:
+    """By structure and slopes: peepholes are right as matrices, as vectors, in any order."""
+    says = table("peepholes", "says")
+    own = answer.cell("peephole")
+    written = own.program().equations
+    if lacking := [name for name in RULES if name not in written]:
+        answer.stop(says["lost"], names=", ".join(lacking))
+    if set(own.state) != {"h", "C"}:
+        answer.stop(says["states"], names=", ".join(own.state))
+    for gate in ("f", "i"):
+        for seen, key in (("prev.C", "blind"), ("x", "lost_x"), ("prev.h", "lost_h")):
+            if slope(own, gate, seen, answer.seed) == 0:
+                answer.wrong(says[key], gate=gate)
+    if slope(own, "o", "C", answer.seed) == 0:
+        sees_old = slope(own, "o", "prev.C", answer.seed) != 0
+        answer.wrong(says["o_sees_old" if sees_old else "o_blind"])
+    for seen, key in (("x", "lost_x"), ("prev.h", "lost_h")):
+        if slope(own, "o", seen, answer.seed) == 0:
+            answer.wrong(says[key], gate="o")
+    if slope(own, "C_tilde", "prev.C", answer.seed) != 0:
+        answer.wrong(says["candidate_sees"])
+    if answer.findings:
+        return
+    answer.right(says["all_see"])
+    if _rest_is_lstm(answer):
+        gradients_hold(answer, own)
+
+
+def _rest_is_lstm(answer: Answer) -> bool:
+    """Whether C and h are made of the gates as in the LSTM."""
+    says = table("peepholes", "says")
+    own = answer.cell("peephole")
+    random = np.random.default_rng(answer.seed)
+    program = own.program()
+    arrays = {k: random.normal(0.0, 0.8, node.shape) for k, node in program.inputs.items()}
+    v = program.run(**arrays)
+    wanted = {
+        "C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"],
+        "h": v["o"] * np.tanh(v["C"]),
+    }
+    for name, value in wanted.items():
+        if not np.allclose(v[name], value, rtol=1e-10, atol=1e-12):
+            answer.wrong(
+                says["rest_changed"], equation=program.text(name),
+                found=f"{v[name].flat[0]:.6g}", wanted=f"{value.flat[0]:.6g}",
+            )  # fmt: skip
+            return False
+    answer.right(says["rest_same"])
+    return True
+
+
+def exercises() -> list[Exercise]:
+    """The exercises of this file."""
+    return [
+        from_texts("finish-the-cell", _with_gap, _check_finished, _finish_facts),
+        from_texts("coupled-gates", IMPORTS + LSTM.replace("NAME", "coupled"), _check_coupled),
+        from_texts("peepholes", IMPORTS + LSTM.replace("NAME", "peephole"), _check_peephole),
+        from_texts("gru-from-lstm", IMPORTS + LSTM.replace("NAME", "gru"), _check_gru),
+    ]

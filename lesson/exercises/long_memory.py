@@ -1,0 +1,153 @@
+"""The last exercise: a cell of one's own that learns to remember a bit for 50 steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lesson.exercises.exercise import Answer, Exercise, from_texts
+from lesson.exercises.networks_to_read import bits
+from lesson.exercises.wording import Text, table
+from tinygrad_lstm import softplus, vecdot
+from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.learning import Adam, clip_by_norm
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.tensor import Array, Tensor
+
+LENGTH, HIDDEN, BATCH, STEPS, RATE = 50, 8, 32, 500, 0.02
+ENOUGH, TESTED = 0.95, 500
+
+
+@dataclass
+class Trained:
+    """A cell with a read-out, trained; the share of fresh sequences whose first bit it tells."""
+
+    steps: int
+    share: float
+    gradients: list[float]  # |dL/d state| after each step, before training
+
+
+def _score(cell: Cell, p: Mapping[str, Any], xs: Array) -> tuple[Any, Any]:
+    run = unroll(cell, {name: p[name] for name in cell.parameters}, xs)
+    return vecdot(run.final[cell.output], p["read-out"]), run
+
+
+def _gradients(cell: Cell, p: Mapping[str, Array], xs: Array) -> list[float]:
+    leaves = {name: Tensor(value, name) for name, value in p.items()}
+    score, run = _score(cell, leaves, xs)
+    softplus(-score * xs[0, :, 0]).mean().backward()
+    found = []
+    for step in run.steps:
+        every = [step[name].grad for name in cell.state]
+        squares = [float(np.sum(g.numpy() ** 2)) for g in every if g is not None]
+        found.append(float(np.sqrt(sum(squares))))
+    return found
+
+
+def _share(cell: Cell, p: Mapping[str, Array], seed: int, count: int) -> float:
+    xs = bits(seed, count, LENGTH)
+    score, _ = _score(cell, p, xs)
+    return float(np.mean(score.numpy() * xs[0, :, 0] > 0))
+
+
+def train(
+    cell: Cell, fills: Mapping[str, float], seed: int,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Trained:  # fmt: skip
+    """Train a cell to tell the first of 50 bits from its last output; the same seed, the same run.
+
+    Adam on batches of 32 fresh sequences, at most 500 steps, fewer once every sequence is right.
+    DataError if it comes to a nan.
+    """
+    start = cell.init(seed=seed, inputs=2, hidden=HIDDEN, **fills)
+    random = np.random.default_rng(seed)
+    width = cell.program(inputs=2, hidden=HIDDEN).outputs[cell.output].shape[-1]
+    p: Mapping[str, Array] = {
+        **{name: tensor.numpy() for name, tensor in start.items()},
+        "read-out": random.normal(0.0, width**-0.5, width),
+    }
+    seeds = _fresh(random)
+    gradients = _gradients(cell, p, bits(next(seeds), BATCH, LENGTH))
+    adam, step = Adam(RATE), 0
+    averages = adam.start(p)
+    for step in range(1, STEPS + 1):
+        xs = bits(next(seeds), BATCH, LENGTH)
+        leaves = {name: Tensor(value, name) for name, value in p.items()}
+        score, _ = _score(cell, leaves, xs)
+        softplus(-score * xs[0, :, 0]).mean().backward()
+        slopes = {
+            name: np.zeros_like(p[name]) if t.grad is None else t.grad.numpy()
+            for name, t in leaves.items()
+        }
+        clipped, norm = clip_by_norm(slopes, 1.0)
+        if not np.isfinite(norm):
+            raise DataError(f"{cell}: the gradient is {norm} at training step {step}.")
+        p, averages = adam.update(p, clipped, averages, step)
+        if step % 25 == 0:
+            share = _share(cell, p, next(seeds), 100)
+            progress(f"{step}/{STEPS}: {share:.0%}")
+            if share == 1.0:
+                break
+    return Trained(step, _share(cell, p, next(seeds), TESTED), gradients)
+
+
+def _fresh(random: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield int(random.integers(2**62))
+
+
+START = """from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh
+
+
+# {{own}}
+@cell(state="h", parameters={"W": "hidden, hidden + inputs", "b": "hidden"})
+def memory(now, prev, x, p):
+    now.h = tanh(matvec(p.W, concat(prev.h, x)) + p.b)
+
+
+# {{begin}}
+fills = {}
+"""
+
+
+def _facts(seed: int) -> Mapping[str, Text]:
+    words = table("fifty-steps", "words")
+    numbers = {"steps": STEPS, "length": LENGTH, "hidden": HIDDEN, "tested": TESTED}
+    return {
+        "own": words["own"], "begin": words["begin"], "enough": f"{ENOUGH:.0%}",
+        **{name: str(n) for name, n in numbers.items()},
+    }  # fmt: skip
+
+
+def _check(answer: Answer) -> None:
+    says = table("fifty-steps", "says")
+    own, fills = answer.cell("memory"), answer.value("fills")
+    if not isinstance(fills, dict):
+        answer.stop(says["no_fills"], value=repr(fills))
+    if own.sequences or own.constants:
+        answer.stop(says["further"], names=", ".join([*own.sequences, *own.constants]))
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = train(own, fills, answer.seed, answer.progress)
+    except DataError as error:
+        answer.stop(says["diverged"], error=str(error))
+    facts = {
+        "share": f"{found.share:.0%}", "tested": TESTED, "steps": found.steps,
+        "enough": f"{ENOUGH:.0%}", "first": f"{found.gradients[0]:.1e}",
+        "last": f"{found.gradients[-1]:.1e}", "length": LENGTH,
+    }  # fmt: skip
+    if found.share >= ENOUGH:
+        answer.right(says["remembers"], **facts)
+        return
+    answer.wrong(says["forgets"], **facts)
+    lost = found.gradients[0] < 1e-3 * found.gradients[-1]
+    answer.wrong(says["vanishes" if lost else "arrives"], **facts)
+
+
+def exercises() -> list[Exercise]:
+    """The exercise of this file."""
+    return [from_texts("fifty-steps", START, _check, _facts)]

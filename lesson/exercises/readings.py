@@ -1,0 +1,181 @@
+"""Readings that checks are made of: cells compared by number, derivatives measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lesson.exercises.exercise import Answer
+from lesson.exercises.wording import Text, table
+from tinygrad_lstm.checking import check_gradients
+from tinygrad_lstm.errors import GradientError
+from tinygrad_lstm.program import spelled
+from tinygrad_lstm.recurrent import Cell, cell
+from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.tensor import Array
+
+STEPS, BATCH = 3, 2
+CLOSE = 1e-9  # of the largest value: two ways to write one equation round differently
+_TINY = 1e-30
+
+Rule = Callable[[Any, Any, Any, Any], Any]
+
+
+def made(name: str, like: Cell, rules: Mapping[str, Rule]) -> Cell:
+    """A cell with the states and parameters of another one and equations of its own.
+
+    A rule is a function of (now, prev, hx, p), where hx is [h_{t-1}, x_t].
+    """
+    from tinygrad_lstm import concat
+
+    def step(now: Any, prev: Any, x: Any, p: Any) -> None:
+        for equation, rule in rules.items():
+            setattr(now, equation, rule(now, prev, concat(prev.h, x), p))
+
+    step.__name__ = name
+    return cell(state=like.state, parameters=like.parameters)(step)
+
+
+def trial(cells: Iterable[Cell], like: Cell, seed: int) -> list[Run]:
+    """Several cells over the same random sequence, with the same random parameters of one."""
+    random = np.random.default_rng(seed)
+    program = like.program()
+    p = {name: random.normal(0.0, 0.8, program.inputs[name].shape) for name in like.parameters}
+    xs = random.normal(size=(STEPS, BATCH, *program.inputs["x"].shape))
+    begin = {
+        name: random.normal(size=(BATCH, *program.inputs[f"prev.{name}"].shape))
+        for name in like.state
+    }
+    return [unroll(one, p, xs, begin) for one in cells]
+
+
+def alike(a: Array, b: Array) -> bool:
+    """Whether two arrays hold the same numbers, up to rounding."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        return False
+    scale = max(1.0, float(np.max(np.abs(b), initial=0.0)))
+    return bool(np.max(np.abs(a - b), initial=0.0) <= CLOSE * scale)
+
+
+def same_cell(
+    answer: Answer, own: Cell, reference: Cell, mistakes: Iterable[tuple[Cell, Text]] = ()
+) -> bool:
+    """Check that a student's cell computes what the reference does, and note what was found.
+
+    States and parameters must have the same names and shapes. Both run over random numbers; their
+    states must agree, however the equations are written. If not, the first equation that differs
+    is named, with numbers; or, if the student's cell computes what one of the mistakes computes,
+    its text is said. Then the gradients are compared with the complex step.
+    """
+    says = table("says")
+    if not _same_declarations(answer, own, reference):
+        return False
+    every = [reference, own, *(wrong for wrong, _ in mistakes)]
+    right, found, *wrong = trial(every, reference, answer.seed)
+    names = list(reference.state)
+    if not _agree(found, right, names):
+        for run, (_, text) in zip(wrong, mistakes, strict=True):
+            if _agree(found, run, names):
+                answer.wrong(text)
+                return False
+        _name_first(answer, own, found, right)
+        return False
+    count = sum(right[name].numpy().size for name in names)
+    answer.right(says["same"], count=count, steps=STEPS)
+    return gradients_hold(answer, own)
+
+
+def _agree(a: Run, b: Run, names: Iterable[str]) -> bool:
+    return all(alike(a[name].numpy(), b[name].numpy()) for name in names)
+
+
+def _same_declarations(answer: Answer, own: Cell, reference: Cell) -> bool:
+    says = table("says")
+    before = len(answer.findings)
+    for kind in ("state", "parameters"):
+        mine, wanted = getattr(own, kind), getattr(reference, kind)
+        for text, names in (("lacks", set(wanted) - set(mine)), ("extra", set(mine) - set(wanted))):
+            if names:
+                several = ", ".join(sorted(names))
+                answer.wrong(says[f"{text}_{kind}"], cell=own.name, names=several)
+    if len(answer.findings) > before:
+        return False
+    if strange := [size for size in own.sizes if size not in reference.sizes]:
+        answer.wrong(says["sizes"], cell=own.name, names=", ".join(strange))
+        return False
+    program = reference.program()
+    mine = own.program(**{size: program.sizes[size] for size in own.sizes})
+    for name, node in program.inputs.items():
+        if mine.inputs[name].shape != node.shape:
+            words = mine.dimensions[name], program.dimensions[name]
+            answer.wrong(says["shape"], name=spelled(name), found=words[0], wanted=words[1])
+    return len(answer.findings) == before
+
+
+def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
+    """Say which equation is the first to differ, at which entry, with both numbers."""
+    says = table("says")
+    for t in range(STEPS):
+        for name in found.steps[t]:
+            if name not in right.steps[t]:
+                continue
+            a, b = found.steps[t][name].numpy(), right.steps[t][name].numpy()
+            if alike(a, b):
+                continue
+            equation = own.program().text(name)
+            if a.shape != b.shape:
+                shapes = {"found": a.shape, "wanted": b.shape}
+                answer.wrong(says["shapes_differ"], equation=equation, **shapes)
+                return
+            place = tuple(int(k) for k in np.unravel_index(np.argmax(np.abs(a - b)), a.shape))
+            answer.wrong(
+                says["differs"], equation=equation, found=f"{a[place]:.6g}",
+                wanted=f"{b[place]:.6g}", entry=f"{name}[{', '.join(map(str, place))}]",
+            )  # fmt: skip
+            return
+
+
+def gradients_hold(answer: Answer, own: Cell) -> bool:
+    """Check a cell's gradients against the complex step, and note the outcome."""
+    says = table("says")
+    random = np.random.default_rng(answer.seed)
+    inputs = own.program().inputs
+    p = {name: random.normal(0.0, 0.8, inputs[name].shape) for name in own.parameters}
+    xs = random.normal(size=(2, *inputs["x"].shape))
+    begin = {name: random.normal(size=inputs[f"prev.{name}"].shape) for name in own.state}
+    try:
+        agreement = check_gradients(
+            lambda p, xs, begin: unroll(own, p, xs, begin)[own.output], p, xs, begin
+        )
+    except GradientError as error:
+        answer.wrong(says["gradients_differ"], error=str(error))
+        return False
+    answer.right(
+        says["gradients"], entries=agreement.entries, worst=f"{agreement.worst:.0e}",
+        method=agreement.method,
+    )  # fmt: skip
+    return True
+
+
+def slope(own: Cell, of: str, wrt: str, seed: int) -> float:
+    """The largest derivative of one value of a step in another, at random numbers.
+
+    0 means that `of` does not read `wrt`, on any path within the step.
+    """
+    random = np.random.default_rng(seed)
+    program = own.program().gradient(wrt=wrt, of=of)
+    arrays = {name: random.normal(0.0, 0.8, node.shape) for name, node in program.inputs.items()}
+    return float(np.max(np.abs(program.run(**arrays)[wrt])))
+
+
+def complex_step(f: Callable[..., Any], values: Mapping[str, Array], name: str) -> Array:
+    """d Σ f(values) / d values[name], entry by entry, as Im f(… + ih …) / h: exact to rounding."""
+    result = np.zeros(np.shape(values[name]))
+    for place in np.ndindex(result.shape):
+        moved = np.asarray(values[name], complex).copy()
+        moved[place] += 1j * _TINY
+        result[place] = np.sum(np.imag(f(**{**values, name: moved}))) / _TINY
+    return result
