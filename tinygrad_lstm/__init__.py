@@ -62,6 +62,7 @@ from tinygrad_lstm.recurrent import Cell, Parameters, cell
 from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.stepping import step_through
 
+from tinygrad_lstm.kernels import compiled  # isort: skip
 from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
 
 from tinygrad_lstm import cells, errors, weights  # isort: skip
@@ -70,7 +71,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "abs", "add", "Agreement", "bidirectional", "broadcast_to", "Cell", "cell", "cells",
-    "check_gradients", "clip", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp",
+    "check_gradients", "clip", "compiled", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp",
     "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax",
     "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply",
     "negative", "not_equal", "ops", "outer", "Parameters", "power", "Program", "relu",

@@ -8,7 +8,7 @@ parts of one another. The names of a part's parameters, states and equations car
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
 from tinygrad_lstm.functions import concat
 from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.recurrent import Cell, Parameters
-from tinygrad_lstm.sequence import Reading, Run, over
+from tinygrad_lstm.sequence import Moments, Reading, Run, over
 from tinygrad_lstm.tensor import Tensor
 
 Part = Any  # a Cell or a Network
@@ -256,8 +256,11 @@ def _(network: Stack, p: Parameters, reading: Reading) -> Run:
             }
         runs[name] = over(part, _bound(network, name, p), reading.part(name, **changes))
     top = list(runs.values())[-1]
-    joined = [{network.output: step[top.cell.output]} for step in top.steps]
-    return _together(network, p, reading, runs, joined)
+
+    def output(t: int) -> Tensor:
+        return top.steps[t][top.cell.output]
+
+    return _together(network, p, reading, runs, output, lambda: top[top.cell.output])
 
 
 @over.register
@@ -266,11 +269,15 @@ def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
     for name, part in network.parts.items():
         turned = reading.reverse if name == "forward" else not reading.reverse
         runs[name] = over(part, _bound(network, name, p), reading.part(name, reverse=turned))
-    joined = [
-        {network.output: network.joined(_merged(runs, t), t, reading.prefix)}
-        for t in range(reading.time)
-    ]
-    return _together(network, p, reading, runs, joined)
+
+    def output(t: int) -> Tensor:
+        return network.joined(_merged(runs, t), t, reading.prefix)
+
+    def whole() -> Tensor:
+        ends: Tensor = concat(*[run[run.cell.output] for run in runs.values()])
+        return ends
+
+    return _together(network, p, reading, runs, output, whole)
 
 
 @over.register
@@ -278,35 +285,54 @@ def _(network: Backward, p: Parameters, reading: Reading) -> Run:
     (part,) = network.parts.values()
     turned = reading.part("backward", reverse=not reading.reverse)
     run = over(part, _bound(network, "backward", p), turned)
-    steps = [{network.output: step[part.output]} for step in run.steps]
-    return _together(network, p, reading, {"backward": run}, steps)
+    return _together(
+        network, p, reading, {"backward": run}, lambda t: run.steps[t][part.output],
+        lambda: run[part.output],
+    )  # fmt: skip
 
 
 class _Value:
     """One equation of a run as a function of the step."""
 
     def __init__(self, run: Run, name: str) -> None:
-        if name not in run.steps[0]:
+        if name not in run.names:
             raise UnknownNameError(
-                f"{run.cell} below has no equation {name!r}; it has {', '.join(run.steps[0])}."
+                f"{run.cell} below has no equation {name!r}; it has {', '.join(run.names)}."
             )
         self._run, self._name = run, name
 
     def __call__(self, t: int) -> Tensor:
         return self._run.steps[t][self._name]
 
+    @property
+    def sequence(self) -> Tensor:
+        """The equation at all steps."""
+        return self._run[self._name]
+
 
 def _together(
     network: Network, p: Parameters, reading: Reading, runs: Mapping[str, Run],
-    joined: list[dict[str, Tensor]],
+    output: Callable[[int], Tensor], whole_output: Callable[[], Tensor],
 ) -> Run:  # fmt: skip
     """One Run of several parts' runs."""
-    moments = range(reading.time)
+    names = [f"{name}.{n}" for name, run in runs.items() for n in run.names]
+    lazy = all(run.whole for run in runs.values())
+
+    def whole(name: str) -> Tensor | None:
+        if name == network.output:
+            return whole_output()
+        part, _, own = name.partition(".")
+        return runs[part][own]
+
+    steps: Sequence[Any] = Moments(
+        reading.time, lambda t: {**_merged(runs, t), network.output: output(t)}
+    )
     return Run(
-        network, p, [reading.x(t) for t in moments],
+        network, p, Moments(reading.time, reading.x),
         {f"{name}.{n}": v for name, run in runs.items() for n, v in run.initial.items()},
-        [{**_merged(runs, t), **joined[t]} for t in moments],
+        steps if lazy else list(steps),
         {f"{name}.{n}": v for name, run in runs.items() for n, v in run.final.items()},
+        whole if lazy else None, [*names, network.output],
     )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, singledispatch
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,6 +16,25 @@ from tinygrad_lstm.functions import stack, where
 from tinygrad_lstm.program import Program, right_hand_side, spelled
 from tinygrad_lstm.recurrent import Cell, Parameters, _finite
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, constant
+
+
+class Moments(Sequence[Any]):
+    """A value at each step of a sequence, made when it is first looked at."""
+
+    def __init__(self, time: int, at: Callable[[int], Any]) -> None:
+        self._time, self._at = time, cache(at)
+
+    @overload
+    def __getitem__(self, t: int) -> Any: ...
+    @overload
+    def __getitem__(self, t: slice) -> list[Any]: ...
+    def __getitem__(self, t: int | slice) -> Any:
+        if isinstance(t, slice):
+            return [self._at(k) for k in range(self._time)[t]]
+        return self._at(range(self._time)[t])
+
+    def __len__(self) -> int:
+        return self._time
 
 
 class Run:
@@ -29,52 +48,86 @@ class Run:
     """
 
     def __init__(
-        self, network: Any, parameters: Parameters, inputs: list[Tensor],
-        initial: dict[str, Tensor], steps: list[dict[str, Tensor]], final: dict[str, Tensor],
+        self, network: Any, parameters: Parameters, inputs: Sequence[Tensor],
+        initial: Mapping[str, Tensor], steps: Sequence[dict[str, Tensor]],
+        final: Mapping[str, Tensor], whole: Callable[[str], Tensor | None] | None = None,
+        names: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.cell, self.parameters, self.inputs = network, parameters, inputs
         self.initial, self.steps, self.final = initial, steps, final
+        self.names = list(names or steps[0])
+        self.whole = whole  # an equation at all steps, where no step has to be made for it
         self._stacked: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._stacked:
-            if name not in self.steps[0]:
+            if name not in self.names:
                 raise UnknownNameError(
-                    f"{self.cell} has no equation {name!r}; it has {', '.join(self.steps[0])}."
+                    f"{self.cell} has no equation {name!r}; it has {', '.join(self.names)}."
                 )
-            self._stacked[name] = stack([step[name] for step in self.steps])
+            whole = self.whole(name) if self.whole else None
+            if whole is None:
+                whole = stack([step[name] for step in self.steps])
+            self._stacked[name] = whole
         return self._stacked[name]
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __repr__(self) -> str:
-        return f"Run of {self.cell} over {len(self)} steps: {', '.join(self.steps[0])}"
+        return f"Run of {self.cell} over {len(self)} steps: {', '.join(self.names)}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        rows = [(name, (len(self), *node.shape)) for name, node in self.steps[0].items()]
+        rows = [(name, self[name].shape) for name in self.names]
         return tables.bundle(repr(self), tables.table(rows, ("equation", "shape over time")))
+
+
+class Steps:
+    """A sequence's value at a step, under its name; cut out of the graph if no gradient flows."""
+
+    def __init__(self, sequence: Tensor, name: str) -> None:
+        self.sequence, self._name = sequence, name
+        self._made: dict[int, Tensor] = {}
+
+    def __call__(self, t: int) -> Tensor:
+        if t not in self._made:
+            whole = self.sequence
+            value: Tensor = whole[t] if whole._live else constant(whole.data[t])
+            value.name, value.time = self._name, t
+            self._made[t] = value
+        return self._made[t]
+
+
+class Fixed:
+    """A value that is the same at every step."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def __call__(self, t: int) -> Tensor:
+        return self.value
 
 
 @dataclass(frozen=True)
 class Reading:
     """A sequence as a network is to read it, once checked.
 
-    x: its value at a step, a node that is made when it is first read; time: the number of steps;
+    x: its value at a step, a node that is made when it is first read, and `x.sequence`, all of
+    them; time: the number of steps;
     lead: the axes of the batch; present: for each step which sequences of the batch have not
     ended, None where none has; reverse: from the last step to the first; initial, further: as
     given by the caller; below: what the layer below computed, for inputs that are named after it;
     prefix: the name of the part of the network that reads.
     """
 
-    x: Callable[[int], Tensor]
+    x: Any
     time: int
     lead: tuple[int, ...]
     present: list[Array | None]
     reverse: bool
     initial: Mapping[str, Any]
     further: Mapping[str, Any]
-    below: Mapping[str, Callable[[int], Tensor]]
+    below: Mapping[str, Any]
     prefix: str = ""
 
     def part(self, name: str, **changes: Any) -> Reading:
@@ -123,7 +176,7 @@ def unroll(
             )
     lead = xs.shape[1 : xs.ndim - x_rank]
     reading = Reading(
-        _steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
+        Steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
         initial or {}, further, {},
     )  # fmt: skip
     return over(network, bound, reading)
@@ -137,20 +190,14 @@ def over(network: Any, p: Parameters, reading: Reading) -> Run:
 
 @over.register
 def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
-    x = reading.x(0)
-    x_rank = len(dimensions.parse(cell.x))
-    sizes = {**_sizes_of(cell, x.shape[x.ndim - x_rank :]), **cell.infer_sizes(p)}
-    program = cell.program(**_sizes_from(cell, reading, sizes))
-    _check_x(cell, program, x)
-    dtype = np.result_type(x.dtype, *(p[name].dtype for name in cell.parameters))
-    states = begin = _initial(cell, program, reading, dtype)
-    extra = _further(cell, program, reading)
+    ready = prepared(cell, p, reading)
+    states = ready.initial
     steps: list[dict[str, Tensor]] = []
     moments = range(reading.time)
     for t in reversed(moments) if reading.reverse else moments:
         values = {f"prev.{name}": state for name, state in states.items()}
         values |= {"x": reading.x(t), **{name: p[name] for name in cell.parameters}}
-        values |= {name: value(t) for name, value in extra.items()}
+        values |= {name: value(t) for name, value in ready.further.items()}
         step = cell.run_step(values, t, reading.prefix)
         new = {name: step[name] for name in cell.state}
         present = reading.present[t]
@@ -162,7 +209,33 @@ def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
         steps.append(step)
     if reading.reverse:
         steps.reverse()
-    return Run(cell, p, [reading.x(t) for t in moments], begin, steps, states)
+    return Run(cell, p, [reading.x(t) for t in moments], ready.initial, steps, states)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a cell needs to read a sequence, checked.
+
+    program: its step at the sequence's sizes; initial: its states before the first step; further:
+    its further inputs, `Steps` or `Fixed`; dtype: that of what it computes.
+    """
+
+    program: Program
+    initial: dict[str, Tensor]
+    further: dict[str, Any]
+    dtype: np.dtype[Any]
+
+
+def prepared(cell: Cell, p: Parameters, reading: Reading) -> Prepared:
+    """Check a cell's parameters and inputs against one another."""
+    x = reading.x(0)
+    x_rank = len(dimensions.parse(cell.x))
+    sizes = {**_sizes_of(cell, x.shape[x.ndim - x_rank :]), **cell.infer_sizes(p)}
+    program = cell.program(**_sizes_from(cell, reading, sizes))
+    _check_x(cell, program, x.shape)
+    dtype = np.result_type(x.dtype, *(p[n].dtype for n in cell.parameters))
+    initial = _initial(cell, program, reading, dtype)
+    return Prepared(program, initial, _further(cell, program, reading), dtype)
 
 
 def _where(present: Array, value: Tensor, otherwise: Any) -> Tensor:
@@ -195,18 +268,6 @@ def _present(
             f"steps: a length is between 1 and {time}."
         )
     return [None if (given > t).all() else given > t for t in range(time)]
-
-
-def _steps(sequence: Tensor, name: str) -> Callable[[int], Tensor]:
-    """A sequence's value at a step, under its name, cut out of the graph if no gradient flows."""
-
-    @cache
-    def at(t: int) -> Tensor:
-        value: Tensor = sequence[t] if sequence._live else constant(sequence.data[t])
-        value.name, value.time = name, t
-        return value
-
-    return at
 
 
 def _floats(what: str, value: Any) -> Tensor:
@@ -256,9 +317,9 @@ def _sizes_from(cell: Cell, reading: Reading, sizes: Mapping[str, int]) -> dict[
     return known
 
 
-def _check_x(cell: Cell, program: Program, x: Tensor) -> None:
+def _check_x(cell: Cell, program: Program, shape: tuple[int, ...]) -> None:
     expected = program.inputs["x"].shape
-    actual = x.shape[x.ndim - len(expected) :]
+    actual = shape[len(shape) - len(expected) :]
     if actual == expected:
         return
     declared = f"x has {actual[-1]}, the cell was built for {cell.x}={expected[-1]}"
@@ -316,7 +377,7 @@ def _initial(cell: Cell, program: Program, reading: Reading, dtype: Any) -> dict
 
 def _further(
     cell: Cell, program: Program, reading: Reading
-) -> dict[str, Callable[[int], Tensor]]:
+) -> dict[str, Any]:
     """The cell's further inputs, checked, as functions of the step."""
     time = reading.time
     for name in reading.further:
@@ -339,8 +400,8 @@ def _further(
             )
         _finite(f"{cell}: {name}", node)
         if name in cell.sequences:
-            found[name] = _steps(node, reading.prefix + name)
+            found[name] = Steps(node, reading.prefix + name)
         else:
             node.name = node.name or reading.prefix + name
-            found[name] = lambda t, node=node: node  # type: ignore[misc]
+            found[name] = Fixed(node)
     return found

@@ -346,7 +346,14 @@ def _make(
     return node
 
 
-def apply(name: str, *operands: Any, **attributes: Any) -> Any:
+def computed(
+    data: Array, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]
+) -> Tensor:
+    """A node whose value was computed elsewhere."""
+    return _make(data, op, inputs, attributes, any(i._live for i in inputs), _new(Tensor))
+
+
+def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
     """Apply the operation `name` to operands of which any may be Tensors, arrays or numbers.
 
     The result is a Tensor if an operand is one, and an array otherwise: on plain arrays the

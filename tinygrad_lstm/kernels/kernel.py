@@ -15,6 +15,9 @@ from tinygrad_lstm.kernels.rewriting import simplified
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 
 
+Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
+
+
 @dataclass
 class Record:
     """A forward run: what the backward pass and the reader of its values need.
@@ -23,6 +26,7 @@ class Record:
     first, or the last if the sequence was read from its end.
     """
 
+    kernel: Kernel
     arrays: dict[str, Array]
     weights: dict[str, Array]
     inputs: Mapping[str, Array]
@@ -30,6 +34,24 @@ class Record:
     reverse: bool
     time: int
     batch: int
+
+    @property
+    def lengths(self) -> bool:
+        """Whether some sequences ended before others."""
+        return any(gone is not None for gone in self.gone)
+
+    def equation(self, name: str) -> Array:
+        """A named equation at all steps, (time, batch, width)."""
+        if name in self.kernel.plan.states:
+            return self.after(name)
+        node = self.kernel.plan.step.equations[name]
+        place = self.kernel.plan.place(node)
+        assert place is not None
+        return self.arrays[place.buffer.name][..., place.start : place.start + node.size]
+
+    def backward(self, given: Mapping[str, Array], final: Mapping[str, Array]) -> Gradients:
+        """Gradients of the packed weights, the inputs and the initial states."""
+        return self.kernel.backward(self, given, final)
 
     def before(self, state: str) -> Array:
         """A state as each step found it."""
@@ -47,9 +69,9 @@ class Record:
 class Kernel:
     """A plan and the code made of it, for one dtype."""
 
-    def __init__(self, plan: Plan, dtype: Any, code: Any = None) -> None:
+    def __init__(self, plan: Plan, dtype: Any, code: str = "auto") -> None:
         self.plan, self.dtype = plan, np.dtype(dtype)
-        self.code = code or NumpyCode(plan)
+        self.code: Any = NumpyCode(plan)
         self.pool = Pool()
         once = plan.once
         self._pack = Straight(once.inputs, once.outputs)
@@ -86,7 +108,7 @@ class Kernel:
         shapes |= {b.name: (batch, b.width) for b in self._rows()}
         arrays = self.pool.arrays(shapes, self.dtype)
         weights = self.weights(parameters)
-        record = Record(arrays, weights, inputs, gone, reverse, time, batch)
+        record = Record(self, arrays, weights, inputs, gone, reverse, time, batch)
         for name, value in initial.items():
             arrays[name][-1 if reverse else 0] = value
         if plan.ahead:
@@ -124,7 +146,7 @@ class Kernel:
     # --- backward -------------------------------------------------------------------------------
     def backward(
         self, record: Record, given: Mapping[str, Array], final: Mapping[str, Array]
-    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+    ) -> Gradients:
         """Gradients of the packed weights, of the inputs, and of the initial states.
 
         given: adjoints of equations, (time, batch, width); final: of the final states.
@@ -168,6 +190,73 @@ class Kernel:
             inputs[deferred.target] = product if known is None else known + product
         initial = {s: views.carry[s][time % 2] for s in plan.states}
         return weights, inputs, initial
+
+
+class Segmented:
+    """A forward run that keeps the states of every k-th step alone.
+
+    Going back, and when an equation is read, a segment at a time is computed again.
+    """
+
+    def __init__(
+        self, kernel: Kernel, every: int, parameters: Mapping[str, Array],
+        inputs: Mapping[str, Array], initial: Mapping[str, Array],
+        gone: Sequence[Array | None], reverse: bool,
+    ) -> None:  # fmt: skip
+        self.kernel, self._parameters, self._inputs, self._gone = kernel, parameters, inputs, gone
+        self._reverse, self.time = reverse, len(gone)
+        self.batch = next(iter(inputs.values())).shape[1]
+        starts = range(0, self.time, every)
+        self._segments = [slice(k, min(k + every, self.time)) for k in starts]
+        if reverse:
+            self._segments.reverse()
+        self._kept: list[dict[str, Array]] = []
+        states = dict(initial)
+        for segment in self._segments:
+            self._kept.append(states)
+            record = self._run(segment, states)
+            states = {name: np.array(record.final(name)) for name in kernel.plan.states}
+        self._final = states
+
+    @property
+    def lengths(self) -> bool:
+        """Whether some sequences ended before others."""
+        return any(gone is not None for gone in self._gone)
+
+    def _run(self, segment: slice, states: Mapping[str, Array]) -> Record:
+        inputs = {name: value[segment] for name, value in self._inputs.items()}
+        gone = self._gone[segment]
+        return self.kernel.forward(self._parameters, inputs, states, gone, self._reverse)
+
+    def final(self, state: str) -> Array:
+        """A state after the last step that was read."""
+        return self._final[state]
+
+    def equation(self, name: str) -> Array:
+        """A named equation at all steps, (time, batch, width), computed again."""
+        width = self.kernel.plan.step.equations[name].size
+        whole = np.empty((self.time, self.batch, width), self.kernel.dtype)
+        for segment, states in zip(self._segments, self._kept, strict=True):
+            whole[segment] = self._run(segment, states).equation(name)
+        return whole
+
+    def backward(self, given: Mapping[str, Array], final: Mapping[str, Array]) -> Gradients:
+        """Gradients of the packed weights, the inputs and the initial states."""
+        weights: dict[str, Array] = {}
+        inputs: dict[str, Array] = {}
+        carry = dict(final)
+        for segment, states in zip(reversed(self._segments), reversed(self._kept), strict=True):
+            record = self._run(segment, states)
+            part = {name: np.ascontiguousarray(value[segment]) for name, value in given.items()}
+            more, own, initial = record.backward(part, carry)
+            for name, value in more.items():
+                weights[name] = value if name not in weights else weights[name] + value
+            for name, value in own.items():
+                if name not in inputs:
+                    inputs[name] = np.empty((self.time, *value.shape[1:]), value.dtype)
+                inputs[name][segment] = value
+            carry = {name: np.array(value) for name, value in initial.items()}
+        return weights, inputs, carry
 
 
 class _Flat:

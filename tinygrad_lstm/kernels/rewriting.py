@@ -41,7 +41,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._made: dict[Any, Tensor] = {}
-        self._pieces: dict[Tensor, list[tuple[int, int, Tensor | None]]] = {}
+        self._pieces: dict[Tensor, list[tuple[int, int, Tensor]]] = {}
 
     def make(self, op: str, *inputs: Tensor, **attributes: Any) -> Tensor:
         """The node of an operation on nodes, or an older one that is equal to it."""
