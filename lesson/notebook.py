@@ -71,7 +71,7 @@ class Frame:
     height: int
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        page = escape(stepper_part.document(self.trace, self.language, self.cell))
+        page = escape(str(stepper_part.document(self.trace, self.language, self.cell)))
         title = escape(repr(self.trace))
         listed = self.trace._repr_mimebundle_()
         html = (
@@ -97,7 +97,7 @@ class Table:
 
 
 def stepper(
-    trace: Trace, cell: Cell | None = None, language: str = "en", height: int = 760
+    trace: Trace, cell: Cell | None = None, language: str = "en", height: int = 1000
 ) -> Frame:
     """A trace as a stepper: forward and back, breakpoints, watches, predictions.
 
