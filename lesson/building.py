@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from lesson import figures, measurements
 from lesson.chapters import CHAPTERS, content
-from lesson.models import Trained, train
+from lesson.models import Trained, suited, train
 from lesson.parts import PARTS, part
 from lesson.prose import LANGUAGES, Texts
 from lesson.stages import stages
 from lesson.subject import Subject
 from tinygrad_lstm.cells import gru, lstm, rnn
-from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.errors import TinygradError, UnknownNameError
 from tinygrad_lstm.learning import Progress, Text, shakespeare
 from tinygrad_lstm.recurrent import Cell
 
@@ -33,15 +33,33 @@ class BuildError(TinygradError):
 
 def build(
     path: Path, seconds: float = 75.0, text: Text | None = None, folder: Path | None = None,
-    report: Report | None = None, cell: Cell = lstm,
+    report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
 ) -> Path:  # fmt: skip
     """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
 
     seconds: of training in all. folder: where checkpoints and figures are kept between builds.
     report: told the cell's name and the progress of every step. cell: what the lesson is about;
-    any other than the LSTM is shown beside it.
+    any other than the LSTM is shown beside it. language: the one in which the page opens.
     """
     writable(path)
+    page = make(seconds, text, folder, report, cell, language)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def make(
+    seconds: float, text: Text | None = None, folder: Path | None = None,
+    report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
+) -> str:  # fmt: skip
+    """The lesson's HTML, as `build` writes it."""
+    if language not in LANGUAGES:
+        raise UnknownNameError(
+            f"there is no lesson in language {language!r}; there are {', '.join(LANGUAGES)}."
+        )
+    suited(cell)
     text = text or shakespeare()
     models = {}
     for each, share in shares(cell).items():
@@ -49,12 +67,7 @@ def build(
         models[each] = train(each, text, share * seconds, folder, tell)
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
-    page = render(subject(models[cell], text, beside, draw))
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
-    return path
+    return render(subject(models[cell], text, beside, draw), language)
 
 
 def shares(cell: Cell) -> dict[Cell, float]:
@@ -93,8 +106,8 @@ def subject(
     return Subject(trained, text, line, unit, beside, draw or figures.Drawer())
 
 
-def render(about: Subject) -> str:
-    """The page's HTML."""
+def render(about: Subject, language: str = LANGUAGES[0]) -> str:
+    """The page's HTML, in every language; it opens in the one named."""
     chapters = {name: content(name, about) for name in CHAPTERS}
     facts: dict[str, Any] = {}
     for chapter in chapters.values():
@@ -105,7 +118,8 @@ def render(about: Subject) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        t=words, languages=list(words.files), every_language=LANGUAGES,
+        t=words, languages=sorted(words.files, key=lambda known: known != language),
+        every_language=LANGUAGES,
         chapters=list(CHAPTERS), subject=about,
         css=Markup(figures.colours()) + _inlined("style", *PARTS, ending="css"),
         scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],

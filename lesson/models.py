@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.learning import CharacterModel, Progress, Text, Training
+from lesson import formulas
+from tinygrad_lstm import cells
+from tinygrad_lstm.errors import CellError, TinygradError
+from tinygrad_lstm.learning import CharacterModel, DivergenceError, Progress, Text, Training
 from tinygrad_lstm.recurrent import Cell
+
+WIDE = 128  # every size of a cell but that of its input
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,33 @@ class Trained:
 
     model: CharacterModel
     training: Training
+
+
+def built_in(cell: Cell) -> bool:
+    """Whether a cell is one of the family, and not the reader's own."""
+    return cells.all().get(cell.name) is cell
+
+
+def suited(cell: Cell) -> None:
+    """Whether a lesson can be about a cell: a CellError or EquationError says why not."""
+    cell.program()
+    if cell.name in cells.all() and not built_in(cell):
+        raise CellError(
+            f"{cell} has the name of a built-in cell, which stands beside it on the page.\n"
+            f"  Give your cell a name of its own."
+        )
+    further = ", ".join([*cell.sequences, *cell.constants])
+    if further:
+        raise CellError(
+            f"{cell} has further inputs ({further}), which the text of a lesson does not give.\n"
+            f"  Make them parameters, or numbers in the equations."
+        )
+    if not cell.parameters:
+        raise CellError(
+            f"{cell} has no parameters, so there is nothing that it could learn.\n"
+            f'  Declare some, as in @cell(…, parameters={{"W": "hidden, hidden + inputs"}}).'
+        )
+    formulas.backward(cell)
 
 
 def train(
@@ -29,7 +60,7 @@ def train(
     With a folder, its checkpoint is kept there, and what it has learned already is not learned
     again; a checkpoint that does not fit, because the cell or the text changed, is replaced.
     """
-    path = folder / f"{cell.name}.npz" if folder else None
+    path = folder / f"{'' if built_in(cell) else 'own-'}{cell.name}.npz" if folder else None
     training = None
     if path and path.is_file():
         try:
@@ -37,8 +68,16 @@ def train(
         except TinygradError:
             training = None
     if training is None:
-        training = Training(CharacterModel(cell, text, hidden=128, seed=1), text, every=50)
+        sizes: dict[str, Any] = {name: WIDE for name in cell.sizes if name != "inputs"}
+        training = Training(CharacterModel(cell, text, seed=1, **sizes), text, every=50)
     rest = seconds - training.state.seconds
-    if rest > 0:
-        training.run(seconds=rest, report=report, checkpoint=path)
+    try:
+        if rest > 0:
+            training.run(seconds=rest, report=report, checkpoint=path)
+    except DivergenceError as error:
+        raise DivergenceError(
+            f"{cell} cannot be trained: {str(error).splitlines()[0]}\n"
+            f"  Its values grow from step to step. Keep what is handed on within bounds, for "
+            f"example by a tanh or a gate."
+        ) from error
     return Trained(training.model, training)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from equations.wording import Said, joined
 from tinygrad_lstm.recurrent import Cell
-from viz import sentences
+from viz import free_layout, sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.cell_figures import drawn
 from viz.drawing import Drawing
 from viz.figure import Figure
 from viz.glyphs import glyphs
+from viz.plan import NotPlaceable
 from viz.scene import Scene, Shape
 
 SPACE = 34.0
@@ -20,12 +22,17 @@ def difference(a: Cell, b: Cell) -> Figure:
     """The figures of two cells, with what is only in one of them in the colour of changes.
 
     A part is common if both cells have it in the equation of the same name, with the same
-    symbol; a line, if in both it leads from the same value to the same part.
+    symbol; a line, if in both it leads from the same value to the same part. In a cell that is too
+    intricate for the grid nothing is marked; the text version tells the differences all the same.
     """
     scenes = []
     for own, other in ((a, b), (b, a)):
-        scene, drawing = drawn(own)
-        scenes.append(_marked(scene, drawing, anatomy(other)))
+        try:
+            scene, drawing = drawn(own)
+        except NotPlaceable:
+            scenes.append(free_layout.cell_scene(anatomy(own)))
+        else:
+            scenes.append(_marked(scene, drawing, anatomy(other)))
     left, right = (scene.bounds(0.0) for scene in scenes)
     dx = left[2] + SPACE - right[0]
     scene = scenes[0].shifted(0, prefix="a-")
@@ -37,7 +44,7 @@ def difference(a: Cell, b: Cell) -> Figure:
             Shape(f"{key}-name", "label", x + 8 + ink.width / 2, -16 - ink.height / 2, ink.width,
                   ink.height, latex, cell.name, 17.0)
         )  # fmt: skip
-    alt = f"{_told(a, b)} {sentences.of_cell(a)} {sentences.of_cell(b)}"
+    alt = joined([_told(a, b), sentences.of_cell(a), sentences.of_cell(b)])
     title = f"The cells {a.name} and {b.name}, their differences marked"
     return Figure(f"{a.name}-and-{b.name}", title, alt, scene)
 
@@ -104,9 +111,13 @@ def _told(a: Cell, b: Cell) -> str:
     for own, other in ((a, b), (b, a)):
         new = [n for n, line in lines[own.name].items() if lines[other.name].get(n) != line]
         if new:
-            only.append(f"{own.name} alone has " + "; ".join(lines[own.name][n] for n in new))
+            both = "; ".join(lines[own.name][n] for n in new)
+            only.append(Said("{cell} alone has {lines}", cell=own.name, lines=both))
     if not only:
-        return f"{a.name} and {b.name} have the same equations."
-    return "Two cells side by side, their differences highlighted: " + ". ".join(only) + "."
+        return Said("{a} and {b} have the same equations.", a=a.name, b=b.name)
+    return Said(
+        "Two cells side by side, their differences highlighted: {differences}.",
+        differences=joined(only, "{first}. {rest}"),
+    )
 
 

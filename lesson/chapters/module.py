@@ -8,6 +8,7 @@ from lesson.chapters import Content
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz.anatomy import anatomy
+from viz.plan import NotPlaceable
 
 
 def content(subject: Subject) -> Content:
@@ -15,7 +16,9 @@ def content(subject: Subject) -> Content:
     cell = subject.cell
     layers = sum(part.layer for part in anatomy(cell).parts.values())
     facts = {"cell": cell.name, "layers": str(layers), "states": str(len(cell.state))}
-    figures = {
-        "plain_chain": viz.chain(rnn), "cell_chain": viz.chain(cell), "legend": viz.legend(),
-    }  # fmt: skip
+    try:
+        chain = viz.chain(cell)
+    except NotPlaceable:  # too intricate for the grid of a chain
+        chain = viz.unrolled(cell)
+    figures = {"plain_chain": viz.chain(rnn), "cell_chain": chain, "legend": viz.legend()}
     return Content(facts, figures, {"forward": formulas.formula(formulas.forward(cell))})

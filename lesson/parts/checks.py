@@ -32,10 +32,10 @@ def table(outcomes: list[Outcome], name: str) -> Markup:
     )
     rows = Markup("").join(_row(outcome, t) for outcome in outcomes)
     return Markup(
-        '<div data-part="checks">{}<div class="scroll" tabindex="0" role="group" '
-        'aria-labelledby="checks-caption"><table class="plain"><thead><tr>{}</tr></thead>'
-        '<tbody>{}</tbody></table></div><p id="checks-caption">{}</p></div>'
-    ).format(t.block("intro"), head, rows, t.line("caption"))
+        '<h3>{}</h3>{}<figure class="checks"><div class="scroll" role="group" '
+        'aria-labelledby="checks-caption"><table><thead><tr>{}</tr></thead><tbody>{}</tbody>'
+        '</table></div><figcaption id="checks-caption">{}</figcaption></figure>'
+    ).format(t.line("title"), t.block("intro"), head, rows, t.line("caption"))
 
 
 def _row(outcome: Outcome, t: Texts) -> Markup:
@@ -44,7 +44,7 @@ def _row(outcome: Outcome, t: Texts) -> Markup:
     if outcome.text:
         shown = Markup("<pre>{}</pre>").format(outcome.text)
     return Markup(
-        '<tr><th scope="row">{}{}</th><td>{} {}</td><td class="number">{}</td></tr>'
+        '<tr><th scope="row">{}{}</th><td>{} {}</td><td>{}</td></tr>'
     ).format(
         t.line(KEYS[outcome.property.name]), shown, MARKS[outcome.verdict], t.line(words),
         (power(outcome.worst, 1) if outcome.worst else "0") if outcome.verdict else "–",

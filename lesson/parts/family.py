@@ -60,7 +60,7 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
     return Markup(
         '<template data-cell="{}"><p class="about" id="caption-{}">{}</p>{}'
         '<div class="scroll drawing">{}</div></template>'
-    ).format(cell.name, name, cell.doc.splitlines()[0], lines, drawn)
+    ).format(cell.name, name, cell.doc.partition("\n")[0], lines, drawn)
 
 
 def _numbered(cell: Cell, numbers: dict[object, int]) -> list[int]:
