@@ -75,7 +75,7 @@
       };
     };
     const formula = (event, roll) => {
-      const forms = event.pattern.w.map(([text, kind]) => ({ text, kind, sign: trace.sign(event) }));
+      const forms = shuffled(event.pattern.w, roll).map(([text, kind]) => ({ text, kind, sign: trace.sign(event) }));
       if (event.term > 1) forms.unshift({ text: event.pattern.r, kind: "before", sign: "=" });
       const right = { text: event.pattern.r, sign: trace.sign(event) };
       return {

@@ -105,8 +105,9 @@
       at.state.replaceChildren(...view.stateTables(here, unwatch));
       if (lost) lost.focus({ preventScroll: true });
       at.note.textContent = state.note;
-      at.backs.forEach((button) => { button.disabled = state.index === 0; });
-      at.nexts.forEach((button) => { button.disabled = state.index === trace.last; });
+      // a button that is really disabled would lose the focus, and with it the keys
+      for (const button of at.backs) button.setAttribute("aria-disabled", state.index === 0);
+      for (const button of at.nexts) button.setAttribute("aria-disabled", state.index === trace.last);
       grid.mark(here);
       view.light(here);
     };

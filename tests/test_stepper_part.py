@@ -1,0 +1,593 @@
+"""The stepper of the page: the terminal's trace, in a browser, by mouse and by keyboard alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import playwright.sync_api as playwright
+import pytest
+from problems import further, sizes_of
+
+from lesson import prose
+from lesson.parts import predictions, stepper
+from lesson.parts.trace_data import compact
+from tinygrad_lstm import Tensor, cell, cells, concat, matvec, sigmoid, step_through, tanh, unroll
+from tinygrad_lstm.arithmetic import leaf, rule_text
+from tinygrad_lstm.errors import TinygradError, UnknownNameError
+from tinygrad_lstm.stepping import Trace
+
+LANGUAGES = ("en", "ko", "zh")
+
+
+@cell(state="a b_low c", parameters={"W_γ": "hidden, 2 * hidden + inputs", "v": "hidden"})
+def braid(now, prev, x, p):
+    """Three states that pass each other on, with a Greek name and an underscore."""
+    pre = matvec(p.W_γ, concat(prev.a, prev.b_low, x))
+    now.γ = sigmoid(pre)
+    now.c = now.γ * prev.b_low + (1 - now.γ) * tanh(pre * p.v)
+    now.a = prev.c - now.c * now.c
+    now.b_low = prev.a / (2 + now.γ)
+
+
+@cell(state={"s": "inputs"})
+def forgetful(now, prev, x, p):
+    """No parameters at all."""
+    now.s = 0.5 * prev.s + tanh(x)
+
+
+CELLS = {**cells.all(), "braid": braid}
+CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
+
+
+@lru_cache
+def trace_of(name: str, steps: int = 3) -> Trace:
+    chosen, random = CELLS[name], np.random.default_rng(1)
+    sizes = sizes_of(chosen)
+    p = chosen.init(**sizes, seed=2)
+    initial = {s: Tensor(random.normal(size=2), f"prev.{s}") for s in chosen.state}
+    xs = Tensor(random.normal(size=(steps, sizes[chosen.x])), "x")
+    given = {n: Tensor(v, n) for n, v in further(chosen, sizes, steps).items()}
+    run = unroll(chosen, p, xs, initial, **given)
+    return step_through(sum((run[s] * run[s]).sum() for s in chosen.state))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> stepper.TinyRun:
+    return stepper.tiny_run(cells.lstm, training=20)
+
+
+# --- what Python makes ----------------------------------------------------------------------------
+def test_a_tiny_run_is_of_a_real_model(tiny: stepper.TinyRun) -> None:
+    assert "".join(tiny.columns) == "to␣be␣or"
+    labels = {tiny.trace.labels[n]: n for n in tiny.trace.operations}
+    assert labels["h_8"].shape == (4,)
+    scores = labels["scores"].data
+    p = np.exp(scores) / np.exp(scores).sum()
+    assert labels["loss"].item() == pytest.approx(-np.log(p[0]))  # a space is the first symbol
+    weights = next(n for n in tiny.trace.given if n.name == "W_f").data
+    np.testing.assert_array_equal(weights, np.round(weights, 2))
+    assert np.abs(weights).max() > 0
+
+
+@pytest.mark.parametrize("chosen", [cells.clockwork, forgetful], ids=["clockwork", "forgetful"])
+def test_a_cell_that_text_cannot_be_given_to_runs_all_the_same(chosen: Any) -> None:
+    run = stepper.tiny_run(chosen, hidden=2, training=2)
+    assert len(run.trace) > 10
+    assert {e.time for e in run.trace if e.time} == set(range(1, 9))
+
+
+def test_data_is_small(tiny: stepper.TinyRun) -> None:
+    part = stepper.part(cells.lstm, tiny)
+    data = re.search(r'class="stepper-data">(.*?)</script>', part, re.S)
+    assert data
+    assert len(data[1].encode()) < 100_000
+    assert len(part.encode()) < 180_000
+    assert json.loads(data[1])["nodes"]
+
+
+def test_too_large_a_trace_is_refused() -> None:
+    W = Tensor(np.zeros((300, 300)), "W")
+    message = (
+        r"^a stepper of 18\d,\d{3} numbers is too large for a page, which takes 60,000\.\n"
+        r"  Step through fewer time steps, or through a cell with fewer units\.$"
+    )
+    with pytest.raises(TinygradError, match=message):
+        compact(step_through(matvec(W, Tensor(np.zeros(300))).sum()))
+
+
+def test_unknown_language_is_named() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"^there is no stepper in language 'xx'; there is en, ko, zh\.$"
+    ):
+        stepper.document(trace_of("rnn"), "xx")
+
+
+def test_the_table_without_script_tells_one_time_step(tiny: stepper.TinyRun) -> None:
+    part = stepper.part(cells.lstm, tiny)
+    table = part.partition('<details class="stepper-still" open>')[2]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", table, re.S)
+    last = [e for e in tiny.trace if e.time == 8]
+    assert len(rows) == len(last)
+    assert {e.direction for e in last} == {"forward", "backward"}
+    plain = [re.sub(r"<[^>]+>", "", rule) for _, rule, _ in rows]
+    assert any(re.fullmatch(r"h8 = o8 ⊙ v\d+", rule) for rule in plain)
+    assert any(rule.startswith("C̃̄8 = ") for rule in plain)
+    for language in LANGUAGES:
+        assert (
+            f'lang="{language}">{prose.load(language, "stepper")["still"]["backward"]}<'
+            in rows[-1][0]
+        )
+
+
+def test_a_document_needs_nothing_else() -> None:
+    page = stepper.document(trace_of("gru"), "ko", cells.gru)
+    assert 'lang="ko"' in page
+    assert "default-src 'none'" in page
+    assert not re.search(r"\b(src|href)=\"[^#]", page)
+    assert prose.load("ko", "stepper")["move"]["operation"] in page
+    assert "What is known by now" not in page
+
+
+# --- wrong rules ----------------------------------------------------------------------------------
+def test_gate_derivatives_come_with_the_mistakes_people_make() -> None:
+    g, f, other = (leaf(np.full(3, v), n) for v, n in ((0.3, "{0}"), (0.7, "{1}"), (0.2, "{2}")))
+    found = dict(predictions.wrong_rules(g * f * (1 - f)))
+    assert found["{0} ⊙ (1 − {1})"] == "factor"  # 1 - f for f(1 - f)
+    assert found["{0} ⊙ {1} ⊙ (1 + {1})"] == "sign"
+    assert dict(predictions.wrong_rules(-(g * other)))["{0} ⊙ {2}"] == "sign"
+    W = leaf(np.ones((3, 2)), "{2}")
+    back = matvec(np.swapaxes(W, -1, -2), g)
+    assert dict(predictions.wrong_rules(back))["{2} · {0}"] == "transpose"
+    assert dict(predictions.wrong_rules(g * f + g * other))["{0} ⊙ {1}"] == "term"
+
+
+def test_a_right_form_is_never_called_wrong() -> None:
+    g, f = leaf(np.full(3, 0.3), "{0}"), leaf(np.full(3, 0.7), "{1}")
+    assert "{0}" not in dict(predictions.wrong_rules(g * leaf(1.0, None)))
+    found = dict(predictions.wrong_rules(f + f))
+    assert "{1} ⊙ {1}" in found
+    for name in CHECKED:
+        for pattern in compact(trace_of(name))["patterns"]:
+            for text, kind in pattern.get("w", []):
+                assert text != pattern["r"]
+                assert kind in predictions.KINDS
+    assert rule_text(f + f)[0] not in found
+
+
+def test_every_kind_of_mistake_is_explained() -> None:
+    for language in LANGUAGES:
+        assert set(predictions.KINDS) <= set(prose.load(language, "stepper")["why"])
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page with a stepper in it, which must neither complain nor ask for anything."""
+
+    def __init__(self, browser: Any, html: str, path: Path, **options: Any) -> None:
+        path.write_text(html, encoding="utf-8")
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_page(**options)
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def __call__(self, script: str) -> Any:
+        """The value of a script in which s is the stepper."""
+        return self.page.evaluate(
+            f"() => {{ const s = document.querySelector('.stepper').stepper; {script} }}"
+        )
+
+    def index(self) -> int:
+        return int(self("return s.state.index"))
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    def key(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def close(self) -> None:
+        self.page.close()
+        assert self.said == []
+        assert [a for a in self.asked if not a.startswith("file:")] == []
+
+
+def three_languages(part: str) -> str:
+    """The part as it stands in the lesson: with a language switch."""
+    radios = "".join(
+        f'<input type="radio" name="language" id="language-{x}" value="{x}" aria-label="{x}">'
+        for x in LANGUAGES
+    )
+    hidden = "".join(
+        f'html:not([data-language="{x}"]) .say[lang="{x}"]{{display:none}}' for x in LANGUAGES
+    )
+    title = '{"en":{"title":"T"},"ko":{"title":"T"},"zh":{"title":"T"}}'
+    script = "\n".join(stepper._asset(f"{name}.js") for name in ("base", *stepper.SCRIPTS))
+    css = stepper._asset("style.css") + stepper._asset("stepper.css") + hidden
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title><style>{css}</style>'
+        f'{radios.replace(">", " checked>", 1)}<p id="announcement" aria-live="polite"></p>'
+        f'<script type="application/json" class="texts" data-texts="page">{title}</script>'
+        f"<main><section>{part}</section></main><script>{script}</script></html>"
+    )
+
+
+@pytest.fixture
+def tab(chromium: Any, tiny: stepper.TinyRun, tmp_path: Path) -> Iterator[Tab]:
+    html = three_languages(stepper.part(cells.lstm, tiny))
+    found = Tab(chromium, html, tmp_path / "page.html", viewport={"width": 1200, "height": 900})
+    yield found
+    found.close()
+
+
+DUMP = """
+const flat = (pieces) => pieces.map((p) => p.node ? (p.bar ? "bar " : "") + p.node.l : p).join("");
+return s.trace.events.map((e) => ({
+  rule: flat(s.trace.pieces(e, e.pattern.r)), sign: s.trace.sign(e), subject: e.subject.l,
+  equation: e.equation.l, time: e.time, forward: e.forward,
+  numbers: s.trace.arithmetic(e), sums: s.trace.sums(e), result: s.trace.result(e),
+  next: ["operation", "equation", "time", "pass"].map((by) => s.trace.next(e.index, by)),
+  back: ["operation", "equation", "time", "pass"].map((by) => s.trace.back(e.index, by)),
+  across: s.trace.across(e.index),
+}));
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", CHECKED)
+def test_every_event_says_what_the_trace_says(name: str, chromium: Any, tmp_path: Path) -> None:
+    trace = trace_of(name)
+    tab = Tab(chromium, stepper.document(trace, "en", CELLS[name]), tmp_path / "page.html")
+    shown = tab(DUMP)
+    assert len(shown) == len(trace)
+    ways = ("operation", "equation", "time", "pass")
+    for event, found in zip(trace, shown, strict=True):
+        label = trace.labels[event.subject]
+        assert found["subject"] == label
+        assert found["equation"] == event.equation
+        assert found["time"] == event.time
+        assert found["forward"] is (event.direction == "forward")
+        lines = [f"{event.name}{at} {found['sign']} {text}" for at, text in found["numbers"]]
+        assert lines == [x for x in event.numbers if not x.startswith("…")]
+        sums = [f"{event.name}{at} = {text}" for at, text in found["sums"]]
+        assert sums == [x for x in event.sum_numbers if not x.startswith("…")]
+        bars = {f"bar {trace.labels[n]}": trace.labels[n] for n in trace.operations}
+        rule = event.rule.partition("= ")[2]
+        written = found["rule"]
+        for bar, plain in bars.items():
+            written = re.sub(rf"{re.escape(bar)}(?!\w)", stepper.barred(plain), written)
+        assert written == rule
+        np.testing.assert_allclose(found["result"], np.ravel(event.value), rtol=1e-6, atol=1e-9)
+        assert found["next"] == [trace.next(event.index, by) for by in ways]
+        assert found["back"] == [trace.back(event.index, by) for by in ways]
+        assert found["across"] == trace.across(event.index)
+    tab.close()
+
+
+CONDITIONS = [
+    "f", "C@2", "C_1", "h@0", "t=2", "backward", "|C|>0.1", "|h|<=0.3", "|grad|<1e-2",
+    "|grad W_f|>0.001", "|grad C@1|<10", "nan", "inf", " forward ",
+]  # fmt: skip
+
+
+@pytest.mark.browser
+def test_a_breakpoint_stops_where_the_terminal_does(tab: Tab, tiny: stepper.TinyRun) -> None:
+    for condition in CONDITIONS:
+        for start in (-1, 40, 200):
+            found = tab(
+                f"return s.trace.find(s.trace.breakpoint({json.dumps(condition)}), {start})"
+            )
+            expected = tiny.trace.find(condition, start)
+            assert found == (-1 if expected is None else expected), condition
+    for wrong in ("", "|f|", "f g", "|grad|<x", "a@b@c", "@2"):
+        assert tab(f"return s.trace.breakpoint({json.dumps(wrong)}).error") == "unread"
+    assert tab("return s.trace.breakpoint('q').error") == "unknown"
+
+
+@pytest.mark.browser
+def test_a_run_to_a_breakpoint_by_keyboard(tab: Tab, tiny: stepper.TinyRun) -> None:
+    tab.page.focus(".card")
+    tab.key("g")
+    tab.page.keyboard.type("|grad C@3|>0")
+    tab.key("Enter")
+    assert tab.index() == tiny.trace.find("|grad C@3|>0")
+    assert "Reached |grad C@3|>0" in tab.text(".note")
+    tab.page.fill(".tools input >> nth=0", "q")
+    tab.key("Enter")
+    assert "There is no value q here" in tab.text(".note")
+    tab.page.fill(".tools input >> nth=0", "t=1")
+    tab("s.go(s.trace.last)")
+    tab.key("Enter")
+    assert "Nothing after this event is at t=1" in tab.text(".note")
+
+
+@pytest.mark.browser
+def test_moves_by_keyboard_alone(tab: Tab, tiny: stepper.TinyRun) -> None:
+    trace, at = tiny.trace, 0
+    tab.page.focus(".moves .next")
+    for key, by, forward in (
+        ("n", "operation", True), ("e", "equation", True), ("t", "time", True),
+        ("e", "equation", True), ("b", "operation", False), ("E", "equation", False),
+        ("T", "time", False), (">", "pass", True), (">", "pass", True),
+        ("<", "pass", False), ("ArrowRight", "operation", True), ("ArrowLeft", "operation", False),
+    ):  # fmt: skip
+        at = trace.next(at, by) if forward else trace.back(at, by)
+        tab.key(key)
+        assert tab.index() == at, key
+    tab.key("p")
+    assert tab.index() == trace.across(at)
+    said = tab.text("#announcement")
+    assert "backward pass" in said
+    assert "Event" in said
+    tab("s.go(0)")
+    tab.key("b")
+    assert tab.text(".note") == "This is the start of the trace."
+    assert tab.page.get_attribute(".moves .back >> nth=0", "aria-disabled") == "true"
+
+
+@pytest.mark.browser
+def test_focus_is_not_lost_where_the_step_is_redrawn(tab: Tab) -> None:
+    tab("s.go(240)")
+    tab.page.focus(".state summary")
+    tab.key("n", "n")
+    assert tab.index() == 242
+
+
+@pytest.mark.browser
+def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab, tiny: stepper.TinyRun) -> None:
+    cell = tab.page.get_by_role("button", name="f_3, not computed yet")
+    cell.click()
+    event = tiny.trace[tab.index()]
+    assert (event.name, event.direction) == ("f_3", "forward")
+    assert tab.page.get_by_role("button", name="f_3, value computed").inner_text() == "▸"
+    tab.page.keyboard.press("Enter")  # the same place of the backward pass
+    event = tiny.trace[tab.index()]
+    assert (event.equation, event.time, event.direction) == ("f_3", 3, "backward")
+    tab.key("ArrowRight", "ArrowDown", "Enter")
+    assert tiny.trace[tab.index()].equation == "i_4"
+    tab("s.go(s.trace.last)")
+    assert set(tab.text(".grid tbody").replace("\t", " ").split()) >= {"◂"}
+    assert "·" not in tab.text(".grid tbody")
+    tab.page.fill(".stepper-app input[type=range]", "7")
+    assert tab.index() == 7
+    assert "Event 8 of" in tab.page.get_attribute(
+        ".stepper-app input[type=range]", "aria-valuetext"
+    )
+
+
+@pytest.mark.browser
+def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab, tiny: stepper.TinyRun) -> None:
+    h = next(k for k, e in enumerate(tiny.trace) if e.name == "h_2" and e.direction == "forward")
+    tab(f"s.go({h - 1})")
+    row = tab.page.locator(".known >> nth=0").locator("tr", has_text="h2")
+    assert row.inner_text().split() == ["h2", "·", "·"]
+    tab(f"s.go({h})")
+    shown = row.inner_text().split()
+    assert len(shown) == 6
+    assert shown[-1] == "·"
+
+
+@pytest.mark.browser
+def test_shared_weight_grows_and_forks_are_added(tab: Tab, tiny: stepper.TinyRun) -> None:
+    trace = tiny.trace
+    third = [e.index for e in trace if e.direction == "backward" and e.name == "W̄_f"][2]
+    tab(f"s.go({third})")
+    rows = tab.page.locator(".terms tbody tr").all_inner_texts()
+    assert len(rows) == 8
+    assert [("·" in row) for row in rows] == [False] * 3 + [True] * 5
+    assert "W" in tab.text(".stepper-rule")
+    assert "+=" in tab.text(".stepper-rule")
+    assert "term 3 of 8" in tab.text(".sentence")
+    tab.page.fill(".tools input >> nth=1", "W_f")
+    tab.page.keyboard.press("Enter")
+    watched = tab.text(".watch")
+    assert "3 of 8 terms" in watched
+    tab.page.click(".watch .remove")
+    assert tab.page.locator(".watch").count() == 0
+    tab.page.fill(".tools input >> nth=1", "nothing")
+    tab.page.keyboard.press("Enter")
+    assert "There is no value nothing here" in tab.text(".note")
+
+
+@pytest.mark.browser
+def test_the_figure_lights_up_where_one_is(tab: Tab, tiny: stepper.TinyRun) -> None:
+    def lit(state: str) -> set[str]:
+        nodes = f"[...document.querySelectorAll('.stepper-figure .node.{state}')]"
+        return set(tab(f"return {nodes}.map((n) => n.id.split('-part-')[1])"))
+
+    first = next(e.index for e in tiny.trace if e.name == "i_2" and e.direction == "forward")
+    tab(f"s.go({first})")
+    assert lit("forward") == {"i"}
+    assert "o" in lit("dim")
+    assert "f" not in lit("dim")
+    product = next(e for e in tiny.trace if e.equation == "C_2" and e.operation == "multiply")
+    tab(f"s.go({product.index})")
+    assert lit("forward") == {"C.1"}  # the product with the forget gate, not the whole equation
+    back = next(e.index for e in tiny.trace if e.equation == "o_2" and e.direction == "backward")
+    tab(f"s.go({back})")
+    assert lit("backward") == {"o"}
+    assert lit("forward") == set()
+    assert "f" in lit("dim")
+    assert "h" not in lit("dim")
+
+
+# --- predictions ----------------------------------------------------------------------------------
+def ask_for(tab: Tab, kind: str) -> None:
+    for _ in range(8):
+        tab.page.click(".now")
+        if tab.page.locator(f".question form[data-kind={kind}]").count():
+            return
+    raise AssertionError(f"never asked for a {kind}")
+
+
+def choose(tab: Tab, text: str) -> None:
+    labels = tab.page.locator(".answers label")
+    at = [t.strip() for t in labels.all_inner_texts()].index(text)
+    labels.nth(at).click()
+    tab.page.click(".question button[type=submit]")
+
+
+@pytest.mark.browser
+def test_prediction_right_and_wrong(tab: Tab, tiny: stepper.TinyRun) -> None:
+    gate = next(
+        e
+        for e in tiny.trace
+        if e.direction == "backward" and e.equation == "f_8" and e.operation == "sigmoid"
+    )
+    tab(f"s.go({gate.index})")
+    options: list[str] = []
+    while not any(o.endswith("= f̄8 ⊙ (1 − f8)") for o in options):
+        ask_for(tab, "formula")
+        options = tab.page.locator(".answers label").all_inner_texts()
+    assert "hidden until you have answered" in tab.text(".card")
+    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 − f8\)", o))
+    choose(tab, next(o for o in options if "⊙ (1 − f8)" in o and o != right))
+    assert "✗" in tab.text(".verdict")
+    assert "leaves a factor out" in tab.text(".verdict")
+    assert right in tab.text(".verdict")
+    ask_for(tab, "formula")
+    choose(tab, right)
+    assert "✓ Right." in tab.text(".verdict")
+    assert "hidden" not in tab.text(".card")
+
+    ask_for(tab, "shape")
+    choose(tab, "4")
+    assert "✓" in tab.text(".verdict")
+    ask_for(tab, "sign")
+    line = re.search(r"\[(\d)\]", tab.text(".question legend"))
+    assert line
+    value = np.ravel(gate.value)[int(line[1])]
+    choose(tab, "positive" if value < 0 else "negative")
+    assert "✗" in tab.text(".verdict")
+    assert gate.numbers[int(line[1])].partition(" = ")[2] in tab.text(".verdict")
+
+
+@pytest.mark.browser
+def test_a_value_counts_within_the_tolerance_told(tab: Tab, tiny: stepper.TinyRun) -> None:
+    gate = next(e for e in tiny.trace if e.name == "o_3" and e.direction == "forward")
+    tab(f"s.go({gate.index})")
+    for beyond, mark in ((0.9, "✓"), (1.5, "✗")):
+        ask_for(tab, "value")
+        asked = tab.text(".question legend")
+        entry = re.search(r"\[(\d)\].*±([\d.e−]+) of", asked)
+        assert entry
+        right, tolerance = gate.value[int(entry[1])], float(entry[2].replace("−", "-"))
+        tab.page.fill(".answers input", "much")
+        tab.page.click(".question button[type=submit]")
+        assert "Please write a number" in tab.text(".verdict")
+        tab.page.fill(".answers input", f"{right + beyond * tolerance:.6f}".replace("-", "−"))
+        tab.key("Enter")
+        assert mark in tab.text(".verdict")
+        assert f"{right:.4g}" in tab.text(".verdict")
+
+
+@pytest.mark.browser
+def test_asked_at_every_step_by_keyboard_alone(tab: Tab) -> None:
+    tab.page.focus(".questions input[type=checkbox]")
+    tab.key("Space")
+    assert tab.page.locator(".question form").count() == 1
+    for _ in range(12):
+        tab.page.focus(".moves .next")
+        tab.key("n")
+        assert tab.page.locator(".question form").count() == 1
+        assert "hidden until you have answered" in tab.text(".card")
+    tab.page.focus(".question button[type=submit]")
+    tab.key("Tab", "Enter")  # show me
+    assert tab.page.locator(".question form").count() == 0
+    assert "hidden" not in tab.text(".card")
+    tab.page.focus(".questions input[type=checkbox]")
+    tab.key("Space", "n")
+    assert tab.page.locator(".question form").count() == 0
+
+
+# --- the whole of it ------------------------------------------------------------------------------
+@pytest.mark.browser
+def test_every_step_reads_well_in_every_language_and_is_quick(tab: Tab) -> None:
+    tab("s.go(200)")
+    for language in LANGUAGES:
+        tab.page.check(f"#language-{language}")
+        assert tab.index() == 200
+        walked = tab("""
+          const found = [];
+          for (let k = 0; k <= s.trace.last; k++) {
+            const start = performance.now();
+            s.go(k);
+            document.body.getBoundingClientRect();
+            const took = performance.now() - start;
+            found.push([took, document.querySelector(".stepper-app").innerText]);
+          }
+          s.go(200);
+          return found;
+        """)
+        for _, text in walked:
+            assert not re.search(r"undefined|null|NaN|\[object|\{\w+\}", text)
+        assert median(t for t, _ in walked) < 50
+        assert prose.load(language, "stepper")["step"]["result"] in tab.text(".card")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_fits_any_screen(
+    tiny: stepper.TinyRun, chromium: Any, tmp_path: Path, scheme: str, width: int
+) -> None:
+    tab = Tab(
+        chromium, stepper.document(tiny, "ko", cells.lstm), tmp_path / "page.html",
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce",
+    )  # fmt: skip
+    tab("s.go(240)")
+    tab.page.click(".now")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    motion = "getComputedStyle(document.querySelector('.stepper-figure .node')).transitionDuration"
+    assert set(tab.page.evaluate(motion).split(", ")) == {"0s"}
+    tab.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["braid", "rnn", "lstm_1997", "clockwork"])
+def test_steps_through_any_cell(name: str, chromium: Any, tmp_path: Path) -> None:
+    html = stepper.document(trace_of(name), "zh", CELLS[name])
+    tab = Tab(chromium, html, tmp_path / "page.html")
+    tab("for (let k = 0; k <= s.trace.last; k++) s.go(k);")
+    tab.page.click(".now")
+    tab.close()
+
+
+@pytest.mark.browser
+def test_numbers_that_are_none_are_shown(chromium: Any, tmp_path: Path) -> None:
+    x = Tensor(np.array([1e200, -1.0]), "x")
+    with np.errstate(all="ignore"):
+        y = x * x * x - x * x * x
+        y.name = "y"
+        trace = step_through(y.sum())
+        html = stepper.document(trace)
+    tab = Tab(chromium, html, tmp_path / "page.html")
+    assert tab("return s.trace.find(s.trace.breakpoint('nan'), -1)") == trace.find("nan")
+    tab("for (let k = 0; k <= s.trace.last; k++) s.go(k);")
+    tab(f"s.go({trace.find('nan')})")
+    assert "nan" in tab.text(".card")
+    tab.close()
