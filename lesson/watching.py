@@ -199,7 +199,7 @@ def serving(site: Site, port: int = 0) -> Iterator[str]:
     try:
         server = Server(site, port)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ServeError(
             f"port {port} of this machine cannot be had: {why}.\n"
             f"  Name another with --port, or leave the option out to take one that is free."

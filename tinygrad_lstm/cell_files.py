@@ -19,10 +19,8 @@ def find(spec: str) -> Cell:
 
     Naming a file runs it: this is the one place where a file's code is executed.
     """
-    path, colon, name = spec.rpartition(":")
-    if not colon and spec.endswith(".py"):
-        path, name = spec, ""
-    if not path:
+    path, name = parts(spec)
+    if path is None:
         built_in = cells.all()
         if name not in built_in:
             raise UnknownNameError(
@@ -30,12 +28,20 @@ def find(spec: str) -> Cell:
                 f"  For a cell of your own write path/to/file.py:NAME."
             )
         return built_in[name]
-    found = load(Path(path))
+    found = load(path)
     if name not in found:
         wanted = f"no cell {name!r}" if name else "no cell named after the path"
         has = ", ".join(found) or "no cells (use the decorator @cell)"
         raise UnknownNameError(f"{spec}: {wanted}; the file has {has}.\n  Write {path}:NAME.")
     return found[name]
+
+
+def parts(spec: str) -> tuple[Path | None, str]:
+    """The file and the name that `path/to/file.py:NAME` stands for; no file for a `NAME`."""
+    path, colon, name = spec.rpartition(":")
+    if not colon and spec.endswith(".py"):
+        path, name = spec, ""
+    return Path(path) if path else None, name
 
 
 def load(path: Path) -> dict[str, Cell]:

@@ -6,43 +6,123 @@ import argparse
 import os
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from lesson.prose import LANGUAGES
+from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.learning import Progress, read_text, shakespeare
+
+SECONDS, QUICK = 75.0, 8.0  # of training
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Where to write, how long to train, on what."""
+    """What it is about, where to write, how long to train, on what, whether to follow a file."""
+    parser.add_argument(
+        "--cell", default="lstm", metavar="CELL",
+        help="what the lesson is about: a name, or path/to/file.py:NAME (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("build/lesson.html"), metavar="FILE",
         help="the page to write (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=float, default=75.0, metavar="S",
-        help="seconds of training in all (default: %(default)g); checkpoints beside the page keep "
-        "what was learned, so a second build does not train again",
+        "--seconds", type=float, metavar="S",
+        help=f"seconds of training in all (default: {SECONDS:g}, with --watch {QUICK:g}); "
+        "checkpoints beside the page keep what was learned, so a second build does not train again",
     )  # fmt: skip
     parser.add_argument("--text", type=Path, metavar="FILE", help="train on this text file")
+    parser.add_argument(
+        "--language", default=LANGUAGES[0], metavar="CODE",
+        help=f"in which the page opens: {', '.join(LANGUAGES)}; it holds all of them "
+        "(default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--watch", action="store_true",
+        help="serve the page to this machine, and build it anew when a file is saved; Ctrl-C ends",
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N",
+        help="where --watch serves (default: one that is free)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Build the lesson."""
-    from lesson.building import build
+    from lesson import building
 
-    text = read_text(options.text) if options.text else shakespeare()
-    print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
-    bar = _Bar()
-    try:
-        path = build(options.output, options.seconds, text, options.output.parent, bar)
-    finally:
-        bar.close()
+    building.known(options.language)
+    if options.seconds is None:
+        options.seconds = QUICK if options.watch else SECONDS
+    if options.watch:
+        return _watch(options)
+    path = _built(options)
     print(f"The lesson is at {path.resolve()}")
     if not options.no_open and _has_browser():
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Serve the lesson, built anew when the cell's file, the text or a file of ours changes."""
+    from lesson import building, watching
+
+    building.writable(options.output)
+    file, _ = parts(options.cell)
+    ours = Path(building.__file__).parent
+
+    def files() -> list[Path]:
+        own = [p for folder in ("page", "texts") for p in (ours / folder).rglob("*.*")]
+        return [p for p in (file, options.text, *own) if p]
+
+    def make(check: watching.Check) -> str:
+        def still(progress: Progress) -> None:
+            check()
+
+        path = _built(options, still)
+        print(f"built {path}", flush=True)
+        return path.read_text(encoding="utf-8")
+
+    def started(address: str) -> None:
+        print(f"The lesson is at {address} and follows {file or ours}. Ctrl-C ends.", flush=True)
+        if not options.no_open and _has_browser():
+            webbrowser.open(address)
+
+    try:
+        watching.watch(make, files, file, options.port, started)
+    except KeyboardInterrupt:
+        print("\nThe watching has ended.")
+    return 0
+
+
+def _built(
+    options: argparse.Namespace, report: Callable[[Progress], object] | None = None
+) -> Path:
+    """Build the page that the options ask for, with a bar for each training."""
+    from lesson import building
+    from lesson.models import suited
+
+    cell = find(options.cell)
+    suited(cell)
+    text = read_text(options.text) if options.text else shakespeare()
+    print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
+    bar = _Bar()
+
+    def tell(name: str, progress: Progress) -> None:
+        bar(name, progress)
+        if report:
+            report(progress)
+
+    try:
+        return building.build(
+            options.output, options.seconds, text, options.output.parent, tell, cell,
+            options.language,
+        )  # fmt: skip
+    finally:
+        bar.close()
 
 
 class _Bar:
