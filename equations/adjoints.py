@@ -13,6 +13,7 @@ from equations.lines import Equation, Equations, Note
 from equations.notation import name_latex, name_unicode, step_before
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from equations.reading import Reading, read
+from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward, Stack
 from tinygrad_lstm.program import Program
@@ -135,8 +136,8 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
 
 
 def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
-    def named(name: str, words: str) -> Note:
-        return Note(name_latex(name, "t"), name_unicode(name, "t"), words)
+    def named(name: str, words: str, **fields: str) -> Note:
+        return Note(name_latex(name, "t"), name_unicode(name, "t"), Said(words, **fields))
 
     shown = [part for line in lines for part in walk(line.right)]
     state = adjoints.loss[0]
@@ -146,14 +147,15 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
     ]  # fmt: skip
     if any(isinstance(p, Quantity) and p.time == 1 for p in shown):
-        notes.append(Note("t+1", "t+1", "what comes back from the next step; nothing at the last"))
+        words = Said("what comes back from the next step; nothing at the last")
+        notes.append(Note("t+1", "t+1", words))
     parts = adjoints.parts.values()
     deltas = {f"delta.{label}": e for part in parts for label, e in part.insides.items()}
     if deltas:
         label, inside = next(iter(deltas.items()))
         notes.append(
-            named(label, "the adjoint of what stands inside the function, here of "
-                  f"{CellTextPrinter()._print(inside)}")
+            named(label, "the adjoint of what stands inside the function, here of {inside}",
+                  inside=CellTextPrinter()._print(inside))
         )  # fmt: skip
     block = next((p for p in shown if isinstance(p, Operation) and p.op == "block"), None)
     if block is not None:
@@ -161,9 +163,11 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         notes.append(
             Note(
                 CellLatexPrinter()._print(block), CellTextPrinter()._print(block),
-                f"the entries of the vector that belong to {part} in the concatenation",
+                Said("the entries of the vector that belong to {part} in the concatenation",
+                     part=part),
             )
         )  # fmt: skip
     if any(isinstance(p, SumOverTime) for p in shown):
-        notes.append(Note(r"\sum_{t}", "Σ_t", "a parameter is used at every step: its shares add"))
+        words = Said("a parameter is used at every step: its shares add")
+        notes.append(Note(r"\sum_{t}", "Σ_t", words))
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -26,6 +26,7 @@ from equations.algebra import (
 from equations.differentiation import Share, Slope
 from equations.lines import Equation, bundle
 from equations.trial import Trial
+from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.recurrent import Cell
 
@@ -149,7 +150,7 @@ class _Lines:
             for slope in [share.slope for share in ways if share.slope is not None]:
                 self.slope(slope)
         result = self.adjoints.line(label)
-        self.line(label, result.right, "substitution" if ways else self.why(shares, ""))
+        self.line(label, result.right, Said("substitution") if ways else self.why(shares, ""))
         found = dict.fromkeys(q.label for q in quantities(result.right) if self.is_adjoint(q))
         return [other for other in found if other not in self.derived]
 
@@ -163,9 +164,9 @@ class _Lines:
             name = rest.partition(".")[0]
             if space not in ("bar", "delta") or name not in self.adjoints.reading.equations:
                 continue
-            self.plain(Quantity(name), self.adjoints.reading.equations[name], "definition")
+            self.plain(Quantity(name), self.adjoints.reading.equations[name], Said("definition"))
             for label, inside in self.adjoints.parts[name].insides.items():
-                rule = "name for what stands inside the function"
+                rule = Said("name for what stands inside the function")
                 self.plain(Quantity(f"pre.{label}"), inside, rule)
 
     def plain(self, left: Quantity, right: Expr, rule: str) -> None:
@@ -194,7 +195,7 @@ class _Lines:
         taken, short = (replaced(e, insides.get) for e in (slope.taken, slope.slope))
         self.add(Equation(name, left, taken), _rule_of(slope, leaf))
         if taken != short:
-            self.add(Equation(name, left, short), "the function's value has a name")
+            self.add(Equation(name, left, short), Said("the function's value has a name"))
 
     def short(self, expr: Expr) -> Expr:
         """An expression with what stands inside functions under its name."""
@@ -202,20 +203,22 @@ class _Lines:
 
     def why(self, shares: list[Share], first: str) -> str:
         """The rules by which an adjoint is the sum of its shares."""
-        rules = [first] if first else []
+        rules: list[str] = [Said(first)] if first else []
         timed = any(q.time == 1 for share in shares for q in quantities(share.value))
         symbol = self.adjoints.reading.given.get(shares[0].target.label) if shares else None
         if len(shares) > 1:
-            rules.append("sum over paths" + (", some through the next step" if timed else ""))
+            rules.append(
+                Said("sum over paths" + (", some through the next step" if timed else ""))
+            )
         elif timed:
-            rules.append("the path through the next step")
+            rules.append(Said("the path through the next step"))
         if symbol is not None and symbol.time is None:
-            rules.append("sum over time")
+            rules.append(Said("sum over time"))
         for op in dict.fromkeys(op for share in shares for op in share.through):
-            rules.append(_THROUGH.get(op, f"derivative of {op.replace('_', ' ')}"))
+            rules.append(Said(_THROUGH[op]) if op in _THROUGH else _derivative(op))
         if not shares:
-            return "the loss does not depend on it"
-        return ", ".join(rules) or "the loss reads it and nothing else does"
+            return Said("the loss does not depend on it")
+        return _all(rules) or Said("the loss reads it and nothing else does")
 
     def line(self, label: str, right: Expr, rule: str) -> None:
         """An adjoint's line; a parameter's is summed over time."""
@@ -256,16 +259,24 @@ def _rule_of(slope: Slope, leaf: Expr) -> str:
         return False
 
     visit(slope.value)
-    return ", ".join(rules) or "a value changes as itself"
+    return _all(rules) or Said("a value changes as itself")
+
+
+def _all(rules: Iterable[str]) -> str:
+    return joined(rules, "{first}, {rest}")
+
+
+def _derivative(op: str) -> Said:
+    return Said("derivative of {operation}", operation=op.replace("_", " "))
 
 
 def _rules_of_part(part: Expr) -> list[str]:
     if isinstance(part, Add):
-        return ["sum rule"]
+        return [Said("sum rule")]
     if isinstance(part, Mul):
         several = len([f for f in factors(part) if not f.is_Number]) > 1
-        return ["product rule"] if several else []
+        return [Said("product rule")] if several else []
     if isinstance(part, Pow):
-        return ["power rule"]
+        return [Said("power rule")]
     op = getattr(part, "op", type(part).__name__)
-    return [_TAKEN.get(op, f"derivative of {op.replace('_', ' ')}")]
+    return [Said(_TAKEN[op]) if op in _TAKEN else _derivative(op)]

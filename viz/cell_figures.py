@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from equations.wording import Said, joined
 from tinygrad_lstm.recurrent import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
@@ -90,7 +91,11 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
         scene = focused(scene, anatomy(cell), wanted)
         name += "-" + "-".join(wanted).replace(":", "-")
         title += f", with {sentences.listed(wanted)} highlighted"
-        alt = f"{title}. {alt}"
+        told = Said(
+            "The cell {cell}, with {names} highlighted.", cell=cell.name,
+            names=sentences.listed(wanted),
+        )  # fmt: skip
+        alt = joined([told, alt])
     return Figure(name, title, alt, scene)
 
 

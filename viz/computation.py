@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from equations import name_latex, name_unicode
+from equations.wording import Said, joined
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, ancestors
@@ -75,7 +76,7 @@ def graph(
     if values:
         _key(scene, computed)
     title = f"The computation graph of {name}, folded by {fold}"
-    alt = _told(cards, title, computed, gradients)
+    alt = _told(cards, name, fold, computed, gradients)
     return Figure(f"{name}-graph-{fold}", title, alt, scene)
 
 
@@ -341,21 +342,28 @@ def _bands(scene: Scene, groups: Mapping[str, int]) -> None:
     scene.shapes[:0] = bands
 
 
-def _told(cards: list[_Card], title: str, computed: bool, gradients: bool) -> str:
+def _told(cards: list[_Card], name: str, fold: str, computed: bool, gradients: bool) -> str:
     text = {card.key: card.text for card in cards}
-    said = [f"{title}, from left to right, {len(cards)} cards."]
+    said: list[str] = [
+        Said(
+            "The computation graph of {name}, folded by {fold}, from left to right, {count} cards.",
+            name=name, fold=Said(fold), count=str(len(cards)),
+        )
+    ]  # fmt: skip
     for card in cards[:120]:
-        shown = f" ({'; '.join(t for _, t in card.lines)})" if card.lines else ""
+        own = f"{card.text} ({'; '.join(t for _, t in card.lines)})" if card.lines else card.text
         if card.inputs:
             sources = sentences.listed(text[i] for i in card.inputs)
-            said.append(f"{card.text}{shown} is computed from {sources}.")
+            said.append(Said("{value} is computed from {sources}.", value=own, sources=sources))
         else:
-            said.append(f"{card.text}{shown} is given.")
+            said.append(Said("{value} is given.", value=own))
     if len(cards) > 120:
-        said.append(f"{len(cards) - 120} more cards follow.")
+        said.append(Said("{count} more cards follow.", count=str(len(cards) - 120)))
     if computed:
         said.append(
-            "Below each value stands its gradient after ∇"
-            + ("." if gradients else ", a dot as it has not been computed yet.")
+            Said(
+                "Below each value stands its gradient after ∇"
+                + ("." if gradients else ", a dot as it has not been computed yet.")
+            )
         )
-    return " ".join(said)
+    return joined(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equations import name_latex, name_unicode
+from equations.wording import Said, joined
 from tinygrad_lstm.networks import Network
 from tinygrad_lstm.recurrent import Cell
 from viz import layers, sentences
@@ -98,11 +99,11 @@ def rolled(cell: Cell) -> Figure:
     )  # fmt: skip
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
     inputs = sentences.inputs(anatomy(cell))
-    alt = (
-        f"The network of the cell {cell.name} as a loop. The module A reads {inputs} from below "
-        f"and gives {name_unicode(next(iter(cell.state)))} above; its state {states} comes back "
-        f"to it at the next step."
-    )
+    alt = Said(
+        "The network of the cell {cell} as a loop. The module A reads {inputs} from below and "
+        "gives {output} above; its state {states} comes back to it at the next step.",
+        cell=cell.name, inputs=inputs, output=name_unicode(next(iter(cell.state))), states=states,
+    )  # fmt: skip
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
 
@@ -138,13 +139,13 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
             if k in (0, steps):
                 _end_label(scene, state, k, x0 - 7 if k == 0 else x1 + 7, y, len(levels))
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
-    first = next(iter(cell.state))
-    alt = (
-        f"The network of the cell {cell.name} unrolled over {steps} "
-        f"step{'s' if steps > 1 else ''}: copies of one module A in a row. The copy of step t "
-        f"reads x_t from below, gives {name_unicode(first)} above, and hands {states} on to the "
-        f"copy on its right."
-    )
+    alt = Said(
+        f"The network of the cell {{cell}} unrolled over {{steps}} step{'s' if steps > 1 else ''}: "
+        "copies of one module A in a row. The copy of step t reads x_t from below, gives {output} "
+        "above, and hands {states} on to the copy on its right.",
+        cell=cell.name, steps=str(steps), output=name_unicode(next(iter(cell.state))),
+        states=states,
+    )  # fmt: skip
     title = f"The network of {cell.name} unrolled over {steps} step{'s' if steps > 1 else ''}"
     return Figure(f"{cell.name}-unrolled-{steps}", title, alt, scene)
 
@@ -202,10 +203,11 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
                         classes=("wire", *prefixed([state], "val")),
                     )
                 )  # fmt: skip
-    around = (
-        "its neighbours of steps t-1 and t+1 are the same module"
-        + ("" if detailed else ", drawn as plain boxes labelled A")
-    )  # fmt: skip
-    alt = f"The repeating module of the cell {cell.name}; {around}. {sentences.of_cell(cell)}"
+    told = Said(
+        "The repeating module of the cell {cell}; its neighbours of steps t-1 and t+1 are the same "
+        + ("module." if detailed else "module, drawn as plain boxes labelled A."),
+        cell=cell.name,
+    )
+    alt = joined([told, sentences.of_cell(cell)])
     name = f"{cell.name}-chain" + ("-detailed" if detailed else "")
     return Figure(name, f"The repeating module of {cell.name}", alt, scene)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from equations.wording import Said, joined
 from viz.drawing import CIRCLE, LAYER, SYMBOL, TERMINAL
 from viz.figure import Figure
 from viz.glyphs import glyphs
@@ -34,7 +35,8 @@ def legend() -> Figure:
                 f"words-{key}", "label", x, y + SIGNS, ink.width, ink.height, latex, words, WORDS
             )
         )
-    alt = "The notation of the figures: " + "; ".join(said for _, _, said in MEANINGS) + "."
+    meanings = joined((Said(said) for _, _, said in MEANINGS), "{first}; {rest}")
+    alt = Said("The notation of the figures: {meanings}.", meanings=meanings)
     return Figure("legend", "The notation of the figures", alt, scene)
 
 

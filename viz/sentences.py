@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from equations import name_unicode
+from equations.wording import Said, joined
 from tinygrad_lstm.recurrent import Cell
 from viz.anatomy import Anatomy, Part, anatomy
 from viz.placement import belts_of
@@ -13,7 +14,10 @@ from viz.placement import belts_of
 def listed(words: Iterable[str]) -> str:
     """`a, b and c`."""
     several = list(words)
-    return " and ".join(filter(None, [", ".join(several[:-1]), *several[-1:]])) or "nothing"
+    if len(several) < 2:
+        return several[0] if several else Said("nothing")
+    before = joined(several[:-1], "{first}, {rest}")
+    return Said("{before} and {last}", before=before, last=several[-1])
 
 
 def inputs(a: Anatomy) -> str:
@@ -25,19 +29,28 @@ def of_cell(cell: Cell) -> str:
     """A cell's figure: what enters, what each equation does, what leaves."""
     a = anatomy(cell)
     previous = [name_unicode(f"prev.{state}") for state in a.states]
-    said = [
-        f"One step of the cell {cell.name}. From the left "
-        f"{'come' if len(previous) > 1 else 'comes'} {listed(previous)}, "
-        f"from below {inputs(a)}."
-    ]
-    said += [f"{_equation(a, name)}." for name in a.alias]
+    several = len(previous) > 1
+    said: list[str] = [
+        Said(
+            "One step of the cell {cell}. From the left "
+            f"{'come' if several else 'comes'} {{states}}, from below {{inputs}}.",
+            cell=cell.name, states=listed(previous), inputs=inputs(a),
+        )
+    ]  # fmt: skip
+    said += [Said("{equation}.", equation=_equation(a, name)) for name in a.alias]
     for state in belts_of(a):
-        said.append(f"{name_unicode(state)} runs straight along a belt on top.")
-    leaving = listed(name_unicode(state) for state in a.states)
-    first = name_unicode(next(iter(a.states)))
-    said.append(f"To the right {'leave' if len(previous) > 1 else 'leaves'} {leaving}; {first} is "
-                "also the output above.")  # fmt: skip
-    return " ".join(said)
+        said.append(
+            Said("{state} runs straight along a belt on top.", state=name_unicode(state))
+        )
+    said.append(
+        Said(
+            f"To the right {'leave' if several else 'leaves'} {{states}}; {{first}} is also the "
+            "output above.",
+            states=listed(name_unicode(state) for state in a.states),
+            first=name_unicode(next(iter(a.states))),
+        )
+    )
+    return joined(said)
 
 
 def _input(a: Anatomy, key: str) -> str:
@@ -48,15 +61,18 @@ def _equation(a: Anatomy, name: str) -> str:
     key = a.alias[name]
     left = name_unicode(name)
     if key not in a.parts or name != a.parts[key].names[0]:
-        return f"{left} is {_value(a, key, name)}"
+        return Said("{left} is {right}", left=left, right=_value(a, key, name))
     part = a.parts[key]
     if part.layer:
-        merged = listed(_value(a, i, name) for i in part.inputs)
         verb = "merge and pass" if len(part.inputs) > 1 else "passes"
-        weights = listed(name_unicode(w, None) for w in part.weights)
-        kind = f"a {part.text} layer" if part.text not in part.weights else "a linear layer"
-        return f"{merged} {verb} through {kind} with {weights}, which gives {left}"
-    return f"{left} = {_expression(a, part, name)}"
+        linear = part.text in part.weights
+        return Said(
+            f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
+            inputs=listed(_value(a, i, name) for i in part.inputs),
+            layer=Said("a linear layer") if linear else Said("a {name} layer", name=part.text),
+            weights=listed(name_unicode(w, None) for w in part.weights), value=left,
+        )  # fmt: skip
+    return Said("{left} = {right}", left=left, right=_expression(a, part, name))
 
 
 def _value(a: Anatomy, key: str, equation: str) -> str:
