@@ -37,15 +37,18 @@ class Drawer:
     """Draws figures for a page; with a folder, what was drawn before is read from there.
 
     Figures share their glyphs, which make up most of their size: `glyphs()` is the SVG that holds
-    them, to be put into the page once. Their colours are `colours()`.
+    them, to be put into the page once. Their colours are `colours()`. `figures` are those drawn so
+    far, by the name of their place.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self.figures: dict[str, Figure] = {}
         self._glyphs: dict[str, str] = {}
 
     def __call__(self, name: str, figure: Figure) -> Embedded:
         """A figure for the place `name`, which its ids begin with."""
+        self.figures[name] = figure
         svg = self._shared(self._drawn(figure)).replace(_PREFIX, name)
         svg = _NAMED.sub(f' aria-labelledby="caption-{name}"', svg, count=1)
         return Embedded(name, Markup(svg), figure.alt, figure)

@@ -20,6 +20,7 @@ _DOCUMENT = r"""\documentclass[tikz, border=10bp]{standalone}
 \begin{document}
 %s\end{document}
 """
+CLOSING = "\\end{tikzpicture}\n"
 
 
 def document(picture: str) -> str:
@@ -33,28 +34,37 @@ def picture(scene: Scene, title: str) -> str:
     Every shape is a node named after its id, so that one can draw to it. Colours are the light
     ones, defined within the picture as viz-layer and so on; styles as `viz layer`.
     """
-    names = _node_names(shape.id for shape in scene.shapes)
     kinds = {shape.kind for shape in scene.shapes}
     classes = [*(s.classes for s in scene.shapes), *(w.classes for w in scene.wires)]
     states = {state for own in classes if (state := _state(own))}
+    return f"% {' '.join(title.split())}\n{opening(kinds, states)}{body(scene)}{CLOSING}"
+
+
+def opening(kinds: Iterable[str] = SHAPES, states: Iterable[str] = STATES) -> str:
+    """The beginning of a picture: styles and colours for these kinds of shapes and states."""
+    kinds, states = sorted(kinds), sorted(states)
     used = {"ink", "line", *states, *(["quiet"] if "caption" in kinds else [])}
     used |= {name for kind in kinds for name in SHAPES[kind][:2] if name}
-    lines = [f"% {' '.join(title.split())}", r"\begin{tikzpicture}[x=1bp, y=-1bp,"]
-    lines += [f"  {style}," for style in _styles(kinds, states)]
-    lines[-1] = lines[-1].rstrip(",") + "]"
-    lines += [
+    styles = ",\n".join(f"  {style}" for style in _styles(kinds, states))
+    colours = [
         rf"  \definecolor{{viz-{name}}}{{HTML}}{{{COLOURS[name][0][1:].upper()}}}"
         for name in COLOURS if name in used
     ]  # fmt: skip
+    return "\n".join([r"\begin{tikzpicture}[x=1bp, y=-1bp,", f"{styles}]", *colours, ""])
+
+
+def body(scene: Scene) -> str:
+    """The nodes and lines of a picture, between its `opening` and `CLOSING`."""
+    lines = []
+    names = _node_names(shape.id for shape in scene.shapes)
     for shape, name in zip(scene.shapes, names, strict=True):
         lines += _shape(shape, name)
-    lines += map(_wire, scene.wires)
-    return "\n".join([*lines, r"\end{tikzpicture}", ""])
+    return "".join(f"{line}\n" for line in [*lines, *map(_wire, scene.wires)])
 
 
 def _styles(kinds: Iterable[str], states: Iterable[str]) -> list[str]:
     found = ["viz box/.style 2 args={inner sep=0, minimum width=#1bp, minimum height=#2bp}"]
-    for kind in sorted(kinds):
+    for kind in kinds:
         fill, line, width = SHAPES[kind]
         if not fill and not line:
             continue
@@ -67,7 +77,7 @@ def _styles(kinds: Iterable[str], states: Iterable[str]) -> list[str]:
     found.append(
         f"viz arrow/.style={{-{{Triangle[length={number(HEAD)}bp, width=5.6bp]}}}}"
     )  # fmt: skip
-    found += [f"viz {s}/.style={{draw=viz-{s}, line width=2.4bp}}" for s in sorted(states)]
+    found += [f"viz {s}/.style={{draw=viz-{s}, line width=2.4bp}}" for s in states]
     return [*found, f"viz dim/.style={{opacity={DIM}}}"]
 
 

@@ -14,7 +14,9 @@ from markupsafe import Markup
 from lesson.subject import Subject
 
 # in the order in which their scripts and styles follow base.js
-PARTS: tuple[str, ...] = ("unrolling", "stages", "family", "growth", "heatmap", "checks")
+PARTS: tuple[str, ...] = (
+    "unrolling", "stages", "family", "growth", "heatmap", "checks", "sliders", "takeaway",
+)  # fmt: skip
 
 
 def part(name: str, subject: Subject) -> Markup:
