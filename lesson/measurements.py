@@ -49,7 +49,7 @@ def choose_line(held_out: str, shortest: int = 36, longest: int = 48) -> str:
     fitting = [line.strip() for line in held_out.splitlines()]
     fitting = [line for line in fitting if shortest <= len(line) <= longest]
     varied = [line for line in fitting if len(set(line.lower())) >= 16 and "," in line[:-1]]
-    whole = " ".join(held_out.split())[:longest]
+    whole = held_out.strip()[:longest]
     return (varied or fitting or [whole if len(whole) > 1 else held_out[:longest]])[0]
 
 
