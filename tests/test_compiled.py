@@ -73,6 +73,8 @@ NETWORKS = {
 @pytest.mark.parametrize("form", NETWORKS)
 @pytest.mark.parametrize("name", ALONE)
 def test_networks(name: str, form: str, code: str) -> None:
+    if form == "layers of both directions" and ALONE[name].x == "hidden":
+        pytest.skip("its x is as long as its state")
     network = NETWORKS[form](ALONE[name])
     situation(network, code, {"lengths": LENGTHS})
 
@@ -120,17 +122,17 @@ def scalar(now, prev, x, p):
     now.n = sigmoid(vecdot(p.w, now.h) + prev.n)
 
 
-@cell(state="h", parameters={"W": "hidden, hidden + inputs", "P": "3, 2, hidden"})
+@cell(state="h", parameters={"W": "hidden, hidden + inputs", "P": "6, hidden"})
 def rearranged(now, prev, x, p):
     lead = prev.h.shape[:-1]
     now.z = cumsum(matvec(p.W, concat(prev.h, x)), -1)
     now.pairs = now.z[..., np.array([0, 2, 0, 1])].reshape((*lead, 2, 2))
     now.best = max(now.pairs, -1) - sum(swapaxes(now.pairs, -1, -2), -1, True)[..., 0]
-    now.mixed = matvec(p.P, prev.h).reshape((*lead, 6))[..., ::2]
+    now.mixed = matvec(p.P, prev.h).reshape((*lead, 3, 2))[..., ::-2, 1]
     now.h = tanh(now.z[..., ::-1] + now.best[..., :1] + now.mixed.mean(-1, True)) * now.best[..., 1:]
 
 
-@cell(state="h")
+@cell(state={"h": "inputs"})
 def no_parameters(now, prev, x, p):
     now.h = tanh(0.5 * prev.h + vecdot(x, x)[..., None])
 
@@ -199,7 +201,7 @@ def test_a_cell_without_parameters(code: str) -> None:
     random = np.random.default_rng(0)
     compare(
         no_parameters,
-        Problem({}, random.normal(size=(4, 3, 2)), {"h": random.normal(size=(3, 5))}),
+        Problem({}, random.normal(size=(4, 3, 2)), {"h": random.normal(size=(3, 2))}),
         code,
     )
 
@@ -346,7 +348,7 @@ def test_a_gradient_of_an_equation_that_no_one_asked_for_before(code: str) -> No
         for network in (plain, fast):
             run, leaves = given.run(network)
             run[name].sum().backward()
-            gradients.append({n: leaf.grad.numpy() for n, leaf in leaves.items() if leaf.grad})
+            gradients.append({n: leaf.grad.numpy() for n, leaf in leaves.items() if leaf.grad is not None})
         for n in gradients[0]:
             assert np.allclose(gradients[0][n], gradients[1][n], 1e-10, 1e-10), (name, n)
 
@@ -408,16 +410,27 @@ def test_an_array_of_the_caller_may_change_afterwards(code: str) -> None:
 
 
 # --- other readings -------------------------------------------------------------------------------
-def test_the_stepper_shows_every_operation_of_a_compiled_run() -> None:
+LOSSES: dict[str, Any] = {
+    "all steps": lambda run: (run["h"] ** 2).sum(),
+    "the last step": lambda run: run.steps[-1]["h"].sum(),
+    "final states and an equation": lambda run: run.final["C"].sum() + run["f"].mean(),
+    "an equation of one step": lambda run: (run.steps[1]["o"] * run.steps[0]["h"]).sum(),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"lengths": [3, 1], "reverse": True}])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_stepper_shows_every_operation_of_a_compiled_run(
+    loss: str, options: dict[str, Any]
+) -> None:
     def trace(network: Any) -> Any:
         p = cells.lstm.init(hidden=2, inputs=2, seed=1)
-        run = unroll(network, p, np.random.default_rng(0).normal(size=(3, 2)))
-        return step_through((run["h"] ** 2).sum() + run.final["C"].sum())
+        xs = np.random.default_rng(0).normal(size=(3, 2, 2))
+        return step_through(LOSSES[loss](unroll(network, p, xs, **options)))
 
     plain, fast = trace(cells.lstm), trace(compiled(cells.lstm, "numpy"))
-    assert len(fast) == len(plain)
     assert [str(event) for event in fast] == [str(event) for event in plain]
-    assert list(fast.equations())[:3] == ["f_1", "i_1", "C̃_1"] or "f_1" in fast.equations()
+    assert any(name.startswith("f_") for name in fast.equations())
 
 
 def test_a_compiled_network_is_the_network_it_was_made_of() -> None:

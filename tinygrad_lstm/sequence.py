@@ -199,13 +199,17 @@ def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
         values |= {"x": reading.x(t), **{name: p[name] for name in cell.parameters}}
         values |= {name: value(t) for name, value in ready.further.items()}
         step = cell.run_step(values, t, reading.prefix)
-        new = {name: step[name] for name in cell.state}
+        new = {n: _of_batch(step[n], reading.lead, ready.program.equations[n]) for n in cell.state}
         present = reading.present[t]
         if present is None:
             states = new
         else:
-            states = {name: _where(present, new[name], old) for name, old in states.items()}
-            step = {name: _where(present, value, 0.0) for name, value in step.items()}
+            states = {n: _where(present, new[n], old) for n, old in states.items()}
+            own = ready.program.equations
+            step = {
+                n: _where(present, v, 0.0) if v.ndim > own[n].ndim else v  # else all samples'
+                for n, v in step.items()
+            }  # fmt: skip
         steps.append(step)
     if reading.reverse:
         steps.reverse()
@@ -238,10 +242,16 @@ def prepared(cell: Cell, p: Parameters, reading: Reading) -> Prepared:
     return Prepared(program, initial, _further(cell, program, reading), dtype)
 
 
+def _of_batch(value: Tensor, lead: tuple[int, ...], one: Tensor) -> Tensor:
+    """A state with the axes of the batch, also where it was computed from none of them."""
+    if value.ndim == len(lead) + one.ndim:
+        return value
+    whole: Tensor = value + np.zeros(lead + one.shape, value.dtype)
+    return whole
+
+
 def _where(present: Array, value: Tensor, otherwise: Any) -> Tensor:
     """`value` for the sequences of the batch that have not ended."""
-    if value.ndim < present.ndim:
-        return value  # the same for the whole batch
     condition = present.reshape(present.shape + (1,) * (value.ndim - present.ndim))
     chosen: Tensor = where(condition, value, otherwise)
     return chosen

@@ -76,6 +76,10 @@ def step_through(
             f"step_through(t, seed=…) with a seed of shape {what.shape}."
         )
     root_seed = _seed(what, 1.0 if seed is None else seed, what.name or "the result")
+    if any(node.op == "sequence" for node in ancestors([what])):  # compiled: one node for many
+        from tinygrad_lstm.kernels.compiled import expanded
+
+        (what,) = expanded([what])
     return Trace({what: root_seed}, [what], digits)
 
 

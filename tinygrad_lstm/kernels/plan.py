@@ -101,6 +101,7 @@ class Plan:
         self._forward_nodes = [n for n in self.step.nodes() if n.inputs]
         self._known = set(self._forward_nodes)
         self._gradients = self._differentiate()
+        self._turned = self._find_turned()
         self._place_inputs()
         self._saved: set[Tensor] = set()
         self._plan_outputs()
@@ -126,6 +127,14 @@ class Plan:
             assert total is not None
             replace[seed] = total
         return simplified(gradient, self.step.nodes(), replace)
+
+    def _find_turned(self) -> set[Tensor]:
+        """Transposes of weights that are only multiplied by vectors: products read the weight."""
+        nodes = {*self._forward_nodes, *ancestors(self._gradients.values())}
+        read = {
+            i for n in nodes for k, i in enumerate(n.inputs) if k or not _weight_product(n)
+        } | set(self._gradients.values())  # fmt: skip
+        return {n for n in nodes if _turned(n) and n not in read}
 
     # --- places ---------------------------------------------------------------------------------
     def buffer(self, name: str, width: int, kind: str) -> Buffer:
@@ -212,7 +221,7 @@ class Plan:
         stack = list(self._backward_roots)
         while stack:
             node = stack.pop()
-            if node in needed or not node.inputs or _turned(node):
+            if node in needed or not node.inputs or node in self._turned:
                 continue
             if node in self._known and self._kept(node):
                 continue
@@ -244,11 +253,11 @@ class Plan:
                 self._saved.add(right)
         backward = self._find_backward()
         hoisted = [n for n in self._forward_nodes if _weight_product(n) and self._level[n] == AHEAD]
-        early = [n for n in ancestors(hoisted) if n.inputs and not _turned(n)]
+        early = [n for n in ancestors(hoisted) if n.inputs]
         self._early = set(early)
         for node in early:
             self._put(node, Place(self.buffer(f"ahead.{len(self.buffers)}", node.size, "time")))
-        late = [n for n in self._forward_nodes if n not in self._early and not _turned(n)]
+        late = [n for n in self._forward_nodes if n not in self._early]
         self._place_neighbours()
         for name, node in step.equations.items():
             if node not in self.stores:
@@ -261,8 +270,13 @@ class Plan:
             elif node in self._saved and node not in self.stores:
                 self._put(node, Place(self.buffer(f"saved.{len(self.buffers)}", node.size, "time")))
         self._backward_nodes = backward
+        ready = []  # states that are known ahead
+        for name in self.states:
+            if step.equations[name] in self._early:
+                own = self.buffer(name, step.equations[name].size, "time")
+                ready.append((step.equations[name], Place(own)))
         self.ahead = self._schedule(early)
-        self.forward = self._schedule(late)
+        self.forward = self._schedule(late, ready)
 
     def _find_onto(self) -> dict[Tensor, tuple[Tensor, Tensor]]:
         """Sums of a product in the loop and hoisted rows that nothing else reads."""
@@ -324,7 +338,8 @@ class Plan:
 
     def _take_over(self, buffer: Buffer) -> None:
         """Let adjoints lie where hoisted rows lay that nobody reads any more."""
-        read = {
+        named = {self.stores[n][0].buffer.name for n in self._early & self._equations}
+        read = named | {
             place.buffer.name
             for node in self._backward_nodes
             for i in node.inputs
@@ -384,7 +399,7 @@ class Plan:
 
         hidden = {product for product, _ in self._onto.values()}
         for node in nodes:
-            if node in hidden or is_view(node) or _turned(node):
+            if node in hidden or is_view(node) or node in self._turned:
                 continue
             if elementwise(node) and node not in self._onto:
                 at[node] = k = a_pass(node.shape, after(node, node.shape))
@@ -505,7 +520,10 @@ def terms(node: Tensor) -> list[Tensor]:
 
 def _turned(node: Tensor) -> bool:
     """Whether a node is the transpose of a weight."""
-    return node.op == "swapaxes" and not node.inputs[0].inputs and node.ndim == 2
+    if node.op != "swapaxes" or node.ndim != 2:
+        return False
+    W = node.inputs[0]
+    return not W.inputs and (W.name or "").startswith("W.")
 
 
 def _weight_product(node: Tensor) -> bool:
