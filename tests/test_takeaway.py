@@ -264,11 +264,13 @@ def test_one_menu_is_open_and_what_comes_later_has_a_button_too(
         """() => {
           const later = document.getElementById("forward").cloneNode(true);
           later.id = "later";
+          later.append(later.querySelector("math").cloneNode(true));
           const figure = document.querySelector("#figure-gru .scroll").cloneNode(true);
           figure.querySelector("svg").id = "gru-1";
           const box = document.createElement("div");
           box.append(figure);
-          document.querySelector("section").append(later, box);
+          const sign = figure.querySelector("svg").cloneNode(true);
+          document.querySelector("section").append(later, box, sign);
         }"""
     )
     playwright.expect(tab.locator(".takeaway")).to_have_count(count + 2)
@@ -276,6 +278,10 @@ def test_one_menu_is_open_and_what_comes_later_has_a_button_too(
     with tab.expect_download() as download:
         tab.locator("[data-form=tikz]").click()
     assert download.value.suggested_filename == "gru.tex"
+    button(tab, "later").click(force=True)
+    tab.locator("[data-form=mathml]").click()
+    playwright.expect(tab.locator(".forms .said")).to_have_text("MathML copied.")
+    assert clipboard(tab).count("<math xmlns=") == 2
     tab.locator("input[value=ko]").check()
     assert button(tab, "later").get_attribute("aria-label") == "이 식 복사하기"
     assert button(tab, "gru").first.get_attribute("aria-label") == "이 그림 내려받기"

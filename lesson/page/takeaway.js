@@ -20,11 +20,12 @@
   // A page's colours are LaTeX's with the option HTML.
   const latex = (formula) =>
     formula.dataset.latex.replace(/\\textcolor\{#(\w{6})\}/g, (whole, hex) => `\\textcolor[HTML]{${hex.toUpperCase()}}`);
-  const mathml = (formula) => {
-    const copy = formula.querySelector("math").cloneNode(true);
-    for (const element of copy.querySelectorAll("[class]")) element.removeAttribute("class");
-    return new XMLSerializer().serializeToString(copy);
-  };
+  const mathml = (formula) =>
+    [...formula.querySelectorAll("math")].map((math) => {
+      const copy = math.cloneNode(true);
+      for (const element of copy.querySelectorAll("[class]")) element.removeAttribute("class");
+      return new XMLSerializer().serializeToString(copy);
+    }).join("\n");
   const FORMS = { latex, unicode: (formula) => formula.dataset.unicode, mathml };
 
   // The clipboard needs a secure page; older ways need text that is selected.
@@ -164,8 +165,8 @@
       formula.before(equip(formula, "equation", Object.keys(FORMS), copied));
     }
     for (const svg of within(root, "svg.viz")) {
-      const place = svg.closest(".scroll") ?? svg;
-      if (!(nameOf(svg) in pictures) || place.previousElementSibling?.matches(".takeaway")) continue;
+      const place = svg.closest(".scroll"); // signs within a table or text have none
+      if (!place || !(nameOf(svg) in pictures) || place.previousElementSibling?.matches(".takeaway")) continue;
       place.before(equip(svg, "figure", Object.keys(FILES), saved));
     }
   };

@@ -57,10 +57,14 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
     )
     name = f"family-{cell.name}"
     drawn = subject.draw(name, viz.cell(cell)).svg
+    every = forward(cell)
     return Markup(
-        '<template data-cell="{}"><p class="about" id="caption-{}">{}</p>{}'
+        '<template data-cell="{}"><p class="about" id="caption-{}">{}</p>'
+        '<div data-latex="{}" data-unicode="{}">{}</div>'
         '<div class="scroll drawing">{}</div></template>'
-    ).format(cell.name, name, cell.doc.partition("\n")[0], lines, drawn)
+    ).format(
+        cell.name, name, cell.doc.partition("\n")[0], every.latex(), every.unicode(), lines, drawn
+    )  # fmt: skip
 
 
 def _numbered(cell: Cell, numbers: dict[object, int]) -> list[int]:

@@ -49,7 +49,9 @@ def sliders(cell: Cell) -> Markup:
         board = _Board(cell)
         code = board.script.text()
     except TinygradError as error:
-        return Markup("{}<pre>{}</pre>").format(t.block("impossible"), str(error))
+        return Markup("<h3>{}</h3>{}<pre>{}</pre>").format(
+            t.line("title"), t.block("impossible"), str(error)
+        )
     key = f"{cell.name}-{hashlib.sha256(code.encode()).hexdigest()[:8]}"
     inlined = code.replace("</", "<\\/")
     script = Markup(
@@ -63,13 +65,14 @@ def sliders(cell: Cell) -> Markup:
         fold = Markup('<details class="weights"><summary>{}</summary>{}</details>')
         left.append(fold.format(t.line("weights_summary"), weights))
     return Markup(
-        '{intro}<div class="sliders" data-part="sliders" data-step="{key}">{texts}{data}{script}'
-        '<p class="still">{still}</p><div class="board"><div>{left}</div>'
+        '<h3>{title}</h3>{intro}<div class="sliders" data-part="sliders" data-step="{key}">'
+        '{texts}{data}{script}<p class="still">{still}</p><div class="board"><div>{left}</div>'
         '<div class="results">{right}</div></div>'
         '<details class="code"><summary>{summary}</summary><pre class="scroll"><code>{code}</code>'
         "</pre></details></div>"
     ).format(
-        intro=t.block("intro") + t.block("try_lstm" if cell is lstm else "try"), key=key,
+        title=t.line("title"), key=key,
+        intro=t.block("intro") + t.block("try_lstm" if cell is lstm else "try"),
         texts=t.script("page"), data=board.data(), script=script, still=t.line("still"),
         left=Markup("").join(left), right=Markup("").join(right), summary=t.line("code"),
         code=code,
