@@ -16,7 +16,7 @@ from lesson import figures, measurements
 from lesson.chapters import CHAPTERS, content
 from lesson.models import Trained, suited, train
 from lesson.parts import PARTS, part
-from lesson.prose import LANGUAGES, Texts
+from lesson.prose import LANGUAGES, Texts, told
 from lesson.stages import stages
 from lesson.subject import Subject
 from tinygrad_lstm.cells import gru, lstm, rnn
@@ -129,7 +129,7 @@ def render(about: Subject, language: str = LANGUAGES[0]) -> str:
         css=Markup(figures.colours()) + _inlined("style", *PARTS, ending="css"),
         scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
         font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
-        part=lambda name: part(name, about),
+        told=told, part=lambda name: part(name, about),
         listing=inspect.getsource(about.cell.step).rstrip(),
         figures={
             name: about.draw(name, figure)

@@ -12,14 +12,21 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+import viz
 from equations import name_latex, name_unicode
+from equations.wording import Said, joined
 from viz import Figure
+from viz.notation import MEANINGS
 from viz.palette import SHAPES, stylesheet
 from viz.scene import Scene, Shape, Wire
 
 _NAMED = re.compile(r' aria-labelledby="[^"]*"')
 _OUT = re.compile(r'<(title|desc) id="[^"]*">.*?</\1>\n|<style>.*?</style>', re.S)
 _GLYPH = re.compile(r'<g id="([^"]*-m\d+)">(.*?)</g>(?=<g id="|$)', re.S)
+_BACKWARD = (
+    "Backwards: highlighted lines lead from right to left, a bar over a name means the gradient "
+    "in it."
+)
 _PREFIX = "figure-prefix"
 
 
@@ -95,8 +102,13 @@ def colours() -> str:
     return stylesheet(SHAPES)
 
 
-def marked(figure: Figure, name: str, state: str, wanted: Callable[[str], bool]) -> Figure:
-    """The figure with a state such as "forward" on the shapes and lines of wanted ids."""
+def marked(
+    figure: Figure, name: str, state: str, wanted: Callable[[str], bool], told: str
+) -> Figure:
+    """The figure with a state such as "forward" on the shapes and lines of wanted ids.
+
+    told: says in the alternative text what is marked.
+    """
 
     def classes(part: Shape | Wire) -> tuple[str, ...]:
         return (*part.classes, state) if wanted(part.id) else part.classes
@@ -105,7 +117,19 @@ def marked(figure: Figure, name: str, state: str, wanted: Callable[[str], bool])
         [replace(s, classes=classes(s)) for s in figure.scene.shapes],
         [replace(w, classes=classes(w)) for w in figure.scene.wires],
     )
-    return replace(figure, name=f"{figure.name}-{name}", scene=scene)
+    alt = joined([figure.alt, told])
+    return replace(figure, name=f"{figure.name}-{name}", alt=alt, scene=scene)
+
+
+def signs() -> list[Figure]:
+    """The signs of the legend, each a figure of its own whose `alt` says what it means."""
+    whole = viz.legend().scene
+    found = []
+    for key, _, meaning in MEANINGS:
+        shapes = [s for s in whole.shapes if s.id == f"sign-{key}"]
+        wires = [w for w in whole.wires if w.id.startswith(f"line-{key}")]
+        found.append(Figure(f"sign-{key}", key, Said(meaning), Scene(shapes, wires)))
+    return found
 
 
 def backward(figure: Figure, names: Iterable[str]) -> Figure:
@@ -119,7 +143,8 @@ def backward(figure: Figure, names: Iterable[str]) -> Figure:
         [_barred(s, bars.get(s.id, "")) for s in figure.scene.shapes],
         [w if w.dim else _turned(w) for w in figure.scene.wires],
     )
-    return replace(figure, name=f"{figure.name}-backward", scene=scene)
+    alt = joined([Said(_BACKWARD), figure.alt])
+    return replace(figure, name=f"{figure.name}-backward", alt=alt, scene=scene)
 
 
 def _outputs(figure: Figure) -> list[str]:

@@ -31,6 +31,7 @@ def formula(what: Equation | Equations | Difference) -> Formula:
         shown = what.mathml(display=True, width=WIDTH)
     else:
         shown = what.mathml(width=WIDTH)
+    shown = shown.replace("<mtext>in ", "<mtext>")  # a cell's name, beside a line of it, will do
     return Formula(Markup(shown), what.latex(), what.unicode())
 
 

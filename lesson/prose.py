@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from equations.markup import math, mathml_row
+from equations.wording import translated
 from tinygrad_lstm.errors import UnknownNameError
 
 LANGUAGES = ("en", "ko", "zh")  # the first one is the one a page opens in
@@ -99,6 +100,19 @@ class Texts:
 def said(language: str, content: str, tag: str = "span") -> Markup:
     """Content in one language; its siblings in the others are hidden by the page."""
     return Markup(f'<{tag} class="say" lang="{language}">{escape(content)}</{tag}>')
+
+
+@lru_cache(maxsize=8)
+def catalogue(language: str) -> dict[str, str]:
+    """The sentences of figures and derivations: from their English templates to a language's."""
+    return {each["en"]: each[language] for each in load("sentences")["sentence"]}
+
+
+def told(text: str) -> Markup:
+    """A sentence that figures or derivations are described with, in every language of the page."""
+    return Markup("").join(
+        said(language, translated(text, catalogue(language))) for language in languages("page")
+    )
 
 
 def as_json(value: Any) -> Markup:

@@ -133,7 +133,8 @@ def test_needs_nothing_else(page: str, read: Reader) -> None:
     assert "default-src 'none'" in page
     assert [a for a in read.addresses if not a.startswith("data:image/")] == []
     assert not re.search(r"<script[^>]* src", page)
-    assert not re.search(r"url\((?!data:|#)", page)
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert not re.search(r"url\((?!data:|#)", style)
     assert len(page.encode()) < 3_000_000
 
 
@@ -159,7 +160,7 @@ def test_every_part_of_the_text_is_on_the_page(rendered: tuple[str, str, set[str
     page, own, asked = rendered
     elsewhere = {"any.no_belt"}  # both cells have a straight line
     assert set(leaves(prose.load("en", "page"))) - asked == elsewhere
-    assert "{{" not in re.sub(r"<script>.*?</script>", "", page + own, flags=re.S)
+    assert "{{" not in re.sub(r"<script.*?</script>", "", page + own, flags=re.S)
 
 
 def test_text_asks_only_for_what_is_measured() -> None:
@@ -277,7 +278,7 @@ def test_second_build_does_not_train_again(tmp_path: Path) -> None:
     again = train(cells.rnn, text, 0.3, tmp_path)
     assert again.training.state.step == steps > 0
     (tmp_path / "rnn.npz").write_bytes(b"not a checkpoint")
-    anew = train(cells.rnn, text, 0.1, tmp_path)
+    anew = train(cells.rnn, text, 0.5, tmp_path)
     assert anew.training.state.step > 0
 
 

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+import equations
+import viz
+from equations.wording import Said
 from lesson import prose
+from lesson.figures import backward
+from tinygrad_lstm import cells
 
 SCRIPT = {"ko": re.compile(r"[가-힣]"), "zh": re.compile(r"[一-鿿]")}
 MATHEMATICS = re.compile(r"\$[^$]+\$")
@@ -118,3 +123,35 @@ def test_longer_terms_hide_shorter_ones() -> None:
 def test_json_on_the_page_cannot_end_its_script() -> None:
     shown = str(prose.data("x", {"a": "</script><b>&"}))
     assert shown.count("<") == 2 and "\\u003c/script\\u003e\\u003cb\\u003e\\u0026" in shown
+
+
+def test_sentences_of_figures_and_derivations_are_in_every_language() -> None:
+    """Whatever figures and derivations of the family say can be said in each language."""
+    said: set[str] = set()
+    for cell in cells.all().values():
+        weight = next(iter(cell.parameters))
+        run = cell.program(**dict.fromkeys(cell.sizes, 4))
+        figures = [
+            viz.legend(), viz.cell(cell), viz.cell(cell, focus=[cell.output]), viz.rolled(cell),
+            viz.unrolled(cell, 1), viz.unrolled(cell, 4), viz.chain(cell),
+            viz.difference(cells.lstm, cell), viz.graph(run),
+            backward(viz.cell(cell), []),
+        ]  # fmt: skip
+        texts = [figure.alt for figure in figures]
+        texts += [note.words for note in equations.backward(cell).legend]
+        texts += [step.rule for step in equations.derive(cell, weight)]
+        for text in texts:
+            assert isinstance(text, Said), text
+            said |= text.templates()
+    rows = prose.load("sentences")["sentence"]
+    assert said - {row["en"] for row in rows} <= {"{left} = {right}"}
+    for row in rows:
+        assert set(FIELDS.findall(row["en"])) == set(FIELDS.findall(row["ko"])), row["ko"]
+        assert set(FIELDS.findall(row["en"])) == set(FIELDS.findall(row["zh"])), row["zh"]
+
+
+def test_a_sentence_is_translated_with_everything_in_it() -> None:
+    text = Said("{left} is {right}", left="h", right=Said("nothing"))
+    assert text == "h is nothing"
+    assert text.translated(prose.catalogue("ko")) == "h 값은 없음입니다"
+    assert text.translated({}) == "h is nothing"

@@ -15,7 +15,7 @@ from lesson.subject import Subject
 from viz import Figure
 
 CHAPTERS = (
-    "loops", "forgets", "module", "state", "steps", "variants", "gradients", "stepper", "model",
+    "loops", "forgets", "module", "state", "steps", "variants", "gradients", "walk", "model",
     "own", "next",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import viz
+from equations.wording import Said
 from lesson import measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
@@ -68,4 +69,7 @@ def _gap(name: str, steps: int, read: int) -> Figure:
     """An unrolled network in which the last output needs the input of an early step."""
     path = {f"m{read}-in-x", f"m{read}-wire-x", f"m{steps}-wire-out", f"m{steps}-out"}
     path |= {f"pass-h-{k}" for k in range(read, steps)}
-    return marked(viz.unrolled(rnn, steps), name, "forward", path.__contains__)
+    told = Said(
+        "The path of {source} to {target} is highlighted.", source=f"x_{read}", target=f"h_{steps}"
+    )
+    return marked(viz.unrolled(rnn, steps), name, "forward", path.__contains__, told)

@@ -30,12 +30,13 @@ def content(subject: Subject) -> Content:
     more: dict[str, Any] = {
         "backward": formula(back),
         "legend": [
-            {"math": prose.inline(f"${note.latex}$", {}), "words": note.words}
+            {"math": prose.inline(f"${note.latex}$", {}), "words": prose.told(note.words)}
             for note in back.legend
         ],
         "weight": formulas.weight(weight) if weight else None,
         "derivation": [
-            {"formula": formula(step), "rule": step.rule} for step in equations.derive(cell, weight)
+            {"formula": formula(step), "rule": prose.told(step.rule)}
+            for step in equations.derive(cell, weight)
         ] if weight else [],
     }  # fmt: skip
     return Content(facts, {"graph": viz.graph(small_run(cell), fold="equation")}, more)
@@ -54,7 +55,7 @@ def _belt_facts(subject: Subject) -> dict[str, str]:
     kept = np.exp(sums)
     return {
         "belt_unit": percent(float(np.median(kept[:, subject.unit]))),
-        "belt_all": percent(float(np.median(kept))),
+        "belt_many": str(int(np.sum(np.median(kept, axis=0) > 0.5))),
         "belt_best": percent(float(np.median(kept, axis=0).max())),
     }
 

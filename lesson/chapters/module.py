@@ -5,6 +5,7 @@ from __future__ import annotations
 import viz
 from lesson import formulas
 from lesson.chapters import Content
+from lesson.figures import signs
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz.anatomy import anatomy
@@ -20,5 +21,9 @@ def content(subject: Subject) -> Content:
         chain = viz.chain(cell)
     except NotPlaceable:  # too intricate for the grid of a chain
         chain = viz.unrolled(cell)
-    figures = {"plain_chain": viz.chain(rnn), "cell_chain": chain, "legend": viz.legend()}
-    return Content(facts, figures, {"forward": formulas.formula(formulas.forward(cell))})
+    figures = {"plain_chain": viz.chain(rnn), "cell_chain": chain}
+    more = {
+        "forward": formulas.formula(formulas.forward(cell)),
+        "signs": [subject.draw(f"legend-{sign.title}", sign) for sign in signs()],
+    }
+    return Content(facts, figures, more)

@@ -32,8 +32,8 @@ def markup(subject: Subject) -> Markup:
         ).format(k, visible(c))
         for k, c in enumerate(subject.line.text)
     )
-    first = int(np.argmin(subject.values(shown[0].names[0])))
-    data = {"told": told, "first": max(first, 1)}
+    moved = np.abs(np.diff(subject.values(list(subject.cell.state)[-1])))
+    data = {"told": told, "first": int(np.argmax(moved)) + 1 if moved.size else 0}
     return Markup(
         '{}{}<fieldset class="picker" data-part="stages" hidden><legend>{}</legend>'
         "<div>{}</div></fieldset>"
