@@ -77,7 +77,7 @@ def step_through(
         )
     root_seed = _seed(what, 1.0 if seed is None else seed, what.name or "the result")
     if any(node.op == "sequence" for node in ancestors([what])):  # compiled: one node for many
-        from tinygrad_lstm.kernels.compiled import expanded
+        from tinygrad_lstm.kernels.whole_sequences import expanded
 
         (what,) = expanded([what])
     return Trace({what: root_seed}, [what], digits)

@@ -6,6 +6,6 @@
     print(fast.source("c", inputs=64, hidden=128))
 """
 
-from tinygrad_lstm.kernels.compiled import Compiled, compiled
+from tinygrad_lstm.kernels.whole_sequences import Compiled, compiled
 
 __all__ = ["Compiled", "compiled"]

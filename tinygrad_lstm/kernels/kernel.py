@@ -8,14 +8,27 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.kernels.c_code import CCode, Unsupported
 from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
 from tinygrad_lstm.kernels.plan import Buffer, Deferred, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
+from tinygrad_lstm.kernels.toolchain import NoCompiler, say_numpy
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 
 
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
+
+
+def _code(plan: Plan, dtype: Any, kind: str) -> Any:
+    if kind != "numpy":
+        try:
+            return CCode(plan, dtype)
+        except (NoCompiler, Unsupported) as error:
+            if kind == "c" and isinstance(error, NoCompiler):
+                raise
+            say_numpy(error)
+    return NumpyCode(plan)
 
 
 @dataclass
@@ -71,7 +84,7 @@ class Kernel:
 
     def __init__(self, plan: Plan, dtype: Any, code: str = "auto") -> None:
         self.plan, self.dtype = plan, np.dtype(dtype)
-        self.code: Any = NumpyCode(plan)
+        self.code: Any = _code(plan, self.dtype, code)
         self.pool = Pool()
         once = plan.once
         self._pack = Straight(once.inputs, once.outputs)
@@ -141,7 +154,7 @@ class Kernel:
             arrays[state] = record.after(state)[turn]
         arrays |= record.weights
         gone = record.gone[turn]
-        return Views(arrays, {}, gone, self.plan.states)
+        return Views(arrays, {}, gone, self.plan.states, record.batch, self.pool)
 
     # --- backward -------------------------------------------------------------------------------
     def backward(

@@ -68,9 +68,14 @@ class Views:
 
     def __init__(
         self, arrays: Mapping[str, Array], carry: Mapping[str, tuple[Array, Array]],
-        gone: Sequence[Array | None], states: Sequence[str],
+        gone: Sequence[Array | None], states: Sequence[str], batch: int, pool: Pool,
     ) -> None:  # fmt: skip
         self._arrays, self.carry, self.gone, self._states = arrays, carry, gone, states
+        self.steps, self.batch, self.pool = len(gone), batch, pool
+        self.keep_alive: list[Array] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]

@@ -360,6 +360,8 @@ def _forward(s: Sequence) -> Record | Segmented:
         if name in s.moving:
             data = _batched(value.value.data[None], ready.program, name, reading, dtype)
             inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
+            if kernel.plan.ahead:  # which reads all steps as one matrix
+                inputs[name] = np.ascontiguousarray(inputs[name])
         elif not isinstance(value, Fixed):
             inputs[name] = _batched(value.sequence.data, ready.program, name, reading, dtype)
     initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}

@@ -1,0 +1,483 @@
+"""A plan as C: one pass over the units between two products, in source that can be read."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, single
+from tinygrad_lstm.kernels.memory import Views
+from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage, is_view
+from tinygrad_lstm.kernels.threads import in_parallel, shares
+from tinygrad_lstm.kernels.toolchain import Machine, load, machine
+from tinygrad_lstm.program import right_hand_side, spelled
+from tinygrad_lstm.tensor import Array, Tensor
+
+Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
+
+
+class CCode:
+    """A plan's compiled loops, on the same views as those of `NumpyCode`."""
+
+    def __init__(self, plan: Plan, dtype: Any) -> None:
+        self.plan, self.dtype = plan, np.dtype(dtype)
+        self.writer = Writer(plan, self.dtype, machine())
+        self.source, self.rows = self.writer.source, self.writer.rows
+        library = load(self.source, machine())
+        address, number = ctypes.c_void_p, ctypes.c_ssize_t
+        self._prepare, self._ahead = library.prepare, library.ahead
+        self._loops = {"forward": library.forward, "backward": library.backward}
+        self._prepare.argtypes = [number, address, address]
+        self._ahead.argtypes = [number, number, address, address]
+        for loop in self._loops.values():
+            loop.argtypes = [number, number, number, number, *[address] * 5]
+        for function in (self._prepare, self._ahead, *self._loops.values()):
+            function.restype = None
+
+    def ahead(self, views: Views) -> None:
+        """What is hoisted out of the loop, for all steps and samples at once."""
+        rows = views.steps * views.batch
+        at, _ = self._addresses(views, self.writer.ahead_buffers)
+        packs = self._packs(views, 0, at)
+        parts = shares(rows, rows * self.writer.work["ahead"])
+        in_parallel(
+            lambda first, last, k: self._ahead(first, last, at.ctypes.data, packs.ctypes.data),
+            parts,
+        )
+
+    def forward(self, views: Views) -> None:
+        """The loop over time."""
+        self._loop("forward", 1, views)
+
+    def backward(self, views: Views) -> None:
+        """The loop back through time."""
+        self._loop("backward", 2, views)
+
+    def _loop(self, name: str, which: int, views: Views) -> None:
+        at, by = self._addresses(views, self.writer.buffers)
+        packs = self._packs(views, which, at)
+        gone = _mask(views)
+        parts = shares(views.batch, views.steps * views.batch * self.writer.work[name])
+        totals = self.writer.totals
+        sums = np.zeros((len(parts), sum(b.width for b in totals) or 1), self.dtype)
+
+        def run(first: int, last: int, k: int) -> None:
+            self._loops[name](
+                views.steps, views.batch, first, last, at.ctypes.data, by.ctypes.data,
+                packs.ctypes.data, gone.ctypes.data if gone is not None else None,
+                sums[k].ctypes.data,
+            )  # fmt: skip
+
+        in_parallel(run, parts)
+        if name == "backward":
+            start = 0
+            for buffer in totals:
+                views[buffer.name][...] += sums[:, start : start + buffer.width].sum(axis=0)
+                start += buffer.width
+
+    def _addresses(self, views: Views, buffers: list[Buffer]) -> tuple[Array, Array]:
+        """Where each buffer's first step lies, and how far the next one is."""
+        at = np.zeros(len(buffers) + 1, np.intp)
+        by = np.zeros(len(buffers) + 1, np.intp)
+        size = self.dtype.itemsize
+        for k, buffer in enumerate(buffers):
+            if buffer.kind == "carry":
+                side, state = buffer.name.split(".", 1)
+                found = views.carry.get(state)
+                if found is None:
+                    continue
+                array = found[side == "out"]
+            elif buffer.kind == "total" or buffer.name not in views:
+                continue
+            else:
+                array = views[buffer.name]
+            at[k] = array.__array_interface__["data"][0]
+            if buffer.kind == "time":
+                by[k] = array.strides[0] // size
+        return at, by
+
+    def _packs(self, views: Views, which: int, at: Array) -> Array:
+        """Weights in panels, for the products of one loop."""
+        memory = self.writer.packed(which)
+        packs = np.zeros(len(self.writer.packs) + 1, np.intp)
+        weights = np.zeros(len(self.writer.packs) + 1, np.intp)
+        block = views.pool.block(memory.size * self.dtype.itemsize + 64)
+        views.keep_alive.append(block)
+        start = block.ctypes.data + (-block.ctypes.data % 64)
+        for k, size in memory.places:
+            packs[k] = start
+            start += -(-size * self.dtype.itemsize // 64) * 64
+            weights[k] = views[self.writer.packs[k][0]].__array_interface__["data"][0]
+        self._prepare(which, weights.ctypes.data, packs.ctypes.data)
+        return packs
+
+
+def _mask(views: Views) -> Array | None:
+    if all(gone is None for gone in views.gone):
+        return None
+    mask = np.zeros((views.steps, views.batch), np.uint8)
+    for step, gone in enumerate(views.gone):
+        if gone is not None:
+            mask[step, gone] = 1
+    return mask
+
+
+class Packed:
+    """How much memory the weights of one loop take in panels, and which they are."""
+
+    def __init__(self, places: list[tuple[int, int]]) -> None:
+        self.places = places
+        self.size = sum(size + 16 for _, size in places)
+
+
+class Writer:
+    """The C source of a plan."""
+
+    def __init__(self, plan: Plan, dtype: Any, target: Machine) -> None:
+        self.plan, self.dtype, self.machine = plan, np.dtype(dtype), target
+        self.rows = {
+            f"hold.{state}": Buffer(f"hold.{state}", plan.buffers[state].width, "row")
+            for state in plan.states
+        }
+        self.packs: list[Pack] = []
+        self._pack_loop: list[int] = []
+        self._tables: dict[str, str] = {}
+        every = [b for b in plan.buffers.values() if b.kind != "total"]
+        self.buffers = [*every, *self.rows.values()]
+        self.ahead_buffers = self.buffers
+        self.totals = [b for b in plan.buffers.values() if b.kind == "total"]
+        self.work = {
+            name: sum(_work(stage) for stage in getattr(plan, name))
+            for name in ("ahead", "forward", "backward")
+        }
+        self._ids = {b.name: k for k, b in enumerate(self.buffers)}
+        bodies = [self._ahead(), self._loop("forward"), self._loop("backward")]
+        parts = [self._head(), self._prelude(), self._prepare(), *bodies]
+        parts.insert(2, "\n".join(self._tables.values()))
+        self.source = "\n\n".join(part for part in parts if part) + "\n"
+
+    # --- parts of the source --------------------------------------------------------------------
+    def _head(self) -> str:
+        lines = [f"/* {self.plan.name}, compiled from its equations:", ""]
+        lines += [f"     {self.plan.step.text(name)}" for name in self.plan.step.equations]
+        weights = self.plan.once
+        lines += ["", "   where, made of the parameters once a call,", ""]
+        lines += [
+            f"     {name} = {right_hand_side(node) if node.inputs else node.name}"
+            for name, node in weights.outputs.items()
+        ]
+        return "\n".join([*lines, "*/"]).replace("*/", "* /", 0)
+
+    def _prelude(self) -> str:
+        double = self.dtype == np.float64
+        suffix = "" if double else "f"
+        high = 0.693145751953125  # log 2 in two parts, the first with few digits
+        terms = 12 if double else 6
+        powers = "".join(f"(real){1 / _factorial(k)!r} + (r) * (" for k in range(1, terms))
+        polynomial = f"{powers}(real){1 / _factorial(terms)!r}{')' * (terms - 1)}"
+        defines = {
+            "VECTOR": self.machine.vector, "ROWS": self.machine.rows,
+            "CASES": " ".join(f"CASE({m})" for m in range(1, self.machine.rows + 1)),
+            "LARGEST": "(real)700" if double else "(real)85",
+            "ROUNDER": "0x1.8p52" if double else "0x1.8p23f",
+            "BIAS": 1023 if double else 127, "MANTISSA": 52 if double else 23,
+            "LOG2_HIGH": f"(real){high!r}",
+            "LOG2_LOW": f"(real){0.6931471805599453094 - high!r}",
+            "POLYNOMIAL(r)": f"({polynomial})",
+            **{n.upper(): f"{n}{suffix}" for n in ("exp", "log", "sqrt", "sin", "cos", "log1p")},
+            "POW": f"pow{suffix}",
+        }  # fmt: skip
+        lines = [
+            f"typedef {'double' if double else 'float'} real;",
+            f"typedef {'long long' if double else 'int'} bits;",
+            *(f"#define {name} {value}" for name, value in defines.items()),
+        ]
+        runtime = resources.files("tinygrad_lstm.kernels").joinpath("runtime.c").read_text()
+        return "\n".join(lines) + "\n\n" + runtime
+
+    def _prepare(self) -> str:
+        lines = ["/* The weights of one loop in panels. */"]
+        lines += ["void prepare(count loop, real **weights, real **packs)", "{"]
+        for k, (name, turned) in enumerate(self.packs):
+            m, n = self.plan.step.inputs[name].shape
+            inner, columns, down, right = (m, n, n, 1) if turned else (n, m, 1, n)
+            lines.append(
+                f"    if (loop == {self._pack_loop[k]})"
+                f" pack({inner}, {columns}, weights[{k}], {down}, {right}, packs[{k}]);"
+            )
+        return "\n".join([*lines, "}"])
+
+    def packed(self, loop: int) -> Packed:
+        """The memory of one loop's packed weights."""
+        panel = 2 * self.machine.vector // self.dtype.itemsize
+        places = []
+        for k, (name, turned) in enumerate(self.packs):
+            if self._pack_loop[k] == loop:
+                m, n = self.plan.step.inputs[name].shape
+                inner, columns = (m, n) if turned else (n, m)
+                places.append((k, inner * -(-columns // panel) * panel))
+        return Packed(places)
+
+    def _ahead(self) -> str:
+        body = [line for s in self.plan.ahead for line in self._stage(s, 0)]
+        used = self._used(body)
+        setup = [f"real *const {_c(b)}_t = at[{self._ids[b.name]}];" for b in used]
+        lines = ["/* Hoisted: for all steps and samples at once. */"]
+        lines += ["void ahead(count first, count last, real **at, real **packs)", "{"]
+        return "\n".join([*lines, *_indented([*setup, *body], 1), "}"])
+
+    def _loop(self, name: str) -> str:
+        backward = name == "backward"
+        stages = self.plan.backward if backward else self.plan.forward
+        body = [line for s in stages for line in self._stage(s, 2 if backward else 1)]
+        before, after = self._ended(backward)
+        body = [*before, *body, *after]
+        setup = []
+        for b in self._used(body):
+            k = self._ids[b.name]
+            if b.kind == "carry":
+                side, state = b.name.split(".", 1)
+                even = self._ids[f"carry.{state}"]
+                odd = self._ids[f"out.{state}"]
+                if side == "out":
+                    even, odd = odd, even
+                setup.append(f"real *const {_c(b)}_t = at[step % 2 ? {odd} : {even}];")
+            elif b.kind == "time":
+                setup.append(f"real *const {_c(b)}_t = at[{k}] + step * by[{k}];")
+            else:
+                setup.append(f"real *const {_c(b)}_t = at[{k}];")
+        what = "back through time" if backward else "over time"
+        start, lines = 0, [f"/* The loop {what}, for samples first to last. */"]
+        lines += [
+            f"void {name}(count steps, count batch, count first, count last, real **at,",
+            "    const count *by, real **packs, const unsigned char *gone, real *sums)", "{",
+        ]  # fmt: skip
+        for b in self.totals if backward else []:
+            lines.append(f"    real *const {_c(b)} = sums + {start};")
+            start += b.width
+        lines.append("    for (count step = 0; step < steps; step++) {")
+        return "\n".join([*lines, *_indented([*setup, *body], 2), "    }", "}"])
+
+    def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
+        """Samples that have ended keep their state, and hand its adjoint on."""
+        each = "if (gone) for (count b = first; b < last; b++) if (gone[step * batch + b]) {"
+        before, after = [each], [each]
+        for state in self.plan.states:
+            width = self.plan.buffers[state].width
+            size = f"{width} * sizeof(real)"
+            row = f"_t + b * {width}"
+            hold, old, new = (
+                _c(f"hold.{state}"), _c(f"carry.{state}"), _c(f"out.{state}")
+            )  # fmt: skip
+            if backward:
+                before.append(f"memcpy({hold}{row}, {old}{row}, {size});")
+                before.append(f"memset({old}{row}, 0, {size});")
+                after.append(f"memcpy({new}{row}, {hold}{row}, {size});")
+            else:
+                after.append(f"memcpy({_c(state)}{row}, {_c(f'prev.{state}')}{row}, {size});")
+        return ([*before, "}"] if backward else []), [*after, "}"]
+
+    def _used(self, body: list[str]) -> list[Buffer]:
+        words = set(re.findall(r"\w+", "\n".join(body)))
+        return [b for b in self.buffers if f"{_c(b)}_t" in words]
+
+    # --- stages ---------------------------------------------------------------------------------
+    def _stage(self, stage: Stage, loop: int) -> Iterator[str]:
+        if isinstance(stage, Product):
+            yield from self._product(stage, loop)
+        elif isinstance(stage, Pass):
+            yield from self._pass(stage)
+        else:
+            yield from self._single(stage)
+
+    def _product(self, stage: Product, loop: int) -> Iterator[str]:
+        pack = (stage.weight.name or "", stage.transposed)
+        self.packs.append(pack)
+        self._pack_loop.append(loop)
+        k = len(self.packs) - 1
+        out, v = self._place(stage.result), self._place(stage.operand)
+        m, n = stage.weight.shape
+        columns, inner = (n, m) if stage.transposed else (m, n)
+        yield f"/* {_note(stage.result)} */"
+        yield (
+            f"product(last - first, {columns}, {inner}, {self._rows_at(v)}, {v.buffer.width}, "
+            f"packs[{k}], {self._rows_at(out)}, {out.buffer.width}, {int(stage.onto)});"
+        )
+
+    def _rows_at(self, place: Place) -> str:
+        start = f" + {place.start}" if place.start else ""
+        return f"{_c(place.buffer)}_t + first * {place.buffer.width}{start}"
+
+    def _place(self, node: Tensor) -> Place:
+        place = self.plan.place(node)
+        if place is None:
+            raise Unsupported(f"{node.op} has no place")
+        return place
+
+    def _pass(self, stage: Pass) -> Iterator[str]:
+        size = int(np.prod(stage.shape, dtype=int))
+        local: dict[Tensor, str] = {}
+        taken: set[str] = set()
+        buffers: dict[str, Buffer] = {}
+        lines = []
+        for node in stage.nodes:
+            operands = [self._entry(i, stage.shape, local, buffers) for i in node.inputs]
+            name = _fresh(node, taken)
+            text = expression(node, operands)
+            note = f"  /* {_note(node)} */" if node.name else ""
+            lines.append(f"const real {name} = {text};{note}")
+            local[node] = name
+            for place in self.plan.stores.get(node, []):
+                lines.append(f"{self._at(place, buffers)} = {name};")
+        for node, place in stage.copies:
+            value = self._entry(node, stage.shape, local, buffers)
+            lines.append(f"{self._at(place, buffers)} = {value};")
+        for node, place in stage.totals:
+            value = self._entry(node, stage.shape, local, buffers)
+            lines.append(f"{_c(place.buffer)}[{place.start} + j] += {value};")
+        yield "for (count b = first; b < last; b++) {"
+        for b in buffers.values():
+            if b.kind == "weight":
+                yield f"const real *const {_c(b)} = {_c(b)}_t;"
+            else:
+                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield "#pragma GCC ivdep"
+        yield f"for (count j = 0; j < {size}; j++) {{"
+        yield from lines
+        yield "}"
+        yield "}"
+
+    def _at(self, place: Place, buffers: dict[str, Buffer]) -> str:
+        buffers[place.buffer.name] = place.buffer
+        return f"{_c(place.buffer)}[{place.start} + j]"
+
+    def _entry(
+        self, node: Tensor, shape: tuple[int, ...], local: dict[Tensor, str],
+        buffers: dict[str, Buffer],
+    ) -> str:  # fmt: skip
+        """The entry of an operand that belongs to entry j of the pass."""
+        if node in local:
+            return local[node]
+        place = self.plan.place(node)
+        if place is None:
+            if node.inputs or node.traced:
+                raise Unsupported(f"{node.op} has no place")
+            if node.size == 1 or not node.data.any():
+                return f"(real){float(node.data.reshape(-1)[0])!r}"
+            raise Unsupported("a constant array")
+        buffers[place.buffer.name] = place.buffer
+        name = _c(place.buffer)
+        if node.shape == shape:
+            return f"{name}[{place.start} + j]"
+        if node.size == 1:
+            return f"{name}[{place.start}]"
+        numbers = np.arange(node.size).reshape(node.shape)
+        return f"{name}[{place.start} + {self._table(np.broadcast_to(numbers, shape).reshape(-1))}[j]]"
+
+    def _single(self, stage: Single) -> Iterator[str]:
+        node = stage.node
+        buffers: dict[str, Buffer] = {}
+        out = self._place(node)
+        operands = []
+        if node.op == "concat" and node.ndim == 1:
+            lines = list(self._concat(node, out, buffers))
+        else:
+            for i in node.inputs:
+                place = self._place(i)
+                buffers[place.buffer.name] = place.buffer
+                operands.append(f"({_c(place.buffer)} + {place.start})")
+            buffers[out.buffer.name] = out.buffer
+            lines = list(single(node, f"({_c(out.buffer)} + {out.start})", operands, self._table))
+        if not lines:
+            return
+        yield f"/* {_note(node)} */"
+        yield "for (count b = first; b < last; b++) {"
+        for b in buffers.values():
+            if b.kind == "weight":
+                yield f"real *const {_c(b)} = {_c(b)}_t;"
+            else:
+                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield from lines
+        yield "}"
+
+    def _concat(self, node: Tensor, out: Place, buffers: dict[str, Buffer]) -> Iterator[str]:
+        start = out.start
+        for part in node.inputs:
+            given = self.plan.place(part)
+            target = Place(out.buffer, start)
+            start += part.size
+            if given == target:
+                continue
+            entry = self._entry(part, part.shape, {}, buffers)
+            yield f"for (count j = 0; j < {part.size}; j++) {self._at(target, buffers)} = {entry};"
+
+    def _table(self, numbers: Array) -> str:
+        text = indices(np.asarray(numbers))
+        name = f"table_{len(self._tables)}"
+        for known, line in self._tables.items():
+            if line.endswith(f"= {text};"):
+                return known
+        self._tables[name] = f"static const int {name}[] = {text};"
+        return name
+
+
+def _c(buffer: Buffer | str) -> str:
+    """The name of a buffer in C."""
+    name = buffer if isinstance(buffer, str) else buffer.name
+    if re.fullmatch(r"[A-Za-z]\w*", name) and name.isascii():
+        return f"{name}_"
+    return re.sub(r"[^A-Za-z0-9]", lambda c: "_" if c[0] in ". " else f"x{ord(c[0]):x}", name) + "__"
+
+
+def _fresh(node: Tensor, taken: set[str]) -> str:
+    base = re.sub(r"[^A-Za-z0-9_]", "_", node.name) if node.name and node.name.isascii() else "v"
+    if base[0].isdigit() or base in ("b", "j", "at", "by", "step", "first", "last", "real"):
+        base = f"v_{base}"
+    name, k = f"v_{base}" if base == "v" else base, 1
+    while name in taken or name == "v_v":
+        name, k = f"{base}{k}", k + 1
+    taken.add(name)
+    return name
+
+
+def _note(node: Tensor) -> str:
+    text = f"{spelled(node.name)} = {right_hand_side(node)}" if node.name else right_hand_side(node)
+    text = text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    return text if len(text) < 160 else f"{text[:157]}..."
+
+
+def _indented(lines: list[str], depth: int) -> list[str]:
+    done = []
+    for line in lines:
+        if line.startswith("}"):
+            depth -= 1
+        done.append(line if line.startswith("#") else "    " * depth + line)
+        if line.endswith("{"):
+            depth += 1
+    return done
+
+
+def _work(stage: Stage) -> float:
+    """About how many multiplications a stage takes for one row."""
+    if isinstance(stage, Product):
+        return float(stage.weight.size)
+    if isinstance(stage, Pass):
+        return 4.0 * len(stage.nodes) * int(np.prod(stage.shape, dtype=int))
+    return 4.0 * stage.node.size
+
+
+def _factorial(n: int) -> float:
+    return float(n * _factorial(n - 1)) if n > 1 else 1.0
+
+
+def c_source(plan: Plan, dtype: Any) -> str:
+    """The C source of a plan on this machine."""
+    return Writer(plan, dtype, machine()).source
+
+
+__all__ = ["CCode", "Unsupported", "c_source", "is_view"]

@@ -1,0 +1,133 @@
+/* What every compiled cell uses: products with packed weights, sigmoid and tanh.
+   `real`, VECTOR (bytes in a vector register), ROWS (rows of one block) come from the source. */
+
+#include <stddef.h>
+#include <math.h>
+#include <string.h>
+
+typedef ptrdiff_t count;
+typedef real vector __attribute__((vector_size(VECTOR), aligned(sizeof(real))));
+#define LANES ((count)(VECTOR / sizeof(real)))
+#define PANEL (2 * LANES)
+
+/* --- products ---------------------------------------------------------------------------------
+   A block of `rows` rows and one panel of columns: the sums stay in registers. Entry (i, k) of
+   the left matrix is a[i * down + k * right]; row k of the panel is b + k * next. */
+static inline __attribute__((always_inline)) void
+block(const int rows, count inner, const real *a, count down, count right, const real *b,
+      count next, real *restrict c, count stride, count columns, int onto)
+{
+    vector sum[ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = (vector){0};
+        sum[i][1] = (vector){0};
+    }
+    for (count k = 0; k < inner; k++) {
+        const vector first = *(const vector *)(b + k * next);
+        const vector second = *(const vector *)(b + k * next + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            const real left = a[i * down + k * right];
+            sum[i][0] += left * first;
+            sum[i][1] += left * second;
+        }
+    }
+    if (columns == PANEL) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vector *out = (vector *)(c + i * stride);
+            vector *more = (vector *)(c + i * stride + LANES);
+            *out = onto ? *out + sum[i][0] : sum[i][0];
+            *more = onto ? *more + sum[i][1] : sum[i][1];
+        }
+        return;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        real line[PANEL];
+        memcpy(line, sum[i], sizeof line);
+        for (count j = 0; j < columns; j++)
+            c[i * stride + j] = onto ? c[i * stride + j] + line[j] : line[j];
+    }
+}
+
+/* Rows [0, rows) of left · panel, in blocks of nearly equal height. */
+static void
+panel(count rows, count inner, const real *a, count down, count right, const real *b, count next,
+      real *c, count stride, count columns, int onto)
+{
+    count blocks = (rows + ROWS - 1) / ROWS;
+    for (count n = 0, at = 0; n < blocks; n++) {
+        const count height = (rows - at + blocks - n - 1) / (blocks - n);
+        const real *left = a + at * down;
+        real *out = c + at * stride;
+        switch (height) {
+#define CASE(m) case m: block(m, inner, left, down, right, b, next, out, stride, columns, onto); break;
+            CASES
+#undef CASE
+        }
+        at += height;
+    }
+}
+
+/* result (rows, columns) = left (rows, inner) · right, with right in panels as `pack` makes them. */
+static void
+product(count rows, count columns, count inner, const real *left, count down, const real *packed,
+        real *result, count stride, int onto)
+{
+    for (count at = 0; at < columns; at += PANEL) {
+        const count width = columns - at < PANEL ? columns - at : PANEL;
+        panel(rows, inner, left, down, 1, packed + at * inner, PANEL, result + at, stride, width, onto);
+    }
+}
+
+/* A matrix (inner, columns) in panels of PANEL columns, the last one filled up with zeros; entry
+   (k, j) is from[k * down + j * right]. */
+static void
+pack(count inner, count columns, const real *from, count down, count right, real *packed)
+{
+    for (count at = 0; at < columns; at += PANEL)
+        for (count k = 0; k < inner; k++)
+            for (count j = 0; j < PANEL; j++)
+                packed[at * inner + k * PANEL + j]
+                    = at + j < columns ? from[k * down + (at + j) * right] : (real)0;
+}
+
+/* --- functions: without branches, so that loops over units become vectors ----------------------
+   e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n log 2 + r, exact near 0 too. */
+static inline __attribute__((always_inline)) real
+exp_less_one(real x)
+{
+    x = x > LARGEST ? LARGEST : x;
+    x = x < -LARGEST ? -LARGEST : x;
+    const real shifted = x * (real)1.4426950408889634 + ROUNDER;
+    const real n = shifted - ROUNDER;
+    const real r = (x - n * LOG2_HIGH) - n * LOG2_LOW;
+    bits power;
+    memcpy(&power, &shifted, sizeof power);
+    power = (power + BIAS) << MANTISSA;
+    real scale;
+    memcpy(&scale, &power, sizeof scale);
+    const real small = r * POLYNOMIAL(r);
+    return scale * small + (scale - 1);
+}
+
+static inline __attribute__((always_inline)) real
+tanh_(real x)
+{
+    const real e = exp_less_one(2 * x);
+    return e / (e + 2);
+}
+
+static inline __attribute__((always_inline)) real
+sigmoid_(real x)
+{
+    return 1 / (2 + exp_less_one(-x));
+}
+
+static inline real softplus_(real x)
+{
+    const real rest = LOG1P(EXP(x < 0 ? x : -x));
+    return (x < 0 ? 0 : x) + rest;
+}

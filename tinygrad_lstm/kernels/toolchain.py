@@ -1,0 +1,200 @@
+"""From C source to loaded functions: compiler, cache, and what may go wrong with either."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygrad_lstm.errors import TinygradError
+
+log = logging.getLogger("tinygrad_lstm")
+_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
+_SECONDS = 120  # a compiler that takes longer is broken
+
+
+class NoCompiler(TinygradError, RuntimeError):
+    """C code that cannot be made here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The processor, as far as the code depends on it."""
+
+    name: str
+    vector: int  # bytes of a vector register
+    rows: int  # rows of a block of a product that fit into the registers
+
+
+@functools.cache
+def machine() -> Machine:
+    """This machine."""
+    flags = _processor_flags()
+    name = hashlib.sha256(" ".join([platform.machine(), *sorted(flags)]).encode()).hexdigest()[:16]
+    if "avx512f" in flags:
+        return Machine(name, 64, 14)
+    if "avx2" in flags and "fma" in flags:
+        return Machine(name, 32, 6)
+    return Machine(name, 16, 12 if platform.machine().lower() in ("arm64", "aarch64") else 6)
+
+
+def _processor_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return {platform.processor()}
+
+
+@functools.cache
+def compiler() -> tuple[str, ...] | None:
+    """The command of a C compiler: TINYGRAD_LSTM_CC, cc, gcc, clang, or ziglang's; None if none."""
+    given = os.environ.get("TINYGRAD_LSTM_CC")
+    if given is not None:
+        return tuple(given.split()) or None
+    for name in ("cc", "gcc", "clang"):
+        if found := shutil.which(name):
+            return (found,)
+    if importlib.util.find_spec("ziglang"):
+        return (sys.executable, "-m", "ziglang", "cc")
+    return None
+
+
+def load(source: str, target: Machine) -> ctypes.CDLL:
+    """The library of a source, compiled unless the cache holds it."""
+    command = compiler()
+    if command is None:
+        raise NoCompiler("there is no C compiler (cc, gcc, clang, or the package ziglang)")
+    key = hashlib.sha256("\0".join([source, target.name, *command, *_FLAGS, _age(command)]).encode())
+    name = f"{key.hexdigest()[:32]}{'.dll' if sys.platform == 'win32' else '.so'}"
+    last: Exception | None = None
+    for folder in _folders():
+        try:
+            return _load_from(folder, name, source, command)
+        except OSError as error:  # not writable, full, or what lies there cannot be loaded
+            last = error
+    raise NoCompiler(f"compiled code can be kept nowhere: {last}")
+
+
+def _age(command: tuple[str, ...]) -> str:
+    """Changes when the compiler does."""
+    try:
+        state = os.stat(shutil.which(command[0]) or command[0])
+    except OSError:
+        return ""
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def _folders() -> list[Path]:
+    """Where compiled code is kept: the user's cache, else a folder of this process alone."""
+    given = os.environ.get("TINYGRAD_LSTM_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    kept = Path(given) if given else Path(home) / "tinygrad-lstm"
+    found = [kept] if _private(kept) else []
+    if not found:
+        _say(f"{kept} can be written by others, or not by us: compiled code is not kept")
+    return [*found, _temporary()]
+
+
+@functools.cache
+def _temporary() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tinygrad-lstm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _private(folder: Path) -> bool:
+    """Whether a folder, made if need be, and all above it are ours or the system's alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return False
+        if not hasattr(os, "geteuid"):
+            return True
+        for place in [folder.resolve(), *folder.resolve().parents]:
+            state = place.stat()
+            ours = state.st_uid in (os.geteuid(), 0)
+            loose = bool(state.st_mode & 0o022)
+            shared = bool(state.st_mode & stat.S_ISVTX) and place != folder.resolve()
+            if not ours or (loose and not shared):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _load_from(folder: Path, name: str, source: str, command: tuple[str, ...]) -> ctypes.CDLL:
+    library, note = folder / name, folder / f"{name}.json"
+    if not _whole(library, note):
+        _compile(library, note, source, command)
+    return ctypes.CDLL(str(library))
+
+
+def _whole(library: Path, note: Path) -> bool:
+    """Whether a kept library is what was compiled, byte for byte, and nobody else's."""
+    try:
+        written = json.loads(note.read_text())
+        state = library.stat()
+        if hasattr(os, "geteuid") and (state.st_uid != os.geteuid() or state.st_mode & 0o022):
+            return False
+        return bool(written["sha256"] == hashlib.sha256(library.read_bytes()).hexdigest())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _compile(library: Path, note: Path, source: str, command: tuple[str, ...]) -> None:
+    """Compile beside the place and move there: another process sees all of it or nothing."""
+    work = Path(tempfile.mkdtemp(prefix="making-", dir=library.parent))
+    try:
+        text, made = work / "cell.c", work / library.name
+        text.write_text(source)
+        native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
+        flags = [native, *_FLAGS, *(["-mprefer-vector-width=512"] if "VECTOR 64" in source else [])]
+        try:
+            done = subprocess.run(
+                [*command, *flags, "-o", str(made), str(text), "-lm"],
+                capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NoCompiler(f"the compiler {command[0]} did not run: {error}") from error
+        if done.returncode or not made.is_file():
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise NoCompiler(f"the compiler {command[0]} failed: {said[0] if said else 'silently'}")
+        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+        beside = work / note.name
+        beside.write_text(json.dumps({"sha256": digest}))
+        made.chmod(0o700)
+        os.replace(made, library)
+        os.replace(beside, note)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+_said: set[str] = set()
+
+
+def _say(what: str) -> None:
+    """Tell the user once."""
+    if what not in _said:
+        _said.add(what)
+        log.warning("tinygrad-lstm: %s.", what)
+
+
+def say_numpy(why: Exception) -> None:
+    """Tell the user once that cells are computed by NumPy."""
+    _say(f"compiled cells use NumPy, since {why}")
