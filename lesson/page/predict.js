@@ -62,15 +62,15 @@
     const value = (event, roll) => {
       const k = entry(event, roll);
       const right = trace.result(event)[k];
-      const tolerance = Number(Math.max(Math.abs(right) * 0.1, 1e-3).toPrecision(1));
+      const tolerance = Number(Math.max(Math.abs(right) * 0.05, 1e-3).toPrecision(1));
       return {
         veil: "value", title: worded("predict.value", { name: named(event, k), tolerance: trace.short(tolerance) }),
         check: (text) => {
           const given = Number(text.trim().replace("−", "-").replace(",", "."));
           if (!text.trim() || Number.isNaN(given)) return { problem: say("predict.not_a_number") };
-          const right_ = Math.abs(given - right) <= tolerance * (1 + 1e-9);
+          const within = Math.abs(given - right) <= tolerance * (1 + 1e-9);
           const off = h("p", {}, say("predict.off", { difference: trace.short(Math.abs(given - right)), value: trace.number(right) }));
-          return { right: right_, why: [off, ...arithmetic(event, k)] };
+          return { right: within, why: [off, ...arithmetic(event, k)] };
         },
       };
     };

@@ -104,6 +104,7 @@
       at.card.replaceChildren(...view.card(here));
       at.state.replaceChildren(...view.stateTables(here, unwatch));
       if (lost) lost.focus({ preventScroll: true });
+      for (const box of [at.card, at.state]) box.tabIndex = box.scrollWidth > box.clientWidth + 1 ? 0 : -1;
       at.note.textContent = state.note;
       // a button that is really disabled would lose the focus, and with it the keys
       for (const button of at.backs) button.setAttribute("aria-disabled", state.index === 0);
@@ -180,7 +181,7 @@
       [["p"], say("move.across")], [["g"], say("keys.go")], [["w"], say("keys.watch")], [["a"], say("keys.ask")],
     ].map(([keys, words]) => h("li", {}, keys.map((key) => [h("kbd", {}, key), " "]).flat(), words));
 
-    const box = (name, label) => h("div", { class: `scroll ${name}`, tabindex: "0", role: "group", "aria-label": say(label) });
+    const box = (name, label) => h("div", { class: name, tabindex: "-1", role: "group", "aria-label": say(label) });
     const build = () => {
       const list = `${root.id}-names`;
       const [find, condition] = asked("label", list, runTo);
@@ -202,13 +203,14 @@
           h("div", { class: "tools" }, find, watching, at.note, forms, keys)),
         h("div", { class: "columns" },
           h("div", {}, at.questions, h(heading, {}, say("head.step")), at.card),
-          h("div", {}, figure ? [h(heading, {}, say("head.figure")), figure] : [], at.state)),
+          h("div", {}, figure ?? [], at.state)),
         h("datalist", { id: list }, trace.called.map((name) => h("option", { value: name }))),
       );
       at.backs = [...moves.querySelectorAll(".back")];
       at.nexts = [...moves.querySelectorAll(".next")];
       for (const listener of listeners) listener(null);
       render();
+      lesson.resized(app);
     };
 
     root.addEventListener("keydown", (e) => {

@@ -34,7 +34,7 @@ const stepperView = (() => {
   // trace: see trace.js. state: where the reader is, {index, watches, veil}; a veil hides what
   // a question asks for: "formula", or "value" for all that follows from the numbers.
   const view = (trace, state, figure, heading) => {
-    const symbols = (text) => text.split(/([\p{L}\p{M}][\p{L}\p{M}\p{N}_′]*)/u).map((piece) => (trace.byLabel.has(piece) ? nameOf(trace.byLabel.get(piece)) : piece));
+    const symbols = (text) => text.split(/([\p{L}\p{M}](?:(?![ᵀ²])[\p{L}\p{M}\p{N}_′])*)/u).map((piece) => (trace.byLabel.has(piece) ? nameOf(trace.byLabel.get(piece)) : piece));
     const written = (event, template) => trace.pieces(event, template).map((p) => (typeof p === "string" ? p : nameOf(p.node, p.bar)));
     const target = (event) => nameOf(event.subject, !event.forward);
     const rule = (event, template = event.pattern.r, sign = trace.sign(event)) => [target(event), ` ${sign} `, ...written(event, template)];
@@ -87,11 +87,12 @@ const stepperView = (() => {
       // each use of a name in the text is an element of its own
       const copies = (key) => worded(key, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, v && v.cloneNode ? v.cloneNode(true) : v])));
       const said = copies(kindOf(event));
-      if (event.forward) return [...said, " ", ...copies(event.node === event.equation ? "forward.ready" : "forward.way")];
+      const gap = lesson.language() === "zh" ? "" : " ";
+      if (event.forward) return [...said, gap, ...copies(event.node === event.equation ? "forward.ready" : "forward.way")];
       if (of > 1) {
         const lasting = !event.subject.o && event.subject.t === undefined;
-        said.push(" ", ...copies(lasting ? "backward.shared" : "backward.fork"));
-        if (term === of) said.push(" ", ...copies("backward.complete"));
+        said.push(gap, ...copies(lasting ? "backward.shared" : "backward.fork"));
+        if (term === of) said.push(gap, ...copies("backward.complete"));
       }
       return said;
     };

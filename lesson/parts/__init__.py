@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from lesson.subject import Subject
 
-# in the order in which their scripts and styles follow base.js
+# in the order in which their scripts and styles follow base.js; some are only a script
 PARTS: tuple[str, ...] = (
     "unrolling", "stages", "family", "growth", "heatmap", "checks", "sliders", "takeaway",
+    "trace", "stepper_view", "stepper", "predict",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import equations
 import viz
 from lesson import prose
 from lesson.commands.step import small_run
+from lesson.figures import Drawer
 from lesson.parts.trace_data import compact, name_of
 from lesson.subject import Subject
 from tinygrad_lstm.arithmetic import leaf
@@ -29,6 +30,7 @@ from tinygrad_lstm.tensor import Tensor
 
 SCRIPTS = ("trace", "stepper_view", "stepper", "predict")
 LINE, READ, NEXT = "to be or not to be, ", "to be or", " "
+_NAME = re.compile(r"([^\W\d_](?:[\w\u0304′](?<![ᵀ²]))*)")
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
@@ -72,17 +74,17 @@ def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
 
 def markup(subject: Subject) -> Markup:
     """The stepper of a lesson's cell."""
-    return part(subject.cell, tiny_run(subject.cell))
+    return part(subject.cell, tiny_run(subject.cell), draw=subject.draw)
 
 
-def part(cell: Cell, run: TinyRun | None = None, ident: str = "stepper") -> Markup:
+def part(
+    cell: Cell, run: TinyRun | None = None, ident: str = "stepper", draw: Drawer | None = None
+) -> Markup:
     """The stepper of a cell for the page, of a tiny run of it unless one is given.
 
-    ident: begins the ids of the markup.
+    ident: begins the ids of the markup. draw: makes figures that share what the page has already.
     """
-    run = run or tiny_run(cell)
-    texts = prose.Texts("stepper")
-    return _markup(texts, run, cell, ident)
+    return _markup(prose.Texts("stepper"), run or tiny_run(cell), cell, ident, draw=draw)
 
 
 def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = None) -> str:
@@ -99,7 +101,7 @@ def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = N
         )
     texts = prose.Texts("stepper")
     texts.files = {language: texts.files[language]}
-    body = _markup(texts, run, cell, "stepper", "h2")
+    body = _markup(texts, run, cell, "stepper", heading="h2")
     title = texts.plain("title")[language]
     script = "\n".join(_asset(f"{name}.js") for name in ("base", *SCRIPTS))
     css = _asset("style.css") + _asset("stepper.css")
@@ -121,8 +123,9 @@ def _asset(name: str) -> str:
 
 
 def _markup(
-    texts: prose.Texts, run: TinyRun, cell: Cell | None, ident: str, heading: str = "h3"
-) -> Markup:
+    texts: prose.Texts, run: TinyRun, cell: Cell | None, ident: str, heading: str = "h3",
+    draw: Drawer | None = None,
+) -> Markup:  # fmt: skip
     about = Markup("")
     if run.read:
         about = Markup("<p>{}</p>").format(
@@ -130,8 +133,11 @@ def _markup(
         )
     drawing = Markup("")
     if cell is not None:
-        svg = Markup(viz.cell(cell).svg(prefix=f"{ident}-figure"))
-        drawing = Markup('<div class="stepper-figure">{}</div>').format(svg)
+        name, figure = f"{ident}-figure", viz.cell(cell)
+        svg = draw(name, figure).svg if draw else Markup(figure.svg(prefix=name))
+        drawing = Markup(
+            '<div class="stepper-figure"><p class="caption" id="caption-{}">{}</p>{}</div>'
+        ).format(name, texts.line("head.figure"), svg)
     data = Markup('<script type="application/json" class="stepper-data">{}</script>').format(
         prose.as_json(compact(run.trace, cell, run.columns))
     )
@@ -158,7 +164,7 @@ def _still(texts: prose.Texts, trace: Trace) -> Markup:
     )
     return Markup(
         '<details class="stepper-still" open><summary>{summary}</summary><div class="scroll" '
-        'tabindex="0" role="group" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
+        'role="group" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
         "<tbody>{rows}</tbody></table></div></details>"
     ).format(
         summary=texts.line("still.summary", time=str(when or 1)), head=head, rows=rows,
@@ -190,7 +196,7 @@ def _symbols(trace: Trace) -> dict[str, str]:
 def _written(text: str, symbols: dict[str, str]) -> Markup:
     """A rule with its names set as names."""
     made = Markup("")
-    for piece in re.split(r"([^\W\d_][\w\u0304′]*)", text):
+    for piece in _NAME.split(text):
         if piece in symbols:
             base, _, below = symbols[piece].partition("_")
             lower = Markup("<sub>{}</sub>").format(below.strip("{}")) if below else ""
