@@ -21,7 +21,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from speeds import growth, picture, report, turns
@@ -101,47 +101,46 @@ def main() -> None:
         return
     # measurements of one's own are not the project's: they are kept where one says
     keep = options.json is not None or (options.cell is None and chosen(options) == table())
-    try:
-        if options.growth:
-            part, found = "growth", growths(options)
-        elif options.planning:
-            part, found = "planning", plannings(options)
-        else:
-            part, found = "rows", rows(options)
-    except turns.Failure as failure:
-        raise SystemExit(f"a contender failed: {failure}") from failure
+    measure = growths if options.growth else plannings if options.planning else rows
+    part = measure.__name__
+    for found in measure(options):
+        if keep:
+            report.save(path, part, found)
     if keep:
-        report.save(path, part, found)
         print(f"\nwritten: {path.name}")
 
 
-def rows(options: argparse.Namespace) -> list[report.Record]:
-    """Measure the rows and print them."""
+def rows(options: argparse.Namespace) -> Iterator[list[report.Record]]:
+    """Measure the rows and print them; all there are so far are given after each."""
     names = report.taking_part(options.torch_compile, options.interpreter)
     found = []
     for row in chosen(options):
-        print(f"{row.text} …", file=sys.stderr, flush=True)
-        found.append(report.measured(row, names, options.rounds, options.seconds))
+        print(f"{row.text} ...", file=sys.stderr, flush=True)
+        try:
+            found.append(report.measured(row, names, options.rounds, options.seconds))
+        except turns.Failure as failure:
+            print(f"{row.text}: not measured: {failure}", file=sys.stderr, flush=True)
+            continue
+        yield found
     print(report.heading(report.machine()), end="\n\n")
     print(report.against_goals(found), end="\n\n")
     print(report.all_times(found), end="\n\n")
     print(report.absences(found), report.summary(found), sep="\n")
-    return found
 
 
-def growths(options: argparse.Namespace) -> list[report.Record]:
+def growths(options: argparse.Namespace) -> Iterator[list[report.Record]]:
     """Measure how cost grows, and print it."""
     points = _kept(growth.growth(chosen(options)[0].workload, options.seconds))
     print(report.growth_table(points))
-    return points
+    yield points
 
 
-def plannings(options: argparse.Namespace) -> list[report.Record]:
+def plannings(options: argparse.Namespace) -> Iterator[list[report.Record]]:
     """Measure planning and compiling, and print it."""
     of = [options.cell] if options.cell else list(cells.all())
     found = [p for cell in of for p in _kept(growth.planning(Workload(cell=cell)))]
     print(report.planning_table(found))
-    return found
+    yield found
 
 
 def _kept(points: Iterable[report.Record | str]) -> list[report.Record]:

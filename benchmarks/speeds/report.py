@@ -217,12 +217,12 @@ def write_readme(results: Path) -> None:
         parts += [heading(whole["rows"]), picture, summary(records), against_goals(records)]
         parts += ["Everybody's times, and how far they are from the matrix products alone:"]
         parts += [all_times(long), absences(records)]
-    if "growth" in whole:
-        parts += ["### How cost grows", heading(whole["growth"])]
-        parts += [growth_table(whole["growth"]["found"])]
-    if "planning" in whole:
-        parts += ["### Planning and compiling", heading(whole["planning"])]
-        parts += [planning_table(whole["planning"]["found"])]
+    if "growths" in whole:
+        parts += ["### How cost grows", heading(whole["growths"])]
+        parts += [growth_table(whole["growths"]["found"])]
+    if "plannings" in whole:
+        parts += ["### Planning and compiling", heading(whole["plannings"])]
+        parts += [planning_table(whole["plannings"]["found"])]
     first, last = "<!-- speed: begin -->", "<!-- speed: end -->"
     text = README.read_text()
     before, _, rest = text.partition(first)
