@@ -27,6 +27,7 @@ from lesson.exercises import (
 from lesson.exercises.collection import ORDER, built_in
 from lesson.exercises.wording import say, table, wrapped
 from lesson.terminal_stepper import width_of
+from tinygrad_lstm import cells
 
 EVERY = {made.name: made for made in built_in()}
 LANGUAGES = ("en", "ko", "zh")
@@ -153,7 +154,8 @@ def adjoints(bar: str, delta: str) -> Change:
 def line_mended(text: str, seed: int) -> str:
     wrong, formula = gradients_to_find._planted(seed)
     right = gradients_to_find.BACKWARD[wrong]
-    return both(replaced((f"{wrong} = {formula}\n", f"{wrong} = {right}\n")), filled(wrong_line=wrong))(text, seed)
+    mend = replaced((f"{wrong} = {formula}\n", f"{wrong} = {right}\n"))
+    return both(mend, filled(wrong_line=wrong))(text, seed)
 
 
 COUPLED = replaced(
@@ -223,7 +225,7 @@ RIGHT: dict[str, Change] = {
     "wrong-gradient": line_mended,
     "peepholes": PEEPHOLE,
     "gru-from-lstm": gru(GRU),
-    "fifty-steps": memory(LSTM, '{"b_f": 5.0}'),
+    "fifty-steps": memory(LSTM, '{"b_f": 5.0, "b_i": -2.0}'),
 }
 
 
@@ -445,7 +447,7 @@ def test_wrong_answers_are_explained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(long_memory, "STEPS", 25)
-    monkeypatch.setattr(long_memory, "TESTED", 100)
+    monkeypatch.setattr(long_memory, "STARTS", 1)
     verdict = answered(name, change, seed, language)
     assert not verdict.passed
     for key in keys:
@@ -465,12 +467,26 @@ def test_every_explanation_is_given_somewhere() -> None:
     assert every - said - right == set()
 
 
-def test_a_plain_network_fails_to_remember_and_an_lstm_with_a_forget_bias_learns_to() -> None:
+def test_a_plain_network_does_not_learn_to_remember(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An LSTM with a forget bias needs less than half of the steps that are given."""
+    monkeypatch.setattr(long_memory, "STARTS", 1)
     plain = answered("fifty-steps", lambda text, seed: text)
-    assert [told(plain, table("fifty-steps", "says")[k]["en"]) for k in ("forgets", "vanishes")]
-    assert not plain.passed
+    says = table("fifty-steps", "says")
+    assert all(told(plain, says[key]["en"]) for key in ("forgets", "vanishes"))
     share = re.search(r"right in (\d+)%", plain.findings[0].text)
     assert share and int(share[1]) < 65
+    trained = long_memory.train(cells.lstm, {"b_f": 5.0, "b_i": -2.0}, seed=7)
+    assert trained.steps <= long_memory.STEPS // 2 and trained.share > 0.95
+
+
+def test_the_best_of_several_starts_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([0.5, 0.97, 0.99])
+    monkeypatch.setattr(
+        long_memory, "train",
+        lambda cell, fills, seed, progress: long_memory.Trained(seed, next(shares), []),
+    )  # fmt: skip
+    best = long_memory.best(cells.lstm, {}, 40)
+    assert (best.steps, best.share) == (41, 0.97)
 
 
 @pytest.mark.parametrize("fault", gradients_to_find._PLANTED)
@@ -633,6 +649,17 @@ def test_files_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".tinygrad-lstm-exercises.json").unlink()
     assert main(["exercise", "3", "--hint"]) == 2
     assert "has no line `seed = NUMBER`" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exercise", "3", "--seed", "5"]) == 0
+    path = Path("exercise-3-coupled-gates.py")
+    text = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + COUPLED(text.decode(), 5).encode())  # as some editors do
+    assert main(["exercise", "3", "--check"]) == 0
+    path.write_bytes(text + b"# \xff\n")
+    assert main(["exercise", "3", "--check"]) == 1
+    assert "✗ It does not run: " in capsys.readouterr().out
 
 
 # --- a teacher's exercises -----------------------------------------------------------------------

@@ -197,7 +197,7 @@ class Verdict:
 def seed_in(path: Path) -> int | None:
     """The seed that a student's file was begun with, read without running the file."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
     except (SyntaxError, ValueError):
         return None
     for node in tree.body:
@@ -249,10 +249,10 @@ def checked(
 
 def _blanks(path: Path) -> list[tuple[int, str]]:
     """The lines that still have a `...` to be filled in; x[..., 0] is none."""
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8-sig")
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError):  # told when the file is run
         return []
     indices = {
         part
