@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +249,31 @@ def test_a_browser_follows(watched: Watched, file: Path) -> None:
         watched.end()
         playwright.expect(tab.locator('[data-note="gone"]')).to_be_visible()
         browser.close()
+
+
+def test_the_command_follows_a_cell_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD, encoding="utf-8")  # without parameters: an error that takes no training
+    words = ["lesson", "--watch", "--no-open", "--cell", f"{path}:own", "-o", "lesson.html"]
+    code = f"from lesson.commands import main; raise SystemExit(main({words!r}))"
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stdout
+    first = running.stdout.readline()
+    found = re.match(r"The lesson is at (http://127\.0\.0\.1:\d+/) and follows (.*)\. Ctrl", first)
+    assert found and found[2] == str(path)
+    for _ in range(200):
+        with urllib.request.urlopen(found[1]) as answer:
+            page = answer.read().decode()
+        if "no parameters" in page:
+            break
+        time.sleep(0.05)
+    assert "cell &#39;own&#39; has no parameters" in page
+    assert "→    6  def own(now, prev, x, p):" in page
+    running.send_signal(signal.SIGINT)
+    said, wrong = running.communicate(timeout=20)
+    assert running.returncode == 0 and wrong == ""
+    assert said == "\nThe watching has ended.\n"
+    assert not (tmp_path / "lesson.html").exists()
