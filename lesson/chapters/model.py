@@ -12,13 +12,15 @@ from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.learning import Training
 
+SHAKESPEARE = {"en": "Shakespeare", "ko": "셰익스피어", "zh": "莎士比亚"}
+
 
 def content(subject: Subject) -> Content:
     """The models in a table, the learning curve, samples, and the cost of each character."""
     model = subject.model
-    facts = {
+    facts: dict[str, Any] = {
         "characters": f"{len(subject.text):,}", "symbols": str(len(model.vocabulary)),
-        "text": subject.text.name,
+        "text": SHAKESPEARE if subject.text.name == "Shakespeare" else subject.text.name,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
@@ -33,8 +35,9 @@ def content(subject: Subject) -> Content:
     ]
     more = {
         "chart": chart(
-            curves, words.plain("model.curve_x"), words.plain("model.curve_y"), "learning-caption"
-        ),
+            [curve for curve in curves if curve.points],  # a very short training has one alone
+            words.plain("model.curve_x"), words.plain("model.curve_y"), "learning-caption",
+        ),  # fmt: skip
         "models": [
             {"name": titled(name), "count": f"{t.model.count:,}",
              "seconds": f"{t.training.state.seconds:.0f}",
