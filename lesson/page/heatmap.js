@@ -323,7 +323,5 @@
     refresh();
   };
 
-  for (const part of document.querySelectorAll(`[data-part="${PART}"]`)) {
-    if (part.tagName === "FIGURE") build(part);
-  }
+  for (const part of document.querySelectorAll(`[data-part="${PART}"]`)) build(part);
 })();
