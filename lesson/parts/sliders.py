@@ -252,8 +252,8 @@ class _Board:
             curve, more = self._curve(number.name, number.value)
         return _ROW.format(
             space=number.space, name=number.name, entry=number.entry, symbol=number.symbol,
-            sign=_math(number.latex), value=written(number.value), slope=slope, beside=curve,
-            more=more,
+            sign=_math(number.latex, number.symbol), value=written(number.value), slope=slope,
+            beside=curve, more=more,
         )  # fmt: skip
 
     def _curve(self, label: str, at: float) -> tuple[Markup, Markup]:
@@ -296,8 +296,12 @@ class _Board:
         return picture, more
 
 
-def _math(latex: str) -> Markup:
-    return Markup(math(mathml_row(latex), display=False))
+def _math(latex: str, spoken: str = "") -> Markup:
+    """A sign within a line; `spoken` names it where it is a header of a row."""
+    sign = Markup(math(mathml_row(latex), display=False))
+    return (
+        sign.replace("<math", Markup('<math aria-label="{}"').format(spoken), 1) if spoken else sign
+    )
 
 
 def written(value: float) -> str:
