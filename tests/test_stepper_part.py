@@ -4,88 +4,60 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import playwright.sync_api as playwright
 import pytest
-from problems import further, sizes_of
+from stepper_pages import (
+    CELLS,
+    LANGUAGES,
+    Tab,
+    bursting,
+    chromium_here,
+    crowded,
+    forgetful,
+    opened,
+    three_languages,
+    tiny,
+    trace_of,
+)
 
 from lesson import prose
-from lesson.parts import predictions, stepper
+from lesson.parts import stepper
 from lesson.parts.trace_data import compact
-from tinygrad_lstm import Tensor, cell, cells, concat, matvec, sigmoid, step_through, tanh, unroll
-from tinygrad_lstm.arithmetic import leaf, rule_text
+from tinygrad_lstm import Tensor, cells, matvec, step_through
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
-from tinygrad_lstm.stepping import Trace
 
-LANGUAGES = ("en", "ko", "zh")
-
-
-@cell(state="a b_low c", parameters={"W_γ": "hidden, 2 * hidden + inputs", "v": "hidden"})
-def braid(now, prev, x, p):
-    """Three states that pass each other on, with a Greek name and an underscore."""
-    pre = matvec(p.W_γ, concat(prev.a, prev.b_low, x))
-    now.γ = sigmoid(pre)
-    now.c = now.γ * prev.b_low + (1 - now.γ) * tanh(pre * p.v)
-    now.a = prev.c - now.c * now.c
-    now.b_low = prev.a / (2 + now.γ)
-
-
-@cell(state={"s": "inputs"})
-def forgetful(now, prev, x, p):
-    """No parameters at all."""
-    now.s = 0.5 * prev.s + tanh(x)
-
-
-CELLS = {**cells.all(), "braid": braid}
 CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
 
 
-@lru_cache
-def trace_of(name: str, steps: int = 3) -> Trace:
-    chosen, random = CELLS[name], np.random.default_rng(1)
-    sizes = sizes_of(chosen)
-    p = chosen.init(**sizes, seed=2)
-    initial = {s: Tensor(random.normal(size=2), f"prev.{s}") for s in chosen.state}
-    xs = Tensor(random.normal(size=(steps, sizes[chosen.x])), "x")
-    given = {n: Tensor(v, n) for n, v in further(chosen, sizes, steps).items()}
-    run = unroll(chosen, p, xs, initial, **given)
-    return step_through(sum((run[s] * run[s]).sum() for s in chosen.state))
-
-
-@pytest.fixture(scope="module")
-def tiny() -> stepper.TinyRun:
-    return stepper.tiny_run(cells.lstm, training=20)
-
-
 # --- what Python makes ----------------------------------------------------------------------------
-def test_a_tiny_run_is_of_a_real_model(tiny: stepper.TinyRun) -> None:
-    assert "".join(tiny.columns) == "to␣be␣or"
-    labels = {tiny.trace.labels[n]: n for n in tiny.trace.operations}
+def test_a_tiny_run_is_of_a_real_model() -> None:
+    assert "".join(tiny().columns) == "to␣be␣or"
+    labels = {tiny().trace.labels[n]: n for n in tiny().trace.operations}
     assert labels["h_8"].shape == (4,)
     scores = labels["scores"].data
     p = np.exp(scores) / np.exp(scores).sum()
     assert labels["loss"].item() == pytest.approx(-np.log(p[0]))  # a space is the first symbol
-    weights = next(n for n in tiny.trace.given if n.name == "W_f").data
+    weights = next(n for n in tiny().trace.given if n.name == "W_f").data
     np.testing.assert_array_equal(weights, np.round(weights, 2))
     assert np.abs(weights).max() > 0
 
 
-@pytest.mark.parametrize("chosen", [cells.clockwork, forgetful], ids=["clockwork", "forgetful"])
+@pytest.mark.parametrize(
+    "chosen", [cells.clockwork, forgetful, bursting, crowded], ids=lambda chosen: chosen.name
+)
 def test_a_cell_that_text_cannot_be_given_to_runs_all_the_same(chosen: Any) -> None:
-    run = stepper.tiny_run(chosen, hidden=2, training=2)
+    run = stepper.tiny_run(chosen, hidden=2, training=3)
     assert len(run.trace) > 10
     assert {e.time for e in run.trace if e.time} == set(range(1, 9))
 
 
-def test_data_is_small(tiny: stepper.TinyRun) -> None:
-    part = stepper.part(cells.lstm, tiny)
+def test_data_is_small() -> None:
+    part = stepper.part(cells.lstm, tiny())
     data = re.search(r'class="stepper-data">(.*?)</script>', part, re.S)
     assert data
     assert len(data[1].encode()) < 100_000
@@ -110,11 +82,11 @@ def test_unknown_language_is_named() -> None:
         stepper.document(trace_of("rnn"), "xx")
 
 
-def test_the_table_without_script_tells_one_time_step(tiny: stepper.TinyRun) -> None:
-    part = stepper.part(cells.lstm, tiny)
+def test_the_table_without_script_tells_one_time_step() -> None:
+    part = stepper.part(cells.lstm, tiny())
     table = part.partition('<details class="stepper-still" open>')[2]
     rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", table, re.S)
-    last = [e for e in tiny.trace if e.time == 8]
+    last = [e for e in tiny().trace if e.time == 8]
     assert len(rows) == len(last)
     assert {e.direction for e in last} == {"forward", "backward"}
     plain = [re.sub(r"<[^>]+>", "", rule) for _, rule, _ in rows]
@@ -137,112 +109,19 @@ def test_a_document_needs_nothing_else() -> None:
     assert "What is known by now" not in page
 
 
-# --- wrong rules ----------------------------------------------------------------------------------
-def test_gate_derivatives_come_with_the_mistakes_people_make() -> None:
-    g, f, other = (leaf(np.full(3, v), n) for v, n in ((0.3, "{0}"), (0.7, "{1}"), (0.2, "{2}")))
-    found = dict(predictions.wrong_rules(g * f * (1 - f)))
-    assert found["{0} ⊙ (1 − {1})"] == "factor"  # 1 - f for f(1 - f)
-    assert found["{0} ⊙ {1} ⊙ (1 + {1})"] == "sign"
-    assert dict(predictions.wrong_rules(-(g * other)))["{0} ⊙ {2}"] == "sign"
-    W = leaf(np.ones((3, 2)), "{2}")
-    back = matvec(np.swapaxes(W, -1, -2), g)
-    assert dict(predictions.wrong_rules(back))["{2} · {0}"] == "transpose"
-    assert dict(predictions.wrong_rules(g * f + g * other))["{0} ⊙ {1}"] == "term"
-
-
-def test_a_right_form_is_never_called_wrong() -> None:
-    g, f = leaf(np.full(3, 0.3), "{0}"), leaf(np.full(3, 0.7), "{1}")
-    assert "{0}" not in dict(predictions.wrong_rules(g * leaf(1.0, None)))
-    found = dict(predictions.wrong_rules(f + f))
-    assert "{1} ⊙ {1}" in found
-    for name in CHECKED:
-        for pattern in compact(trace_of(name))["patterns"]:
-            for text, kind in pattern.get("w", []):
-                assert text != pattern["r"]
-                assert kind in predictions.KINDS
-    assert rule_text(f + f)[0] not in found
-
-
-def test_every_kind_of_mistake_is_explained() -> None:
-    for language in LANGUAGES:
-        assert set(predictions.KINDS) <= set(prose.load(language, "stepper")["why"])
-
-
 # --- in a browser ---------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with chromium_here() as browser:
         yield browser
-        browser.close()
-
-
-class Tab:
-    """A page with a stepper in it, which must neither complain nor ask for anything."""
-
-    def __init__(self, browser: Any, html: str, path: Path, **options: Any) -> None:
-        path.write_text(html, encoding="utf-8")
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page = browser.new_page(**options)
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def __call__(self, script: str) -> Any:
-        """The value of a script in which s is the stepper."""
-        return self.page.evaluate(
-            f"() => {{ const s = document.querySelector('.stepper').stepper; {script} }}"
-        )
-
-    def index(self) -> int:
-        return int(self("return s.state.index"))
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
-
-    def key(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def close(self) -> None:
-        self.page.close()
-        assert self.said == []
-        assert [a for a in self.asked if not a.startswith("file:")] == []
-
-
-def three_languages(part: str) -> str:
-    """The part as it stands in the lesson: with a language switch."""
-    radios = "".join(
-        f'<input type="radio" name="language" id="language-{x}" value="{x}" aria-label="{x}">'
-        for x in LANGUAGES
-    )
-    hidden = "".join(
-        f'html:not([data-language="{x}"]) .say[lang="{x}"]{{display:none}}' for x in LANGUAGES
-    )
-    title = '{"en":{"title":"T"},"ko":{"title":"T"},"zh":{"title":"T"}}'
-    script = "\n".join(stepper._asset(f"{name}.js") for name in ("base", *stepper.SCRIPTS))
-    css = stepper._asset("style.css") + stepper._asset("stepper.css") + hidden
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title><style>{css}</style>'
-        f'{radios.replace(">", " checked>", 1)}<p id="announcement" aria-live="polite"></p>'
-        f'<script type="application/json" class="texts" data-texts="page">{title}</script>'
-        f"<main><section>{part}</section></main><script>{script}</script></html>"
-    )
 
 
 @pytest.fixture
-def tab(chromium: Any, tiny: stepper.TinyRun, tmp_path: Path) -> Iterator[Tab]:
-    html = three_languages(stepper.part(cells.lstm, tiny))
-    found = Tab(chromium, html, tmp_path / "page.html", viewport={"width": 1200, "height": 900})
-    yield found
-    found.close()
+def tab(chromium: Any, tmp_path: Path) -> Iterator[Tab]:
+    html = three_languages(stepper.part(cells.lstm, tiny()))
+    size = {"width": 1200, "height": 900}
+    with opened(chromium, html, tmp_path / "page.html", viewport=size) as found:
+        yield found
 
 
 DUMP = """
@@ -296,13 +175,13 @@ CONDITIONS = [
 
 
 @pytest.mark.browser
-def test_a_breakpoint_stops_where_the_terminal_does(tab: Tab, tiny: stepper.TinyRun) -> None:
+def test_a_breakpoint_stops_where_the_terminal_does(tab: Tab) -> None:
     for condition in CONDITIONS:
         for start in (-1, 40, 200):
             found = tab(
                 f"return s.trace.find(s.trace.breakpoint({json.dumps(condition)}), {start})"
             )
-            expected = tiny.trace.find(condition, start)
+            expected = tiny().trace.find(condition, start)
             assert found == (-1 if expected is None else expected), condition
     for wrong in ("", "|f|", "f g", "|grad|<x", "a@b@c", "@2"):
         assert tab(f"return s.trace.breakpoint({json.dumps(wrong)}).error") == "unread"
@@ -310,12 +189,12 @@ def test_a_breakpoint_stops_where_the_terminal_does(tab: Tab, tiny: stepper.Tiny
 
 
 @pytest.mark.browser
-def test_a_run_to_a_breakpoint_by_keyboard(tab: Tab, tiny: stepper.TinyRun) -> None:
+def test_a_run_to_a_breakpoint_by_keyboard(tab: Tab) -> None:
     tab.page.focus(".card")
     tab.key("g")
     tab.page.keyboard.type("|grad C@3|>0")
     tab.key("Enter")
-    assert tab.index() == tiny.trace.find("|grad C@3|>0")
+    assert tab.index() == tiny().trace.find("|grad C@3|>0")
     assert "Reached |grad C@3|>0" in tab.text(".note")
     tab.page.fill(".tools input >> nth=0", "q")
     tab.key("Enter")
@@ -327,8 +206,8 @@ def test_a_run_to_a_breakpoint_by_keyboard(tab: Tab, tiny: stepper.TinyRun) -> N
 
 
 @pytest.mark.browser
-def test_moves_by_keyboard_alone(tab: Tab, tiny: stepper.TinyRun) -> None:
-    trace, at = tiny.trace, 0
+def test_moves_by_keyboard_alone(tab: Tab) -> None:
+    trace, at = tiny().trace, 0
     tab.page.focus(".moves .next")
     for key, by, forward in (
         ("n", "operation", True), ("e", "equation", True), ("t", "time", True),
@@ -359,17 +238,17 @@ def test_focus_is_not_lost_where_the_step_is_redrawn(tab: Tab) -> None:
 
 
 @pytest.mark.browser
-def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab, tiny: stepper.TinyRun) -> None:
+def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab) -> None:
     cell = tab.page.get_by_role("button", name="f_3, not computed yet")
     cell.click()
-    event = tiny.trace[tab.index()]
+    event = tiny().trace[tab.index()]
     assert (event.name, event.direction) == ("f_3", "forward")
     assert tab.page.get_by_role("button", name="f_3, value computed").inner_text() == "▸"
     tab.page.keyboard.press("Enter")  # the same place of the backward pass
-    event = tiny.trace[tab.index()]
+    event = tiny().trace[tab.index()]
     assert (event.equation, event.time, event.direction) == ("f_3", 3, "backward")
     tab.key("ArrowRight", "ArrowDown", "Enter")
-    assert tiny.trace[tab.index()].equation == "i_4"
+    assert tiny().trace[tab.index()].equation == "i_4"
     tab("s.go(s.trace.last)")
     assert set(tab.text(".grid tbody").replace("\t", " ").split()) >= {"◂"}
     assert "·" not in tab.text(".grid tbody")
@@ -381,8 +260,8 @@ def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab, tiny: stepper.Tin
 
 
 @pytest.mark.browser
-def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab, tiny: stepper.TinyRun) -> None:
-    h = next(k for k, e in enumerate(tiny.trace) if e.name == "h_2" and e.direction == "forward")
+def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab) -> None:
+    h = next(k for k, e in enumerate(tiny().trace) if e.name == "h_2" and e.direction == "forward")
     tab(f"s.go({h - 1})")
     row = tab.page.locator(".known >> nth=0").locator("tr", has_text="h2")
     assert row.inner_text().split() == ["h2", "·", "·"]
@@ -393,8 +272,8 @@ def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab, tiny: stepper.TinyRun)
 
 
 @pytest.mark.browser
-def test_shared_weight_grows_and_forks_are_added(tab: Tab, tiny: stepper.TinyRun) -> None:
-    trace = tiny.trace
+def test_shared_weight_grows_and_forks_are_added(tab: Tab) -> None:
+    trace = tiny().trace
     third = [e.index for e in trace if e.direction == "backward" and e.name == "W̄_f"][2]
     tab(f"s.go({third})")
     rows = tab.page.locator(".terms tbody tr").all_inner_texts()
@@ -415,114 +294,25 @@ def test_shared_weight_grows_and_forks_are_added(tab: Tab, tiny: stepper.TinyRun
 
 
 @pytest.mark.browser
-def test_the_figure_lights_up_where_one_is(tab: Tab, tiny: stepper.TinyRun) -> None:
+def test_the_figure_lights_up_where_one_is(tab: Tab) -> None:
     def lit(state: str) -> set[str]:
         nodes = f"[...document.querySelectorAll('.stepper-figure .node.{state}')]"
         return set(tab(f"return {nodes}.map((n) => n.id.split('-part-')[1])"))
 
-    first = next(e.index for e in tiny.trace if e.name == "i_2" and e.direction == "forward")
+    first = next(e.index for e in tiny().trace if e.name == "i_2" and e.direction == "forward")
     tab(f"s.go({first})")
     assert lit("forward") == {"i"}
     assert "o" in lit("dim")
     assert "f" not in lit("dim")
-    product = next(e for e in tiny.trace if e.equation == "C_2" and e.operation == "multiply")
+    product = next(e for e in tiny().trace if e.equation == "C_2" and e.operation == "multiply")
     tab(f"s.go({product.index})")
     assert lit("forward") == {"C.1"}  # the product with the forget gate, not the whole equation
-    back = next(e.index for e in tiny.trace if e.equation == "o_2" and e.direction == "backward")
+    back = next(e.index for e in tiny().trace if e.equation == "o_2" and e.direction == "backward")
     tab(f"s.go({back})")
     assert lit("backward") == {"o"}
     assert lit("forward") == set()
     assert "f" in lit("dim")
     assert "h" not in lit("dim")
-
-
-# --- predictions ----------------------------------------------------------------------------------
-def ask_for(tab: Tab, kind: str) -> None:
-    for _ in range(8):
-        tab.page.click(".now")
-        if tab.page.locator(f".question form[data-kind={kind}]").count():
-            return
-    raise AssertionError(f"never asked for a {kind}")
-
-
-def choose(tab: Tab, text: str) -> None:
-    labels = tab.page.locator(".answers label")
-    at = [t.strip() for t in labels.all_inner_texts()].index(text)
-    labels.nth(at).click()
-    tab.page.click(".question button[type=submit]")
-
-
-@pytest.mark.browser
-def test_prediction_right_and_wrong(tab: Tab, tiny: stepper.TinyRun) -> None:
-    gate = next(
-        e
-        for e in tiny.trace
-        if e.direction == "backward" and e.equation == "f_8" and e.operation == "sigmoid"
-    )
-    tab(f"s.go({gate.index})")
-    options: list[str] = []
-    while not any(o.endswith("= f̄8 ⊙ (1 − f8)") for o in options):
-        ask_for(tab, "formula")
-        options = tab.page.locator(".answers label").all_inner_texts()
-    assert "hidden until you have answered" in tab.text(".card")
-    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 − f8\)", o))
-    choose(tab, next(o for o in options if "⊙ (1 − f8)" in o and o != right))
-    assert "✗" in tab.text(".verdict")
-    assert "leaves a factor out" in tab.text(".verdict")
-    assert right in tab.text(".verdict")
-    ask_for(tab, "formula")
-    choose(tab, right)
-    assert "✓ Right." in tab.text(".verdict")
-    assert "hidden" not in tab.text(".card")
-
-    ask_for(tab, "shape")
-    choose(tab, "4")
-    assert "✓" in tab.text(".verdict")
-    ask_for(tab, "sign")
-    line = re.search(r"\[(\d)\]", tab.text(".question legend"))
-    assert line
-    value = np.ravel(gate.value)[int(line[1])]
-    choose(tab, "positive" if value < 0 else "negative")
-    assert "✗" in tab.text(".verdict")
-    assert gate.numbers[int(line[1])].partition(" = ")[2] in tab.text(".verdict")
-
-
-@pytest.mark.browser
-def test_a_value_counts_within_the_tolerance_told(tab: Tab, tiny: stepper.TinyRun) -> None:
-    gate = next(e for e in tiny.trace if e.name == "o_3" and e.direction == "forward")
-    tab(f"s.go({gate.index})")
-    for beyond, mark in ((0.9, "✓"), (1.5, "✗")):
-        ask_for(tab, "value")
-        asked = tab.text(".question legend")
-        entry = re.search(r"\[(\d)\].*±([\d.e−]+) of", asked)
-        assert entry
-        right, tolerance = gate.value[int(entry[1])], float(entry[2].replace("−", "-"))
-        tab.page.fill(".answers input", "much")
-        tab.page.click(".question button[type=submit]")
-        assert "Please write a number" in tab.text(".verdict")
-        tab.page.fill(".answers input", f"{right + beyond * tolerance:.6f}".replace("-", "−"))
-        tab.key("Enter")
-        assert mark in tab.text(".verdict")
-        assert f"{right:.4g}" in tab.text(".verdict")
-
-
-@pytest.mark.browser
-def test_asked_at_every_step_by_keyboard_alone(tab: Tab) -> None:
-    tab.page.focus(".questions input[type=checkbox]")
-    tab.key("Space")
-    assert tab.page.locator(".question form").count() == 1
-    for _ in range(12):
-        tab.page.focus(".moves .next")
-        tab.key("n")
-        assert tab.page.locator(".question form").count() == 1
-        assert "hidden until you have answered" in tab.text(".card")
-    tab.page.focus(".question button[type=submit]")
-    tab.key("Tab", "Enter")  # show me
-    assert tab.page.locator(".question form").count() == 0
-    assert "hidden" not in tab.text(".card")
-    tab.page.focus(".questions input[type=checkbox]")
-    tab.key("Space", "n")
-    assert tab.page.locator(".question form").count() == 0
 
 
 # --- the whole of it ------------------------------------------------------------------------------
@@ -553,11 +343,9 @@ def test_every_step_reads_well_in_every_language_and_is_quick(tab: Tab) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_fits_any_screen(
-    tiny: stepper.TinyRun, chromium: Any, tmp_path: Path, scheme: str, width: int
-) -> None:
+def test_fits_any_screen(chromium: Any, tmp_path: Path, scheme: str, width: int) -> None:
     tab = Tab(
-        chromium, stepper.document(tiny, "ko", cells.lstm), tmp_path / "page.html",
+        chromium, stepper.document(tiny(), "ko", cells.lstm), tmp_path / "page.html",
         viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce",
     )  # fmt: skip
     tab("s.go(240)")
@@ -569,7 +357,21 @@ def test_fits_any_screen(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["braid", "rnn", "lstm_1997", "clockwork"])
+def test_without_a_script_the_figure_and_a_table_are_there(chromium: Any, tmp_path: Path) -> None:
+    html = three_languages(stepper.part(cells.lstm, tiny()))
+    file = tmp_path / "page.html"
+    file.write_text(html, encoding="utf-8")
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.is_visible(".stepper-figure svg")
+    assert page.locator(".stepper-still tbody tr:visible").count() > 40
+    assert page.locator("button").count() == 0
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["braid", "crowded", "bursting", "rnn", "lstm_1997", "clockwork"])
 def test_steps_through_any_cell(name: str, chromium: Any, tmp_path: Path) -> None:
     html = stepper.document(trace_of(name), "zh", CELLS[name])
     tab = Tab(chromium, html, tmp_path / "page.html")

@@ -90,8 +90,9 @@
     const kindsOf = (event) => {
       if (event.seed) return ["shape"];
       const result = trace.result(event);
-      const plain = !(event.term > 1) && result.every(Number.isFinite) && event.pattern.n.every((text) => text.length < 90);
-      return [...(event.pattern.w.length ? ["formula"] : []), "shape", "sign", ...(plain ? ["value"] : [])];
+      const finite = result.every(Number.isFinite);
+      const short = !(event.term > 1) && event.pattern.n.every((text) => text.length < 90);
+      return [...(event.pattern.w.length ? ["formula"] : []), "shape", ...(finite ? ["sign"] : []), ...(finite && short ? ["value"] : [])];
     };
 
     // --- one question on the page ----------------------------------------------------------------
@@ -170,6 +171,7 @@
       if (event === null) { state.veil = null; build(); }
       else if (always) ask(event);
       else clear();
+      state.question = event && always ? at.question.querySelector("legend").textContent : null;
     });
     root.addEventListener("keydown", (e) => {
       if (e.key !== "a" || e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input[type="text"]')) return;

@@ -80,7 +80,7 @@
     const figure = root.querySelector(".stepper-figure");
     const { heading } = root.dataset;
     const app = h("div", { class: "stepper-app" });
-    const state = { index: 0, watches: [], veil: null, note: "", forms: false };
+    const state = { index: 0, watches: [], veil: null, question: null, note: "", forms: false };
     const view = stepperView.view(trace, state, figure, heading);
     const listeners = [];
     const at = {}; // the elements that a step changes
@@ -119,7 +119,7 @@
       state.veil = null;
       for (const listener of listeners) listener(event());
       render();
-      lesson.announce(`${note} ${plain(placed())}. ${state.veil ? "" : plain(view.sentence(event()))}`.trim());
+      lesson.announce(`${note} ${plain(placed())}. ${state.question ?? plain(view.sentence(event()))}`.trim());
     };
     const tell = (note) => {
       state.note = note;

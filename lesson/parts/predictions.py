@@ -35,14 +35,16 @@ def wrong_rules(written: Tensor, digits: int = 4) -> list[tuple[str, str]]:
     random = np.random.default_rng(7)
     tried = _rebuilt(written, lambda old: leaf(random.uniform(0.5, 1.5, old.shape), old.name))
     found: dict[str, str] = {}
+    given = [tried]  # what the rules found so far give: no two answers are the same
     with np.errstate(all="ignore"):
         backward = _reads(tried, "{0}")
         changes = list(_changes(tried, backward))
         changes += [(apply("negative", tried), "sign")] if backward else []
         for changed, kind in changes:
             text, _ = rule_text(changed, digits)
-            if text != right and not _same(changed, tried):
-                found.setdefault(text, kind)
+            if text != right and not any(_same(changed, other) for other in given):
+                found[text] = kind
+                given.append(changed)
     for text, kind in _by_text(right):
         found.setdefault(text, kind)
     by_kind: dict[str, list[str]] = {}

@@ -48,6 +48,7 @@ class TinyRun:
         return [VISIBLE.get(c, c) for c in self.read]
 
 
+@np.errstate(all="ignore")  # numbers that are none are part of the story
 def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
     """A cell of `hidden` units, trained on one line of text, which reads eight characters of it.
 
@@ -122,6 +123,7 @@ def _asset(name: str) -> str:
     return resources.files("lesson").joinpath("page", name).read_text(encoding="utf-8")
 
 
+@np.errstate(all="ignore")
 def _markup(
     texts: prose.Texts, run: TinyRun, cell: Cell | None, ident: str, heading: str = "h3",
     draw: Drawer | None = None,

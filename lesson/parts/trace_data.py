@@ -26,6 +26,7 @@ MOST = 60_000  # numbers that a page can carry
 SIGNIFICANT = 9  # digits: what a sum of them loses is not among those shown
 
 
+@np.errstate(all="ignore")  # of a run that has left the finite numbers
 def compact(trace: Trace, cell: Cell | None = None, columns: Sequence[str] = ()) -> dict[str, Any]:
     """The trace as the page's script takes it.
 
