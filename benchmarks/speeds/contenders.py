@@ -29,6 +29,11 @@ NAMES = {
 MODULES = {"lstm": "LSTM", "rnn": "RNN", "gru_reset_after": "GRU"}  # nn's names
 
 
+def called(name: str, cell: str) -> str:
+    """A contender's name in tables; nn's module by its own."""
+    return f"nn.{MODULES[cell]}" if name == "module" and cell in MODULES else NAMES[name]
+
+
 class Absent(Exception):
     """Why somebody cannot take part."""
 
@@ -66,13 +71,13 @@ def _through_the_graph(name: str, w: Workload) -> Found:
         states = unroll(cell, w.parameters, xs, **w.further)
         loss = (states[cell.output] * w.G).sum()
         loss.backward()
-        last["loss"] = loss
+        last["loss"] = loss.numpy()  # the number alone: the graph is to be gone at the next call
 
     def results() -> dict[str, Any]:
         found = {n: t.grad.numpy() for n, t in w.parameters.items() if t.grad is not None}
         if isinstance(xs, Tensor) and xs.grad is not None:
             found["xs"] = xs.grad.numpy()
-        return {"loss": last["loss"].numpy(), **found}
+        return {"loss": last["loss"], **found}
 
     return run, results
 

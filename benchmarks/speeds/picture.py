@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
-from speeds.contenders import NAMES
+from speeds.contenders import called
 
 LEFT, WIDTH, RIGHT, ROW, TOP = 410.0, 420.0, 150.0, 22.0, 64.0
 MET, MISSED, OTHER = "#2f6f4f", "#b3541e", "#8a8f98"  # each bar says in words too what it is
 STYLE = (
     "text{font:13px sans-serif;fill:#222}.small{font-size:12px;fill:#555}"
     ".title{font-size:15px;font-weight:bold}"
+    ".on{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}"
 )
 
 
@@ -41,7 +42,8 @@ def svg(records: Iterable[dict[str, Any]], subtitle: str) -> str:
     for k, (record, goal) in enumerate(bars):
         y, ratio, limit = TOP + ROW * k, goal["ratio"], goal["limit"]
         threads = f"{record['workload']['threads']} thr."
-        name = f"{record['label']}, {threads}: {NAMES[goal['ours']]} / {NAMES[goal['against']]}"
+        ours, other = (called(goal[k], record["workload"]["cell"]) for k in ("ours", "against"))
+        name = f"{record['label']}, {threads}: {ours} / {other}"
         colour = {None: OTHER, True: MET, False: MISSED}[goal["met"]]
         end = LEFT + scale * ratio["median"]
         place = f'x="{LEFT - 8:g}" y="{y + 15:g}" text-anchor="end"'
@@ -53,7 +55,7 @@ def svg(records: Iterable[dict[str, Any]], subtitle: str) -> str:
         low, high = (LEFT + scale * ratio[q] for q in ("low", "high"))
         middle = y + ROW / 2
         parts.append(f'<path d="M{low:.1f} {middle:g}H{high:.1f}" stroke="#111"/>')
-        says = f"{ratio['median']:.2f}"
+        says = f"{ratio['median']:.3f}"
         after = max(end, high)
         if limit is not None:
             x = LEFT + scale * limit
@@ -61,7 +63,7 @@ def svg(records: Iterable[dict[str, Any]], subtitle: str) -> str:
             mark = f"M{x:.1f} {y + 1:g}V{y + ROW - 1:g}"
             parts.append(f'<path d="{mark}" stroke="#111" stroke-width="2.5"/>')
             says += f" {'meets' if goal['met'] else 'misses'} {limit:.2f}"
-        parts.append(f'<text x="{after + 7:.1f}" y="{y + 15:g}">{says}</text>')
+        parts.append(f'<text class="on" x="{after + 7:.1f}" y="{y + 15:g}">{says}</text>')
     parts.append(
         f'<text class="small" x="{LEFT:g}" y="{bottom + 34:g}">'
         "black mark: the goal; thin line: quartiles; below 1 is faster than PyTorch</text>"

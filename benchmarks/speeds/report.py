@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from speeds import turns
-from speeds.contenders import NAMES
+from speeds.contenders import NAMES, called
 from speeds.workloads import Row
 
 Record = dict[str, Any]
@@ -110,16 +110,17 @@ def against_goals(records: Iterable[Record]) -> str:
     """The table of goals."""
     lines = []
     for record in records:
+        cell = record["workload"]["cell"]
         for goal in record["goals"]:
             ratio, times = goal["ratio"], record["times"]
             if ratio is None and goal["limit"] is None:
                 continue
             ours = [ms(times[n]["median"]) if n in times else "-" for n in _pair(goal)]
-            value = f"{ratio['median']:.2f}" if ratio else "not measured"
+            value = f"{ratio['median']:.3f}" if ratio else "not measured"
             spread = f"{ratio['low']:.2f}-{ratio['high']:.2f}" if ratio else "-"
             limit = "-" if goal["limit"] is None else f"<= {goal['limit']:.2f}"
             met = {None: "-", True: "yes", False: "no"}[goal["met"]]
-            first = [f"{record['label']}: {record['text']}", *(NAMES[n] for n in _pair(goal))]
+            first = [f"{record['label']}: {record['text']}", *(called(n, cell) for n in _pair(goal))]
             lines.append([*first, *ours, value, spread, goal["by_hand"], limit, met])
     head = ["workload (T, B, inputs, hidden)", "ours", "against", "ms here", "ms there", "ratio",
             "quartiles", "by hand", "goal", "met"]  # fmt: skip
@@ -147,7 +148,8 @@ def all_times(records: Iterable[Record]) -> str:
                 for limit in LIMITS
             ]
             spread = f"{ms(found['low'])}-{ms(found['high'])}"
-            lines.append([record["label"], NAMES[name], ms(found["median"]), spread, *limits])
+            who = called(name, record["workload"]["cell"])
+            lines.append([record["label"], who, ms(found["median"]), spread, *limits])
     head = ["row", "who", "ms", "quartiles", "/ products NumPy", "/ products PyTorch"]
     return table(head, lines, words=2)
 
@@ -188,7 +190,7 @@ def growth_table(points: Iterable[Record]) -> str:
         sizes = [str(w[n]) for n in ("time", "batch", "hidden")]
         cost = [ms(p["seconds"]), f"{p['seconds'] / steps * 1e9:.0f}"]
         memory = [f"{p['bytes'] / 1e6:.1f}", f"{p['bytes'] / steps:.0f}"]
-        lines.append([p["grows"], *sizes, NAMES[p["name"]], *cost, *memory])
+        lines.append([p["grows"], *sizes, called(p["name"], w["cell"]), *cost, *memory])
     return table(head, lines)
 
 
