@@ -108,6 +108,9 @@ def _begin(
     task = exercise.said(exercise.task, seed, language)
     if not there:
         _write(path, exercise, f"{title}\n\n{task}", seed, language, command)
+        done = Progress.read(path.parent)
+        if done.hints.pop(exercise.name, None) is not None:  # the hints of another file
+            done.write()
     print(title)
     print()
     print(wrapped(task, _width()))

@@ -197,7 +197,7 @@ class Verdict:
 def seed_in(path: Path) -> int | None:
     """The seed that a student's file was begun with, read without running the file."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
+        tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return None
     for node in tree.body:
@@ -250,8 +250,8 @@ def checked(
 def _blanks(path: Path) -> list[tuple[int, str]]:
     """The lines that still have a `...` to be filled in; x[..., 0] is none."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        tree = ast.parse(text)
+        source = path.read_bytes()
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):  # told when the file is run
         return []
     indices = {
@@ -264,4 +264,5 @@ def _blanks(path: Path) -> list[tuple[int, str]]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value is ... and node not in indices
     }
-    return [(line, text.splitlines()[line - 1].strip()) for line in sorted(lines)]
+    text = source.decode("utf-8", "replace").splitlines()
+    return [(line, text[line - 1].strip()) for line in sorted(lines)]

@@ -173,10 +173,9 @@ def _check_wrong_line(answer: Answer) -> None:
     measured = measured_backward(v)
     guess = answer.choice("wrong_line", BACKWARD)
     wrong, _ = _planted(answer.seed)
-    if guess == wrong:
-        answer.right(says["found"], name=guess)
-    else:
-        answer.wrong(says["not_there"], name=guess)
+    if guess != wrong:
+        answer.stop(says["not_there"], name=guess)  # what differs further on would give it away
+    answer.right(says["found"], name=guess)
     result = answer.value("backward")(**v)
     if not isinstance(result, Mapping) or set(result) != set(BACKWARD):
         answer.stop(says["names"], names=", ".join(BACKWARD))
@@ -261,7 +260,7 @@ def _check_fork(answer: Answer) -> None:
         elif found in one_path.get(name, set()):
             answer.wrong(says["one_path"], name=name, found=f"{found:g}")
         else:
-            answer.wrong(says["differs"], name=name, found=f"{found:g}", wanted=f"{wanted:g}")
+            answer.wrong(says["differs"], name=name, found=f"{found:g}")
     order = answer.value("order")
     if not isinstance(order, list | tuple) or sorted(map(str, order)) != ["a", "b", "c"]:
         answer.stop(says["no_order"], value=repr(order))

@@ -49,7 +49,7 @@ def table(*path: str) -> dict[str, dict[str, str]]:
             part = part.get(key, {})
         for key, words in part.items():
             if isinstance(words, str):
-                found.setdefault(key, {})[language] = words.strip()
+                found.setdefault(key, {})[language] = words.strip("\n")
     return found
 
 
@@ -57,7 +57,7 @@ def hints(name: str) -> list[dict[str, str]]:
     """The hints of a built-in exercise, each by language."""
     lists = {x: file[name]["hints"] for x, file in _files().items()}
     count = max(map(len, lists.values()))
-    return [{x: several[k].strip() for x, several in lists.items()} for k in range(count)]
+    return [{x: several[k].strip("\n") for x, several in lists.items()} for k in range(count)]
 
 
 def chosen(asked: str | None, known: Iterable[str]) -> str:
