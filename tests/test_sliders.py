@@ -12,38 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import viz_cells
+from one_unit import ALL, clipped, drawn, engine, for_page, looped, second
 
 from equations import javascript
 from lesson import parts, prose
 from lesson.parts.sliders import sliders
-from tinygrad_lstm import cell, cells, matvec, sigmoid, softmax, tanh
-from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm import cells
 
 POINTS = 200
 CHROMIUM, NODE = shutil.which("chromium"), shutil.which("node")
-@cell(state="h", parameters={"W": "hidden, hidden + inputs"})
-def twice(now, prev, x, p):  # type: ignore[no-untyped-def]
-    """One weight matrix inside two functions, and its product by itself: each a value apart."""
-    now.a = matvec(p.W, concatenated(prev.h, x))
-    now.b = sigmoid(matvec(p.W, concatenated(prev.h, x)))
-    now.constructor = tanh(matvec(p.W, concatenated(prev.h, x)))
-    now.h = now.a * now.b - (now.constructor - 2 * prev.h) / (1 + now.b**2)
-
-
-@cell(state="h", parameters={"W": "hidden, 2 * hidden + inputs", "v": "3 * hidden"})
-def several(now, prev, x, p):  # type: ignore[no-untyped-def]
-    """Values with several entries, reductions over them."""
-    now.s = softmax(p.v * sigmoid(p.v - prev.h))
-    now.m = p.v.max() + now.s.mean() - np.cumsum(now.s)[1:2]
-    now.h = tanh(matvec(p.W, concatenated(now.m, prev.h, x))) * now.m
-
-
-def concatenated(*parts: Any) -> Any:
-    return np.concatenate(parts)
-
-
 Evaluate = Callable[[str, str], Any]
 
 
@@ -78,52 +55,6 @@ def in_node(code: str, result: str) -> Any:
     return json.loads(run.stdout)
 
 
-# --- the two sides ------------------------------------------------------------------------------
-def drawn(one: Cell, random: np.random.Generator) -> dict[str, Any]:
-    """Random numbers for every input and seed of a cell's Program at size 1; further inputs 1."""
-    program = one.program(**dict.fromkeys(one.sizes, 1))
-    arrays: dict[str, Any] = {
-        name: random.normal(0.0, 1.5, node.shape) for name, node in program.inputs.items()
-    }
-    for name in (*one.sequences, *one.constants):
-        arrays[name] = np.ones_like(arrays[name])
-    for name in one.state:
-        arrays[f"seed.{name}"] = random.normal(size=program.outputs[name].shape)
-    return arrays
-
-
-def for_page(one: Cell, arrays: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same numbers as the printed functions take them: values and seeds."""
-
-    def plain(name: str) -> Any:
-        flat = np.ravel(arrays[name]).tolist()
-        return flat[0] if len(flat) == 1 else flat
-
-    values = {
-        "prev": {name: plain(f"prev.{name}") for name in one.state},
-        "x": plain("x"),
-        "p": {name: plain(name) for name in one.parameters},
-        "given": {name: plain(name) for name in (*one.sequences, *one.constants)},
-    }
-    return [values, {name: plain(f"seed.{name}") for name in one.state}]
-
-
-def engine(program: Program, gradient: Program, arrays: dict[str, Any]) -> dict[str, Any]:
-    """What the engine computes: every value and every adjoint."""
-    forward = {n: a for n, a in arrays.items() if not n.startswith("seed.")}
-    run = gradient.run(**arrays)
-    found = {f"now.{n}": v for n, v in program.run(**forward).items()}
-    found |= {f"bar.{n}": run[f"bar.{n}"] for n in program.equations if f"bar.{n}" in run}
-    for name in program.inputs:
-        space, _, state = name.partition(".")
-        found[f"earlier.{state}" if space == "prev" else f"bar.{name}"] = run[name]
-    return found
-
-
-ALL = {
-    **cells.all(), "exotic": viz_cells.exotic, "exponential": viz_cells.exponential,
-    "deep": viz_cells.deep, "twice": twice, "several": several,
-}  # fmt: skip
 RUN = """points.map(([values, seeds]) => {
   const after = forward(values);
   return { ...after, ...backward(after, seeds) };
@@ -195,14 +126,8 @@ def test_each_statement_stands_below_its_equation_in_the_authors_order() -> None
     assert "softplus" not in javascript(cells.lstm)
 
 
-@cell(state="h", parameters={"W": "hidden, hidden"})
-def unknown(now, prev, x, p):  # type: ignore[no-untyped-def]
-    """An infinite constant, which no number of JavaScript stands for by itself."""
-    now.h = np.clip(matvec(p.W, prev.h) + x, None, 0.5) * x
-
-
 def test_a_bound_that_is_missing_is_infinite(evaluated: Evaluate) -> None:
-    code = javascript(unknown)
+    code = javascript(clipped)
     assert "-Infinity" in code
     values = {"prev": {"h": 2.0}, "x": 3.0, "p": {"W": 1.0}, "given": {}}
     assert evaluated(code, f"forward({json.dumps(values)}).now.h") == 1.5
@@ -211,19 +136,6 @@ def test_a_bound_that_is_missing_is_infinite(evaluated: Evaluate) -> None:
 # --- the page -------------------------------------------------------------------------------------
 PAGE = Path(parts.__file__).parents[1] / "page"
 LANGUAGES = ("en", "ko", "zh")
-
-
-@cell(state="h", parameters={"W_c W_d": "hidden, hidden"})
-def looped(now, prev, x, p):  # type: ignore[no-untyped-def]
-    """Nothing here is a function of a pre-activation."""
-    now.c = matvec(p.W_c, prev.h) * matvec(p.W_d, prev.h)
-    now.h = now.c + x
-
-
-@cell(state="h", parameters={"W": "hidden, hidden"})
-def second(now, prev, x, p):  # type: ignore[no-untyped-def]
-    """Made for at least two units."""
-    now.h = matvec(p.W, prev.h) * prev.h[1]
 
 
 def test_the_static_table_is_what_the_engine_computes() -> None:
