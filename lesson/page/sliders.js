@@ -22,7 +22,7 @@
     const first = JSON.parse(part.querySelector("script.sliders-data").textContent);
     const { ranges, output } = first;
     let now = structuredClone(first);
-    now.values.held = {};
+    now.values.held = { __proto__: null };
     const rows = [...part.querySelectorAll("tr[data-space]")].map((element) => {
       const { space, name, entry, symbol } = element.dataset;
       return {
@@ -163,7 +163,7 @@
 
     const reset = button("", () => {
       now = structuredClone(first);
-      now.values.held = {};
+      now.values.held = { __proto__: null };
       show();
       lesson.announce(say("reset_done"));
     });

@@ -110,16 +110,20 @@
   };
 
   // --- buttons ------------------------------------------------------------------------------------
+  const word = (button, title) => {
+    button.title = say(title);
+    button.setAttribute("aria-label", say(title));
+  };
+  lesson.onLanguage(() => {
+    for (const title of ["equation", "figure"]) {
+      for (const button of document.querySelectorAll(`.take.${title}`)) word(button, title);
+    }
+  });
   const open = new Set();
   const equip = (target, title, forms, act) => {
     const box = make("div", { class: "takeaway" });
     const button = make("button", { type: "button", class: `take ${title}`, "aria-expanded": "false" });
-    const word = () => {
-      button.title = say(title);
-      button.setAttribute("aria-label", say(title));
-    };
-    word();
-    lesson.onLanguage(word);
+    word(button, title);
     let menu = null;
     const close = () => {
       menu?.remove();
