@@ -87,7 +87,7 @@ def _kernel_of(fast: Any, w: Workload) -> Any:
     seeds, wants = frozenset({fast.output}), frozenset({"x"} if w.input_gradient else ())
     kernel = fast.kernel(fast.plain.program(**w.sizes), w.dtype, seeds, wants, frozenset())
     if fast.code == "c" and type(kernel.code).__name__ == "NumpyCode":
-        raise Absent("no C code was made: is there a C compiler?")
+        raise Absent("C code cannot be made of this cell")
     return kernel
 
 

@@ -11,6 +11,7 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def taking_part(torch_compile: bool, interpreter: bool) -> list[str]:
 
 def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Record:
     """A row's times, ratios and goals."""
-    started = {name: turns.start(name, row.workload) for name in names}
+    names = list(names)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        begun = pool.map(lambda name: turns.start(name, row.workload), names)
+        started = dict(zip(names, begun, strict=True))
     absent = {name: found for name, found in started.items() if isinstance(found, str)}
     contenders = [c for c in started.values() if not isinstance(c, str)]
     try:
@@ -120,8 +124,9 @@ def against_goals(records: Iterable[Record]) -> str:
             spread = f"{ratio['low']:.2f}-{ratio['high']:.2f}" if ratio else "-"
             limit = "-" if goal["limit"] is None else f"<= {goal['limit']:.2f}"
             met = {None: "-", True: "yes", False: "no"}[goal["met"]]
-            first = [f"{record['label']}: {record['text']}", *(called(n, cell) for n in _pair(goal))]
-            lines.append([*first, *ours, value, spread, goal["by_hand"], limit, met])
+            label = f"{record['label']}: {record['text']}"
+            both = [called(n, cell) for n in _pair(goal)]
+            lines.append([label, *both, *ours, value, spread, goal["by_hand"], limit, met])
     head = ["workload (T, B, inputs, hidden)", "ours", "against", "ms here", "ms there", "ratio",
             "quartiles", "by hand", "goal", "met"]  # fmt: skip
     return table(head, lines, words=3)

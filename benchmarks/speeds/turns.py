@@ -50,7 +50,11 @@ class Contender:
             [sys.executable, str(SCRIPT), "--worker"], stdin=subprocess.PIPE, env=environment,
             stdout=subprocess.PIPE, stderr=self._errors, text=True,
         )  # fmt: skip
-        self.first = self("prepare", name=name, workload=dataclasses.asdict(workload))
+        try:
+            self.first = self("prepare", name=name, workload=dataclasses.asdict(workload))
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, order: str, **details: Any) -> Any:
         """Give an order and wait for the answer. Failure if there is none or it is an error."""
@@ -80,7 +84,8 @@ class Contender:
     def close(self) -> None:
         """End the process."""
         if self._process.stdin:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
