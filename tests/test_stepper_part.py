@@ -62,7 +62,6 @@ def test_data_is_small() -> None:
     assert data
     assert len(data[1].encode()) < 100_000
     assert len(part.encode()) < 180_000
-    assert json.loads(data[1])["nodes"]
 
 
 def test_too_large_a_trace_is_refused() -> None:
