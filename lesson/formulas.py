@@ -37,12 +37,12 @@ def formula(what: Equation | Equations | Difference) -> Formula:
 
 def name(label: str) -> Markup:
     """The sign of one named value, within a line: `f`, `bar.f`, `prev.h`."""
-    return Markup(markup.math(markup.mathml_row(equations.name_latex(label))))
+    return Markup(markup.math(markup.mathml_row(equations.name_latex(label)), display=False))
 
 
-def weight(label: str) -> Markup:
-    """The sign of a parameter, which has no time."""
-    return Markup(markup.math(markup.mathml_row(equations.name_latex(label, None))))
+def timeless(label: str) -> Markup:
+    """The sign of a parameter, or of a value at no particular time."""
+    return Markup(markup.math(markup.mathml_row(equations.name_latex(label, None)), display=False))
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_THIN = "\u202f"  # a narrow space at which no line breaks
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -20,7 +21,7 @@ def short(value: float) -> str:
 def power(value: float, digits: int = 0) -> str:
     """A number as a multiple of a power of ten: 5 · 10⁻⁶."""
     mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
-    return signed(f"{mantissa} · 10{str(int(exponent)).translate(_RAISED)}")
+    return signed(f"{mantissa}{_THIN}·{_THIN}10{str(int(exponent)).translate(_RAISED)}")
 
 
 def signed(text: str) -> str:
@@ -31,7 +32,7 @@ def signed(text: str) -> str:
 def percent(share: float) -> str:
     """A share: 86 %, 0.31 %, 5 · 10⁻⁶."""
     if share >= 0.001:
-        return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+        return f"{100 * share:.2g}{_THIN}%" if share < 0.1 else f"{100 * share:.0f}{_THIN}%"
     return power(share) if share > 0 else "0"
 
 

@@ -33,7 +33,7 @@ def content(subject: Subject) -> Content:
             {"math": prose.inline(f"${note.latex}$", {}), "words": prose.told(note.words)}
             for note in back.legend
         ],
-        "weight": formulas.weight(weight) if weight else None,
+        "weight": formulas.timeless(weight) if weight else None,
         "derivation": [
             {"formula": formula(step), "rule": prose.told(step.rule)}
             for step in equations.derive(cell, weight)

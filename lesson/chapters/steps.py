@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import equations
 import viz
 from lesson import formulas
 from lesson.chapters import Content
@@ -66,19 +67,20 @@ def strip(subject: Subject, stage: Stage, kind: str) -> dict[str, Any]:
     for name in stage.names:
         if kind == "value":
             values = subject.values(name)
-            rows.append(row(formulas.name(name), values, max(1.0, float(np.max(np.abs(values))))))
+            rows.append(row(name, values, max(1.0, float(np.max(np.abs(values))))))
         else:
             values = subject.gradients(name)
-            rows.append(row(formulas.name(f"bar.{name}"), values, float(np.max(np.abs(values)))))
+            rows.append(row(f"bar.{name}", values, float(np.max(np.abs(values)))))
     characters = [visible(c) for c in subject.line.text]
     return {"name": f"{stage.key}-{kind}", "characters": characters, "rows": rows, "kind": kind}
 
 
-def row(label: Any, values: Array, scale: float) -> dict[str, Any]:
+def row(name: str, values: Array, scale: float) -> dict[str, Any]:
     """A row of bars: each with its number, its height in percent and its direction."""
     cells = [
         {"text": tight(float(v)), "height": round(100 * abs(float(v)) / (scale or 1.0)),
          "below": v < 0}
         for v in values
     ]  # fmt: skip
-    return {"label": label, "cells": cells}
+    said = equations.name_unicode(name)
+    return {"label": formulas.name(name), "said": said, "cells": cells}

@@ -27,6 +27,8 @@
     const choose = (k) => {
       chosen = k;
       radios[k].checked = true;
+      const row = radios[k].parentElement;
+      row.scrollLeft = radios[k].nextElementSibling.offsetLeft - row.clientWidth / 2;
       mark();
       say();
     };
