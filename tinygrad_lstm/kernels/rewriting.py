@@ -216,7 +216,8 @@ class _Rewriter:
             root = node
             while root not in self.names and len(self.users.get(root, [])) == 1:
                 (user,) = self.users[root]
-                if user.op != "add" or user.shape != root.shape or user.inputs[0] is user.inputs[1]:
+                same = all(i.shape == root.shape for i in user.inputs)
+                if user.op != "add" or not same or user.inputs[0] is user.inputs[1]:
                     break
                 root = user
             if root not in found:

@@ -220,7 +220,7 @@ class Sequence:
             elif name in inputs:
                 found.append(self._gathered(name, inputs[name], value.shape))
             else:
-                found.append(None)
+                found.append(np.broadcast_to(np.zeros((), value.dtype), value.shape))
         return found
 
     def _gathered(self, name: str, gradient: Array, shape: tuple[int, ...]) -> Array:
