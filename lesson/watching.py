@@ -67,8 +67,9 @@ class Site:
         words = prose.Texts("watch").line("broken") if self._lesson else _all("unbuilt")
         told = Markup('<aside class="watch-error" role="alert"><p>{}</p><pre>{}</pre></aside>')
         page = self._lesson or _page(Markup(""))
-        banner = told.format(words, message)
-        self._show(_served(re.sub("<body[^>]*>", lambda body: body[0] + str(banner), page, count=1)))
+        banner = str(told.format(words, message))
+        shown = re.sub("<body[^>]*>", lambda body: body[0] + banner, page, count=1)
+        self._show(_served(shown))
 
     def wait(self, seen: Shown | None, seconds: float) -> Shown:
         """What is to be shown, as soon as it is not what was seen, or after some seconds."""
