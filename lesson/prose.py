@@ -20,6 +20,9 @@ from tinygrad_lstm.errors import UnknownNameError
 
 LANGUAGES = ("en", "ko", "zh")  # the first one is the one a page opens in
 
+# Chinese has no spaces between words: a line that ends in the middle of a sentence leaves none.
+_UNSPACED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
     dollarmath_plugin, renderer=lambda latex, options: _mathematics(latex, options)
 )
@@ -82,7 +85,7 @@ class Texts:
         value: Any = self.files[language]
         for word in key.split("."):
             value = value[word]
-        return str(value)
+        return _UNSPACED.sub("", str(value))
 
     def _facts(self, language: str, facts: Mapping[str, Any]) -> dict[str, str]:
         every = {**self.facts, **facts}

@@ -157,3 +157,10 @@ def test_a_sentence_is_translated_with_everything_in_it() -> None:
     assert text == "h is nothing"
     assert text.translated(prose.catalogue("ko")) == "h 값은 없음입니다"
     assert text.translated({}) == "h is nothing"
+
+
+def test_chinese_lines_are_joined_without_a_space() -> None:
+    texts = prose.Texts("page")
+    texts.files = {"zh": {"a": "第一行，\n第二行\n\n另一段"}}
+    assert "第一行，第二行" in texts.block("a")
+    assert texts.block("a").count("<p>") == 2
