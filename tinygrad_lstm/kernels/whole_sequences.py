@@ -207,7 +207,8 @@ class Sequence:
                 spread[:, 0] = share.reshape(time, width)
                 share = spread
             share = share.reshape(time, batch, width)
-            given[name] = self._present(share) if record.lengths else np.ascontiguousarray(share)
+            masked = record.lengths and name not in self.shared  # what all share never ends
+            given[name] = self._present(share) if masked else np.ascontiguousarray(share)
         ends = {name: np.reshape(share, (batch, -1)) for name, share in final.items()}
         weights, inputs, initial = record.backward(given, ends)
         parameters = kernel.parameter_gradients(self.once_values(), weights)
