@@ -123,9 +123,8 @@ def rows(options: argparse.Namespace) -> Iterator[list[report.Record]]:
             continue
         yield found
     print(report.heading(report.machine()), end="\n\n")
-    print(report.against_goals(found), end="\n\n")
-    print(report.all_times(found), end="\n\n")
-    print(report.absences(found), report.summary(found), sep="\n")
+    texts = (report.against_goals, report.all_times, report.absences, report.summary)
+    print("\n\n".join(filter(None, (text(found) for text in texts))))
 
 
 def growths(options: argparse.Namespace) -> Iterator[list[report.Record]]:

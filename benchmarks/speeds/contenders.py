@@ -140,7 +140,7 @@ def _by_torch(name: str, w: Workload) -> Found:
     make = torch_peers.loop if name == "written" else torch_peers.packed
     forward = make(w.found, w.found.program(**w.sizes), w.dtype)
     if name == "torch.compile":
-        forward = torch.compile(forward)
+        forward = torch.compile(forward, fullgraph=True)
     last: dict[str, Any] = {}
 
     def run() -> None:

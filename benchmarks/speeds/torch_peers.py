@@ -17,7 +17,7 @@ from tinygrad_lstm.kernels.rewriting import AHEAD, levels, rewrite, span
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Tensor, ancestors
 
-Values = dict[Tensor, Any]
+Values = dict[int, Any]  # by id of a node: torch.compile takes no other objects as keys
 
 
 def _axes(axis: Any, ndim: int) -> Any:
@@ -38,11 +38,12 @@ def _matvec(W: Any, x: Any) -> Any:
     return functional.linear(x, W) if W.ndim == 2 else (W @ x[..., None])[..., 0]
 
 
-def _getitem(x: Any, index: Any, ndim: int) -> Any:
+def _index(index: Any, ndim: int) -> tuple[Any, ...]:
+    """The same index where an array has leading axes."""
     index = index if isinstance(index, tuple) else (index,)
     index = tuple(torch.as_tensor(i) if hasattr(i, "dtype") else i for i in index)
     missing = ndim - sum(i is not None for i in index)
-    return x[(..., *index, *(slice(None),) * missing)]
+    return (..., *index, *(slice(None),) * missing)
 
 
 def _lead(x: Any, ndim: int) -> tuple[int, ...]:
@@ -86,14 +87,16 @@ ON_AXES: dict[str, Callable[..., Any]] = {
     "transpose": lambda v, n, axes: _transposed(v[0], axes),
     "swapaxes": lambda v, n, a, b: torch.swapaxes(v[0], _axes(a, n), _axes(b, n)),
     "broadcast_to": lambda v, n, shape: v[0].expand(_lead(v[0], n) + tuple(shape)),
-    "getitem": lambda v, n, index: _getitem(v[0], index, n),
 }  # fmt: skip
 
 
 def _together(values: list[Any], ndim: int) -> list[Any]:
     """Parts of a concatenation with the same leading axes."""
-    lead = max((_lead(v, ndim) for v in values), key=len)
-    return [v if _lead(v, ndim) == lead else v.expand(lead + tuple(v.shape)) for v in values]
+    lead = tuple(torch.broadcast_shapes(*(_lead(v, ndim) for v in values)))
+    return [
+        v if _lead(v, ndim) == lead else v.expand(lead + tuple(v.shape[v.ndim - ndim :]))
+        for v in values
+    ]
 
 
 class Straight:
@@ -104,25 +107,32 @@ class Straight:
 
     def __init__(self, nodes: Iterable[Tensor], dtype: Any, kept: Iterable[Tensor] = ()) -> None:
         nodes = [n for n in nodes if n.inputs or not n.traced]
-        self._fixed = {n: torch.as_tensor(n.numpy().astype(dtype)) for n in nodes if not n.inputs}
+        self._nodes = nodes  # whose ids are in use
+        self._fixed = {
+            id(n): torch.as_tensor(n.numpy().astype(dtype)) for n in nodes if not n.inputs
+        }
         users = collections.Counter([*kept, *(i for n in nodes for i in n.inputs)])
         inside = {n for n in nodes if n.inputs}
         fused = {n: p for n in inside if (p := _product_of(n)) in inside and users[p] == 1}
         absorbed = set(fused.values())
         parts = _parts(nodes, set(users))
-        self._steps: list[tuple[tuple[Tensor, ...], Any, tuple[Tensor, ...]]] = []
+        self._steps: list[tuple[list[int], Any, list[int]]] = []
+
+        def step(made: Iterable[Tensor], function: Any, *operands: Tensor) -> None:
+            self._steps.append(([id(n) for n in made], function, [id(n) for n in operands]))
+
         for node in nodes:
             if node in fused:
                 W, x = fused[node].inputs
-                self._steps.append(((node,), _linear, (x, W, node.inputs[1])))
+                step([node], _linear, x, W, node.inputs[1])
             elif node in parts:
                 widths = [n.size for n in parts[node]]
                 split = functools.partial(torch.split, split_size_or_sections=widths, dim=-1)
-                self._steps.append((parts[node], split, node.inputs))
+                step(parts[node], split, *node.inputs)
                 absorbed.update(parts[node])
                 parts = {n: group for n, group in parts.items() if n not in absorbed}
             elif node.inputs and node not in absorbed:
-                self._steps.append(((node,), self._function(node), node.inputs))
+                step([node], self._function(node), *node.inputs)
 
     @staticmethod
     def _function(node: Tensor) -> Callable[..., Any]:
@@ -130,6 +140,9 @@ class Straight:
         if op in SIMPLE:
             simple = SIMPLE[op]
             return (lambda *v: simple(*v, **attributes)) if attributes else simple
+        if op == "getitem":
+            index = _index(attributes["index"], node.inputs[0].ndim)
+            return lambda x: x[index]
         if op not in ON_AXES:
             raise LookupError(f"the operation {op!r} has no counterpart in torch_peers.py.")
         on_axes, ndim = ON_AXES[op], node.inputs[0].ndim
@@ -138,12 +151,12 @@ class Straight:
     def __call__(self, values: Values) -> Values:
         """Add the value of every node to those of the leaves."""
         values.update(self._fixed)
-        for nodes, function, operands in self._steps:
+        for made, function, operands in self._steps:
             found = function(*[values[i] for i in operands])
-            if len(nodes) == 1:
-                values[nodes[0]] = found
+            if len(made) == 1:
+                values[made[0]] = found
             else:
-                values.update(zip(nodes, found, strict=True))
+                values.update(zip(made, found, strict=True))
         return values
 
 
@@ -181,66 +194,73 @@ def _parts(nodes: list[Tensor], read: set[Tensor]) -> dict[Tensor, tuple[Tensor,
 def loop(cell: Any, program: Program, dtype: Any) -> Callable[..., Any]:
     """The cell's equations as they are written, step by step."""
     step = Straight(program.nodes(), dtype)
+    inputs, outputs = _ids(program.inputs), _ids(program.outputs)
+    zeros, output, timed = _zeros(program), cell.output, list(cell.sequences)
 
     def run(xs: Any, p: Mapping[str, Any], further: Mapping[str, Any]) -> Any:
-        states = _zeros(program, xs)
-        outputs = []
+        states = zeros(xs)
+        found = []
         for t in range(xs.shape[0]):
-            values: Values = {program.inputs[n]: v for n, v in p.items()}
-            values[program.inputs["x"]] = xs[t]
+            values: Values = {inputs[n]: v for n, v in p.items()}
+            values[inputs["x"]] = xs[t]
             for name, value in further.items():
-                values[program.inputs[name]] = value[t] if name in cell.sequences else value
+                values[inputs[name]] = value[t] if name in timed else value
             for name, value in states.items():
-                values[program.inputs[f"prev.{name}"]] = value
+                values[inputs[f"prev.{name}"]] = value
             step(values)
-            states = {name: values[node] for name, node in program.outputs.items()}
-            outputs.append(states[cell.output])
-        return torch.stack(outputs)
+            states = {name: values[k] for name, k in outputs.items()}
+            found.append(states[output])
+        return torch.stack(found)
 
     return run
 
 
 def packed(cell: Any, program: Program, dtype: Any) -> Callable[..., Any]:
-    """As somebody in a hurry writes them: weights joined, products with x before the loop."""
+    """As one writes them by hand: weights joined, products with x before the loop."""
     rewritten = rewrite(program, {*cell.parameters, *cell.constants})
     once, new = rewritten.once, rewritten.step
     weights = Straight(ancestors(once.outputs.values()), dtype)
     level = levels(new, set(once.outputs))
     nodes = [n for n in new.nodes() if n not in set(new.inputs.values())]
-    early = [n for n in nodes if level[n] <= AHEAD]
     late = [n for n in nodes if level[n] > AHEAD]
-    read = {i for n in late for i in n.inputs if level[i] <= AHEAD} | {
-        n for n in new.outputs.values() if level[n] <= AHEAD
-    }
-    timed = [n for n in read if level[n] == AHEAD]
-    constant = [n for n in read if level[n] < AHEAD]
-    before, step = Straight(early, dtype, kept=read), Straight(late, dtype)
+    read = {i for i in (*new.outputs.values(), *(i for n in late for i in n.inputs))
+            if level[i] <= AHEAD}  # fmt: skip
+    before = Straight([n for n in nodes if level[n] <= AHEAD], dtype, kept=read)
+    step = Straight(late, dtype)
+    by_step = [id(n) for n in read if level[n] == AHEAD]
+    constant = [id(n) for n in read if level[n] < AHEAD]
+    given, made = _ids(once.inputs), _ids(once.outputs)
+    inputs, outputs = _ids(new.inputs), _ids(new.outputs)
+    zeros, output, timed = _zeros(new), cell.output, list(cell.sequences)
 
     def run(xs: Any, p: Mapping[str, Any], further: Mapping[str, Any]) -> Any:
-        given = {once.inputs[n]: v for n, v in {**p, **further}.items() if n in once.inputs}
-        made = weights(given)
-        first = {new.inputs[n]: made[node] for n, node in once.outputs.items()}
-        first[new.inputs["x"]] = xs
-        first |= {new.inputs[n]: further[n] for n in cell.sequences}
-        before(first)
-        rows = {n: first[n].unbind(0) for n in timed}
-        fixed = {n: first[n] for n in constant}
-        states = _zeros(new, xs)
-        outputs = []
+        packs = weights({given[n]: v for n, v in {**p, **further}.items() if n in given})
+        values: Values = {inputs[n]: packs[k] for n, k in made.items()}
+        values[inputs["x"]] = xs
+        for name in timed:
+            values[inputs[name]] = further[name]
+        before(values)
+        rows = {k: values[k].unbind(0) for k in by_step}
+        fixed = {k: values[k] for k in constant}
+        states = zeros(xs)
+        found = []
         for t in range(xs.shape[0]):
-            values = {**fixed, **{n: row[t] for n, row in rows.items()}}
+            values = {**fixed, **{k: row[t] for k, row in rows.items()}}
             for name, value in states.items():
-                values[new.inputs[f"prev.{name}"]] = value
+                values[inputs[f"prev.{name}"]] = value
             step(values)
-            states = {name: values[node] for name, node in new.outputs.items()}
-            outputs.append(states[cell.output])
-        return torch.stack(outputs)
+            states = {name: values[k] for name, k in outputs.items()}
+            found.append(states[output])
+        return torch.stack(found)
 
     return run
 
 
-def _zeros(program: Program, xs: Any) -> dict[str, Any]:
-    return {
-        name: xs.new_zeros(xs.shape[1], *program.inputs[f"prev.{name}"].shape)
-        for name in program.outputs
-    }
+def _ids(nodes: Mapping[str, Tensor]) -> dict[str, int]:
+    return {name: id(node) for name, node in nodes.items()}
+
+
+def _zeros(program: Program) -> Callable[[Any], dict[str, Any]]:
+    """States before the first step, for a batch like that of xs."""
+    shapes = {name: program.inputs[f"prev.{name}"].shape for name in program.outputs}
+    return lambda xs: {n: xs.new_zeros(xs.shape[1], *shape) for n, shape in shapes.items()}
