@@ -3,82 +3,23 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import playwright.sync_api as playwright
 import pytest
+from lesson_pages import about, rendered
 
 import viz
 from lesson import building, measurements, prose
 from lesson.figures import Drawer, backward
-from lesson.models import Trained, train
-from lesson.subject import Subject
-from tinygrad_lstm import Tensor, cell, cells, learning, matvec, sigmoid, tanh
+from lesson.models import train
+from tinygrad_lstm import Tensor, cells
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.learning import CharacterModel, Text, Training, cross_entropy
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.learning import CharacterModel, Text, cross_entropy
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "path", "rect", "line", "use"}
-
-
-TEXT = Text(learning.shakespeare().characters[:60_000], "a part of Shakespeare")
-
-
-@cell(state="s", parameters={"A B": "hidden, hidden", "E": "hidden, inputs"}, papers=[])
-def slow(now, prev, x, p):
-    """A state that is mixed with a candidate, in a share of its own."""
-    now.alpha = sigmoid(matvec(p.A, prev.s) + matvec(p.E, x))
-    now.new = tanh(matvec(p.B, prev.s) + matvec(p.E, x))
-    now.s = now.alpha * prev.s + (1 - now.alpha) * now.new
-
-
-def trained(one: Cell) -> Trained:
-    training = Training(CharacterModel(one, TEXT, hidden=12, inputs=8), TEXT, every=2)
-    training.run(steps=6)
-    return Trained(training.model, training)
-
-
-@pytest.fixture(scope="session")
-def about() -> Subject:
-    beside = {name: trained(cells.all()[name]) for name in ("gru", "rnn")}
-    return building.subject(trained(cells.lstm), TEXT, beside)
-
-
-@pytest.fixture(scope="session")
-def about_own(about: Subject) -> Subject:
-    beside = {"lstm": about.trained, "rnn": about.beside["rnn"]}
-    return building.subject(trained(slow), TEXT, beside)
-
-
-@pytest.fixture(scope="session")
-def rendered(about: Subject, about_own: Subject) -> tuple[str, str, set[str]]:
-    """The LSTM's page, another cell's, and the texts that they asked for."""
-    asked: set[str] = set()
-    found = prose.Texts._found
-
-    def noted(self: prose.Texts, language: str, key: str) -> str:
-        if self.name == "page":
-            asked.add(key)
-        return found(self, language, key)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prose.Texts, "_found", noted)
-        return building.render(about), building.render(about_own), asked
-
-
-@pytest.fixture(scope="session")
-def page(rendered: tuple[str, str, set[str]]) -> str:
-    return rendered[0]
-
-
-@pytest.fixture(scope="session")
-def own_page(rendered: tuple[str, str, set[str]]) -> str:
-    return rendered[1]
 
 
 def leaves(texts: dict[str, Any], before: str = "") -> dict[str, str]:
@@ -122,7 +63,12 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def page() -> str:
+    return rendered()[0]
+
+
+@pytest.fixture(scope="module")
 def read(page: str) -> Reader:
     reader = Reader()
     reader.feed(page)
@@ -155,9 +101,9 @@ def test_every_picture_has_alternative_text(read: Reader, page: str) -> None:
     assert all(len(w) > 30 for w in words)
 
 
-def test_every_part_of_the_text_is_on_the_page(rendered: tuple[str, str, set[str]]) -> None:
+def test_every_part_of_the_text_is_on_the_page() -> None:
     """Every text is asked for by the LSTM's page or by that of another cell."""
-    page, own, asked = rendered
+    page, own, asked = rendered()
     elsewhere = {"any.no_belt"}  # both cells have a straight line
     assert set(leaves(prose.load("en", "page"))) - asked == elsewhere
     assert "{{" not in re.sub(r"<script.*?</script>", "", page + own, flags=re.S)
@@ -182,9 +128,9 @@ def test_every_paper_is_listed() -> None:
     assert set(prose.load("en", "page")["sources"]) == set(papers)
 
 
-def test_another_cell_takes_the_place_of_the_lstm(own_page: str) -> None:
+def test_another_cell_takes_the_place_of_the_lstm() -> None:
     """The page is about the cell: its listing, its stages, its gradients, beside the LSTM."""
-    reader = Reader()
+    own_page, reader = rendered()[1], Reader()
     reader.feed(own_page)
     assert reader.open in ([], ["html"])
     assert len(reader.ids) == len(set(reader.ids))
@@ -194,8 +140,8 @@ def test_another_cell_takes_the_place_of_the_lstm(own_page: str) -> None:
     assert "α" in own_page and "LSTM" in own_page
 
 
-def test_line_numbers_are_those_of_the_model(about: Subject) -> None:
-    model = about.model
+def test_line_numbers_are_those_of_the_model() -> None:
+    model = about().model
     line = measurements.read_line(model, "To be, or not")
     again = model.observe("To be, or not")
     np.testing.assert_array_equal(line.values["f"], again.run["f"].data)
@@ -222,10 +168,10 @@ def test_reach_is_the_norm_of_a_jacobian_product() -> None:
     np.testing.assert_allclose(curve, 0.5 ** np.arange(9), rtol=1e-6)
 
 
-def test_growth_adds_up_to_the_gradient(about: Subject) -> None:
+def test_growth_adds_up_to_the_gradient() -> None:
     text = "To be, or not to be"
-    found = measurements.growth(about.model, text, "W_f", row=3)
-    model = about.model
+    found = measurements.growth(about().model, text, "W_f", row=3)
+    model = about().model
     copy = {name: Tensor(value, name) for name, value in model.parameters.items()}
     run = model.run(model.vocabulary.encode(text), parameters=copy)
     comes = model.vocabulary.encode(text[1:])
@@ -280,44 +226,3 @@ def test_second_build_does_not_train_again(tmp_path: Path) -> None:
     (tmp_path / "rnn.npz").write_bytes(b"not a checkpoint")
     anew = train(cells.rnn, text, 0.5, tmp_path)
     assert anew.training.state.step > 0
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
-def test_reads_in_a_browser(
-    page: str, tmp_path: Path, chromium: Any, scheme: str, width: int
-) -> None:
-    file = tmp_path / "lesson.html"
-    file.write_text(page, encoding="utf-8")
-    said: list[str] = []
-    asked: list[str] = []
-    tab = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-    tab.on("console", lambda message: said.append(message.text))
-    tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.goto(file.as_uri())
-    assert said == []
-    assert [a for a in asked if not a.startswith(("file:", "data:"))] == []
-    root = "document.documentElement"
-    assert tab.evaluate(f"{root}.scrollWidth") <= width
-    assert tab.evaluate("document.fonts.check('16px \"STIX Two Math Subset\"')")
-    ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    dark = sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 128
-    assert dark is (scheme == "dark")
-    tab.click("nav >> text=How it learns")
-    assert tab.evaluate("location.hash") == "#gradients"
-    tab.close()

@@ -1,0 +1,60 @@
+"""Pages of the lesson for tests: of the LSTM, and of another cell, with small models."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from lesson import building, prose
+from lesson.models import Trained
+from lesson.subject import Subject
+from tinygrad_lstm import cell, cells, learning, matvec, sigmoid, tanh
+from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.recurrent import Cell
+
+TEXT = Text(learning.shakespeare().characters[:60_000], "a part of Shakespeare")
+
+
+@cell(state="s", parameters={"A B": "hidden, hidden", "E": "hidden, inputs"}, papers=[])
+def slow(now, prev, x, p):
+    """A state that is mixed with a candidate, in a share of its own."""
+    now.alpha = sigmoid(matvec(p.A, prev.s) + matvec(p.E, x))
+    now.new = tanh(matvec(p.B, prev.s) + matvec(p.E, x))
+    now.s = now.alpha * prev.s + (1 - now.alpha) * now.new
+
+
+def trained(one: Cell) -> Trained:
+    training = Training(CharacterModel(one, TEXT, hidden=12, inputs=8), TEXT, every=2)
+    training.run(steps=6)
+    return Trained(training.model, training)
+
+
+@cache
+def about() -> Subject:
+    """The LSTM beside two other cells."""
+    beside = {name: trained(cells.all()[name]) for name in ("gru", "rnn")}
+    return building.subject(trained(cells.lstm), TEXT, beside)
+
+
+@cache
+def about_own() -> Subject:
+    """A cell of one's own beside the LSTM."""
+    beside = {"lstm": about().trained, "rnn": about().beside["rnn"]}
+    return building.subject(trained(slow), TEXT, beside)
+
+
+@cache
+def rendered() -> tuple[str, str, set[str]]:
+    """The LSTM's page, another cell's, and the texts that they asked for."""
+    asked: set[str] = set()
+    found = prose.Texts._found
+
+    def noted(self: prose.Texts, language: str, key: str) -> str:
+        if self.name == "page":
+            asked.add(key)
+        return found(self, language, key)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prose.Texts, "_found", noted)
+        return building.render(about()), building.render(about_own()), asked
