@@ -77,7 +77,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--seconds", type=float, default=0.15, metavar="S", help="of a turn, default 0.15")
     add("--growth", action="store_true", help="time and memory against T, hidden and batch")
     add("--planning", action="store_true", help="time to plan and compile, anew and from cache")
-    add("--json", type=Path, metavar="PATH", help="where results go; default: see --write")
+    add("--json", type=Path, metavar="PATH", help="where results go; those of the whole table: results/speed.json")
     add("--write", action="store_true", help=f"take {RESULTS.name} into the README, and draw it")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(given)
@@ -129,7 +129,9 @@ def rows(options: argparse.Namespace) -> Iterator[list[report.Record]]:
 
 def growths(options: argparse.Namespace) -> Iterator[list[report.Record]]:
     """Measure how cost grows, and print it."""
-    points = _kept(growth.growth(chosen(options)[0].workload, options.seconds))
+    rows = chosen(options)
+    base = M if len(rows) > 1 else rows[0].workload
+    points = _kept(growth.growth(base, options.seconds))
     print(report.growth_table(points))
     yield points
 
@@ -150,6 +152,8 @@ def _kept(points: Iterable[report.Record | str]) -> list[report.Record]:
             print(point, file=sys.stderr, flush=True)
         else:
             kept.append(point)
+            print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     return kept
 
 
