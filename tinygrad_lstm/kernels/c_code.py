@@ -21,64 +21,85 @@ from tinygrad_lstm.tensor import Array, Tensor
 Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
 
 
+_ROWS_AHEAD, _ROWS_BACK = 28, 160  # rows of a piece of the loop, whose memory stays at hand
+
+
 class CCode:
-    """A plan's compiled loops, on the same views as those of `NumpyCode`."""
+    """A plan's compiled loops, on the same views as those of `NumpyCode`.
+
+    The hoisted products are done a few steps ahead of the loop, the deferred ones a few steps
+    behind it, so that what passes between them never leaves the processor's caches; it needs no
+    memory for each step.
+    """
+
+    whole = True  # the loop back does the deferred products, too
 
     def __init__(self, plan: Plan, dtype: Any) -> None:
         self.plan, self.dtype = plan, np.dtype(dtype)
         self.writer = Writer(plan, self.dtype, machine())
         self.source, self.rows = self.writer.source, self.writer.rows
+        self.brief = set(self.writer.brief)
         library = load(self.source, machine())
         address, number = ctypes.c_void_p, ctypes.c_ssize_t
-        self._prepare, self._ahead = library.prepare, library.ahead
+        self._prepare = library.prepare
         self._loops = {"forward": library.forward, "backward": library.backward}
         self._prepare.argtypes = [number, address, address]
-        self._ahead.argtypes = [number, number, address, address]
         for loop in self._loops.values():
-            loop.argtypes = [number, number, number, number, *[address] * 5]
-        for function in (self._prepare, self._ahead, *self._loops.values()):
+            loop.argtypes = [number, number, number, number, number, *[address] * 7]
+        for function in (self._prepare, *self._loops.values()):
             function.restype = None
 
     def ahead(self, views: Views) -> None:
-        """What is hoisted out of the loop, for all steps and samples at once."""
-        rows = views.steps * views.batch
-        at, _ = self._addresses(views, self.writer.ahead_buffers)
-        packs = self._packs(views, 0, at)
-        parts = shares(rows, rows * self.writer.work["ahead"])
-        in_parallel(
-            lambda first, last, k: self._ahead(first, last, at.ctypes.data, packs.ctypes.data),
-            parts,
-        )
+        """Nothing: the loop itself runs ahead."""
 
     def forward(self, views: Views) -> None:
         """The loop over time."""
-        self._loop("forward", 1, views)
+        self._loop("forward", views, _ROWS_AHEAD)
 
-    def backward(self, views: Views) -> None:
-        """The loop back through time."""
-        self._loop("backward", 2, views)
+    def backward(self, views: Views) -> dict[str, Array]:
+        """The loop back through time, and the gradients of the packed weights."""
+        totals, products = self._loop("backward", views, _ROWS_BACK)
+        start = 0
+        for buffer in self.writer.totals:
+            views[buffer.name][...] += totals[start : start + buffer.width]
+            start += buffer.width
+        found: dict[str, Array] = {}
+        start = 0
+        for d in self.plan.weight_products:
+            shape = (d.left.size, d.right.size)
+            part = products[start : start + d.left.size * d.right.size].reshape(shape)
+            found[d.target] = part if d.target not in found else found[d.target] + part
+            start += part.size
+        return found
 
-    def _loop(self, name: str, which: int, views: Views) -> None:
-        at, by = self._addresses(views, self.writer.buffers)
-        packs = self._packs(views, which, at)
+    def _loop(self, name: str, views: Views, rows_of_piece: int) -> tuple[Array, Array]:
+        writer, size = self.writer, self.dtype.itemsize
+        at, by = self._addresses(views, writer.buffers)
+        packs = self._packs(views, int(name == "backward"))
         gone = _mask(views)
-        parts = shares(views.batch, views.steps * views.batch * self.writer.work[name])
-        totals = self.writer.totals
-        sums = np.zeros((len(parts), sum(b.width for b in totals) or 1), self.dtype)
+        parts = shares(views.batch, views.steps * views.batch * writer.work[name])
+        most = max(last - first for first, last in parts)
+        piece = min(views.steps, -(-rows_of_piece // most))
+        back = name == "backward"
+        width = sum(b.width for b in writer.totals) if back else 0
+        products = sum(d.left.size * d.right.size for d in self.plan.weight_products) if back else 0
+        sums = np.zeros((len(parts), width + products + 1), self.dtype)
+        scratch = writer.scratch(name, piece * most)
+        block = views.pool.block(len(parts) * (scratch * size + 128))
+        views.keep_alive.append(block)
+        start = block.ctypes.data + (-block.ctypes.data % 64)
 
         def run(first: int, last: int, k: int) -> None:
             self._loops[name](
-                views.steps, views.batch, first, last, at.ctypes.data, by.ctypes.data,
+                views.steps, views.batch, first, last, piece, at.ctypes.data, by.ctypes.data,
                 packs.ctypes.data, gone.ctypes.data if gone is not None else None,
-                sums[k].ctypes.data,
+                sums[k].ctypes.data, sums[k].ctypes.data + width * size,
+                start + k * (-(-scratch * size // 64) * 64),
             )  # fmt: skip
 
         in_parallel(run, parts)
-        if name == "backward":
-            start = 0
-            for buffer in totals:
-                views[buffer.name][...] += sums[:, start : start + buffer.width].sum(axis=0)
-                start += buffer.width
+        total = sums[0] if len(parts) == 1 else sums.sum(axis=0)
+        return total[:width], total[width : width + products]
 
     def _addresses(self, views: Views, buffers: list[Buffer]) -> tuple[Array, Array]:
         """Where each buffer's first step lies, and how far the next one is."""
@@ -86,6 +107,8 @@ class CCode:
         by = np.zeros(len(buffers) + 1, np.intp)
         size = self.dtype.itemsize
         for k, buffer in enumerate(buffers):
+            if buffer.name in self.brief:
+                continue
             if buffer.kind == "carry":
                 side, state = buffer.name.split(".", 1)
                 found = views.carry.get(state)
@@ -101,7 +124,7 @@ class CCode:
                 by[k] = array.strides[0] // size
         return at, by
 
-    def _packs(self, views: Views, which: int, at: Array) -> Array:
+    def _packs(self, views: Views, which: int) -> Array:
         """Weights in panels, for the products of one loop."""
         memory = self.writer.packed(which)
         packs = np.zeros(len(self.writer.packs) + 1, np.intp)
@@ -149,14 +172,15 @@ class Writer:
         self._tables: dict[str, str] = {}
         every = [b for b in plan.buffers.values() if b.kind != "total"]
         self.buffers = [*every, *self.rows.values()]
-        self.ahead_buffers = self.buffers
+        self.brief = _brief(plan)
         self.totals = [b for b in plan.buffers.values() if b.kind == "total"]
         self.work = {
-            name: sum(_work(stage) for stage in getattr(plan, name))
-            for name in ("ahead", "forward", "backward")
+            "forward": sum(map(_work, [*plan.ahead, *plan.forward])),
+            "backward": sum(map(_work, plan.backward))
+            + sum(d.left.size * d.right.size for d in plan.weight_products),
         }
         self._ids = {b.name: k for k, b in enumerate(self.buffers)}
-        bodies = [self._ahead(), self._loop("forward"), self._loop("backward")]
+        bodies = [self._loop("forward"), self._loop("backward")]
         parts = [self._head(), self._prelude(), self._prepare(), *bodies]
         parts.insert(2, "\n".join(self._tables.values()))
         self.source = "\n\n".join(part for part in parts if part) + "\n"
@@ -223,45 +247,138 @@ class Writer:
                 places.append((k, inner * -(-columns // panel) * panel))
         return Packed(places)
 
-    def _ahead(self) -> str:
-        body = [line for s in self.plan.ahead for line in self._stage(s, 0)]
-        used = self._used(body)
-        setup = [f"real *const {_c(b)}_t = at[{self._ids[b.name]}];" for b in used]
-        lines = ["/* Hoisted: for all steps and samples at once. */"]
-        lines += ["void ahead(count first, count last, real **at, real **packs)", "{"]
-        return "\n".join([*lines, *_indented([*setup, *body], 1), "}"])
+    def scratch(self, name: str, rows: int) -> int:
+        """How many numbers a thread needs for a piece of the loop of so many rows."""
+        kept = sum(width for n, width in self.brief.items() if (n in self._back) == (name == "backward"))
+        if name == "forward":
+            return rows * kept
+        panel = 2 * self.machine.vector // self.dtype.itemsize
+        space = max(
+            (-(-d.right.size // panel) * panel for d in self.plan.weight_products), default=0
+        )
+        return rows * (kept + space + self.machine.rows)
+
+    @property
+    def _back(self) -> set[str]:
+        return set(self.plan.backward_buffers)
 
     def _loop(self, name: str) -> str:
         backward = name == "backward"
         stages = self.plan.backward if backward else self.plan.forward
-        body = [line for s in stages for line in self._stage(s, 2 if backward else 1)]
+        body = [line for s in stages for line in self._stage(s, int(backward))]
         before, after = self._ended(backward)
         body = [*before, *body, *after]
-        setup = []
+        what = "back through time" if backward else "over time"
+        lines = [
+            f"/* The loop {what}, for samples first to last, in pieces of a few steps. */",
+            f"void {name}(count steps, count batch, count first, count last, count piece, real **at,",
+            "    const count *by, real **packs, const unsigned char *gone, real *sums,",
+            "    real *products, real *scratch)", "{", "const count rows = last - first;",
+        ]  # fmt: skip
+        start = 0
+        for b in self.totals if backward else []:
+            lines.append(f"real *const {_c(b)} = sums + {start};")
+            start += b.width
+        lines += self._brief_memory(backward)
+        lines += [
+            "for (count begin = 0; begin < steps; begin += piece) {",
+            "const count end = begin + piece < steps ? begin + piece : steps;",
+        ]
+        if not backward:
+            lines += self._ahead()
+        lines += ["for (count step = begin; step < end; step++) {", *self._setup(body), *body, "}"]
+        if backward:
+            lines += self._after()
+        return "\n".join(_indented([*lines, "}", "}"], 0))
+
+    def _brief_memory(self, backward: bool) -> list[str]:
+        lines, start = [], 0
+        for name, width in self.brief.items():
+            if (name in self._back) == backward:
+                lines.append(f"real *const {_c(name)}_all = scratch + {start} * piece * rows;")
+                start += width
+        if backward:
+            lines.append(f"real *const space = scratch + {start} * piece * rows;")
+        return lines
+
+    def _setup(self, body: list[str], step: str = "step") -> list[str]:
+        """Where each buffer's row of this step begins."""
+        lines = []
         for b in self._used(body):
             k = self._ids[b.name]
-            if b.kind == "carry":
+            if b.name in self.brief:
+                where = f"{_c(b)}_all + (({step} - begin) * rows - first) * {b.width}"
+            elif b.kind == "carry":
                 side, state = b.name.split(".", 1)
-                even = self._ids[f"carry.{state}"]
-                odd = self._ids[f"out.{state}"]
+                even, odd = self._ids[f"carry.{state}"], self._ids[f"out.{state}"]
                 if side == "out":
                     even, odd = odd, even
-                setup.append(f"real *const {_c(b)}_t = at[step % 2 ? {odd} : {even}];")
+                where = f"at[{step} % 2 ? {odd} : {even}]"
             elif b.kind == "time":
-                setup.append(f"real *const {_c(b)}_t = at[{k}] + step * by[{k}];")
+                where = f"at[{k}] + {step} * by[{k}]"
             else:
-                setup.append(f"real *const {_c(b)}_t = at[{k}];")
-        what = "back through time" if backward else "over time"
-        start, lines = 0, [f"/* The loop {what}, for samples first to last. */"]
-        lines += [
-            f"void {name}(count steps, count batch, count first, count last, real **at,",
-            "    const count *by, real **packs, const unsigned char *gone, real *sums)", "{",
-        ]  # fmt: skip
-        for b in self.totals if backward else []:
-            lines.append(f"    real *const {_c(b)} = sums + {start};")
-            start += b.width
-        lines.append("    for (count step = 0; step < steps; step++) {")
-        return "\n".join([*lines, *_indented([*setup, *body], 2), "    }", "}"])
+                where = f"at[{k}]"
+            lines.append(f"real *const {_c(b)}_t = {where};")
+        return lines
+
+    def _ahead(self) -> list[str]:
+        """Hoisted products: for all steps of a piece at once where each has one row."""
+        stages = self.plan.ahead
+        if not stages:
+            return []
+        body = [line for s in stages for line in self._stage(s, 0)]
+        lines = ["for (count step = begin; step < end; step++) {", *self._setup(body), *body, "}"]
+        (first, *others) = stages
+        if others or not isinstance(first, Product):
+            return lines
+        out, v = self._place(first.result), self._place(first.operand)
+        if v.buffer.kind != "time" or v.buffer.name in self.brief:
+            return lines
+        down = f"{out.buffer.width}" if out.buffer.name in self.brief else f"by[{self._ids[out.buffer.name]}]"
+        m, n = first.weight.shape
+        whole = [
+            f"product(end - begin, {m}, {n}, {self._rows_at(v)}, by[{self._ids[v.buffer.name]}], "
+            f"packs[{len(self.packs) - 1}], {self._rows_at(out)}, {down}, 0);"
+        ]
+        return ["if (rows == 1) {", *self._setup(whole, "begin"), *whole, "} else", *lines]
+
+    def _after(self) -> list[str]:
+        """Deferred products, for all steps of a piece at once."""
+        lines, start = [], 0
+        for d in self.plan.weight_products:
+            left, right = self._place(d.left), self._place(d.right)
+            call = [
+                f"/* {self._deferred_note(d.target)} */",
+                f"outer({d.left.size}, {d.right.size}, end - begin, rows, {self._rows_at(left)}, "
+                f"{self._by(left.buffer)}, {left.buffer.width}, {self._rows_at(right)}, "
+                f"{self._by(right.buffer)}, {right.buffer.width}, products + {start}, space);",
+            ]
+            lines += ["{", *self._setup(call, "begin"), *call, "}"]
+            start += d.left.size * d.right.size
+        done: set[str] = set(self.plan.wants) - self.plan.unwritten
+        for d in self.plan.input_products:
+            self.packs.append((d.right.name or "", True))
+            self._pack_loop.append(1)
+            g = self._place(d.left)
+            out = Place(self.plan.buffers[f"bar.{d.target}"])
+            m, n = d.right.shape
+            onto = int(d.target in done)
+            done.add(d.target)
+            call = [
+                f"product(rows, {n}, {m}, {self._rows_at(g)}, {g.buffer.width}, "
+                f"packs[{len(self.packs) - 1}], {self._rows_at(out)}, {out.buffer.width}, {onto});"
+            ]
+            lines += ["for (count step = begin; step < end; step++) {", *self._setup(call), *call, "}"]
+        return lines
+
+    def _deferred_note(self, target: str) -> str:
+        return f"the gradient of {target}, added up over these steps"
+
+    def _by(self, buffer: Buffer) -> str:
+        """How far the next step lies."""
+        if buffer.name in self.brief:
+            return f"rows * {buffer.width}"
+        return f"by[{self._ids[buffer.name]}]"
 
     def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
         """Samples that have ended keep their state, and hand its adjoint on."""
@@ -424,6 +541,50 @@ class Writer:
                 return known
         self._tables[name] = f"static const int {name}[] = {text};"
         return name
+
+
+def _brief(plan: Plan) -> dict[str, int]:
+    """Buffers with a row for each step that are read only soon after they were written."""
+    back = set(plan.backward_buffers)
+    later = {
+        place.buffer.name
+        for stage in plan.backward
+        for node in _read_by(stage)
+        if (place := plan.place(node)) is not None
+    }
+    for d in plan.weight_products:
+        later |= {place.buffer.name for n in (d.left, d.right) if (place := plan.place(n))}
+    named = {plan.stores[node][0].buffer.name for node in plan.step.equations.values()}
+    ahead = {
+        place.buffer.name
+        for stage in plan.ahead
+        for node in _made_by(stage)
+        if (place := plan.place(node)) is not None
+    }
+    return {
+        name: b.width
+        for name, b in plan.buffers.items()
+        if b.kind == "time" and name not in named
+        and (
+            (name in ahead and name not in later)
+            or (name in back and not name.startswith("bar."))
+        )
+    }  # fmt: skip
+
+
+def _read_by(stage: Stage) -> list[Tensor]:
+    if isinstance(stage, Product):
+        return [stage.operand]
+    if isinstance(stage, Pass):
+        inputs = [i for n in stage.nodes for i in n.inputs]
+        return [*inputs, *(n for n, _ in (*stage.copies, *stage.totals))]
+    return list(stage.node.inputs)
+
+
+def _made_by(stage: Stage) -> list[Tensor]:
+    if isinstance(stage, Product):
+        return [stage.result]
+    return stage.nodes if isinstance(stage, Pass) else [stage.node]
 
 
 def _c(buffer: Buffer | str) -> str:

@@ -135,7 +135,7 @@ class Kernel:
         return (
             buffer.kind == "time" and buffer.name not in plan.step.inputs
             and buffer.name not in plan.states and not buffer.name.startswith(("given.", "bar."))
-            and buffer.name not in plan.backward_buffers
+            and buffer.name not in plan.backward_buffers and buffer.name not in self.code.brief
         )  # fmt: skip
 
     def _rows(self) -> list[Buffer]:
@@ -167,13 +167,14 @@ class Kernel:
         plan, time, batch = self.plan, record.time, record.batch
         shapes: dict[str, tuple[int, ...]] = {}
         for name in plan.backward_buffers:
-            if name not in plan.shares:
+            if name not in plan.shares and name not in self.code.brief:
                 shapes[name] = (time, batch, plan.buffers[name].width)
         for name in plan.states:
             shapes[f"carry.{name}"] = shapes[f"out.{name}"] = (batch, plan.buffers[name].width)
         more = self.pool.arrays(shapes, self.dtype)
         for name, old in plan.shares.items():
-            more[name] = record.arrays[old]
+            if name not in self.code.brief:
+                more[name] = record.arrays[old]
         totals = {
             name: np.zeros(b.width, self.dtype) for name, b in plan.buffers.items() if b.kind == "total"
         }
@@ -183,20 +184,24 @@ class Kernel:
         turn = slice(None, None, 1 if record.reverse else -1)
         views = self._views(record, turn, {**more, **totals})
         views.carry = {s: (more[f"carry.{s}"], more[f"out.{s}"]) for s in plan.states}
-        self.code.backward(views)
+        products = self.code.backward(views)
         flat = _Flat(self, record, more)
         weights = {name: totals[f"bar.{name}"] for name in plan.once.outputs if f"bar.{name}" in totals}
         weights = {
             name: value.reshape(plan.once.outputs[name].shape) for name, value in weights.items()
         }
-        for deferred in plan.weight_products:
-            product = flat(deferred.left).T @ flat(deferred.right)
-            weights[deferred.target] = weights.get(deferred.target, 0.0) + product
+        if products is None:
+            products = {}
+            for deferred in plan.weight_products:
+                product = flat(deferred.left).T @ flat(deferred.right)
+                products[deferred.target] = products.get(deferred.target, 0.0) + product
+        for name, product in products.items():
+            weights[name] = weights.get(name, 0.0) + product
         inputs: dict[str, Array] = {}
         for name in plan.wants:
-            if name not in plan.unwritten:
+            if name not in plan.unwritten or self.code.whole:
                 inputs[name] = more[f"bar.{name}"]
-        for deferred in plan.input_products:
+        for deferred in [] if self.code.whole else plan.input_products:
             W = record.weights[deferred.right.name or ""]
             product = (flat(deferred.left) @ W).reshape(time, batch, -1)
             known = inputs.get(deferred.target)

@@ -63,6 +63,9 @@ class NumpyCode:
     for one step, weights in their own shape, totals (width,).
     """
 
+    whole = False  # the products after the loop are left to the kernel
+    brief: frozenset[str] = frozenset()
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rows: dict[str, Buffer] = {}  # further (batch, width) memory
@@ -158,7 +161,7 @@ class NumpyCode:
         local = self._locals(stage)
         for node in stage.nodes:
             out = local.get(node) or self._ref(node)
-            operands = tuple(self._ref(i, local) for i in node.inputs)
+            operands = tuple(_aligned(self._ref(i, local), node.ndim) for i in node.inputs)
             yield from self._calls(node, out, operands)
             for place in self.plan.stores.get(node, [])[1:]:
                 yield Call("copyto", Ref(place.buffer, place.start, node.shape), (out,))
@@ -286,6 +289,13 @@ class NumpyCode:
             yield f"{indent}{call.function}({', '.join(operands)}, {out}){note}"
         else:
             yield f"{indent}copyto({out}, {call.function}({', '.join(operands)})){note}"
+
+
+def _aligned(ref: Ref, rank: int) -> Ref:
+    """An operand with fewer axes than the result, so that its own last axis stays the last."""
+    if ref.buffer is None or ref.buffer.kind == "weight" or len(ref.shape) >= rank:
+        return ref
+    return replace(ref, shape=(1,) * (rank - len(ref.shape)) + ref.shape)
 
 
 def _note(node: Tensor) -> str:

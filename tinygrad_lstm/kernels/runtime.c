@@ -1,5 +1,6 @@
 /* What every compiled cell uses: products with packed weights, sigmoid and tanh.
-   `real`, VECTOR (bytes in a vector register), ROWS (rows of one block) come from the source. */
+   `real`, VECTOR (bytes in a vector register), ROWS (rows of one block) come from the source.
+   `noipa`: compiled once, not anew for each call. */
 
 #include <stddef.h>
 #include <math.h>
@@ -7,6 +8,11 @@
 
 typedef ptrdiff_t count;
 typedef real vector __attribute__((vector_size(VECTOR), aligned(sizeof(real))));
+#if defined(__clang__)
+#define SEPARATE __attribute__((noinline))
+#else
+#define SEPARATE __attribute__((noipa))
+#endif
 #define LANES ((count)(VECTOR / sizeof(real)))
 #define PANEL (2 * LANES)
 
@@ -53,7 +59,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
 }
 
 /* Rows [0, rows) of left · panel, in blocks of nearly equal height. */
-static void
+SEPARATE static void
 panel(count rows, count inner, const real *a, count down, count right, const real *b, count next,
       real *c, count stride, count columns, int onto)
 {
@@ -72,7 +78,7 @@ panel(count rows, count inner, const real *a, count down, count right, const rea
 }
 
 /* result (rows, columns) = left (rows, inner) · right, with right in panels as `pack` makes them. */
-static void
+SEPARATE static void
 product(count rows, count columns, count inner, const real *left, count down, const real *packed,
         real *result, count stride, int onto)
 {
@@ -84,7 +90,7 @@ product(count rows, count columns, count inner, const real *left, count down, co
 
 /* A matrix (inner, columns) in panels of PANEL columns, the last one filled up with zeros; entry
    (k, j) is from[k * down + j * right]. */
-static void
+SEPARATE static void
 pack(count inner, count columns, const real *from, count down, count right, real *packed)
 {
     for (count at = 0; at < columns; at += PANEL)
@@ -92,6 +98,40 @@ pack(count inner, count columns, const real *from, count down, count right, real
             for (count j = 0; j < PANEL; j++)
                 packed[at * inner + k * PANEL + j]
                     = at + j < columns ? from[k * down + (at + j) * right] : (real)0;
+}
+
+/* out (height, width) += left^T · right, where row s * rows + b of left is at left + s * left_by +
+   b * left_down, and so for right; both are put together in `space` first. */
+SEPARATE static void
+outer(count height, count width, count steps, count rows, const real *left, count left_by,
+      count left_down, const real *right, count right_by, count right_down, real *out, real *space)
+{
+    const count all = steps * rows;
+    real *const part = space + all * ((width + PANEL - 1) / PANEL) * PANEL;
+    for (count at = 0; at < width; at += PANEL) {
+        const count columns = width - at < PANEL ? width - at : PANEL;
+        real *to = space + at * all;
+        for (count s = 0; s < steps; s++)
+            for (count b = 0; b < rows; b++, to += PANEL) {
+                const real *const from = right + s * right_by + b * right_down + at;
+                for (count j = 0; j < columns; j++) to[j] = from[j];
+                for (count j = columns; j < PANEL; j++) to[j] = 0;
+            }
+    }
+    for (count at = 0; at < height; at += ROWS) {
+        const count lines = height - at < ROWS ? height - at : ROWS;
+        real *to = part;
+        for (count s = 0; s < steps; s++)
+            for (count b = 0; b < rows; b++, to += ROWS) {
+                const real *const from = left + s * left_by + b * left_down + at;
+                for (count i = 0; i < lines; i++) to[i] = from[i];
+            }
+        for (count to = 0; to < width; to += PANEL) {
+            const count columns = width - to < PANEL ? width - to : PANEL;
+            panel(lines, all, part, 1, ROWS, space + to * all, PANEL, out + at * width + to,
+                  width, columns, 1);
+        }
+    }
 }
 
 /* --- functions: without branches, so that loops over units become vectors ----------------------

@@ -45,10 +45,10 @@ def machine() -> Machine:
     flags = _processor_flags()
     name = hashlib.sha256(" ".join([platform.machine(), *sorted(flags)]).encode()).hexdigest()[:16]
     if "avx512f" in flags:
-        return Machine(name, 64, 14)
+        return Machine(name, 64, 8)
     if "avx2" in flags and "fma" in flags:
         return Machine(name, 32, 6)
-    return Machine(name, 16, 12 if platform.machine().lower() in ("arm64", "aarch64") else 6)
+    return Machine(name, 16, 8 if platform.machine().lower() in ("arm64", "aarch64") else 6)
 
 
 def _processor_flags() -> set[str]:
