@@ -1,0 +1,295 @@
+"""Cells drawn at random from the table of operations, for Hypothesis.
+
+    @given(programs.random_cells())
+    def test_my_reading(cell):
+        print(cell.program())
+
+A cell has one to three states, vectors, matrices or numbers, and up to eight equations; every
+operation of the table may occur, with operands and attributes that fit. Values stay tame: what
+grows is led through tanh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import TABLE, Array, apply
+
+OPERATIONS = sorted(n for n, op in TABLE.items() if op.signature != "whole")
+COMMON = ("matvec", "matvec", "matvec", "concat", "add", "multiply", "sigmoid", "tanh")  # in cells
+COMPARISONS = ("greater", "greater_equal", "equal", "not_equal")
+LARGEST = 4.0  # of a value at the sample point; beyond it stands a tanh
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of the step for one sample: whether a batch has one for each, and an example."""
+
+    batched: bool
+    example: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape for one sample."""
+        return self.example.shape
+
+
+@dataclass(frozen=True)
+class Line:
+    """One operation on values before it, by their numbers; `name` makes it an equation."""
+
+    op: str
+    operands: tuple[int, ...]
+    attributes: dict[str, Any]
+    squash: str | None
+    name: str | None
+
+    def compute(self, operands: Sequence[Any], ranks: Sequence[int]) -> Any:
+        """The value, from Tensors or arrays, of which each may have further axes in front."""
+        attributes = self._attributes(np.shape(operands[0])[: np.ndim(operands[0]) - ranks[0]])
+        low, high = TABLE[self.op].domain
+        if low > 0:
+            operands = [0.5 + apply("sigmoid", v) for v in operands]
+        if self.op == "where":
+            operands = [apply("greater", operands[0], 0.1), *operands[1:]]
+        y = apply(self.op, *operands, **attributes)
+        y = y * 1.0 if self.op in COMPARISONS else y
+        return apply(self.squash, y) if self.squash else y
+
+    def _attributes(self, lead: tuple[int, ...]) -> dict[str, Any]:
+        """The attributes as an author writes them, for whom axes may stand in front."""
+        found = dict(self.attributes)
+        if "shape" in found:
+            found["shape"] = (*lead, *found["shape"])
+        if "axes" in found:
+            n = len(lead)
+            found["axes"] = (*range(n), *(n + k for k in found["axes"]))
+        if "index" in found:
+            found["index"] = (Ellipsis, *found["index"])
+        return found
+
+
+@st.composite
+def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: int = 8) -> Cell:
+    """A Cell of a few equations; `operation` is one that occurs in it."""
+    n, m = draw(st.sampled_from((2, 3, 1))), draw(st.sampled_from((3, 2, 1)))
+    forms = [(n,), (n,), (n, m), ()]
+    states = {"h": (n,)}
+    states |= {s: draw(st.sampled_from(forms)) for s in ("c", "M")[: draw(st.integers(0, 2))]}
+    weights = [(n, n + m), (n, n), (n, m), (n,), (m,), ()]
+    count = 6 - draw(st.integers(0, 6))
+    parameters = {f"W_{k}": draw(st.sampled_from(weights)) for k in range(1, count + 1)}
+    further = draw(st.booleans())
+    sequences, constants = ({"mask": (n,)}, {"memory": (2, n)}) if further else ({}, {})
+    random = np.random.default_rng(len(parameters))
+
+    def given(shape: tuple[int, ...], batched: bool) -> Value:
+        return Value(batched, random.uniform(-1.0, 1.0, shape))
+
+    values = [given(shape, True) for shape in (*states.values(), (m,), *sequences.values())]
+    values += [given(shape, False) for shape in (*constants.values(), *parameters.values())]
+    start, lines = len(values), list[Line]()
+    length = max_equations - draw(st.integers(0, max_equations - 1))  # long ones first
+    chosen = draw(st.integers(0, length - 1))
+
+    def add(op: str, operands: tuple[int, ...], attributes: dict[str, Any], name: bool) -> None:
+        label = f"v_{len(lines) + 1}" if name else None
+        line = Line(op, operands, attributes, None, label)
+        own = [values[k] for k in operands]
+        ranks = [len(v.shape) for v in own]
+        example = np.asarray(line.compute([v.example for v in own], ranks))
+        if np.max(np.abs(example), initial=0.0) > LARGEST:
+            line = Line(op, operands, attributes, "tanh", label)
+            example = np.tanh(example)
+        lines.append(line)
+        values.append(Value(any(v.batched for v in own), example))
+
+    add("concat", (0, len(states)), {"axis": -1}, draw(st.booleans()))  # [h, x]
+    for k in range(start):
+        if values[k].shape == (n, n + m) and not values[k].batched and draw(st.booleans()):
+            add("matvec", (k, start), {}, draw(st.booleans()))
+    for k in range(length):
+        forced = operation if k == chosen else None
+        op = forced or draw(st.sampled_from((*COMMON * 3, *OPERATIONS)))
+        found = draw(_fitting(op, values))
+        if found is None:
+            if forced:  # every operation takes vectors or the matrix that two of them make
+                add("outer", (0, 0), {}, False)
+            op = op if forced else "add"
+            found = draw(_fitting(op, values))
+        assert found is not None
+        add(op, *found, draw(st.booleans()))
+    read = {k for line in lines for k in line.operands}
+    left = [k for k in range(start, len(values)) if k not in read]
+    ends: dict[str, tuple[int, list[int]]] = {}
+    for k, (state, shape) in enumerate(states.items()):
+        late = [i for i in range(start, len(values)) if values[i].shape == shape]
+        late = [i for i in late if values[i].batched] or [k]
+        own = draw(st.sampled_from(late))
+        ends[state] = own, [i for i in left[k :: len(states)] if i != own]
+    squashes = {s: draw(st.sampled_from(("tanh", "sigmoid"))) for s in states}
+    ranks = [len(v.shape) for v in values]
+
+    def random_cell(now: Any, prev: Any, x: Any, p: Any, **more: Any) -> None:
+        known = [*(getattr(prev, s) for s in states), x, *(more[s] for s in sequences)]
+        known += [*(more[s] for s in constants), *(p[s] for s in parameters)]
+        for line in lines:
+            operands = [known[k] for k in line.operands]
+            value = line.compute(operands, [ranks[k] for k in line.operands])
+            if line.name:
+                setattr(now, line.name, value)
+                value = getattr(now, line.name)
+            known.append(value)
+        for state, (own, others) in ends.items():
+            value = known[own]
+            for other in others:  # so that all that is computed counts
+                value = value + _spread(known[other], ranks[other], ranks[own])
+            setattr(now, state, apply(squashes[state], value))
+
+    def words(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+        return {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
+
+    return Cell(
+        random_cell, words(states), words(parameters), str(m), words(sequences), words(constants),
+        (),
+    )  # fmt: skip
+
+
+def _spread(value: Any, rank: int, wanted: int) -> Any:
+    """The mean of a sample's entries, with as many axes of length one as wanted."""
+    for _ in range(rank):
+        value = apply("mean", value, axis=-1, keepdims=False)
+    return apply("reshape", value, shape=(*value.shape, *(1,) * wanted))
+
+
+# --- what fits ------------------------------------------------------------------------------------
+@st.composite
+def _fitting(
+    draw: st.DrawFn, op: str, values: Sequence[Value]
+) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    """Operands and attributes of an operation; None where no value will do."""
+    row = TABLE[op]
+
+    def pick(fits: Any) -> int | None:
+        found = [k for k in reversed(range(len(values))) if fits(values[k])]
+        return draw(st.sampled_from(found)) if found else None
+
+    if row.signature == "elementwise":
+        count = len(row.derivatives) if isinstance(row.derivatives, tuple) else 1
+        chosen: list[int] = []
+        for _ in range(count):
+            before = [values[k] for k in chosen]
+            k = pick(lambda v, before=before: _together([*before, v]))
+            assert k is not None  # the first one fits itself
+            chosen.append(k)
+        return tuple(chosen), {}
+    if row.signature.startswith("("):
+        axes = {"matmul": (2, 2), "matvec": (2, 1), "vecdot": (1, 1), "outer": (1, 1)}[op]
+        first = pick(
+            lambda v: len(v.shape) == axes[0] and any(_product(op, v, w, axes) for w in values)
+        )
+        second = None if first is None else pick(lambda w: _product(op, values[first], w, axes))
+        return None if first is None or second is None else ((first, second), {})
+    if op in ("concat", "stack"):
+        first = pick(lambda v: op == "stack" or v.shape)
+        if first is None:
+            return None
+        one, operands = values[first], [first]
+        axis = -draw(st.integers(1, len(one.shape) + (op == "stack")))
+        for _ in range(draw(st.integers(0, 2))):
+            k = pick(lambda v: v.batched == one.batched and _joins(op, one, v, axis))
+            assert k is not None
+            operands.append(k)
+        return tuple(operands), {"axis": axis}
+    least = {"swapaxes": 2, "transpose": 2, "clip": 0, "reshape": 0, "broadcast_to": 0}.get(op, 1)
+    first = pick(lambda v: len(v.shape) >= least)
+    if first is None:
+        return None
+    return (first,), draw(_attributes(op, row.signature, values[first].shape))
+
+
+def _together(several: Sequence[Value]) -> bool:
+    """Whether operands broadcast for one sample, and for a batch in the same way."""
+    batched = {len(v.shape) for v in several if v.batched}
+    if len(batched) > 1 or any(len(v.shape) > min(batched, default=9) for v in several):
+        return False
+    try:
+        np.broadcast_shapes(*(v.shape for v in several))
+    except ValueError:
+        return False
+    return True
+
+
+def _product(op: str, a: Value, b: Value, axes: tuple[int, int]) -> bool:
+    if (len(a.shape), len(b.shape)) != axes:
+        return False
+    return op == "outer" or a.shape[-1] == (b.shape[0] if op == "matmul" else b.shape[-1])
+
+
+def _joins(op: str, a: Value, b: Value, axis: int) -> bool:
+    if op == "stack":
+        return a.shape == b.shape
+    if len(a.shape) != len(b.shape):
+        return False
+    at = axis % len(a.shape)
+    return all(k == at or p == q for k, (p, q) in enumerate(zip(a.shape, b.shape, strict=True)))
+
+
+@st.composite
+def _attributes(
+    draw: st.DrawFn, op: str, signature: str, shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Attributes of an operation on one operand; axes are counted from the end."""
+    rank = len(shape)
+    if signature == "reduction":
+        several = draw(st.sets(st.integers(-rank, -1), min_size=1))
+        axis = tuple(sorted(several)) if len(several) > 1 else min(several)
+        return {"axis": axis, "keepdims": draw(st.booleans())}
+    if signature == "along":
+        return {"axis": draw(st.integers(-rank, -1))}
+    if op == "clip":
+        return {"low": draw(st.sampled_from((None, -0.3))), "high": draw(st.sampled_from((0.4, 0.6)))}
+    if op == "swapaxes":
+        return {"a": -1, "b": -2}
+    if op == "transpose":
+        return {"axes": tuple(draw(st.permutations(range(rank))))}
+    if op == "broadcast_to":
+        return {"shape": tuple(draw(st.sampled_from((1, 2))) if n == 1 else n for n in shape)}
+    size = int(np.prod(shape, dtype=int))
+    if op == "reshape":
+        rows = draw(st.sampled_from([k for k in range(1, size + 1) if size % k == 0]))
+        return {"shape": draw(st.sampled_from(((size,), (rows, size // rows), (1, size))))}
+    if op == "scatter":
+        before, after = draw(st.integers(0, 1)), draw(st.integers(0, 1))
+        places: tuple[Any, ...] = (slice(before, before + shape[-1]),)
+        if draw(st.booleans()):
+            places = (np.arange(shape[-1])[::-1] + before,)
+        return {"index": places, "shape": (*shape[:-1], before + shape[-1] + after)}
+    return {"index": draw(_index(shape))}
+
+
+@st.composite
+def _index(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Where to read along the last axes: a run, every other entry, one entry, or a list of them."""
+    n = shape[-1]
+    start = draw(st.integers(0, n - 1))
+    last = draw(
+        st.sampled_from(
+            [
+                slice(start, draw(st.integers(start + 1, n))), slice(None, None, -1),
+                slice(start, None, 2), start, np.array([start, 0, start]),
+            ]
+        )
+    )  # fmt: skip
+    if len(shape) > 1 and draw(st.booleans()):
+        return (draw(st.sampled_from((slice(0, 1), slice(None, None, -1)))), last)
+    return (last,)
+
+
+__all__ = ["OPERATIONS", "random_cells"]
