@@ -34,7 +34,8 @@ def taking_part(torch_compile: bool, interpreter: bool) -> list[str]:
 
 def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Record:
     """A row's times, ratios and goals."""
-    names = list(names)
+    compared = {goal.against for goal in row.goals}
+    names = [n for n in names if n != "torch.compile" or n in compared]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         begun = pool.map(lambda name: turns.start(name, row.workload), names)
         started = dict(zip(names, begun, strict=True))
@@ -121,10 +122,12 @@ def against_goals(records: Iterable[Record]) -> str:
                 continue
             ours = [ms(times[n]["median"]) if n in times else "-" for n in _pair(goal)]
             value = f"{ratio['median']:.3f}" if ratio else "not measured"
-            spread = f"{ratio['low']:.2f}-{ratio['high']:.2f}" if ratio else "-"
+            spread = f"{ratio['low']:.3f}-{ratio['high']:.3f}" if ratio else "-"
             limit = "-" if goal["limit"] is None else f"<= {goal['limit']:.2f}"
             met = {None: "-", True: "yes", False: "no"}[goal["met"]]
-            label = f"{record['label']}: {record['text']}"
+            label = record["text"] if record["label"] in (cell, "own") else (
+                f"{record['label']}: {record['text']}"
+            )  # fmt: skip
             both = [called(n, cell) for n in _pair(goal)]
             lines.append([label, *both, *ours, value, spread, goal["by_hand"], limit, met])
     head = ["workload (T, B, inputs, hidden)", "ours", "against", "ms here", "ms there", "ratio",
