@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lstm.tensor import Array
 
 _ALIGNED = 64  # bytes: a cache line, and the widest vector
-_KEPT = 6  # blocks that wait to be used again
+_KEPT = 16  # blocks that are known, lent or waiting
 
 
 class Pool:
@@ -22,15 +22,17 @@ class Pool:
 
     def block(self, size: int) -> Array:
         """At least `size` bytes, which nobody else holds."""
+        best = None
         for k, block in enumerate(self._blocks):
             # a view anywhere, even of a view, holds a reference to the block itself
-            if block.size >= size and sys.getrefcount(block) <= _FREE:
-                self._blocks.append(self._blocks.pop(k))
-                return block
-        self._blocks = [b for b in self._blocks if sys.getrefcount(b) > _FREE + 1][-_KEPT:]
-        block = np.empty(size, np.uint8)
-        self._blocks.append(block)
-        return block
+            free = sys.getrefcount(block) <= _FREE and block.size >= size
+            if free and (best is None or block.size < self._blocks[best].size):
+                best = k
+        if best is not None and self._blocks[best].size <= 4 * size + 65536:
+            self._blocks.append(self._blocks.pop(best))
+            return self._blocks[-1]
+        self._blocks = [*self._blocks[1 - _KEPT :], np.empty(size, np.uint8)]
+        return self._blocks[-1]
 
     def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> dict[str, Array]:
         """Arrays of these shapes, one behind the other in a block; their values are arbitrary."""
