@@ -28,6 +28,7 @@ from speeds import growth, picture, report, turns
 from speeds.workloads import M, Row, Workload, row_of, table
 
 from tinygrad_lstm import cells
+from tinygrad_lstm.errors import TinygradError
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 
@@ -40,7 +41,12 @@ def chosen(options: argparse.Namespace) -> list[Row]:
         if (value := getattr(options, name)) is not None
     }
     if own:
-        return [row_of(Workload(**own, input_gradient=options.input_gradient))]
+        workload = Workload(**own, input_gradient=options.input_gradient)
+        try:
+            _ = workload.sizes
+        except TinygradError as error:
+            raise SystemExit(str(error)) from error
+        return [row_of(workload)]
     rows = table()
     if options.rows:
         wanted = options.rows.split(",")
@@ -71,7 +77,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         add(f"--{name}", type=_count, metavar="N", help=f"default {getattr(M, name)}")
     add("--dtype", choices=("float32", "float64"), help=f"default {M.dtype}")
     add("--input-gradient", action="store_true", help="the gradient of x too")
-    add("--torch-compile", action="store_true", help="also torch.compile, minutes a row, where a goal is set")
+    add("--torch-compile", action="store_true",
+        help="also torch.compile, for minutes a row, in the rows that compare with it")  # fmt: skip
     add("--interpreter", action="store_true", help="also the uncompiled cell")
     add("--rounds", type=_count, default=15, metavar="N", help="turns of each, default 15")
     add("--seconds", type=float, default=0.15, metavar="S", help="of a turn, default 0.15")

@@ -59,6 +59,16 @@ def test_rows_are_chosen_by_label() -> None:
         speed.chosen(speed.arguments(["--rows", "Q"]))
 
 
+def test_a_cell_that_is_not_there_is_said_at_once() -> None:
+    with pytest.raises(SystemExit, match="there is no cell 'lsmt'"):
+        speed.chosen(speed.arguments(["--cell", "lsmt"]))
+
+
+def test_a_row_tells_the_sizes_that_are_computed() -> None:
+    assert str(of("lstm")) == "lstm, 3, 2, 3, 4, float64, 1 thread"
+    assert str(of("mut1", threads=2)) == "mut1, 3, 2, 4, 4, float64, 2 threads"  # x is "hidden"
+
+
 @pytest.mark.parametrize("wrong", ["0", "-1", "many", "1.5"])
 def test_sizes_are_whole_numbers(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

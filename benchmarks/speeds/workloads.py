@@ -29,7 +29,8 @@ class Workload:
     input_gradient: bool = False
 
     def __str__(self) -> str:
-        shape = f"{self.time}, {self.batch}, {self.inputs}, {self.hidden}"
+        inputs = sizes.shape(self.found.x, self.sizes)[-1]  # some read as many as they put out
+        shape = f"{self.time}, {self.batch}, {inputs}, {self.hidden}"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.cell}, {shape}, {self.dtype}, {threads}"
 
