@@ -16,7 +16,7 @@ from viz import Figure
 
 CHAPTERS = (
     "loops", "forgets", "module", "state", "steps", "variants", "gradients", "walk", "model",
-    "own", "next",
+    "compiled", "own", "next",
 )  # fmt: skip
 
 
