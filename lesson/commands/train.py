@@ -51,6 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="of the random numbers (default 0)")
     add("--checkpoint", type=Path, metavar="PATH", help="where to keep it (default CELL.npz)")
     add("--resume", action="store_true", help="go on from the checkpoint")
+    add("--eager", action="store_true", help="compute operation by operation, not by compiled code")
     add("--sample", type=int, metavar="N", default=300, help="characters to write at the end")
     add("--temperature", type=float, metavar="T", default=0.8,
         help="of the sample: 0 takes the likeliest, 1 draws as the model believes")  # fmt: skip
@@ -123,7 +124,7 @@ def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     model = learning.CharacterModel(
         cell, text, input=given.get("input", "embedding"), seed=seed, **_sizes(options, cell)
     )
-    return Training(model, text, **settings)
+    return Training(model, text, eager=options.eager, **settings)
 
 
 def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
@@ -133,7 +134,7 @@ def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
             f"  Leave out --resume to begin anew, or name a file with --checkpoint PATH."
         )
     text = learning.read_text(options.text) if options.text else None
-    training = Training.resume(path, cell, text)
+    training = Training.resume(path, cell, text, eager=options.eager)
     settings = training.settings
     kept = {
         **{name: getattr(settings, name) for name in SAME}, "rate": settings.optimiser.rate,

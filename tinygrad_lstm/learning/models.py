@@ -91,12 +91,13 @@ class CharacterModel:
 
     def run(
         self, ids: Array, states: Mapping[str, Any] | None = None, start: int = 0,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None, cell: Cell | None = None,
     ) -> Run:  # fmt: skip
         """The cell over symbols (time, batch) or (time,), from `states`, zero where not given.
 
         parameters: Tensors or arrays to use in place of the model's own; start: the number of
-        steps read before, which only a cell's further inputs depend on.
+        steps read before, which only a cell's further inputs depend on; cell: the model's own,
+        or `compiled` of it.
         """
         p = self.parameters if parameters is None else parameters
         if self.input == "embedding":
@@ -105,7 +106,7 @@ class CharacterModel:
             xs = np.eye(len(self.vocabulary), dtype=self.dtype)[ids]
         further = self.further(start, ids.shape) if self.further else {}
         own = {name: p[name] for name in self.cell.parameters}
-        return unroll(self.cell, own, xs, initial=states, **further)
+        return unroll(cell or self.cell, own, xs, initial=states, **further)
 
     def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""

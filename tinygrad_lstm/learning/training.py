@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.gradients import value_and_grad
+from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.archive import CheckpointError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
@@ -48,10 +49,15 @@ class Training:
     The text is read as `batch` contiguous streams, `length` characters a step; the state after a
     step is carried into the next, cut off from the graph. Every number but the seconds depends on
     the model, the text and the settings alone. Keyword arguments are those of `Settings`.
+    eager: compute by the interpreter, operation by operation, and not by the compiled cell; the
+    numbers are the same up to rounding.
     """
 
-    def __init__(self, model: CharacterModel, text: str | Text, **settings: Any) -> None:
+    def __init__(
+        self, model: CharacterModel, text: str | Text, *, eager: bool = False, **settings: Any
+    ) -> None:
         self.model = model
+        self.cell = model.cell if eager else compiled(model.cell)
         self.text = text if isinstance(text, Text) else Text(text)
         self.settings = Settings(**settings)
         own = model.vocabulary == self.text.vocabulary
@@ -64,7 +70,7 @@ class Training:
     @classmethod
     def resume(
         cls, path: str | Path, cell: Cell, text: str | Text | None = None,
-        further: Further | None = None,
+        further: Further | None = None, eager: bool = False,
     ) -> Training:  # fmt: skip
         """The training that a checkpoint holds; it goes on as if it had never stopped.
 
@@ -79,7 +85,7 @@ class Training:
                 f"checkpoint {path} was trained on {found.text}, and {text.name} is another text, "
                 f"or has changed.\n  Name the same text, or another file to begin anew."
             )
-        training = cls(found.model, text, **vars(found.settings))
+        training = cls(found.model, text, eager=eager, **vars(found.settings))
         training.state = found.state
         return training
 
@@ -163,7 +169,7 @@ class Training:
         carried: dict[str, Tensor] = {}
 
         def loss(p: Mapping[str, Tensor]) -> Any:
-            run = model.run(reads, s.carried, start, p)
+            run = model.run(reads, s.carried, start, p, self.cell)
             carried.update({name: state.detach() for name, state in run.final.items()})
             return cross_entropy(model.logits(run, p), comes.reshape(-1))
 
@@ -207,7 +213,7 @@ class Training:
         s, settings = self.state, self.settings
         try:
             with np.errstate(all="ignore"):  # as in a step
-                held_out = evaluate(self.model, self.validation_ids)
+                held_out = evaluate(self.model, self.validation_ids, cell=self.cell)
                 written = sample(self.model, settings.sample, seed=[settings.seed, s.step])
         except DataError as error:
             raise self._diverged(f"model computes what is not a number ({error})") from error
@@ -232,12 +238,13 @@ class Training:
 
 
 def evaluate(
-    model: CharacterModel, ids: Array, *, most: int = 32_768, streams: int = 64, length: int = 64
-) -> float:
+    model: CharacterModel, ids: Array, *, most: int = 32_768, streams: int = 64, length: int = 64,
+    cell: Cell | None = None,
+) -> float:  # fmt: skip
     """Loss on symbol numbers `ids` in bits a character, without learning.
 
     They are read as up to `streams` streams, each from zero states; of a long text about `most`
-    characters are read, spread evenly over it.
+    characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
     predictions = len(ids) - 1
     streams = max(1, min(streams, predictions // 128))
@@ -246,7 +253,7 @@ def evaluate(
     states: dict[str, Tensor] = {}
     for start in range(0, each, length):
         reads, comes = chunk(ids, streams, start, min(start + length, each))
-        run = model.run(reads, states, start)
+        run = model.run(reads, states, start, cell=cell)
         states = {name: state.detach() for name, state in run.final.items()}
         total += cross_entropy(model.logits(run), comes.reshape(-1)).item() * len(reads)
     return bits(total / each)
