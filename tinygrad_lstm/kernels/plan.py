@@ -203,9 +203,8 @@ class Plan:
                     for term in rest[1:]:
                         total = apply("add", total, term)
                     self.written.append((total, Place(own)))
-        self.unwritten = {
-            name for name in self.wants if not any(p.buffer.name == f"bar.{name}" for _, p in self.written)
-        }
+        written = {place.buffer.name for _, place in self.written}
+        self.unwritten = {name for name in self.wants if f"bar.{name}" not in written}
 
     @property
     def _backward_roots(self) -> list[Tensor]:
@@ -480,6 +479,11 @@ class Plan:
                 self._put(node, Place(self.buffer(f"row.{len(self.buffers)}", node.size, "row")))
 
     # --- what it says of itself -----------------------------------------------------------------
+    def __str__(self) -> str:
+        from tinygrad_lstm.kernels import describing
+
+        return describing.text(self)
+
     @cached_property
     def backward_buffers(self) -> list[str]:
         """Buffers with a row for each step that only the loop back writes."""
