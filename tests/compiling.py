@@ -108,8 +108,9 @@ def everything(network: Any, given: Problem, equations: bool = True) -> dict[str
     found = {name: run[name].numpy() for name in run.names}
     found |= {f"final {name}": value.numpy() for name, value in run.final.items()}
     found |= {
-        f"{name} at {t}": run.steps[t][name].numpy() for t in (0, len(run) - 1) for name in run.names
-    }
+        f"{name} at {t}": run.steps[t][name].numpy()
+        for t in (0, len(run) - 1) for name in run.names
+    }  # fmt: skip
     for name, leaf in leaves.items():
         zero = np.zeros(leaf.shape, leaf.dtype)
         found[f"gradient of {name}"] = zero if leaf.grad is None else leaf.grad.numpy()

@@ -79,14 +79,15 @@ class Line:
 def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: int = 8) -> Cell:
     """A Cell of a few equations; `operation` is one that occurs in it."""
     n, m = draw(st.sampled_from((2, 3, 1))), draw(st.sampled_from((3, 2, 1)))
-    forms = [(n,), (n,), (n, m), ()]
-    states = {"h": (n,)}
+    forms: list[tuple[int, ...]] = [(n,), (n,), (n, m), ()]
+    states: dict[str, tuple[int, ...]] = {"h": (n,)}
     states |= {s: draw(st.sampled_from(forms)) for s in ("c", "M")[: draw(st.integers(0, 2))]}
-    weights = [(n, n + m), (n, n), (n, m), (n,), (m,), ()]
+    weights: list[tuple[int, ...]] = [(n, n + m), (n, n), (n, m), (n,), (m,), ()]
     count = 6 - draw(st.integers(0, 6))
     parameters = {f"W_{k}": draw(st.sampled_from(weights)) for k in range(1, count + 1)}
     further = draw(st.booleans())
-    sequences, constants = ({"mask": (n,)}, {"memory": (2, n)}) if further else ({}, {})
+    sequences: dict[str, tuple[int, ...]] = {"mask": (n,)} if further else {}
+    constants: dict[str, tuple[int, ...]] = {"memory": (2, n)} if further else {}
     random = np.random.default_rng(len(parameters))
 
     def given(shape: tuple[int, ...], batched: bool) -> Value:
@@ -254,7 +255,8 @@ def _attributes(
     if signature == "along":
         return {"axis": draw(st.integers(-rank, -1))}
     if op == "clip":
-        return {"low": draw(st.sampled_from((None, -0.3))), "high": draw(st.sampled_from((0.4, 0.6)))}
+        low, high = draw(st.sampled_from((None, -0.3))), draw(st.sampled_from((0.4, 0.6)))
+        return {"low": low, "high": high}
     if op == "swapaxes":
         return {"a": -1, "b": -2}
     if op == "transpose":
