@@ -70,7 +70,8 @@ def strip(subject: Subject, stage: Stage, kind: str) -> dict[str, Any]:
             rows.append(row(name, values, max(1.0, float(np.max(np.abs(values))))))
         else:
             values = subject.gradients(name)
-            rows.append(row(f"bar.{name}", values, float(np.max(np.abs(values)))))
+            largest = float(np.max(np.abs(values))) or 1.0
+            rows.append(row(f"bar.{name}", values / largest, 1.0))
     characters = [visible(c) for c in subject.line.text]
     return {"name": f"{stage.key}-{kind}", "characters": characters, "rows": rows, "kind": kind}
 
@@ -78,7 +79,7 @@ def strip(subject: Subject, stage: Stage, kind: str) -> dict[str, Any]:
 def row(name: str, values: Array, scale: float) -> dict[str, Any]:
     """A row of bars: each with its number, its height in percent and its direction."""
     cells = [
-        {"text": tight(float(v)), "height": round(100 * abs(float(v)) / (scale or 1.0)),
+        {"text": tight(float(v)), "height": round(100 * abs(float(v)) / scale),
          "below": v < 0}
         for v in values
     ]  # fmt: skip
