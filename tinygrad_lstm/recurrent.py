@@ -146,6 +146,7 @@ class Cell:
         self.name = step.__name__
         self.doc = self.__doc__ = (step.__doc__ or "").strip()
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
+        self._inferred: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
         declared = [*state, *parameters, *sequences, *constants]
         for name in declared:
             if declared.count(name) > 1:
@@ -333,7 +334,10 @@ class Cell:
     def infer_sizes(self, parameters: Mapping[str, Any]) -> dict[str, int]:
         """The sizes that the shapes of parameters imply."""
         shapes = {name: tuple(parameters[name].shape) for name in self.parameters}
-        return dimensions.infer(self.parameters, shapes, str(self))
+        key = tuple(shapes.values())
+        if key not in self._inferred:
+            self._inferred[key] = dimensions.infer(self.parameters, shapes, str(self))
+        return dict(self._inferred[key])
 
 
 def cell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ Linear = dict[str, int]  # a sum of sizes: {"hidden": 2, "inputs": 1}; "" is the
 _TERM = re.compile(r"(?:(\d+)\s*\*?\s*)?([A-Za-z_]\w*)?$")
 
 
+@functools.cache
 def parse(words: str) -> tuple[Linear, ...]:
     """The axes of a shape: `"hidden, hidden + inputs"` is ({hidden: 1}, {hidden: 1, inputs: 1})."""
     return tuple(_axis(axis, words) for axis in words.split(",") if axis.strip())

@@ -8,6 +8,7 @@ not, only the node is made (traced). Both kinds are differentiated by the same r
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -145,7 +146,7 @@ class Tensor:
     @property
     def size(self) -> int:
         """The number of entries."""
-        return int(np.prod(self.shape, dtype=int))
+        return math.prod(self.shape)
 
     def numpy(self) -> Array:
         """The value as a NumPy array of one's own."""

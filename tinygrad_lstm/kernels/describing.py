@@ -18,7 +18,7 @@ from tinygrad_lstm.program import (
     right_hand_side,
     spelled,
 )
-from tinygrad_lstm.tensor import Tensor
+from tinygrad_lstm.tensor import Tensor, ancestors
 
 SECTIONS = {
     "once": "weights packed",
@@ -33,15 +33,17 @@ SECTIONS = {
 class Block:
     """A product, a pass over the units or another operation: its lines, what it reads and writes.
 
-    Names are those of the lines. `weight` is a product's matrix and `shape` its shape.
+    Names are those of the lines. `factors` are a product's, `outer` tells W · v from g ⊗ v, and
+    `shape` is that of its matrix.
     """
 
     kind: str
     lines: list[str]
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
-    weight: str = ""
     shape: tuple[int, ...] = ()
+    factors: tuple[str, ...] = ()
+    outer: bool = False
 
 
 def described(plan: Plan) -> dict[str, list[Block]]:
@@ -181,7 +183,7 @@ class _Describer:
         plan = self.plan
         return {
             "once": [
-                Block("pack", [f"{_name(n)} = {_packed(node)}"], [], [_name(n)], shape=node.shape)
+                Block("pack", [f"{_name(n)} = {_packed(node)}"], _leaves(node), [_name(n)], node.shape)
                 for n, node in plan.once.outputs.items() if _name(n) != node.name
             ],
             "ahead": [self.block(stage) for stage in plan.ahead],
@@ -198,11 +200,12 @@ class _Describer:
         if isinstance(stage, Product):
             weight = _name(stage.weight.name or "")
             label, sign = self.labels[stage.result], "+=" if stage.onto else "="
-            product = f"{weight}{'ᵀ' * stage.transposed} · {self.expression(stage.operand)}"
+            factors = f"{weight}{'ᵀ' * stage.transposed}", self.expression(stage.operand)
             rows = [stage.result.inputs[1]] if stage.onto else []
             return Block(
-                "product", [f"{label} {sign} {product}"], self.names([stage.operand, *rows]),
-                [*self.names(rows), label] if rows else [label], weight, stage.weight.shape,
+                "product", [f"{label} {sign} {' · '.join(factors)}"],
+                self.names([stage.weight, stage.operand, *rows]),
+                [*self.names(rows), label] if rows else [label], stage.weight.shape, factors,
             )  # fmt: skip
         if not isinstance(stage, Pass):
             node = stage.node
@@ -236,9 +239,11 @@ class _Describer:
         if weight:
             shape = self.plan.step.inputs[d.target].shape
             line = f"{target} = Σ_t {left} ⊗ {right}"
-            return Block("product", [line], self.names([d.left, d.right]), [target], "", shape)
-        line = f"{target} = {right}ᵀ · {left}"
-        return Block("product", [line], self.names([d.left]), [target], right, d.right.shape)
+            reads = self.names([d.left, d.right])
+            return Block("product", [line], reads, [target], shape, (left, right), True)
+        reads, factors = self.names([d.right, d.left]), (f"{right}ᵀ", left)
+        line = f"{target} = {' · '.join(factors)}"
+        return Block("product", [line], reads, [target], d.right.shape, factors)
 
     # --- memory ---------------------------------------------------------------------------------
     def places(self) -> dict[str, str]:
@@ -297,6 +302,10 @@ def _packed(node: Tensor) -> str:
     if len(set(tails)) == 1:
         return f"[{'; '.join(heads)}]{tails[0]}"
     return f"[{'; '.join(parts)}]"
+
+
+def _leaves(node: Tensor) -> list[str]:
+    return [spelled(n.name) for n in ancestors([node]) if n.name and not n.inputs]
 
 
 def _plain(node: Tensor) -> str:

@@ -23,7 +23,8 @@ class Pool:
     def block(self, size: int) -> Array:
         """At least `size` bytes, which nobody else holds."""
         best = None
-        for k, block in enumerate(self._blocks):
+        for k in range(len(self._blocks)):
+            block = self._blocks[k]  # enumerate would hold a reference of its own
             # a view anywhere, even of a view, holds a reference to the block itself
             free = sys.getrefcount(block) <= _FREE and block.size >= size
             if free and (best is None or block.size < self._blocks[best].size):

@@ -71,6 +71,7 @@ class Compiled(Cell):
         self.plain, self.code, self.memory, self.every = plain, code, memory, every
         self._kernels: dict[Any, Kernel] = {}
         self._seeds = {plain.output}
+        self._narrow: dict[Any, set[str]] = {}
         self._separable: bool | None = None
 
     def plan(self, **sizes: int) -> Plan:
@@ -241,7 +242,13 @@ class Sequence:
     @property
     def shared(self) -> set[str]:
         """Equations that are the same for the whole batch."""
-        return _shared(self.ready, self.cell, self.reading, self.moving)
+        if not self.reading.lead:
+            return set()
+        wide = _wide(self.ready, self.cell, self.moving)
+        key = (self.ready.program, frozenset(wide))
+        if key not in self.cell._narrow:
+            self.cell._narrow[key] = _narrow(self.ready.program, wide)
+        return self.cell._narrow[key]
 
     def once_values(self) -> dict[str, Array]:
         """Parameters and constants, which all steps share."""
@@ -384,17 +391,17 @@ def _batched(data: Array, program: Program, name: str, reading: Reading, dtype: 
     return np.ascontiguousarray(data, dtype).reshape(time, -1, width)
 
 
-def _shared(
-    ready: Prepared, cell: Compiled, reading: Reading, moving: frozenset[str]
-) -> set[str]:
-    """Equations without the axes of the batch: they depend on nothing that has them."""
-    if not reading.lead:
-        return set()
-    program = ready.program
+def _wide(ready: Prepared, cell: Compiled, moving: frozenset[str]) -> set[str]:
+    """Inputs of the step that have the axes of the batch."""
     wide = {"x", *(f"prev.{name}" for name in cell.state), *moving}
     for name in cell.sequences:
-        if ready.further[name].sequence.ndim > 1 + program.inputs[name].ndim:
+        if ready.further[name].sequence.ndim > 1 + ready.program.inputs[name].ndim:
             wide.add(name)
+    return wide
+
+
+def _narrow(program: Program, wide: set[str]) -> set[str]:
+    """Equations without the axes of the batch: they depend on nothing that has them."""
     having = {program.inputs[name] for name in wide}
     return {
         name for name, node in program.equations.items() if not having & set(ancestors([node]))
