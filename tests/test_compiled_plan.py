@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 from compiling import problem
 
+import viz
 from tinygrad_lstm import cell, cells, compiled, concat, matvec, sigmoid, tanh
 from tinygrad_lstm.kernels import describing, memory
 from tinygrad_lstm.kernels.plan import Plan
@@ -161,10 +166,12 @@ def test_every_name_in_the_text_is_written_before_it_is_read(name: str) -> None:
     own = cells.all()[name]
     found = plan(own)
     blocks = describing.described(found)
-    known = {describing._name(n) for n in [*found.step.inputs, *own.constants]}
+    known = {describing._name(n) for n in found.step.inputs if not n.startswith("W.")}
+    known |= {*own.parameters, *own.constants}
     known |= {f"carry.{s}" for s in found.states} | {f"given.{s}" for s in found.seeds}
     for section in blocks.values():
         for block in section:
+            assert block.writes
             assert set(block.reads) <= known, (block.lines, known)
             known |= set(block.writes)
 
@@ -179,3 +186,51 @@ def test_the_text_of_a_cell_with_other_operations() -> None:
     assert "u3 = mean(a, axis=-1, keepdims=True)" in lines
     assert "W1 = W[:, 0:3]   (3 × 3)" in lines
     assert "h = a - u3" in lines
+
+
+# --- the figure -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", cells.all())
+def test_the_figure_of_a_plan(name: str) -> None:
+    found = plan(cells.all()[name])
+    figure = viz.plan(found)
+    root = ET.fromstring(figure.svg())
+    groups = [g.get("class", "").split() for g in root.iter("{http://www.w3.org/2000/svg}g")]
+    assert sum("layer" in g for g in groups) == sum(found.products.values())
+    for equation in found.step.equations:
+        assert any(f"eq-{equation}" in g for g in groups), equation
+    for block in (b for part in describing.described(found).values() for b in part):
+        if block.kind == "product":
+            assert f"{block.lines[0]}." in figure.alt
+    boxes = {s.id: s.box for s in figure.scene.shapes if s.kind not in ("band", "label", "caption")}
+    bands = {s.id: s.box for s in figure.scene.shapes if s.kind == "band"}
+    for a, box in boxes.items():
+        inside(box, bands[f"band-{a.rpartition('-')[0]}"])
+        assert all(apart(box, other) for b, other in boxes.items() if b != a)
+    assert all(apart(one, two) for k, one in bands.items() for j, two in bands.items() if j != k)
+    for label in (s for s in figure.scene.shapes if s.kind == "label"):
+        inside(label.box, boxes[label.id.rpartition("-")[0]])
+
+
+Box = tuple[float, float, float, float]
+
+
+def inside(inner: Box, outer: Box) -> None:
+    assert outer[0] <= inner[0] and outer[1] <= inner[1]
+    assert inner[2] <= outer[2] and inner[3] <= outer[3]
+
+
+def apart(a: Box, b: Box) -> bool:
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def test_the_example_in_the_readme_runs(tmp_path: Path) -> None:
+    root = Path(viz.__file__).parents[1]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", readme, re.S) if "viz.plan(" in b]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "\n1\n" in done.stdout and "  u1 += W1 · h_{t-1}   (16 × 4)\n" in done.stdout
+    assert (tmp_path / "plan.svg").is_file()

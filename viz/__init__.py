@@ -1,4 +1,4 @@
-"""Pictures of recurrent cells and of their computation graphs."""
+"""Pictures of recurrent cells, of their computation graphs, and of the plans of compiled ones."""
 
 from viz.cell_figures import cell
 from viz.comparison import difference
@@ -6,7 +6,9 @@ from viz.computation import graph
 from viz.figure import Figure, FigureError
 from viz.networks import chain, rolled, unrolled
 from viz.notation import legend
+from viz.schedule import plan
 
 __all__ = [
-    "Figure", "FigureError", "cell", "chain", "difference", "graph", "legend", "rolled", "unrolled",
+    "Figure", "FigureError", "cell", "chain", "difference", "graph", "legend", "plan", "rolled",
+    "unrolled",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from viz.drawing import Drawing, Names
 from viz.figure import Figure, FigureError
 from viz.layers import single
 from viz.placement import Placer, belts_of
-from viz.plan import NotPlaceable
+from viz.grid import NotPlaceable
 from viz.routing import Grid, routed
 from viz.scene import Scene, Shape, Wire, prefixed
 

@@ -12,7 +12,7 @@ from viz.cell_figures import drawn
 from viz.drawing import Drawing
 from viz.figure import Figure
 from viz.glyphs import glyphs
-from viz.plan import NotPlaceable
+from viz.grid import NotPlaceable
 from viz.scene import Scene, Shape
 
 SPACE = 34.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from viz.anatomy import Anatomy
-from viz.plan import Bus, Column, Plan
+from viz.grid import Bus, Column, Plan
 
 
 class Lanes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from viz.anatomy import Anatomy, Part
 from viz.lanes import Lanes
-from viz.plan import Column, NotPlaceable, Plan
+from viz.grid import Column, NotPlaceable, Plan
 
 
 def belts_of(anatomy: Anatomy) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from viz.plan import NotPlaceable, Plan
+from viz.grid import NotPlaceable, Plan
 
 Cell = tuple[int, int]  # (column, row) of the fine grid
 Direction = tuple[int, int]

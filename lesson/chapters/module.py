@@ -9,7 +9,7 @@ from lesson.figures import signs
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz.anatomy import anatomy
-from viz.plan import NotPlaceable
+from viz.grid import NotPlaceable
 
 
 def content(subject: Subject) -> Content:

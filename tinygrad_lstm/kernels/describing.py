@@ -181,18 +181,24 @@ class _Describer:
     def sections(self) -> dict[str, list[Block]]:
         """The blocks of each section."""
         plan = self.plan
+        after = [
+            *(self.deferred(d, weight=True) for d in plan.weight_products),
+            *(self.deferred(d, weight=False) for d in plan.input_products),
+        ]
+        written: set[str] = set()
+        for block in after:
+            if not written.isdisjoint(block.writes):
+                block.lines[0] = block.lines[0].replace(" = ", " += ", 1)
+            written.update(block.writes)
         return {
             "once": [
-                Block("pack", [f"{_name(n)} = {_packed(node)}"], _leaves(node), [_name(n)], node.shape)
-                for n, node in plan.once.outputs.items() if _name(n) != node.name
+                Block("pack", [f"{_name(n)} = {_packed(v)}"], _leaves(v), [_name(n)], v.shape)
+                for n, v in plan.once.outputs.items() if _name(n) != v.name
             ],
             "ahead": [self.block(stage) for stage in plan.ahead],
             "forward": [self.block(stage) for stage in plan.forward],
             "backward": [self.block(stage) for stage in plan.backward],
-            "after": [
-                *(self.deferred(d, weight=True) for d in plan.weight_products),
-                *(self.deferred(d, weight=False) for d in plan.input_products),
-            ],
+            "after": after,
         }  # fmt: skip
 
     def block(self, stage: Stage) -> Block:
