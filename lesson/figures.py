@@ -22,6 +22,7 @@ from viz.scene import Scene, Shape, Wire
 
 _NAMED = re.compile(r' aria-labelledby="[^"]*"')
 _OUT = re.compile(r'<(title|desc) id="[^"]*">.*?</\1>\n|<style>.*?</style>', re.S)
+_PAINT = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"')  # the page's colours say it too
 _GLYPH = re.compile(r'<g id="([^"]*-m\d+)">(.*?)</g>(?=<g id="|$)', re.S)
 _BACKWARD = (
     "Backwards: highlighted lines lead from right to left, a bar over a name means the gradient "
@@ -82,7 +83,7 @@ class Drawer:
             kept = self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.svg"
             if kept.is_file():
                 return kept.read_text(encoding="utf-8")
-        svg = _OUT.sub("", figure.svg(prefix=_PREFIX))
+        svg = _PAINT.sub("", _OUT.sub("", figure.svg(prefix=_PREFIX)))
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(svg, encoding="utf-8")
@@ -94,7 +95,7 @@ def _version() -> str:
     """What draws: a figure that was kept is drawn anew when this has changed."""
     files = sorted(resources.files("viz").iterdir(), key=lambda file: file.name)
     text = b"".join(file.read_bytes() for file in files if file.name.endswith(".py"))
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256(text + Path(__file__).read_bytes()).hexdigest()
 
 
 def colours() -> str:

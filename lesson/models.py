@@ -72,7 +72,7 @@ def train(
         training = Training(CharacterModel(cell, text, seed=1, **sizes), text, every=50)
     rest = seconds - training.state.seconds
     try:
-        if rest > 0:
+        if rest > 0.02 * seconds:  # the last step may have ended a little early
             training.run(seconds=rest, report=report, checkpoint=path)
     except DivergenceError as error:
         raise DivergenceError(

@@ -11,7 +11,9 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def short(value: float) -> str:
     """Two decimals; more where these would be zeros: 0.86, −1.20, 0.0031, 2.4 · 10⁻⁶."""
     size = abs(value)
-    if size == 0 or size >= 0.095:
+    if size == 0:
+        return "0"
+    if size >= 0.095:
         return signed(f"{value:.2f}")
     if size >= 0.001:
         return signed(f"{value:.2g}")

@@ -185,5 +185,7 @@ def test_another_cells_page_answers_too(tmp_path: Path, chromium: Any) -> None:
     tab.click("label[for=character-3]")
     assert "character 4, alpha" in shown(tab, '.there[data-stage="alpha"]').replace("α", "alpha")
     assert tab.title() == prose.load("en", "page")["any"]["title"]
+    tab.click("label[for=language-ko]")
+    assert tab.title() == prose.load("ko", "page")["any"]["title"]
     tab.close()
     assert errors == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lesson.numbers import percent
 from lesson.subject import Subject
 from tinygrad_lstm import Tensor, unroll
 from tinygrad_lstm.recurrent import Cell
+from viz.scene import Scene
 
 SPAN = 10  # characters over which a product of forget gates is taken
 
@@ -39,7 +41,10 @@ def content(subject: Subject) -> Content:
             for step in equations.derive(cell, weight)
         ] if weight else [],
     }  # fmt: skip
-    return Content(facts, {"graph": viz.graph(small_run(cell), fold="equation")}, more)
+    graph = viz.graph(small_run(cell), fold="equation")
+    shapes = [shape for shape in graph.scene.shapes if shape.id != "key"]  # the caption says it
+    graph = replace(graph, scene=Scene(shapes, graph.scene.wires))
+    return Content(facts, {"graph": graph}, more)
 
 
 def main_weight(cell: Cell) -> str | None:

@@ -59,7 +59,7 @@ const lesson = (() => {
     root.dataset.language = wanted;
     root.lang = wanted;
     for (const radio of radios) radio.checked = radio.value === wanted;
-    document.title = text("page", "title");
+    document.title = document.querySelector(`h1 [lang="${wanted}"]`).textContent;
     for (const callback of callbacks) callback(wanted);
     if (seen) restore(seen);
   };
