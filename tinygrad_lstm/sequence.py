@@ -90,6 +90,7 @@ class Steps:
         self._made: dict[int, Tensor] = {}
 
     def __call__(self, t: int) -> Tensor:
+        """The value at step t."""
         if t not in self._made:
             whole = self.sequence
             value: Tensor = whole[t] if whole._live else constant(whole.data[t])
@@ -105,6 +106,7 @@ class Fixed:
         self.value = value
 
     def __call__(self, t: int) -> Tensor:
+        """The value, at any step."""
         return self.value
 
 

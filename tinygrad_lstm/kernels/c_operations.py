@@ -160,7 +160,8 @@ def _along(node: Tensor, out: str, x: str) -> Iterator[str]:
         yield f"real total = 0; {each} {{ total += in[k * {inner}]; to[k * {inner}] = total; }}"
         yield "}"
         return
-    yield f"real most = in[0], total = 0; {each} most = in[k * {inner}] > most ? in[k * {inner}] : most;"
+    yield "real most = in[0], total = 0;"
+    yield f"{each} most = in[k * {inner}] > most ? in[k * {inner}] : most;"
     yield f"{each} total += EXP(in[k * {inner}] - most);"
     if node.op == "softmax":
         yield f"{each} to[k * {inner}] = EXP(in[k * {inner}] - most) / total;"

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.c_code import CCode, Unsupported
+from tinygrad_lstm.kernels.c_code import CCode
+from tinygrad_lstm.kernels.c_operations import Unsupported
 from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
 from tinygrad_lstm.kernels.plan import Buffer, Deferred, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
 from tinygrad_lstm.kernels.toolchain import NoCompiler, say_numpy
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
-
 
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
@@ -94,8 +94,10 @@ class Kernel:
     # --- weights --------------------------------------------------------------------------------
     def weights(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """The packed weights."""
-        made = self._pack(parameters)
-        return {name: np.ascontiguousarray(value, self.dtype) for name, value in made.items()}
+        return {
+            name: np.ascontiguousarray(value, self.dtype)
+            for name, value in self._pack(parameters).items()
+        }
 
     def parameter_gradients(
         self, parameters: Mapping[str, Array], packed: Mapping[str, Array]
@@ -176,7 +178,8 @@ class Kernel:
             if name not in self.code.brief:
                 more[name] = record.arrays[old]
         totals = {
-            name: np.zeros(b.width, self.dtype) for name, b in plan.buffers.items() if b.kind == "total"
+            name: np.zeros(b.width, self.dtype)
+            for name, b in plan.buffers.items() if b.kind == "total"
         }
         for name in plan.states:
             more[f"carry.{name}"][...] = final.get(name, 0.0)
@@ -186,10 +189,10 @@ class Kernel:
         views.carry = {s: (more[f"carry.{s}"], more[f"out.{s}"]) for s in plan.states}
         products = self.code.backward(views)
         flat = _Flat(self, record, more)
-        weights = {name: totals[f"bar.{name}"] for name in plan.once.outputs if f"bar.{name}" in totals}
         weights = {
-            name: value.reshape(plan.once.outputs[name].shape) for name, value in weights.items()
-        }
+            name: totals[f"bar.{name}"].reshape(node.shape)
+            for name, node in plan.once.outputs.items() if f"bar.{name}" in totals
+        }  # fmt: skip
         if products is None:
             products = {}
             for deferred in plan.weight_products:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,7 +120,10 @@ class NumpyCode:
         self._helpers[name] = data
         return name
 
-    def _row(self, shape: tuple[int, ...], name: str | None = None, width: int | None = None) -> Buffer:
+    def _row(
+        self, shape: tuple[int, ...], name: str | None = None, width: int | None = None
+    ) -> Buffer:
+        """Memory for a value that is gone after the step."""
         size = int(np.prod(shape, dtype=int)) if width is None else width
         name = name or f"local {len(self.rows)}"
         self.rows.setdefault(name, Buffer(name, size, "row"))
@@ -166,7 +169,8 @@ class NumpyCode:
             for place in self.plan.stores.get(node, [])[1:]:
                 yield Call("copyto", Ref(place.buffer, place.start, node.shape), (out,))
         for node, place in stage.copies:
-            yield Call("copyto", Ref(place.buffer, place.start, node.shape), (self._ref(node, local),))
+            target = Ref(place.buffer, place.start, node.shape)
+            yield Call("copyto", target, (self._ref(node, local),))
         for node, place in stage.totals:
             yield Call(
                 "total", Ref(place.buffer, place.start, node.shape), (self._ref(node, local),)
@@ -248,7 +252,8 @@ class NumpyCode:
                 turning.append((var, ref))
             else:
                 setup.append(f"    {var} = {_view(ref, ref.buffer)}")
-        names = [var for var, _ in timed] + [f"({', '.join(v for v, _ in turning)},)"] * bool(turning)
+        names = [var for var, _ in timed]
+        names += [f"({', '.join(v for v, _ in turning)},)"] * bool(turning)
         sources = [_view(ref, ref.buffer) for _, ref in timed]
         if turning:
             pairs = []
@@ -256,7 +261,8 @@ class NumpyCode:
                 pairs.append("(" + ", ".join(_turn(ref, k) for _, ref in turning) + ",)")
             sources.append(f"b.turns({pairs[0]}, {pairs[1]})")
         body = [line for call in calls for line in self._lines(call, refs, "        ")]
-        lines = [f"def {name}(b):", *setup, f"    for step, ({', '.join(['gone', *names])},) in enumerate(zip("]
+        lines = [f"def {name}(b):", *setup]
+        lines += [f"    for step, ({', '.join(['gone', *names])},) in enumerate(zip("]
         lines += ["        b.gone,"] + [f"        {s}," for s in sources]
         lines += ["    )):"]
         before, after = self._masks(name)

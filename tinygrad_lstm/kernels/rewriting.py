@@ -83,8 +83,10 @@ class Builder:
     def _slice(self, whole: Tensor, start: int, stop: int) -> Tensor | None:
         if (start, stop) == (0, whole.shape[0]):
             return whole
-        if whole.op == "getitem" and (outer := span(whole.attributes["index"], whole.inputs[0].shape)):
-            return self.slice(whole.inputs[0], outer[0] + start, outer[0] + stop)
+        if whole.op == "getitem":
+            (inner,) = whole.inputs
+            if outer := span(whole.attributes["index"], inner.shape):
+                return self.slice(inner, outer[0] + start, outer[0] + stop)
         if whole.op == "concat":
             begin = 0
             for part in whole.inputs:
@@ -262,8 +264,8 @@ class _Rewriter:
     def _group(self, roots: list[Tensor]) -> None:
         """Put together the rows that the largest product of the loop will be added to."""
         inside = set(roots)
-        loops = [own for v, own in self.rows.items() if self.level[v] == STEP and inside >= set(own)]
-        most = max(loops, key=len, default=[])
+        loops = [own for v, own in self.rows.items() if self.level[v] == STEP]
+        most = max((own for own in loops if inside >= set(own)), key=len, default=[])
         first = set(most)
         roots[:] = [*most, *(root for root in roots if root not in first)]
 
@@ -344,7 +346,8 @@ class _Rewriter:
         if node not in self.sums:
             return list(node.inputs)
         own = self.sums[node]
-        return [*own.products, *(self.joined[v][0] for v in own.products if v in self.joined), *own.others]
+        hoisted = [self.joined[v][0] for v in own.products if v in self.joined]
+        return [*own.products, *hoisted, *own.others]
 
     def _translated(self, node: Tensor) -> Tensor:
         if self.level[node] == CONSTANT and node.size == 1 and not node.inputs:

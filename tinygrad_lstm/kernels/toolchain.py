@@ -22,7 +22,7 @@ from pathlib import Path
 from tinygrad_lstm.errors import TinygradError
 
 log = logging.getLogger("tinygrad_lstm")
-_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
+_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
 _SECONDS = 120  # a compiler that takes longer is broken
 
 
@@ -75,17 +75,17 @@ def compiler() -> tuple[str, ...] | None:
     return None
 
 
-def load(source: str, target: Machine) -> ctypes.CDLL:
-    """The library of a source, compiled unless the cache holds it."""
+def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
+    """The library of a cell's source and of the products it uses; what is kept is not made again."""
     command = compiler()
     if command is None:
         raise NoCompiler("there is no C compiler (cc, gcc, clang, or the package ziglang)")
-    key = hashlib.sha256("\0".join([source, target.name, *command, *_FLAGS, _age(command)]).encode())
-    name = f"{key.hexdigest()[:32]}{'.dll' if sys.platform == 'win32' else '.so'}"
     last: Exception | None = None
     for folder in _folders():
         try:
-            return _load_from(folder, name, source, command)
+            part = _made(folder, products, ".o", target, command)
+            ending = ".dll" if sys.platform == "win32" else ".so"
+            return ctypes.CDLL(str(_made(folder, source, ending, target, command, part)))
         except OSError as error:  # not writable, full, or what lies there cannot be loaded
             last = error
     raise NoCompiler(f"compiled code can be kept nowhere: {last}")
@@ -138,11 +138,18 @@ def _private(folder: Path) -> bool:
     return True
 
 
-def _load_from(folder: Path, name: str, source: str, command: tuple[str, ...]) -> ctypes.CDLL:
-    library, note = folder / name, folder / f"{name}.json"
-    if not _whole(library, note):
-        _compile(library, note, source, command)
-    return ctypes.CDLL(str(library))
+def _made(
+    folder: Path, source: str, ending: str, target: Machine, command: tuple[str, ...],
+    *parts: Path,
+) -> Path:  # fmt: skip
+    """The compiled form of a source in a folder, made unless it is there."""
+    names = [part.name for part in parts]
+    all_of_it = [source, ending, target.name, *command, *_FLAGS, _age(command), *names]
+    name = hashlib.sha256("\0".join(all_of_it).encode()).hexdigest()[:32] + ending
+    made, note = folder / name, folder / f"{name}.json"
+    if not _whole(made, note):
+        _compile(made, note, source, command, parts)
+    return made
 
 
 def _whole(library: Path, note: Path) -> bool:
@@ -157,29 +164,34 @@ def _whole(library: Path, note: Path) -> bool:
         return False
 
 
-def _compile(library: Path, note: Path, source: str, command: tuple[str, ...]) -> None:
+def _compile(
+    target: Path, note: Path, source: str, command: tuple[str, ...], parts: tuple[Path, ...]
+) -> None:
     """Compile beside the place and move there: another process sees all of it or nothing."""
-    work = Path(tempfile.mkdtemp(prefix="making-", dir=library.parent))
+    work = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
-        text, made = work / "cell.c", work / library.name
+        text, made = work / "cell.c", work / target.name
         text.write_text(source)
-        native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
-        flags = [native, *_FLAGS, *(["-mprefer-vector-width=512"] if "VECTOR 64" in source else [])]
+        arm = platform.machine().lower() in ("arm64", "aarch64")
+        flags = ["-mcpu=native" if arm else "-march=native", *_FLAGS]
+        flags += ["-mprefer-vector-width=512"] if "VECTOR 64" in source else []
+        kind = ["-c"] if target.suffix == ".o" else ["-shared"]
+        files = [str(text), *map(str, parts)]
         try:
             done = subprocess.run(
-                [*command, *flags, "-o", str(made), str(text), "-lm"],
+                [*command, *flags, *kind, "-o", str(made), *files, "-lm"],
                 capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoCompiler(f"the compiler {command[0]} did not run: {error}") from error
         if done.returncode or not made.is_file():
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise NoCompiler(f"the compiler {command[0]} failed: {said[0] if said else 'silently'}")
-        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+            said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+            first = next((line for line in said if "error" in line), said[0])
+            raise NoCompiler(f"the compiler {command[0]} failed: {first}")
         beside = work / note.name
-        beside.write_text(json.dumps({"sha256": digest}))
+        beside.write_text(json.dumps({"sha256": hashlib.sha256(made.read_bytes()).hexdigest()}))
         made.chmod(0o700)
-        os.replace(made, library)
+        os.replace(made, target)
         os.replace(beside, note)
     finally:
         shutil.rmtree(work, ignore_errors=True)

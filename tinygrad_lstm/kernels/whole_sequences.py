@@ -31,7 +31,9 @@ from tinygrad_lstm.tensor import (
 CODES = ("auto", "c", "numpy")
 
 
-def compiled(network: Any, code: str = "auto", memory: str = "full", every: int | None = None) -> Any:
+def compiled(
+    network: Any, code: str = "auto", memory: str = "full", every: int | None = None
+) -> Any:
     """A cell or a network that computes the same, faster.
 
         fast = compiled(cells.lstm)
@@ -44,7 +46,7 @@ def compiled(network: Any, code: str = "auto", memory: str = "full", every: int 
     interpreter's up to rounding. What is compiled is compiled when it is first used.
     """
     if code not in CODES:
-        raise CellError(f"code is {', '.join(map(repr, CODES[:-1]))} or {CODES[-1]!r}, got {code!r}.")
+        raise CellError(f"code is 'auto', 'c' or 'numpy', got {code!r}.")
     if memory not in ("full", "low"):
         raise CellError(f"memory is 'full' or 'low', got {memory!r}.")
     if every is not None and (memory != "low" or not isinstance(every, int) or every < 1):
@@ -80,7 +82,7 @@ class Compiled(Cell):
 
     def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
         """The code for these sizes as text, "c" or "numpy"."""
-        from tinygrad_lstm.kernels.c_code import c_source
+        from tinygrad_lstm.kernels.c_writer import c_source
         from tinygrad_lstm.kernels.numpy_code import NumpyCode
 
         plan = self.plan(**sizes)

@@ -1,18 +1,6 @@
-/* What every compiled cell uses: products with packed weights, sigmoid and tanh.
-   `real`, VECTOR (bytes in a vector register), ROWS (rows of one block) come from the source.
-   `noipa`: compiled once, not anew for each call. */
+/* Products of matrices for all compiled cells, compiled once for each kind of number. */
 
-#include <stddef.h>
-#include <math.h>
-#include <string.h>
-
-typedef ptrdiff_t count;
 typedef real vector __attribute__((vector_size(VECTOR), aligned(sizeof(real))));
-#if defined(__clang__)
-#define SEPARATE __attribute__((noinline))
-#else
-#define SEPARATE __attribute__((noipa))
-#endif
 #define LANES ((count)(VECTOR / sizeof(real)))
 #define PANEL (2 * LANES)
 
@@ -59,7 +47,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
 }
 
 /* Rows [0, rows) of left · panel, in blocks of nearly equal height. */
-SEPARATE static void
+static void
 panel(count rows, count inner, const real *a, count down, count right, const real *b, count next,
       real *c, count stride, count columns, int onto)
 {
@@ -78,7 +66,7 @@ panel(count rows, count inner, const real *a, count down, count right, const rea
 }
 
 /* result (rows, columns) = left (rows, inner) · right, with right in panels as `pack` makes them. */
-SEPARATE static void
+HIDDEN void
 product(count rows, count columns, count inner, const real *left, count down, const real *packed,
         real *result, count stride, int onto)
 {
@@ -90,7 +78,7 @@ product(count rows, count columns, count inner, const real *left, count down, co
 
 /* A matrix (inner, columns) in panels of PANEL columns, the last one filled up with zeros; entry
    (k, j) is from[k * down + j * right]. */
-SEPARATE static void
+HIDDEN void
 pack(count inner, count columns, const real *from, count down, count right, real *packed)
 {
     for (count at = 0; at < columns; at += PANEL)
@@ -102,7 +90,7 @@ pack(count inner, count columns, const real *from, count down, count right, real
 
 /* out (height, width) += left^T · right, where row s * rows + b of left is at left + s * left_by +
    b * left_down, and so for right; both are put together in `space` first. */
-SEPARATE static void
+HIDDEN void
 outer(count height, count width, count steps, count rows, const real *left, count left_by,
       count left_down, const real *right, count right_by, count right_down, real *out, real *space)
 {
@@ -132,42 +120,4 @@ outer(count height, count width, count steps, count rows, const real *left, coun
                   width, columns, 1);
         }
     }
-}
-
-/* --- functions: without branches, so that loops over units become vectors ----------------------
-   e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n log 2 + r, exact near 0 too. */
-static inline __attribute__((always_inline)) real
-exp_less_one(real x)
-{
-    x = x > LARGEST ? LARGEST : x;
-    x = x < -LARGEST ? -LARGEST : x;
-    const real shifted = x * (real)1.4426950408889634 + ROUNDER;
-    const real n = shifted - ROUNDER;
-    const real r = (x - n * LOG2_HIGH) - n * LOG2_LOW;
-    bits power;
-    memcpy(&power, &shifted, sizeof power);
-    power = (power + BIAS) << MANTISSA;
-    real scale;
-    memcpy(&scale, &power, sizeof scale);
-    const real small = r * POLYNOMIAL(r);
-    return scale * small + (scale - 1);
-}
-
-static inline __attribute__((always_inline)) real
-tanh_(real x)
-{
-    const real e = exp_less_one(2 * x);
-    return e / (e + 2);
-}
-
-static inline __attribute__((always_inline)) real
-sigmoid_(real x)
-{
-    return 1 / (2 + exp_less_one(-x));
-}
-
-static inline real softplus_(real x)
-{
-    const real rest = LOG1P(EXP(x < 0 ? x : -x));
-    return (x < 0 ? 0 : x) + rest;
 }

@@ -1,0 +1,527 @@
+"""The C source of a plan: one pass over the units between two products, to be read by people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, single
+from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage
+from tinygrad_lstm.kernels.toolchain import Machine, machine
+from tinygrad_lstm.program import right_hand_side, spelled
+from tinygrad_lstm.tensor import Array, Tensor
+
+Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
+
+
+class Packed:
+    """How much memory the weights of one loop take in panels, and which they are."""
+
+    def __init__(self, places: list[tuple[int, int]]) -> None:
+        self.places = places
+        self.size = sum(size + 16 for _, size in places)
+
+
+class Writer:
+    """The C source of a plan."""
+
+    def __init__(self, plan: Plan, dtype: Any, target: Machine) -> None:
+        self.plan, self.dtype, self.machine = plan, np.dtype(dtype), target
+        self.rows = {
+            f"hold.{state}": Buffer(f"hold.{state}", plan.buffers[state].width, "row")
+            for state in plan.states
+        }
+        self.packs: list[Pack] = []
+        self._pack_loop: list[int] = []
+        self._tables: dict[str, str] = {}
+        every = [b for b in plan.buffers.values() if b.kind != "total"]
+        self.buffers = [*every, *self.rows.values()]
+        self.brief = _brief(plan)
+        self.totals = [b for b in plan.buffers.values() if b.kind == "total"]
+        self.work = {
+            "forward": sum(map(_work, [*plan.ahead, *plan.forward])),
+            "backward": sum(map(_work, plan.backward))
+            + sum(d.left.size * d.right.size for d in plan.weight_products),
+        }
+        self._ids = {b.name: k for k, b in enumerate(self.buffers)}
+        bodies = [self._loop("forward"), self._loop("backward")]
+        prelude, tables = self._prelude(), "\n".join(self._tables.values())
+        self.products = f"{prelude}\n\n{_text('products.c')}"  # a source of its own
+        parts = [self._head(), prelude, tables, self._prepare(), *bodies]
+        self.source = "\n\n".join(part for part in parts if part) + "\n"
+
+    # --- parts of the source --------------------------------------------------------------------
+    def _head(self) -> str:
+        lines = [f"/* {self.plan.name}, compiled from its equations:", ""]
+        lines += [f"     {self.plan.step.text(name)}" for name in self.plan.step.equations]
+        weights = self.plan.once
+        lines += ["", "   where, made of the parameters once a call,", ""]
+        lines += [
+            f"     {name} = {right_hand_side(node) if node.inputs else node.name}"
+            for name, node in weights.outputs.items()
+        ]
+        return "\n".join([*lines, "*/"]).replace("*/", "* /", 0)
+
+    def _prelude(self) -> str:
+        double = self.dtype == np.float64
+        suffix = "" if double else "f"
+        high = 0.693145751953125  # log 2 in two parts, the first with few digits
+        terms = 12 if double else 6
+        powers = "".join(f"(real){1 / math.factorial(k)!r} + (r) * (" for k in range(1, terms))
+        polynomial = f"{powers}(real){1 / math.factorial(terms)!r}{')' * (terms - 1)}"
+        defines = {
+            "VECTOR": self.machine.vector, "ROWS": self.machine.rows,
+            "CASES": " ".join(f"CASE({m})" for m in range(1, self.machine.rows + 1)),
+            "LARGEST": "(real)700" if double else "(real)85",
+            "ROUNDER": "0x1.8p52" if double else "0x1.8p23f",
+            "BIAS": 1023 if double else 127, "MANTISSA": 52 if double else 23,
+            "LOG2_HIGH": f"(real){high!r}",
+            "LOG2_LOW": f"(real){0.6931471805599453094 - high!r}",
+            "POLYNOMIAL(r)": f"({polynomial})",
+            **{n.upper(): f"{n}{suffix}" for n in ("exp", "log", "sqrt", "sin", "cos", "log1p")},
+            "POW": f"pow{suffix}",
+        }  # fmt: skip
+        lines = [
+            f"typedef {'double' if double else 'float'} real;",
+            f"typedef {'long long' if double else 'int'} bits;",
+            *(f"#define {name} {value}" for name, value in defines.items()),
+        ]
+        return "\n".join(lines) + "\n\n" + _text("functions.c")
+
+    def _prepare(self) -> str:
+        lines = ["/* The weights of one loop in panels. */"]
+        lines += ["void prepare(count loop, real **weights, real **packs)", "{"]
+        for k, (name, turned) in enumerate(self.packs):
+            m, n = self.plan.step.inputs[name].shape
+            inner, columns, down, right = (m, n, n, 1) if turned else (n, m, 1, n)
+            lines.append(
+                f"    if (loop == {self._pack_loop[k]})"
+                f" pack({inner}, {columns}, weights[{k}], {down}, {right}, packs[{k}]);"
+            )
+        return "\n".join([*lines, "}"])
+
+    def packed(self, loop: int) -> Packed:
+        """The memory of one loop's packed weights."""
+        panel = 2 * self.machine.vector // self.dtype.itemsize
+        places = []
+        for k, (name, turned) in enumerate(self.packs):
+            if self._pack_loop[k] == loop:
+                m, n = self.plan.step.inputs[name].shape
+                inner, columns = (m, n) if turned else (n, m)
+                places.append((k, inner * -(-columns // panel) * panel))
+        return Packed(places)
+
+    def scratch(self, name: str, rows: int) -> int:
+        """How many numbers a thread needs for a piece of the loop of so many rows."""
+        back = name == "backward"
+        kept = sum(width for n, width in self.brief.items() if (n in self._back) == back)
+        if name == "forward":
+            return rows * kept
+        panel = 2 * self.machine.vector // self.dtype.itemsize
+        space = max(
+            (-(-d.right.size // panel) * panel for d in self.plan.weight_products), default=0
+        )
+        return rows * (kept + space + self.machine.rows)
+
+    @property
+    def _back(self) -> set[str]:
+        return set(self.plan.backward_buffers)
+
+    def _loop(self, name: str) -> str:
+        backward = name == "backward"
+        stages = self.plan.backward if backward else self.plan.forward
+        body = [line for s in stages for line in self._stage(s, int(backward))]
+        before, after = self._ended(backward)
+        body = [*before, *body, *after]
+        what = "back through time" if backward else "over time"
+        lines = [
+            f"/* The loop {what}, for samples first to last, in pieces of a few steps. */",
+            f"void {name}(count steps, count batch, count first, count last,",
+            "    count piece, real **at, const count *by, real **packs, const unsigned char *gone,",
+            "    real *sums, real *products, real *scratch)", "{",
+            "const count rows = last - first;",
+        ]  # fmt: skip
+        start = 0
+        for b in self.totals if backward else []:
+            lines.append(f"real *const {_c(b)} = sums + {start};")
+            start += b.width
+        lines += self._brief_memory(backward)
+        lines += [
+            "for (count begin = 0; begin < steps; begin += piece) {",
+            "const count end = begin + piece < steps ? begin + piece : steps;",
+        ]
+        if not backward:
+            lines += self._ahead()
+        lines += ["for (count step = begin; step < end; step++) {", *self._setup(body), *body, "}"]
+        if backward:
+            lines += self._after()
+        return "\n".join(_indented([*lines, "}", "}"], 0))
+
+    def _brief_memory(self, backward: bool) -> list[str]:
+        lines, start = [], 0
+        for name, width in self.brief.items():
+            if (name in self._back) == backward:
+                lines.append(f"real *const {_c(name)}_all = scratch + {start} * piece * rows;")
+                start += width
+        if backward:
+            lines.append(f"real *const space = scratch + {start} * piece * rows;")
+        return lines
+
+    def _setup(self, body: list[str], step: str = "step") -> list[str]:
+        """Where each buffer's row of this step begins."""
+        lines = []
+        for b in self._used(body):
+            k = self._ids[b.name]
+            if b.name in self.brief:
+                where = f"{_c(b)}_all + (({step} - begin) * rows - first) * {b.width}"
+            elif b.kind == "carry":
+                side, state = b.name.split(".", 1)
+                even, odd = self._ids[f"carry.{state}"], self._ids[f"out.{state}"]
+                if side == "out":
+                    even, odd = odd, even
+                where = f"at[{step} % 2 ? {odd} : {even}]"
+            elif b.kind == "time":
+                where = f"at[{k}] + {step} * by[{k}]"
+            else:
+                where = f"at[{k}]"
+            lines.append(f"real *const {_c(b)}_t = {where};")
+        return lines
+
+    def _ahead(self) -> list[str]:
+        """Hoisted products: for all steps of a piece at once where each has one row."""
+        stages = self.plan.ahead
+        if not stages:
+            return []
+        body = [line for s in stages for line in self._stage(s, 0)]
+        lines = ["for (count step = begin; step < end; step++) {", *self._setup(body), *body, "}"]
+        (first, *others) = stages
+        if others or not isinstance(first, Product):
+            return lines
+        out, v = self._place(first.result), self._place(first.operand)
+        if v.buffer.kind != "time" or v.buffer.name in self.brief:
+            return lines
+        down = f"by[{self._ids[out.buffer.name]}]"
+        if out.buffer.name in self.brief:
+            down = f"{out.buffer.width}"
+        m, n = first.weight.shape
+        whole = [
+            f"product(end - begin, {m}, {n}, {self._rows_at(v)}, by[{self._ids[v.buffer.name]}], "
+            f"packs[{len(self.packs) - 1}], {self._rows_at(out)}, {down}, 0);"
+        ]
+        return ["if (rows == 1) {", *self._setup(whole, "begin"), *whole, "} else", *lines]
+
+    def _after(self) -> list[str]:
+        """Deferred products, for all steps of a piece at once."""
+        lines, start = [], 0
+        for d in self.plan.weight_products:
+            left, right = self._place(d.left), self._place(d.right)
+            call = [
+                f"/* {self._deferred_note(d.target)} */",
+                f"outer({d.left.size}, {d.right.size}, end - begin, rows, {self._rows_at(left)}, "
+                f"{self._by(left.buffer)}, {left.buffer.width}, {self._rows_at(right)}, "
+                f"{self._by(right.buffer)}, {right.buffer.width}, products + {start}, space);",
+            ]
+            lines += ["{", *self._setup(call, "begin"), *call, "}"]
+            start += d.left.size * d.right.size
+        done: set[str] = set(self.plan.wants) - self.plan.unwritten
+        for d in self.plan.input_products:
+            self.packs.append((d.right.name or "", True))
+            self._pack_loop.append(1)
+            g = self._place(d.left)
+            out = Place(self.plan.buffers[f"bar.{d.target}"])
+            m, n = d.right.shape
+            onto = int(d.target in done)
+            done.add(d.target)
+            call = [
+                f"product(rows, {n}, {m}, {self._rows_at(g)}, {g.buffer.width}, "
+                f"packs[{len(self.packs) - 1}], {self._rows_at(out)}, {out.buffer.width}, {onto});"
+            ]
+            each = "for (count step = begin; step < end; step++) {"
+            lines += [each, *self._setup(call), *call, "}"]
+        return lines
+
+    def _deferred_note(self, target: str) -> str:
+        return f"the gradient of {target}, added up over these steps"
+
+    def _by(self, buffer: Buffer) -> str:
+        """How far the next step lies."""
+        if buffer.name in self.brief:
+            return f"rows * {buffer.width}"
+        return f"by[{self._ids[buffer.name]}]"
+
+    def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
+        """Samples that have ended keep their state, and hand its adjoint on."""
+        each = "if (gone) for (count b = first; b < last; b++) if (gone[step * batch + b]) {"
+        before, after = [each], [each]
+        for state in self.plan.states:
+            width = self.plan.buffers[state].width
+            size = f"{width} * sizeof(real)"
+            row = f"_t + b * {width}"
+            hold, old, new = (
+                _c(f"hold.{state}"), _c(f"carry.{state}"), _c(f"out.{state}")
+            )  # fmt: skip
+            if backward:
+                before.append(f"memcpy({hold}{row}, {old}{row}, {size});")
+                before.append(f"memset({old}{row}, 0, {size});")
+                after.append(f"memcpy({new}{row}, {hold}{row}, {size});")
+            else:
+                after.append(f"memcpy({_c(state)}{row}, {_c(f'prev.{state}')}{row}, {size});")
+        return ([*before, "}"] if backward else []), [*after, "}"]
+
+    def _used(self, body: list[str]) -> list[Buffer]:
+        words = set(re.findall(r"\w+", "\n".join(body)))
+        return [b for b in self.buffers if f"{_c(b)}_t" in words]
+
+    # --- stages ---------------------------------------------------------------------------------
+    def _stage(self, stage: Stage, loop: int) -> Iterator[str]:
+        if isinstance(stage, Product):
+            yield from self._product(stage, loop)
+        elif isinstance(stage, Pass):
+            yield from self._pass(stage)
+        else:
+            yield from self._single(stage)
+
+    def _product(self, stage: Product, loop: int) -> Iterator[str]:
+        pack = (stage.weight.name or "", stage.transposed)
+        self.packs.append(pack)
+        self._pack_loop.append(loop)
+        k = len(self.packs) - 1
+        out, v = self._place(stage.result), self._place(stage.operand)
+        m, n = stage.weight.shape
+        columns, inner = (n, m) if stage.transposed else (m, n)
+        yield f"/* {_note(stage.result)} */"
+        yield (
+            f"product(last - first, {columns}, {inner}, {self._rows_at(v)}, {v.buffer.width}, "
+            f"packs[{k}], {self._rows_at(out)}, {out.buffer.width}, {int(stage.onto)});"
+        )
+
+    def _rows_at(self, place: Place) -> str:
+        start = f" + {place.start}" if place.start else ""
+        return f"{_c(place.buffer)}_t + first * {place.buffer.width}{start}"
+
+    def _place(self, node: Tensor) -> Place:
+        place = self.plan.place(node)
+        if place is None:
+            raise Unsupported(f"{node.op} has no place")
+        return place
+
+    def _pass(self, stage: Pass) -> Iterator[str]:
+        size = int(np.prod(stage.shape, dtype=int))
+        local: dict[Tensor, str] = {}
+        taken: set[str] = set()
+        buffers: dict[str, Buffer] = {}
+        lines = []
+        for node in stage.nodes:
+            operands = [self._entry(i, stage.shape, local, buffers) for i in node.inputs]
+            name = _fresh(node, taken)
+            text = expression(node, operands)
+            note = f"  /* {_note(node)} */" if node.name else ""
+            lines.append(f"const real {name} = {text};{note}")
+            local[node] = name
+            for place in self.plan.stores.get(node, []):
+                lines.append(f"{self._at(place, buffers)} = {name};")
+        for node, place in stage.copies:
+            value = self._entry(node, stage.shape, local, buffers)
+            lines.append(f"{self._at(place, buffers)} = {value};")
+        for node, place in stage.totals:
+            value = self._entry(node, stage.shape, local, buffers)
+            lines.append(f"{_c(place.buffer)}[{place.start} + j] += {value};")
+        yield "for (count b = first; b < last; b++) {"
+        for b in buffers.values():
+            if b.kind == "weight":
+                yield f"const real *const {_c(b)} = {_c(b)}_t;"
+            else:
+                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield "#pragma GCC ivdep"
+        yield f"for (count j = 0; j < {size}; j++) {{"
+        yield from lines
+        yield "}"
+        yield "}"
+
+    def _at(self, place: Place, buffers: dict[str, Buffer]) -> str:
+        buffers[place.buffer.name] = place.buffer
+        return f"{_c(place.buffer)}[{place.start} + j]"
+
+    def _entry(
+        self, node: Tensor, shape: tuple[int, ...], local: dict[Tensor, str],
+        buffers: dict[str, Buffer],
+    ) -> str:  # fmt: skip
+        """The entry of an operand that belongs to entry j of the pass."""
+        if node in local:
+            return local[node]
+        place = self.plan.place(node)
+        if place is None:
+            if node.inputs or node.traced:
+                raise Unsupported(f"{node.op} has no place")
+            if node.size == 1 or not node.data.any():
+                return f"(real){float(node.data.reshape(-1)[0])!r}"
+            raise Unsupported("a constant array")
+        buffers[place.buffer.name] = place.buffer
+        name = _c(place.buffer)
+        if node.shape == shape:
+            return f"{name}[{place.start} + j]"
+        if node.size == 1:
+            return f"{name}[{place.start}]"
+        numbers = np.arange(node.size).reshape(node.shape)
+        table = self._table(np.broadcast_to(numbers, shape).reshape(-1))
+        return f"{name}[{place.start} + {table}[j]]"
+
+    def _single(self, stage: Single) -> Iterator[str]:
+        node = stage.node
+        buffers: dict[str, Buffer] = {}
+        out = self._place(node)
+        operands = []
+        if node.op == "concat" and node.ndim == 1:
+            lines = list(self._concat(node, out, buffers))
+        else:
+            for i in node.inputs:
+                place = self._place(i)
+                buffers[place.buffer.name] = place.buffer
+                operands.append(f"({_c(place.buffer)} + {place.start})")
+            buffers[out.buffer.name] = out.buffer
+            lines = list(single(node, f"({_c(out.buffer)} + {out.start})", operands, self._table))
+        if not lines:
+            return
+        yield f"/* {_note(node)} */"
+        yield "for (count b = first; b < last; b++) {"
+        for b in buffers.values():
+            if b.kind == "weight":
+                yield f"real *const {_c(b)} = {_c(b)}_t;"
+            else:
+                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield from lines
+        yield "}"
+
+    def _concat(self, node: Tensor, out: Place, buffers: dict[str, Buffer]) -> Iterator[str]:
+        start = out.start
+        for part in node.inputs:
+            given = self.plan.place(part)
+            target = Place(out.buffer, start)
+            start += part.size
+            if given == target:
+                continue
+            entry = self._entry(part, part.shape, {}, buffers)
+            yield f"for (count j = 0; j < {part.size}; j++) {self._at(target, buffers)} = {entry};"
+
+    def _table(self, numbers: Array) -> str:
+        text = indices(np.asarray(numbers))
+        name = f"table_{len(self._tables)}"
+        for known, line in self._tables.items():
+            if line.endswith(f"= {text};"):
+                return known
+        self._tables[name] = f"static const int {name}[] = {text};"
+        return name
+
+
+def _text(name: str) -> str:
+    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text()
+
+
+def _brief(plan: Plan) -> dict[str, int]:
+    """Buffers with a row for each step that are read only soon after they were written."""
+    back = set(plan.backward_buffers)
+    later = {
+        place.buffer.name
+        for stage in plan.backward
+        for node in _read_by(stage)
+        if (place := plan.place(node)) is not None
+    }
+    for d in plan.weight_products:
+        later |= {place.buffer.name for n in (d.left, d.right) if (place := plan.place(n))}
+    named = {plan.stores[node][0].buffer.name for node in plan.step.equations.values()}
+    ahead = {
+        place.buffer.name
+        for stage in plan.ahead
+        for node in _made_by(stage)
+        if (place := plan.place(node)) is not None
+    }
+    return {
+        name: b.width
+        for name, b in plan.buffers.items()
+        if b.kind == "time" and name not in named
+        and (
+            (name in ahead and name not in later)
+            or (name in back and not name.startswith("bar."))
+        )
+    }  # fmt: skip
+
+
+def _read_by(stage: Stage) -> list[Tensor]:
+    if isinstance(stage, Product):
+        return [stage.operand]
+    if isinstance(stage, Pass):
+        inputs = [i for n in stage.nodes for i in n.inputs]
+        return [*inputs, *(n for n, _ in (*stage.copies, *stage.totals))]
+    return list(stage.node.inputs)
+
+
+def _made_by(stage: Stage) -> list[Tensor]:
+    if isinstance(stage, Product):
+        return [stage.result]
+    return stage.nodes if isinstance(stage, Pass) else [stage.node]
+
+
+def _c(buffer: Buffer | str) -> str:
+    """The name of a buffer in C."""
+    name = buffer if isinstance(buffer, str) else buffer.name
+    if re.fullmatch(r"[A-Za-z]\w*", name) and name.isascii():
+        return f"{name}_"
+    letters = re.sub(r"[^A-Za-z0-9]", lambda c: "_" if c[0] in ". " else f"x{ord(c[0]):x}", name)
+    return f"{letters}__"
+
+
+_RESERVED = frozenset(  # of C, of its headers, and of the functions around
+    "asm auto break case char const continue default do double else enum extern float for goto if "
+    "inline int long register restrict return short signed sizeof static struct switch typedef "
+    "typeof union unsigned void volatile while bool true false null linux unix "
+    "b j at by step steps first last begin end piece rows batch gone sums products scratch space "
+    "packs real count bits vector product pack outer panel block power infinity nan lanes rounder "
+    "largest bias mantissa polynomial exp log sqrt sin cos pow tanh log1p case cases".split()
+)
+
+
+def _fresh(node: Tensor, taken: set[str]) -> str:
+    base = re.sub(r"[^A-Za-z0-9_]", "_", node.name) if node.name and node.name.isascii() else "v"
+    if base[0].isdigit() or base.lower() in _RESERVED:
+        base = f"v_{base}"
+    name, k = f"v_{base}" if base == "v" else base, 1
+    while name in taken or name == "v_v":
+        name, k = f"{base}{k}", k + 1
+    taken.add(name)
+    return name
+
+
+def _note(node: Tensor) -> str:
+    text = f"{spelled(node.name)} = {right_hand_side(node)}" if node.name else right_hand_side(node)
+    text = text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    return text if len(text) < 160 else f"{text[:157]}..."
+
+
+def _indented(lines: list[str], depth: int) -> list[str]:
+    done = []
+    for line in lines:
+        if line.startswith("}"):
+            depth -= 1
+        done.append(line if line.startswith("#") else "    " * depth + line)
+        if line.endswith("{"):
+            depth += 1
+    return done
+
+
+def _work(stage: Stage) -> float:
+    """About how many multiplications a stage takes for one row."""
+    if isinstance(stage, Product):
+        return float(stage.weight.size)
+    if isinstance(stage, Pass):
+        return 4.0 * len(stage.nodes) * int(np.prod(stage.shape, dtype=int))
+    return 4.0 * stage.node.size
+
+
+def c_source(plan: Plan, dtype: Any) -> str:
+    """The C source of a plan on this machine."""
+    return Writer(plan, dtype, machine()).source
