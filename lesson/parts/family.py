@@ -25,13 +25,14 @@ def markup(subject: Subject) -> Markup:
     family = cells.all()
     if subject.cell.name not in family:
         family = {subject.cell.name: subject.cell, **family}
+    pair = FIRST if subject.is_lstm else ("lstm", subject.cell.name)
     numbers: dict[object, int] = {}
     templates = Markup("").join(_template(subject, cell, numbers) for cell in family.values())
     sides = Markup("").join(
         Markup(
             '<div class="side"><label>{} <select>{}</select></label><div class="shown"></div></div>'
-        ).format(t.line(key), _options(family, chosen))
-        for key, chosen in zip(("first", "second"), FIRST, strict=True)
+        ).format(t.line(key), _options(family, first))
+        for key, first in zip(("first", "second"), pair, strict=True)
     )
     return Markup(
         '{}<div class="family" data-part="family"><p class="none">{}</p>'
