@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiling import CODES, LENGTHS, TOLERANCE, Problem, agree, compare, everything, problem
+from compiling import (
+    CODES,
+    LENGTHS,
+    MISSING,
+    TOLERANCE,
+    Problem,
+    agree,
+    compare,
+    everything,
+    problem,
+)
 
 from tinygrad_lstm import (
     Tensor,
@@ -232,6 +242,14 @@ def test_a_cell_that_mixes_samples_is_left_to_the_interpreter(own: Any, code: st
     assert not fast.separable
     given = problem(own)
     agree(everything(own, given), everything(fast, given), 0.0)
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize("name", [*ALONE, *OWN])
+def test_what_is_asked_for_in_c_is_computed_in_c(name: str) -> None:
+    fast = compiled({**ALONE, **OWN}[name], "c")
+    problem(fast).run(fast)
+    assert {type(kernel.code).__name__ for kernel in fast._kernels.values()} == {"CCode"}
 
 
 # --- errors ---------------------------------------------------------------------------------------
