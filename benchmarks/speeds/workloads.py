@@ -155,7 +155,8 @@ def table() -> list[Row]:
     ]  # fmt: skip
     others = [name for name in cells.all() if name not in (M.cell, PEEPHOLES)]
     return rows + [
-        Row(name, _change(M, cell=name), (Goal("c", "eager", 0.4),)) for name in others
+        Row(name, _change(M, cell=name), (Goal("c", "written", 0.4), Goal("c", "eager", None)))
+        for name in others
     ]
 
 
