@@ -141,6 +141,7 @@ def test_sentences_of_figures_and_derivations_are_in_every_language() -> None:
         ]  # fmt: skip
         texts = [figure.alt for figure in figures]
         texts += [note.words for note in equations.backward(cell).legend]
+        texts.append(Said(cell.doc.splitlines()[0]))
         texts += [step.rule for step in equations.derive(cell, weight)]
         for text in texts:
             assert isinstance(text, Said), text

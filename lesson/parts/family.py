@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 import viz
 from equations.reading import read
+from equations.wording import Said
 from lesson import prose
 from lesson.formulas import forward
 from lesson.subject import Subject
@@ -57,6 +58,7 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
         for line, number in zip(forward(cell), _numbered(cell, numbers), strict=True)
     )
     name = f"family-{cell.name}"
+    about = prose.told(Said(cell.doc.partition("\n")[0]))
     drawn = subject.draw(name, viz.cell(cell)).svg
     every = forward(cell)
     return Markup(
@@ -64,7 +66,7 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
         '<div data-latex="{}" data-unicode="{}">{}</div>'
         '<div class="scroll drawing">{}</div></template>'
     ).format(
-        cell.name, name, cell.doc.partition("\n")[0], every.latex(), every.unicode(), lines, drawn
+        cell.name, name, about, every.latex(), every.unicode(), lines, drawn
     )  # fmt: skip
 
 
