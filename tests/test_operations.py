@@ -17,8 +17,8 @@ from tinygrad_lstm.program import named
 from tinygrad_lstm.tensor import FUNCTIONS, TABLE, UFUNCS, Operation, Tensor, apply, pullback
 from tinygrad_lstm.testing import strategies
 
-OPERATIONS = list(TABLE)
-RULED = [n for n, row in TABLE.items() if callable(row.derivatives) or any(row.derivatives)]
+OPERATIONS = [n for n, row in TABLE.items() if row.signature != "whole"]  # see test_compiled
+RULED = [n for n in OPERATIONS if callable(TABLE[n].derivatives) or any(TABLE[n].derivatives)]
 UNRULED = [n for n in OPERATIONS if n not in RULED]
 
 

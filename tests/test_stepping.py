@@ -170,7 +170,7 @@ def shapes_for(op: str) -> list[tuple[tuple[tuple[int, ...], ...], dict[str, obj
     return [(shapes, {}), (tuple((2, *s) for s in shapes), {})]
 
 
-@pytest.mark.parametrize("op", TABLE)
+@pytest.mark.parametrize("op", [n for n, row in TABLE.items() if row.signature != "whole"])
 def test_every_operation_can_be_checked_by_hand(op: str) -> None:
     low, high = TABLE[op].domain
     for shapes, attributes in shapes_for(op):

@@ -10,6 +10,7 @@ import numpy as np
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.kernels.whole_sequences import expanded
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, ancestors
 from viz import sentences
@@ -57,6 +58,7 @@ def graph(
     if fold not in FOLDS:
         raise FigureError(f"fold is one of {', '.join(FOLDS)}; got {fold!r}.")
     roots, name = _roots(of)
+    roots = _seen_through(roots)
     nodes = ancestors(roots)
     cards = _operations(nodes) if fold == "op" else _equations(nodes, roots)
     if fold == "time":
@@ -78,6 +80,15 @@ def graph(
     title = f"The computation graph of {name}, folded by {fold}"
     alt = _told(cards, name, fold, computed, gradients)
     return Figure(f"{name}-graph-{fold}", title, alt, scene)
+
+
+def _seen_through(roots: list[Tensor]) -> list[Tensor]:
+    """Compiled sequences as their operations, with the gradients there were."""
+    found = expanded(roots)
+    for old, new in zip(roots, found, strict=True):
+        if new is not old and old.grad is not None:
+            new.backward(old.grad.data)
+    return found
 
 
 def _roots(of: Tensor | Program | Mapping[str, Tensor]) -> tuple[list[Tensor], str]:
