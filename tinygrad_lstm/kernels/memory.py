@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,14 @@ class Pool:
 
     def __init__(self) -> None:
         self._blocks: list[Array] = []
+        self._lock = threading.Lock()
 
     def block(self, size: int) -> Array:
         """At least `size` bytes, which nobody else holds."""
+        with self._lock:
+            return self._free(size)
+
+    def _free(self, size: int) -> Array:
         best = None
         for k in range(len(self._blocks)):
             block = self._blocks[k]  # enumerate would hold a reference of its own
