@@ -76,7 +76,8 @@ class Record:
 
     def final(self, state: str) -> Array:
         """A state after the last step that was read."""
-        return self.arrays[state][0 if self.reverse else -1]
+        last: Array = self.arrays[state][0 if self.reverse else -1]
+        return last
 
 
 class Kernel:

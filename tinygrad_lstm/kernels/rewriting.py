@@ -62,7 +62,7 @@ class Builder:
 
     def _fresh(self, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]) -> Tensor:
         node: Tensor = apply(op, *inputs, **attributes)
-        if op == "scatter" and (place := span(attributes["index"], node.shape)):
+        if op == "scatter" and (place := columns(attributes["index"], node.shape)):
             self._pieces[node] = [(*place, inputs[0])]
         return node
 
@@ -101,18 +101,19 @@ class Builder:
         return self.make("getitem", whole, index=slice(start, stop))
 
     def _joined(self, a: Tensor, b: Tensor) -> Tensor | None:
-        """The sum of two vectors that are zero outside of parts that do not overlap."""
+        """The sum of two values that are zero outside of columns that do not overlap."""
+        lead = a.shape[:-1]
         pieces = sorted(self._pieces[a] + self._pieces[b], key=lambda p: p[0])
         if any(p[1] > q[0] for p, q in zip(pieces, pieces[1:], strict=False)):
             return None
         parts, at = [], 0
         for start, stop, part in pieces:
             if start > at:
-                parts.append(constant(np.zeros(start - at)))
+                parts.append(constant(np.zeros((*lead, start - at))))
             parts.append(part)
             at = stop
-        if at < a.shape[0]:
-            parts.append(constant(np.zeros(a.shape[0] - at)))
+        if at < a.shape[-1]:
+            parts.append(constant(np.zeros((*lead, a.shape[-1] - at))))
         node = self.make("concat", *parts, axis=-1)
         self._pieces[node] = pieces
         return node
@@ -128,6 +129,16 @@ def span(index: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
         return None
     start, stop, step = index.indices(shape[0])
     return (start, stop) if step == 1 and stop > start else None
+
+
+def columns(index: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Start and stop of an index that takes a run of the last axis and all of the others."""
+    parts = index if isinstance(index, tuple) else (index,)
+    whole = len(parts) == len(shape) and all(
+        isinstance(i, slice) and i.indices(n) == (0, n, 1)
+        for i, n in zip(parts[:-1], shape, strict=False)
+    )
+    return span(parts[-1], shape[-1:]) if whole else None
 
 
 def simplified(
