@@ -71,7 +71,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "abs", "add", "Agreement", "bidirectional", "broadcast_to", "Cell", "cell", "cells",
-    "check_gradients", "clip", "compiled", "concat", "cos", "cumsum", "divide", "equal", "errors", "exp",
+    "check_gradients", "clip", "compiled", "concat", "cos", "cumsum", "divide",
+    "equal", "errors", "exp",
     "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax",
     "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply",
     "negative", "not_equal", "ops", "outer", "Parameters", "power", "Program", "relu",

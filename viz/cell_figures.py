@@ -13,9 +13,9 @@ from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.drawing import Drawing, Names
 from viz.figure import Figure, FigureError
+from viz.grid import NotPlaceable
 from viz.layers import single
 from viz.placement import Placer, belts_of
-from viz.grid import NotPlaceable
 from viz.routing import Grid, routed
 from viz.scene import Scene, Shape, Wire, prefixed
 

@@ -9,8 +9,8 @@ one that leads down (to an output, or back into a layer) gets a column of its ow
 from __future__ import annotations
 
 from viz.anatomy import Anatomy, Part
-from viz.lanes import Lanes
 from viz.grid import Column, NotPlaceable, Plan
+from viz.lanes import Lanes
 
 
 def belts_of(anatomy: Anatomy) -> dict[str, list[str]]:

@@ -475,14 +475,17 @@ def _c(buffer: Buffer | str) -> str:
     return f"{letters}__"
 
 
-_RESERVED = frozenset(  # of C, of its headers, and of the functions around
-    "asm auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "typeof union unsigned void volatile while bool true false null linux unix "
-    "b j at by step steps first last begin end piece rows batch gone sums products scratch space "
-    "packs real count bits vector product pack outer panel block power infinity nan lanes rounder "
-    "largest bias mantissa polynomial exp log sqrt sin cos pow tanh log1p case cases".split()
-)
+_RESERVED = frozenset([  # by C, its headers, and the functions around
+    "asm", "at", "auto", "b", "batch", "begin", "bias", "bits", "block", "bool", "break", "by",
+    "case", "cases", "char", "const", "continue", "cos", "count", "default", "do", "double",
+    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "goto", "if",
+    "infinity", "inline", "int", "j", "lanes", "largest", "last", "linux", "log", "log1p", "long",
+    "mantissa", "nan", "null", "outer", "pack", "packs", "panel", "piece", "polynomial", "pow",
+    "power", "product", "products", "real", "register", "restrict", "return", "rounder", "rows",
+    "scratch", "short", "signed", "sin", "sizeof", "space", "sqrt", "static", "step", "steps",
+    "struct", "sums", "switch", "tanh", "true", "typedef", "typeof", "union", "unix", "unsigned",
+    "vector", "void", "volatile", "while",
+])  # fmt: skip
 
 
 def _fresh(node: Tensor, taken: set[str]) -> str:

@@ -76,7 +76,7 @@ def compiler() -> tuple[str, ...] | None:
 
 
 def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
-    """The library of a cell's source and of the products it uses; what is kept is not made again."""
+    """The library of a cell's source and of the products it uses, made unless it is kept."""
     command = compiler()
     if command is None:
         raise NoCompiler("there is no C compiler (cc, gcc, clang, or the package ziglang)")
