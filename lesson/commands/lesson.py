@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lesson.prose import LANGUAGES
 from tinygrad_lstm.cell_files import find, parts
+from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Progress, read_text, shakespeare
 
 SECONDS, QUICK = 75.0, 8.0  # of training
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     building.known(options.language)
     if options.seconds is None:
         options.seconds = QUICK if options.watch else SECONDS
+    if not 0 < options.seconds < float("inf"):
+        raise DataError(f"--seconds must be more than 0, got {options.seconds:g}.")
     if options.watch:
         return _watch(options)
     path = _built(options)
