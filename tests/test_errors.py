@@ -430,8 +430,18 @@ def test_a_matrix_that_is_not_declared_as_it_is_used() -> None:
     line = wrong.__code__.co_firstlineno + 1
     assert str(caught.value) == (
         f"in cell 'wrong', test_errors.py line {line}: now.h = tanh(matvec(p.W, x))\n"
-        f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,): n is 7 by W, 3 by x"
+        f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,): n is 7 by W, 3 by x\n"
+        f"  Declared: W (hidden, hidden + inputs). Change the declaration, or what it meets here."
     )
+
+
+def test_an_equation_that_asks_for_a_value() -> None:
+    def wrong(now: Any, prev: Any, x: Any, p: Any) -> None:
+        now.h = tanh(prev.h) if prev.h > 0 else prev.h
+
+    made = cell(state="h")(wrong)
+    with pytest.raises(TinygradError, match=r"(?s)line \d+: now.h = tanh.*write where\(cond"):
+        made.program()
 
 
 @pytest.mark.parametrize(

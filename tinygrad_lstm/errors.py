@@ -17,6 +17,10 @@ class DataError(TinygradError, ValueError):
     """Values that cannot be computed with: nan, infinity, an empty sequence."""
 
 
+class TracedError(TinygradError):
+    """The value of a traced Tensor, which has none until its Program is run."""
+
+
 class CellError(TinygradError, ValueError):
     """A cell, or a file of cells, that is not written as it must be."""
 

@@ -18,6 +18,7 @@ from tinygrad_lstm.errors import (
     DTypeError,
     ShapeError,
     TinygradError,
+    TracedError,
     UnknownNameError,
 )
 from tinygrad_lstm.program import Program, named
@@ -229,8 +230,11 @@ class Cell:
         further = {name: values[name] for name in (*self.sequences, *self.constants)}
         try:
             self.step(now, prev, values["x"], p, **further)
-        except ShapeError as error:
-            raise ShapeError(f"{self._place(error)}\n  {error}") from error
+        except (ShapeError, TracedError) as error:
+            place = self._place(error)
+            declared = dimensions.declared(self.parameters, place)
+            fix = declared if isinstance(error, ShapeError) else ""
+            raise type(error)(f"{place}\n  {error}{fix}") from error
         except TinygradError:
             raise
         except Exception as error:

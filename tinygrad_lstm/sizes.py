@@ -100,3 +100,11 @@ def infer(
 
 def _known(sizes: Mapping[str, int], source: Mapping[str, str]) -> str:
     return "".join(f", {size}={n} by {source[size]}" for size, n in sizes.items())
+
+
+def declared(parameters: Mapping[str, str], line: str) -> str:
+    """The parameters that a line of code reads as p.NAME with their shapes' words, and the fix."""
+    read = [f"{n} ({words})" for n, words in parameters.items() if re.search(rf"p\.{n}\b", line)]
+    if not read:
+        return ""
+    return f"\n  Declared: {', '.join(read)}. Change the declaration, or what it meets here."

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError
+from tinygrad_lstm.errors import DTypeError, ShapeError, TracedError
 
 Array = NDArray[Any]
 Rule = Callable[..., Any]
@@ -111,8 +111,9 @@ class Tensor:
     def data(self) -> Array:
         """The value, as a read-only array."""
         if self._data is None:
-            raise TinygradError(
-                f"{self!r} has no value yet: it was traced. Run its Program to get numbers."
+            raise TracedError(
+                f"{self!r} has no value yet: it was traced. Run its Program to get numbers.\n"
+                f"  In a cell write where(condition, a, b) in place of if, and, or."
             )
         view = self._data.view()
         view.setflags(write=False)
