@@ -83,11 +83,15 @@ class Workload:
 
     @cached_property
     def further(self) -> dict[str, Any]:
-        """The cell's further inputs, uniform in [0, 1]."""
+        """The cell's further inputs, uniform in [0, 1]; rows of constants have the sum 1.
+
+        (With larger sums some states explode, and rounding errors with them.)
+        """
         found, lead = self.found, (self.time, self.batch)
+        constants = {n: self._drawn(words) for n, words in found.constants.items()}
         return {
             **{n: self._drawn(words, *lead) for n, words in found.sequences.items()},
-            **{n: self._drawn(words) for n, words in found.constants.items()},
+            **{n: v / v.sum(axis=-1, keepdims=True) for n, v in constants.items()},
         }
 
     def draw(self) -> None:

@@ -126,7 +126,9 @@ class Writer:
         space = max(
             (-(-d.right.size // panel) * panel for d in self.plan.weight_products), default=0
         )
-        return rows * (kept + space + self.machine.rows)
+        strip = self.machine.rows
+        left = max((-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0)
+        return rows * (kept + space + left)
 
     @property
     def _back(self) -> set[str]:
@@ -169,7 +171,12 @@ class Writer:
                 lines.append(f"real *const {_c(name)}_all = scratch + {start} * piece * rows;")
                 start += width
         if backward:
-            lines.append(f"real *const space = scratch + {start} * piece * rows;")
+            lines.append(f"real *const gathered = scratch + {start} * piece * rows;")
+            strip = self.machine.rows
+            left = max(
+                (-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0
+            )
+            lines.append(f"real *const space = gathered + {left} * piece * rows;")
         return lines
 
     def _setup(self, body: list[str], step: str = "step") -> list[str]:
@@ -217,14 +224,21 @@ class Writer:
 
     def _after(self) -> list[str]:
         """Deferred products, for all steps of a piece at once."""
-        lines, start = [], 0
+        lines, start, last = [], 0, None
         for d in self.plan.weight_products:
             left, right = self._place(d.left), self._place(d.right)
-            call = [
+            call = []
+            if (left, d.left.size) != last:  # the same rows are gathered once
+                call.append(
+                    f"gather({d.left.size}, end - begin, rows, {self._rows_at(left)}, "
+                    f"{self._by(left.buffer)}, {left.buffer.width}, gathered);"
+                )
+            last = (left, d.left.size)
+            call += [
                 f"/* {self._deferred_note(d.target)} */",
-                f"outer({d.left.size}, {d.right.size}, end - begin, rows, {self._rows_at(left)}, "
-                f"{self._by(left.buffer)}, {left.buffer.width}, {self._rows_at(right)}, "
-                f"{self._by(right.buffer)}, {right.buffer.width}, products + {start}, space);",
+                f"outer({d.left.size}, {d.right.size}, end - begin, rows, gathered, "
+                f"{self._rows_at(right)}, {self._by(right.buffer)}, {right.buffer.width}, "
+                f"products + {start}, space);",
             ]
             lines += ["{", *self._setup(call, "begin"), *call, "}"]
             start += d.left.size * d.right.size
@@ -478,7 +492,7 @@ def _c(buffer: Buffer | str) -> str:
 _RESERVED = frozenset([  # by C, its headers, and the functions around
     "asm", "at", "auto", "b", "batch", "begin", "bias", "bits", "block", "bool", "break", "by",
     "case", "cases", "char", "const", "continue", "cos", "count", "default", "do", "double",
-    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "goto", "if",
+    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "gather", "gathered", "strips", "goto", "if",
     "infinity", "inline", "int", "j", "lanes", "largest", "last", "linux", "log", "log1p", "long",
     "mantissa", "nan", "null", "outer", "pack", "packs", "panel", "piece", "polynomial", "pow",
     "power", "product", "products", "real", "register", "restrict", "return", "rounder", "rows",

@@ -17,10 +17,14 @@ HIDDEN void product(count rows, count columns, count inner, const real *left, co
 HIDDEN void pack(count inner, count columns, const real *from, count down, count right,
                  real *packed);
 
-/* out (height, width) += left^T . right, summed over steps and rows. */
-HIDDEN void outer(count height, count width, count steps, count rows, const real *left,
-                  count left_by, count left_down, const real *right, count right_by,
-                  count right_down, real *out, real *space);
+/* The rows of some steps of a left factor, put together for `outer`; row b of step s is at
+   left + s * by + b * down. */
+HIDDEN void gather(count height, count steps, count rows, const real *left, count by, count down,
+                   real *to);
+
+/* out (height, width) += left^T . right, summed over the rows of some steps. */
+HIDDEN void outer(count height, count width, count steps, count rows, const real *gathered,
+                  const real *right, count by, count down, real *out, real *space);
 
 /* --- functions: without branches, so that loops over units become vectors ----------------------
    e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n log 2 + r, exact near 0 too. */

@@ -88,36 +88,46 @@ pack(count inner, count columns, const real *from, count down, count right, real
                     = at + j < columns ? from[k * down + (at + j) * right] : (real)0;
 }
 
-/* out (height, width) += left^T · right, where row s * rows + b of left is at left + s * left_by +
-   b * left_down, and so for right; both are put together in `space` first. */
-HIDDEN void
-outer(count height, count width, count steps, count rows, const real *left, count left_by,
-      count left_down, const real *right, count right_by, count right_down, real *out, real *space)
+/* Rows of a matrix, row s * rows + b of which is at from + s * by + b * down, in strips of `strip`
+   columns, the last one filled up with zeros: entry (k, j) is to[(j / strip) * strip * all + k * strip
+   + j % strip]. */
+static inline __attribute__((always_inline)) void
+strips(const count strip, count width, count steps, count rows, const real *from, count by,
+       count down, real *to)
 {
-    const count all = steps * rows;
-    real *const part = space + all * ((width + PANEL - 1) / PANEL) * PANEL;
-    for (count at = 0; at < width; at += PANEL) {
-        const count columns = width - at < PANEL ? width - at : PANEL;
-        real *to = space + at * all;
+    for (count at = 0; at < width; at += strip) {
+        const count columns = width - at < strip ? width - at : strip;
         for (count s = 0; s < steps; s++)
-            for (count b = 0; b < rows; b++, to += PANEL) {
-                const real *const from = right + s * right_by + b * right_down + at;
-                for (count j = 0; j < columns; j++) to[j] = from[j];
-                for (count j = columns; j < PANEL; j++) to[j] = 0;
+            for (count b = 0; b < rows; b++, to += strip) {
+                const real *const row = from + s * by + b * down + at;
+                if (columns == strip) {
+                    memcpy(to, row, strip * sizeof(real));
+                } else {
+                    for (count j = 0; j < columns; j++) to[j] = row[j];
+                    for (count j = columns; j < strip; j++) to[j] = 0;
+                }
             }
     }
-    for (count at = 0; at < height; at += ROWS) {
-        const count lines = height - at < ROWS ? height - at : ROWS;
-        real *to = part;
-        for (count s = 0; s < steps; s++)
-            for (count b = 0; b < rows; b++, to += ROWS) {
-                const real *const from = left + s * left_by + b * left_down + at;
-                for (count i = 0; i < lines; i++) to[i] = from[i];
-            }
-        for (count to = 0; to < width; to += PANEL) {
-            const count columns = width - to < PANEL ? width - to : PANEL;
-            panel(lines, all, part, 1, ROWS, space + to * all, PANEL, out + at * width + to,
-                  width, columns, 1);
+}
+
+HIDDEN void
+gather(count height, count steps, count rows, const real *left, count by, count down, real *to)
+{
+    strips(ROWS, height, steps, rows, left, by, down, to);
+}
+
+HIDDEN void
+outer(count height, count width, count steps, count rows, const real *gathered, const real *right,
+      count by, count down, real *out, real *space)
+{
+    const count all = steps * rows;
+    strips(PANEL, width, steps, rows, right, by, down, space);
+    for (count i = 0; i < height; i += ROWS) {
+        const count lines = height - i < ROWS ? height - i : ROWS;
+        for (count j = 0; j < width; j += PANEL) {
+            const count columns = width - j < PANEL ? width - j : PANEL;
+            panel(lines, all, gathered + i * all, 1, ROWS, space + j * all, PANEL,
+                  out + i * width + j, width, columns, 1);
         }
     }
 }
