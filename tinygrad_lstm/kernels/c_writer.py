@@ -492,7 +492,8 @@ def _c(buffer: Buffer | str) -> str:
 _RESERVED = frozenset([  # by C, its headers, and the functions around
     "asm", "at", "auto", "b", "batch", "begin", "bias", "bits", "block", "bool", "break", "by",
     "case", "cases", "char", "const", "continue", "cos", "count", "default", "do", "double",
-    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "gather", "gathered", "strips", "goto", "if",
+    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "gather",
+    "gathered", "strips", "goto", "if",
     "infinity", "inline", "int", "j", "lanes", "largest", "last", "linux", "log", "log1p", "long",
     "mantissa", "nan", "null", "outer", "pack", "packs", "panel", "piece", "polynomial", "pow",
     "power", "product", "products", "real", "register", "restrict", "return", "rounder", "rows",
