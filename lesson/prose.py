@@ -23,6 +23,15 @@ LANGUAGES = ("en", "ko", "zh")  # the first one is the one a page opens in
 # Chinese has no spaces between words: a line that ends in the middle of a sentence leaves none.
 _UNSPACED = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
 
+# Browsers break a line between a formula and a wide sign beside it; no line may begin with a comma.
+_FORMULA = r'<span class="math inline">(?:(?!</span>).)*</span>'
+_BESIDE = re.compile(
+    rf"（{_FORMULA}[，。：；、）！？]*|{_FORMULA}[，。：；、）！？]+"
+    # Nor with the particle that Korean adds to a formula or a year.
+    rf"|(?:{_FORMULA}\)?|\(\d+\))[가-힣]+[.,]?",
+    re.DOTALL,
+)
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
     dollarmath_plugin, renderer=lambda latex, options: _mathematics(latex, options)
 )
@@ -150,13 +159,18 @@ def filled(text: str, facts: Mapping[str, str]) -> str:
 def html(text: str, facts: Mapping[str, str]) -> Markup:
     """Markdown paragraphs as HTML."""
     escaped = {name: _literal(value) for name, value in facts.items()}
-    return Markup(_MARKDOWN.render(filled(text, escaped)))
+    return _kept(_MARKDOWN.render(filled(text, escaped)))
 
 
 def inline(text: str, facts: Mapping[str, str]) -> Markup:
     """Markdown within a line as HTML."""
     escaped = {name: _literal(value) for name, value in facts.items()}
-    return Markup(_MARKDOWN.renderInline(filled(text, escaped)))
+    return _kept(_MARKDOWN.renderInline(filled(text, escaped)))
+
+
+def _kept(html: str) -> Markup:
+    """HTML whose formulas stay on one line with the punctuation or particle beside them."""
+    return Markup(_BESIDE.sub(r'<span class="whole">\g<0></span>', html))
 
 
 def _literal(value: str) -> str:

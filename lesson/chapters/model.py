@@ -18,9 +18,11 @@ SHAKESPEARE = {"en": "Shakespeare", "ko": "셰익스피어", "zh": "莎士比亚
 def content(subject: Subject) -> Content:
     """The models in a table, the learning curve, samples, and the cost of each character."""
     model = subject.model
+    text = subject.text.name
+    own = {"en": text, "ko": text, "zh": f" {text} "}  # Latin letters stand apart in Chinese
     facts: dict[str, Any] = {
         "characters": f"{len(subject.text):,}", "symbols": str(len(model.vocabulary)),
-        "text": SHAKESPEARE if subject.text.name == "Shakespeare" else subject.text.name,
+        "text": SHAKESPEARE if text == "Shakespeare" else own,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
