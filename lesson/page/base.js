@@ -65,16 +65,36 @@ const lesson = (() => {
   };
 
   // What scrolls sideways can be scrolled by keyboard too; what does not is no stop of the Tab key.
+  // Where there is more to the right, the edge fades.
+  const more = (element) => {
+    const rest = element.scrollWidth - element.clientWidth - element.scrollLeft;
+    element.classList.toggle("more", rest > 2);
+  };
   const watcher = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
+      more(target);
     }
   });
   const resized = (part) => {
-    for (const element of part.querySelectorAll(".scroll")) watcher.observe(element);
+    for (const element of part.querySelectorAll(".scroll")) {
+      element.addEventListener("scroll", () => more(element), { passive: true });
+      watcher.observe(element);
+    }
   };
   resized(document);
+
+  // On paper nothing can be unfolded, so everything is, until it is printed.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open])")];
+    for (const details of unfolded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of unfolded) details.open = false;
+    unfolded = [];
+  });
 
   const fromHash = () => choose(location.hash.slice(1));
   for (const radio of radios) {

@@ -19,7 +19,7 @@ def markup(subject: Subject) -> Markup:
     t = prose.Texts("unrolling")
     figure = viz.unrolled(rnn, MOST)
     left, top, right, bottom = figure.scene.bounds()
-    ends = [PITCH * k - WIDTH / 2 - 2 - left for k in range(1, MOST)] + [right - left]
+    ends = [PITCH * k - WIDTH / 2 - 1 - left for k in range(1, MOST)] + [right - left]
     drawn = subject.draw("unrolled", figure)
     window = f'viewBox="{left:g} {top:g} {ends[FIRST - 1]:g} {bottom - top:g}"'
     svg = _cut(drawn.svg, window, ends[FIRST - 1])
@@ -28,10 +28,11 @@ def markup(subject: Subject) -> Markup:
         'data-figure="unrolled" data-ends="{}">{}<div class="controls" hidden><label>{} '
         '<input type="range" min="1" max="{}" value="{}"></label> <output></output></div>'
         '<div class="scroll" role="group" aria-labelledby="caption-unrolled">{}</div>'
-        '<figcaption id="caption-unrolled">{}</figcaption></figure>'
+        '<figcaption><span id="caption-unrolled">{}</span>'
+        "<details><summary>{}</summary><p>{}</p></details></figcaption></figure>"
     ).format(
         " ".join(f"{end:g}" for end in ends), t.script("depth"), t.line("steps"), MOST, FIRST,
-        svg, t.line("caption"),
+        svg, t.line("caption"), prose.Texts("page").line("text_version"), prose.told(figure.alt),
     )  # fmt: skip
 
 
