@@ -20,7 +20,7 @@ from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.recurrent import Cell
 
 WIDTH = 30  # visible characters of an equation in one row
-BATCH, STEPS, RUNS = 32, 32, 7
+BATCH, STEPS, RUNS = 32, 32, 15
 _HOUSEKEEPING = re.compile(r"if gone |\s")  # for sequences that have ended
 _NAMED = re.compile(r"(?:^|; )([\w.]+) = ")
 
@@ -37,11 +37,12 @@ def content(subject: Subject) -> Content:
     """The code of both loops over time, how many products are left in them, and its speed."""
     cell, sizes = subject.cell, subject.model.sizes
     try:
-        fast = compile_cell(cell, code="numpy")
+        fast = compile_cell(cell)
         source, products = fast.source("numpy", **sizes), fast.plan(**sizes).products
-        slow_time, fast_time = (_seconds(subject, each) for each in (cell, fast))
+        in_c = fast.source("c", **sizes).partition("/* The loop over time")
+        slow_time, fast_time = _seconds(subject, cell, fast)
     except TinygradError as error:
-        return Content(more={"parts": [], "refused": str(error)})
+        return Content(more={"parts": [], "in_c": "", "refused": str(error)})
     facts = {
         "equations": str(len(forward(cell))), "in_forward": str(products["forward"]),
         "in_backward": str(products["backward"]), "deferred": str(products["deferred"]),
@@ -50,7 +51,7 @@ def content(subject: Subject) -> Content:
     }  # fmt: skip
     known = {"forward": forward(cell), "backward": backward(cell)}
     parts = [(name, _lines(source, name, lines)) for name, lines in known.items()]
-    return Content(facts, more={"parts": parts, "refused": ""})
+    return Content(facts, more={"parts": parts, "in_c": "".join(in_c[1:]), "refused": ""})
 
 
 def _lines(source: str, function: str, known: Equations) -> list[Line]:
@@ -67,23 +68,25 @@ def _lines(source: str, function: str, known: Equations) -> list[Line]:
     return found
 
 
-def _seconds(subject: Subject, cell: Cell) -> float:
-    """The shortest time of a run over a batch of sequences, forward and backward."""
+def _seconds(subject: Subject, *contenders: Cell) -> list[float]:
+    """The shortest times of a run over a batch of sequences, forward and backward, in turns."""
     model = subject.model
     ids = model.vocabulary.encode(subject.held_out[: BATCH * STEPS])
     xs = model.parameters["input.E"][np.resize(ids, (STEPS, BATCH))]
     own = {name: model.parameters[name] for name in subject.cell.parameters}
 
-    def once() -> None:
+    def once(cell: Cell) -> None:
         p = subject.cell.bind(own, **model.sizes)
         run = unroll(cell, p, xs)
         run[subject.cell.output].sum().backward()
 
-    once()
-    return min(_timed(once) for _ in range(RUNS))
+    for cell in contenders:
+        once(cell)
+    turns = [[_timed(once, cell) for cell in contenders] for _ in range(RUNS)]
+    return [min(times) for times in zip(*turns, strict=True)]
 
 
-def _timed(work: Callable[[], None]) -> float:
+def _timed(work: Callable[[Cell], None], cell: Cell) -> float:
     before = time.perf_counter()
-    work()
+    work(cell)
     return time.perf_counter() - before
