@@ -165,3 +165,19 @@ def test_chinese_lines_are_joined_without_a_space() -> None:
     texts.files = {"zh": {"a": "第一行，\n第二行\n\n另一段"}}
     assert "第一行，第二行" in texts.block("a")
     assert texts.block("a").count("<p>") == 2
+
+
+def test_korean_particles_fit_whatever_stands_before_them() -> None:
+    """은 or 는 depends on how a value is read; so none of these follows a field."""
+    files = [prose.load("ko", name) for language, name in pairs() if language == "ko"]
+    every = [text for file in files for text in leaves(file).values()]
+    every += [row["ko"] for row in prose.load("sentences")["sentence"]]
+    known = "{layer}을"  # every name of a layer ends in 층
+    particle = re.compile(r"\}`?(?:은|는|이|가|을|를|과|와|로|으로|라는|였습니다)(?![가-힣])")
+    assert not [x for x in every if particle.search(x.replace(known, "")) or "(는)" in x]
+
+
+def test_a_line_does_not_break_before_the_particle_of_a_formula() -> None:
+    shown = str(prose.inline("$h_t$에서 온다 (모두 $C_t$)입니다. 2014년 (2014)과", {}))
+    kept = [re.sub("<[^>]+>", "", x).split(" ")[0] for x in shown.split('<span class="whole">')]
+    assert kept == ["", "ht에서", "Ct)입니다.", "(2014)과"]
