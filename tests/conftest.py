@@ -1,7 +1,10 @@
 """Hypothesis draws the same cases everywhere: no deadline, no database, nothing left behind."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import configuration, settings
@@ -29,3 +32,14 @@ def table() -> Iterator[dict[str, Operation]]:
     yield TABLE
     TABLE.clear()
     TABLE.update(before)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The lesson on the LSTM and on another cell, for a browser: built once for all processes."""
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("no Chromium on this machine")
+    from lesson_pages import written
+
+    base = tmp_path_factory.getbasetemp()
+    return written(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)

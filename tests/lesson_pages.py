@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,14 @@ def rendered() -> tuple[str, str, set[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prose.Texts, "_found", noted)
         return building.render(about()), building.render(about_own()), asked
+
+
+def written(root: Path) -> tuple[Path, Path]:
+    """The two pages as files. They are built once for all test processes: `root` is theirs."""
+    files = root / "lesson.html", root / "own.html"
+    with (root / "lesson.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not files[1].exists():
+            for file, page in zip(files, rendered(), strict=False):
+                file.write_text(page, encoding="utf-8")
+    return files

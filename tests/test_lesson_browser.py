@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import playwright.sync_api as playwright
 import pytest
-from lesson_pages import about, rendered
+from lesson_pages import about
+from stepper_pages import chromium_here
 
 from lesson import prose
 from lesson.chapters import CHAPTERS
@@ -20,22 +19,13 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
-        )
+    with chromium_here() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("page") / "lesson.html"
-    made.write_text(rendered()[0], encoding="utf-8")
-    return made
+def file(pages: tuple[Path, Path]) -> Path:
+    return pages[0]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -175,13 +165,11 @@ def test_without_scripts(file: Path, chromium: Any) -> None:
     context.close()
 
 
-def test_another_cells_page_answers_too(tmp_path: Path, chromium: Any) -> None:
+def test_another_cells_page_answers_too(pages: tuple[Path, Path], chromium: Any) -> None:
     errors: list[str] = []
-    own = tmp_path / "own.html"
-    own.write_text(rendered()[1], encoding="utf-8")
     tab = chromium.new_page()
     tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.goto(own.as_uri())
+    tab.goto(pages[1].as_uri())
     tab.click("label[for=character-3]")
     assert "character 4, alpha" in shown(tab, '.there[data-stage="alpha"]').replace("α", "alpha")
     assert tab.title() == prose.load("en", "page")["any"]["title"]
