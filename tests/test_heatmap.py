@@ -126,10 +126,10 @@ def tab(line: measurements.Line) -> Iterator[Any]:
     styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "heatmap"))
     scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "heatmap")]
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in ("en", "ko", "zh"))
-    texts = '<script type="application/json" class="texts" data-texts="page">{"en":{"title":"t"}}'
+    title = "".join(f"<span lang={x}>t</span>" for x in ("en", "ko", "zh"))
     page = (
         f"<!doctype html><html lang=en><title>t</title><style>{styles}</style>{radios}"
-        f"<p id=announcement></p><main>{texts}</script>{heatmap.heatmap(line, 'f', 3)}</main>"
+        f"<p id=announcement></p><main><h1>{title}</h1>{heatmap.heatmap(line, 'f', 3)}</main>"
         + "".join(f"<script>{s}</script>" for s in scripts)
     )
     with playwright.sync_playwright() as driver:

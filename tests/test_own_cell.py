@@ -130,7 +130,7 @@ def test_the_cell_was_checked(own: tuple[str, str]) -> None:
     assert table
     rows = re.findall("<tr>(.*?)</tr>", table[0], re.S)[1:]
     assert len(rows) == 5 and all("✓" in row for row in rows)
-    worst = re.findall(r"<td>([\d.]+ · 10⁻¹[⁰-⁹¹²³]|0)</td>", table[0])
+    worst = re.findall(r"<td>([\d.]+\s·\s10⁻¹[⁰-⁹¹²³]|0)</td>", table[0])
     assert len(worst) == 5
 
 

@@ -209,11 +209,11 @@ def tab(chromium: Any) -> Any:
     styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "sliders"))
     scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "sliders")]
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in LANGUAGES)
-    texts = prose.Texts("page").script("title")
+    title = prose.Texts("page").line("title")
     page = (
         "<!doctype html><html lang=en><meta http-equiv='Content-Security-Policy' content=\"default-"
         "src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\"><title>t</title>"
-        f"<style>{styles}</style>{radios}<p id=announcement></p>{texts}<main>"
+        f"<style>{styles}</style>{radios}<p id=announcement></p><h1>{title}</h1><main>"
         f"<div id=one>{sliders(cells.lstm)}</div><div id=two>{sliders(cells.gru)}</div></main>"
         + "".join(f"<script>{s}</script>" for s in scripts)
     )
