@@ -138,14 +138,13 @@ def three_languages(part: str) -> str:
     hidden = "".join(
         f'html:not([data-language="{x}"]) .say[lang="{x}"]{{display:none}}' for x in LANGUAGES
     )
-    title = '{"en":{"title":"T"},"ko":{"title":"T"},"zh":{"title":"T"}}'
+    title = "".join(f'<span lang="{x}">T</span>' for x in LANGUAGES)
     script = "\n".join(stepper._asset(f"{name}.js") for name in ("base", *stepper.SCRIPTS))
     css = stepper._asset("style.css") + stepper._asset("stepper.css") + hidden
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title><style>{css}</style>'
         f'{radios.replace(">", " checked>", 1)}<p id="announcement" aria-live="polite"></p>'
-        f'<script type="application/json" class="texts" data-texts="page">{title}</script>'
-        f"<main><section>{part}</section></main><script>{script}</script></html>"
+        f"<h1>{title}</h1><main><section>{part}</section></main><script>{script}</script></html>"
     )
 
 

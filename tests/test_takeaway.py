@@ -66,8 +66,9 @@ def page() -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy "
         "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
         f"font-src data:; img-src data:\"><title>t</title><style>{colours()}{styles}</style>"
-        f"{radios}<p id=announcement></p><main><section>{''.join(shown)}</section></main>"
-        f"{draw.glyphs()}{takeaway(draw.figures)}{prose.Texts('page').script('title')}"
+        f"{radios}<p id=announcement></p><h1>{prose.Texts('page').line('title')}</h1>"
+        f"<main><section>{''.join(shown)}</section></main>"
+        f"{draw.glyphs()}{takeaway(draw.figures)}"
         + "".join(f"<script>{script}</script>" for script in scripts)
     )
 
