@@ -101,6 +101,19 @@ def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert (tmp_path / "forget.svg").is_file()
 
 
+def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None:
+    asks = (ROOT / "docs" / "asks.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
+    assert len(blocks) == 2
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for shown in ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step"):
+        assert shown in done.stdout
+
+
 def test_every_dependency_is_explained() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     runtime = project.split("dependencies = [")[1].split("]")[0]
