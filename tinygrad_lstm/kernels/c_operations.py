@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -211,6 +210,3 @@ def indices(table: Array) -> str:
     if table.size > _MOST:
         raise Unsupported(f"an index table of {table.size:,} entries")
     return "{" + ", ".join(map(str, table.tolist())) + "}"
-
-
-__all__ = ["Any", "Unsupported", "expression", "indices", "single"]

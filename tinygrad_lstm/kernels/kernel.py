@@ -12,7 +12,7 @@ from tinygrad_lstm.kernels.c_code import CCode
 from tinygrad_lstm.kernels.c_operations import Unsupported
 from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
-from tinygrad_lstm.kernels.plan import Buffer, Deferred, Plan
+from tinygrad_lstm.kernels.plan import Buffer, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
 from tinygrad_lstm.kernels.toolchain import NoCompiler, say_numpy
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
@@ -328,6 +328,3 @@ class Straight:
         for node, forward, inputs, attributes in self._steps:
             values[node] = forward(*[values[i] for i in inputs], **attributes)
         return {name: values[node] for name, node in self._outputs.items()}
-
-
-__all__ = ["Deferred", "Kernel", "Record"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.kernels.lifting import lifted
-from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage, is_view
+from tinygrad_lstm.kernels.plan import Buffer, Pass, Plan, Product, Single, Stage, is_view
 from tinygrad_lstm.program import right_hand_side, spelled
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
@@ -396,6 +396,3 @@ def _conflict(between: Call, late: Call) -> bool:
     """Whether `late` must stay behind `between`."""
     writes = any(between.out.overlaps(r) for r in (late.out, *late.operands))
     return writes or any(late.out.overlaps(r) for r in between.operands)
-
-
-__all__ = ["Array", "NumpyCode", "Place"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -439,6 +439,3 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
 
 def _a_step(node: Tensor) -> bool:
     return node.op == "getitem" and node.inputs[0].op == "read"
-
-
-__all__ = ["Compiled", "compiled", "expanded", "replace"]
