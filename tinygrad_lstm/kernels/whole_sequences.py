@@ -41,8 +41,9 @@ def compiled(
 
     code: "c" (a C compiler is needed), "numpy", or "auto", which is C where there is a compiler.
     memory: "full" keeps what the backward pass needs of every step; "low" keeps the states of
-    every k-th step alone and computes the rest again, k = `every` or √T: its memory grows with √T
-    (but for the equations a reader asks for), its time by about a half. Results equal the
+    every k-th step alone and computes the rest again, k = `every` or √T: what is kept grows with
+    √T, but for the equations that are read and their adjoints, and it takes about twice the time.
+    Results equal the
     interpreter's up to rounding. What is compiled is compiled when it is first used.
     """
     if code not in CODES:
