@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
 CELLS: dict[str, Cell] = {}
 INPUTS: dict[str, Mapping[str, Draw]] = {}
 for _module in pkgutil.iter_modules(__path__):
+    if _module.ispkg:
+        continue  # the references
     _file = importlib.import_module(f"{__name__}.{_module.name}")
     for _name, _value in vars(_file).items():
         if isinstance(_value, Cell):
@@ -34,14 +36,20 @@ for _module in pkgutil.iter_modules(__path__):
 
 @dataclass(frozen=True)
 class Problem:
-    """What `unroll(cell, p, xs, initial, **further)` needs, as arrays."""
+    """What running a cell needs: `unroll(q.cell, q.p, q.xs, q.initial, **q.further)`, as arrays."""
 
     cell: Cell
     sizes: dict[str, int]
     p: dict[str, Any]
     xs: Any
-    initial: dict[str, Any] = field(default_factory=dict)
-    further: dict[str, Any] = field(default_factory=dict)
+    initial: dict[str, Any]
+    sequences: dict[str, Any]
+    constants: dict[str, Any]
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The further inputs, sequences and constants."""
+        return self.sequences | self.constants
 
 
 def draw(
@@ -70,6 +78,6 @@ def draw(
     return Problem(
         cell, full, p, some("x", cell.x, time, *lead),
         {what: some(what, words, *lead) for what, words in cell.state.items()},
-        {what: some(what, words, time, *lead) for what, words in cell.sequences.items()}
-        | {what: some(what, words, *lead) for what, words in cell.constants.items()},
+        {what: some(what, words, time, *lead) for what, words in cell.sequences.items()},
+        {what: some(what, words, *lead) for what, words in cell.constants.items()},
     )  # fmt: skip

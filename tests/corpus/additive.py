@@ -61,5 +61,5 @@ def scrn(now, prev, x, p, alpha=0.95):
     papers=["li2018indrnn"],
 )  # fmt: skip
 def ind_rnn(now, prev, x, p):
-    """Independent recurrence (Li et al. 2018): every unit reads itself alone."""
+    """Independent recurrence (Li et al. 2018): every unit reads itself alone; flax #4133."""
     now.h = tanh(p.W @ x + p.u * prev.h + p.b)

@@ -32,11 +32,11 @@ def rhn(now, prev, x, p):
 def multiplicative_lstm(now, prev, x, p):
     """Multiplicative LSTM (Krause et al. 2017): each input has a recurrent matrix of its own."""
     now.m = (p.W_m @ x) * (p.U_m @ prev.h)
-    now.h_hat = tanh(p.W_h @ x + p.U_h @ now.m)
+    now.h_hat = p.W_h @ x + p.U_h @ now.m
     now.i = sigmoid(p.W_i @ x + p.U_i @ now.m)
     now.o = sigmoid(p.W_o @ x + p.U_o @ now.m)
     now.f = sigmoid(p.W_f @ x + p.U_f @ now.m)
-    now.c = now.f * prev.c + now.i * now.h_hat
+    now.c = now.f * prev.c + now.i * tanh(now.h_hat)
     now.h = now.o * tanh(now.c)
 
 

@@ -57,7 +57,10 @@ def cfc(now, prev, x, p, ts):
     constants={"x_mean": "inputs"},
 )
 def gru_d(now, prev, x, p, m, δ, x_mean):
-    """GRU-D (Che et al. 2018): a missing value fades to the mean, the state fades with the gap."""
+    """GRU-D (Che et al. 2018): a missing value fades from the last one seen to the mean.
+
+    zhiyongc/GRU-D #3 shows the mistake of fading the present value in its place.
+    """
     now.γ_x = exp(-maximum(0.0, p.w_x * δ + p.b_x))
     now.γ_h = exp(-maximum(0.0, p.W_γ @ δ + p.b_γ))
     now.x_hat = m * x + (1 - m) * (now.γ_x * prev.x_last + (1 - now.γ_x) * x_mean)

@@ -66,7 +66,8 @@ def length(v):
 def ntm(now, prev, x, p):
     """A neural Turing machine's head (Graves et al. 2014): by content, gated, shifted by a place.
 
-    Without the sharpening; one head reads what it wrote.
+    Without the sharpening; one head reads what it wrote. A memory that starts at zero made its
+    cosine nan in NTM-tensorflow #2.
     """
     now.r = prev.w @ prev.M
     now.h = tanh(p.W @ concat(x, now.r, prev.h) + p.b)

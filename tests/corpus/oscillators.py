@@ -29,7 +29,7 @@ def gated_antisymmetric_rnn(now, prev, x, p, eps=0.1, gamma=0.01):
     parameters={"W W_z": "hidden, hidden", "V": "hidden, inputs", "b": "hidden"},
 )
 def co_rnn(now, prev, x, p, dt=0.5, gamma=1, epsilon=1):
-    """Coupled oscillators (Rusch & Mishra 2021), explicit in the damping."""
+    """Coupled oscillators (Rusch & Mishra 2021), damped explicitly; RecurrentLayers.jl #58."""
     drive = tanh(p.W @ prev.y + p.W_z @ prev.z + p.V @ x + p.b)
     now.z = prev.z + dt * (drive - gamma * prev.y - epsilon * prev.z)
     now.y = prev.y + dt * now.z

@@ -19,7 +19,7 @@ eighths = with_gradient(lambda v: floor(8 * v + 0.5) / 8, lambda g, y, v: g)
     output="spk",
 )
 def leaky(now, prev, x, p):
-    """Leaky integrate-and-fire with reset by subtraction; snntorch #140, #427."""
+    """Leaky integrate-and-fire with reset by subtraction; snntorch #140, #341, #427."""
     now.mem = clip(p.beta, 0.0, 1.0) * prev.mem + p.W @ x - prev.spk * p.threshold
     now.spk = fire(now.mem - p.threshold)
 
