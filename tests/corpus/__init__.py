@@ -61,7 +61,7 @@ def draw(
     """
     cell, drawn = CELLS[name], INPUTS[name]
     random = np.random.default_rng([seed, len(name), *name.encode()])
-    full = {size: sizes.get(size, 3 + k) for k, size in enumerate(cell.sizes)}
+    full = cell.complete({**cell.small_sizes(), **sizes})
     lead = () if batch is None else (batch,)
 
     def some(what: str, words: str, *axes: int) -> Any:

@@ -15,7 +15,7 @@ def conv(v, kernel):
     state={"H C": "width, hidden"},
     x="width, inputs",
     parameters={"W": "3, inputs + hidden, 4 * hidden", "b": "4 * hidden", "w_i w_f w_o": "hidden"},
-    start={"b": 0},
+    sizes={"width": "at least 2"},
 )
 def conv_lstm(now, prev, x, p):
     """ConvLSTM (Shi et al. 2015) along one dimension, peepholes a channel; tensorflow #23870."""

@@ -72,7 +72,7 @@ def cumax(v):
 )
 def on_lstm(now, prev, x, p):
     """Ordered neurons (Shen et al. 2019): two master gates rank the units, chunks of size one."""
-    f, i, o, g, f_master, i_master = split(p.W @ concat(x, prev.h) + p.b, 6)
+    f, i, o, g, f_master, i_master = split(p.W @ concat(x, prev.h, axis=-1) + p.b, 6)
     now.f_tilde = cumax(f_master)
     now.i_tilde = 1 - cumax(i_master)
     overlap = now.f_tilde * now.i_tilde

@@ -1,6 +1,6 @@
 """Steps of differential equations by Euler, Runge and Kutta, and a fused solver."""
 
-from tinygrad_lstm import cell, exp, softplus, tanh
+from tinygrad_lstm import cell, exp, expm1, softplus, tanh
 
 WEIGHTS = {"W": "hidden, hidden", "V": "hidden, inputs", "b": "hidden"}
 
@@ -35,6 +35,13 @@ def liquid(now, prev, x, p, unfold=3, dt=0.1):
         f = softplus(p.W @ v + p.V @ x + p.b)
         v = (v + dt * f * p.A) / (1 + dt * (exp(-p.log_tau) + f))
     now.v = v
+
+
+@cell(state="v", parameters={**WEIGHTS, "log_tau": "hidden"}, sequences={"dt": ""})
+def exponential_euler(now, prev, x, p, dt):
+    """An exact leak over any interval, as neuron simulators take it (after Rush & Larsen 1978)."""
+    now.rest = p.W @ tanh(prev.v) + p.V @ x + p.b
+    now.v = prev.v + expm1(-(dt**2) / exp(p.log_tau)) * (prev.v - now.rest)
 
 
 @cell(state="p q", x="hidden", parameters={"k": "hidden", "W": "hidden, hidden"}, output="q")

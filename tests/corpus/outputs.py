@@ -32,6 +32,7 @@ def jordan(now, prev, x, p):
     state={"s": "plans"},
     x="moves",
     parameters={"T": "moves, plans, plans", "E": "plans, moves"},
+    start={"s": 1},
     output="y",
 )
 def markov(now, prev, x, p):
@@ -40,7 +41,7 @@ def markov(now, prev, x, p):
     now.T = (softmax(p.T, axis=1) * moves[:, None, None]).sum(axis=0)
     now.belief = now.T @ prev.s
     now.seen = now.belief * (softmax(p.E) @ moves)
-    now.s = now.seen / now.seen.sum()
+    now.s = now.seen / (now.seen.sum() + 1e-30)
     now.y = tanh(now.s @ p.E)
 
 

@@ -51,8 +51,8 @@ def projected_lstm(now, prev, x, p):
 )
 def chunked_gru(now, prev, x, p):
     """GRU of PyTorch with chunks (Cho et al. 2014); pytorch #54952 asks where b_hn stands."""
-    r_x, z_x, n_x = split(p.W_ih @ x + p.b_ih, 3)
-    r_h, z_h, n_h = split(p.W_hh @ prev.h + p.b_hh, 3)
+    r_x, z_x, n_x = np.split(p.W_ih @ x + p.b_ih, 3)
+    r_h, z_h, n_h = np.split(p.W_hh @ prev.h + p.b_hh, 3)
     now.r = sigmoid(r_x + r_h)
     now.z = sigmoid(z_x + z_h)
     now.n = tanh(n_x + now.r * n_h)
@@ -93,12 +93,12 @@ def logistic(a):
 def numpy_lstm(now, prev, x, p):
     """LSTM in NumPy's words, with a softmax read-out (LSTM_RNN_Tutorials_with_Demo #2)."""
     z = np.concatenate((prev.h, x))
-    now.f = logistic(np.matmul(p.Wf, z) + p.bf)
-    now.i = logistic(np.matmul(p.Wi, z) + p.bi)
-    now.C_bar = np.tanh(np.matmul(p.Wc, z) + p.bc)
+    now.f = logistic(np.dot(p.Wf, z) + p.bf)
+    now.i = logistic(np.dot(p.Wi, z) + p.bi)
+    now.C_bar = np.tanh(np.dot(p.Wc, z) + p.bc)
     now.C = now.f * prev.C + now.i * now.C_bar
-    now.o = logistic(np.matmul(p.Wo, z) + p.bo)
+    now.o = logistic(np.dot(p.Wo, z) + p.bo)
     now.h = now.o * np.tanh(now.C)
-    now.v = np.matmul(p.Wy, now.h) + p.by
+    now.v = np.dot(p.Wy, now.h) + p.by
     e = np.exp(now.v - np.max(now.v))
     now.y = e / np.sum(e)

@@ -2,14 +2,21 @@
 
 import numpy as np
 
-from tinygrad_lstm import abs, cell, clip, exp, floor, greater, sigmoid, tanh, with_gradient
+from tinygrad_lstm import abs, cell, clip, exp, floor, sigmoid, tanh, with_gradient
 
-# The step of a spike, and in place of its derivative that of a fast sigmoid (SuperSpike, Zenke &
-# Ganguli 2018).
-fire = with_gradient(lambda v: 1.0 * greater(v, 0.0), lambda g, y, v: g / (1 + 10 * abs(v)) ** 2)
 
-# Rounding to eighths, with the derivative of a straight line (Bengio et al. 2013).
-eighths = with_gradient(lambda v: floor(8 * v + 0.5) / 8, lambda g, y, v: g)
+def spike(v):
+    """A step, in whose place stands the derivative of a fast sigmoid (Zenke & Ganguli 2018)."""
+    return v > 0
+
+
+def rounded(v):
+    """To the next eighth, with the derivative of a straight line (Bengio et al. 2013)."""
+    return floor(8 * v + 0.5) / 8
+
+
+fire = with_gradient(spike, lambda g, y, v: g / (1 + 10 * abs(v)) ** 2)
+eighths = with_gradient(rounded, lambda g, y, v: g)
 
 
 @cell(

@@ -104,3 +104,6 @@ def gelu_block(now, prev, x, p):
     now.h = sigmoid(o) * tanh(now.c)
     up = p.W_1 @ now.h
     now.y = x + p.W_3 @ (up * (1 + tg.erf(up / np.sqrt(2.0))) / 2 * (p.W_2 @ now.h))
+
+
+inputs = {"n": lambda random, shape: random.uniform(0.5, 2.0, shape)}

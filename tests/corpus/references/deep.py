@@ -69,9 +69,13 @@ def conv_lstm(p, s, x):
 
 @steps
 def conv_rnn(p, s, x):
-    row = lambda v, W: np.array([  # noqa: E731
-        [sum(np.convolve(v[:, c], W[::-1, c, o], "same")[k] for c in range(v.shape[1]))
-         for o in range(W.shape[2])] for k in range(len(v))])  # fmt: skip
+    def row(v, W):
+        v = np.pad(v, ((1, 1), (0, 0)))
+        return sum(
+            np.transpose([np.correlate(v[:, c], W[:, c, o], "valid") for o in range(W.shape[2])])
+            for c in range(v.shape[1])
+        )
+
     return {"h": np.clip(row(x, p.W) + row(s.h, p.U) + p.b, 0, None)}
 
 
@@ -146,3 +150,26 @@ def recurrent_dropout_lstm(p, s, x, drop):
     old, new, o = lstm(p, s.h, s.c, x)
     c = np.where(drop == 0, old, old + new)
     return {"c": c, "h": o * np.tanh(c)}
+
+
+@steps
+def draw_row(p, s, x):
+    def gaussians(g, d, v):
+        A, N, F = len(x), len(p.W_patch), []
+        for i in range(1, N + 1):
+            mu = (A + 1) / 2 * (g + 1) + (i - N / 2 - 0.5) * (A - 1) / (N - 1) * np.exp(d)
+            row = np.array([np.exp(-((a - mu) ** 2) / 2 / np.exp(v)) for a in range(1, A + 1)])
+            F.append(row / (row.sum() + 1e-8))
+        return np.array(F)
+
+    F = gaussians(*(p.W_read @ s.h))
+    r = np.r_[F @ x, F @ (x - σ(s.canvas))]
+    h = np.tanh(p.W @ np.r_[r, s.h] + p.b)
+    canvas = s.canvas + p.W_patch @ h @ gaussians(*(p.W_write @ h))
+    return {"F": F, "r": r, "h": h, "canvas": canvas}
+
+
+@steps
+def frames(p, s, x):
+    flat = [pixel - np.average(x) for row in x for pixel in row]
+    return {"h": np.tanh(np.c_[p.W, p.U] @ np.r_[flat, s.h] + p.b)}

@@ -225,3 +225,8 @@ def kinks(p, s, x):
 @steps
 def one_line(p, s, x):
     return {"h": np.tanh(np.block([p.W, p.U]) @ np.concatenate([x, s.h]))}
+
+
+@steps
+def julia(p, s, x):
+    return {"h": (1 - p.ϵ) * s.h + p.ϵ * np.tanh(np.c_[p.Wᵢ, p.Wₕ] @ np.r_[x, s.h] + p.b)}

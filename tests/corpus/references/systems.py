@@ -154,6 +154,12 @@ def liquid(p, s, x):
 
 
 @steps
+def exponential_euler(p, s, x, dt):
+    rest = np.c_[p.W, p.V] @ np.r_[np.tanh(s.v), x] + p.b
+    return {"rest": rest, "v": rest + (s.v - rest) * np.exp(-dt * dt * np.exp(-p.log_tau))}
+
+
+@steps
 def leapfrog(p, s, x):
     force = lambda q: -p.k * q - p.W @ x  # noqa: E731
     q = s.q + 0.1 * s.p + 0.005 * force(s.q)  # velocity Verlet
