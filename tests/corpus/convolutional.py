@@ -33,5 +33,5 @@ def conv_lstm(now, prev, x, p):
     parameters={"W": "3, inputs, hidden", "U": "3, hidden, hidden", "b": "hidden"},
 )
 def conv_rnn(now, prev, x, p):
-    """The plain convolutional network: every place reads itself and its two neighbours."""
+    """Its plain form: every place reads itself and its neighbours; Precipitation-Nowcasting #1."""
     now.h = relu(conv(x, p.W) + conv(prev.h, p.U) + p.b)

@@ -5,7 +5,7 @@ from tinygrad_lstm import cell, matvec, maximum, relu, tanh, where
 
 @cell(state="h", x="hidden")
 def no_parameters(now, prev, x, p):
-    """An exponential moving average: nothing to learn."""
+    """An exponential moving average (Brown 1956): nothing to learn."""
     now.h = 0.9 * prev.h + 0.1 * x
 
 
@@ -45,5 +45,5 @@ def kinks(now, prev, x, p):
 
 @cell(state="h", parameters={"W": "hidden, inputs", "U": "hidden, hidden"})
 def one_line(now, prev, x, p):
-    """The shortest cell: one state, one equation, no bias."""
+    """The shortest cell: Elman's (1990) in one equation, without a bias."""
     now.h = tanh(p.W @ x + p.U @ prev.h)
