@@ -44,6 +44,6 @@ def draw_row(now, prev, x, p, size):
     sizes={"pixels": "2 * side * side"},
 )
 def frames(now, prev, x, p):
-    """Elman's network (1990) on pictures whose rows are laid end to end, as on frames of a video."""
+    """Elman's network (1990) on pictures whose rows are laid end to end, as in a video."""
     flat = x.reshape(-1) - x.mean()
     now.h = tanh(p.W @ flat + p.U @ prev.h + p.b)
