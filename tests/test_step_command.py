@@ -83,6 +83,39 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert all(f"{name}_3 = " in out for name in ("fast", "slow", "out"))
 
 
+GREEK = """
+from tinygrad_lstm import cell, matvec, sigmoid, tanh
+
+@cell(
+    state="h",
+    parameters={"W1": "hidden, hidden", "U": "hidden, inputs", "mu_k nu beta": "hidden"},
+)
+def greek(now, prev, x, p):
+    '''Names of every kind.'''
+    now.gate_a = sigmoid(matvec(p.W1, prev.h) + p.mu_k)
+    now.C_tilde = tanh(p.nu * matvec(p.U, x) + p.beta)
+    now.h = now.gate_a * now.C_tilde
+"""
+
+
+def test_names_are_spelled_as_in_the_equations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "greek.py"
+    path.write_text(GREEK)
+    for name in ("C_tilde@2", "C_tilde_2", "C̃_2", "mu_k", "μ_k", "C̃"):
+        assert main(["step", f"{path}:greek", "--to", name, "--watch", name]) == 0
+        assert "gate_a_1 = σ(v" in capsys.readouterr().out, name
+    assert main(["step", f"{path}:greek"]) == 0
+    out = capsys.readouterr().out
+    for line in (
+        "  μ_k = [", "  W_1 = [[", "with W_1 = ", "    h_1 = gate_a_1 ⊙ C̃_1\n",
+        "    μ̄_k = v̄", "    ν̄ = ", "    β̄ = ", "    W̄_1 = v̄", "    C̃̄_2 = h̄_2 ⊙ gate_a_2\n",
+        "    l̅o̅s̅s̅ = 1\n", "    g̅a̅t̅e̅_̅a̅_2 = h̄_2 ⊙ C̃_2\n",
+    ):  # fmt: skip
+        assert line in out, line
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -135,14 +168,14 @@ def test_the_screen_says_where_one_is() -> None:
     view = make_view()
     press(view, "eee")
     lines = screen(view, 80, 24)
-    assert " ".join(lines[0].split()) == "lstm · forward · time step 1 · C_tilde_1 10 of 100"
-    assert lines[3].startswith("▸ C_tilde_1 = tanh(W_C · [h_0, x_1] + b_C) = [")
-    assert lines[4] == "  C_1 = f_1 ⊙ C_0 + i_1 ⊙ C_tilde_1 = ·"
+    assert " ".join(lines[0].split()) == "lstm · forward · time step 1 · C̃_1 10 of 100"
+    assert lines[3].startswith("▸ C̃_1 = tanh(W_C · [h_0, x_1] + b_C) = [")
+    assert lines[4] == "  C_1 = f_1 ⊙ C_0 + i_1 ⊙ C̃_1 = ·"
     view.index = view.trace.find("|grad C_1|>0") or 0
     lines = screen(view, 80, 24)
     assert "backward · time step 1 · h_1" in lines[0]
     assert lines[1].startswith("  f_1 = σ(W_f · [h_0, x_1] + b_f)   ") and lines[1].endswith(" = ·")
-    assert re.match(r"  C_1 = f_1 ⊙ C_0 \+ i_1 ⊙ C_tilde_1   C̄_1 = \[−0.18", lines[4])
+    assert re.match(r"  C_1 = f_1 ⊙ C_0 \+ i_1 ⊙ C̃_1   C̄_1 = \[−0.18", lines[4])
 
 
 def test_keys_move() -> None:

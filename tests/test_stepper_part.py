@@ -154,11 +154,11 @@ def test_every_event_says_what_the_trace_says(name: str, chromium: Any, tmp_path
         assert lines == [x for x in event.numbers if not x.startswith("…")]
         sums = [f"{event.name}{at} = {text}" for at, text in found["sums"]]
         assert sums == [x for x in event.sum_numbers if not x.startswith("…")]
-        bars = {f"bar {trace.labels[n]}": trace.labels[n] for n in trace.operations}
+        bars = {f"bar {trace.labels[n]}": trace.labels.bar(n) for n in trace.operations}
         rule = event.rule.partition("= ")[2]
         written = found["rule"]
-        for bar, plain in bars.items():
-            written = re.sub(rf"{re.escape(bar)}(?!\w)", stepper.barred(plain), written)
+        for bar, right in bars.items():
+            written = re.sub(rf"{re.escape(bar)}(?!\w)", right, written)
         assert written == rule
         np.testing.assert_allclose(found["result"], np.ravel(event.value), rtol=1e-6, atol=1e-9)
         assert found["next"] == [trace.next(event.index, by) for by in ways]
@@ -380,6 +380,23 @@ def test_steps_through_any_cell(name: str, chromium: Any, tmp_path: Path) -> Non
     tab = Tab(chromium, html, tmp_path / "page.html")
     tab("for (let k = 0; k <= s.trace.last; k++) s.go(k);")
     tab.page.click(".now")
+    tab.close()
+
+
+@pytest.mark.browser
+def test_names_with_subscripts_are_set_as_names(chromium: Any, tmp_path: Path) -> None:
+    html = stepper.document(trace_of("crowded"), "en", crowded)
+    tab = Tab(chromium, html, tmp_path / "page.html")
+    heads = tab.page.locator(".grid tbody th").all_inner_texts()
+    assert heads == ["x", *(f"e{k}" for k in range(1, 9)), "a", "b", "c", "d", "y"]
+    texts = tab("""return s.trace.events.map((e) => {
+      s.go(e.index);
+      return document.querySelector(".card").innerText;
+    });""")
+    assert any("e4,2" in text for text in texts)
+    assert not [text for text in texts if "_" in text]
+    assert tab("return s.trace.lookup('e_4_2')[0].l") == "e_{4,2}"
+    assert tab("return s.trace.lookup('e_4@2')[0].l") == "e_{4,2}"
     tab.close()
 
 

@@ -265,7 +265,7 @@ def test_the_lstm_in_symbols() -> None:
     ):  # fmt: skip
         assert rule in rules, rule
     assert trace.equations()["f_1"] == "σ(W_f · [h_0, x_1] + b_f)"
-    assert trace.equations()["C_2"] == "f_2 ⊙ C_1 + i_2 ⊙ C_tilde_2"
+    assert trace.equations()["C_2"] == "f_2 ⊙ C_1 + i_2 ⊙ C̃_2"
     shared = next(e for e in trace if e.rule == "v1 = [h_0, x_1]")
     assert (shared.equation, shared.time) == ("f_1", 1)  # the first equation that needs it
 
@@ -309,7 +309,7 @@ def test_moving_by_equation_time_and_pass() -> None:
     for _ in range(6):
         k = trace.next(k, "equation")
         names.append(trace[k].name)
-    assert names == ["x_1", "f_1", "i_1", "C_tilde_1", "C_1", "o_1", "h_1"]
+    assert names == ["x_1", "f_1", "i_1", "C̃_1", "C_1", "o_1", "h_1"]
     k = trace.find("h_1")
     assert k is not None
     assert trace[trace.back(k, "equation")].name == "o_1"

@@ -11,7 +11,6 @@ import numpy as np
 
 from tinygrad_lstm.arithmetic import Written, array, leaf, number, rule_text
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.labels import barred
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, unbroadcast
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ class Event:
     @property
     def name(self) -> str:
         """The label of what is computed: f_1, or its adjoint f̄_1."""
-        label = self.trace.labels[self.subject]
-        return label if self._k is None else barred(label)
+        labels = self.trace.labels
+        return labels[self.subject] if self._k is None else labels.bar(self.subject)
 
     # --- values ----------------------------------------------------------------------------------
     @cached_property
@@ -105,7 +104,7 @@ class Event:
         """Backward: the adjoint of the operation's result, which the rule starts from."""
         if self._k is None or self._k < 0:
             return None
-        label = barred(self.trace.labels[self.node])
+        label = self.trace.labels.bar(self.node)
         return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
 
     # --- the rule --------------------------------------------------------------------------------
@@ -320,7 +319,7 @@ class State:
     def adjoint(self, node: Tensor) -> str:
         """The adjoint of a value on one line: `f̄_1 = ·`, or the sum so far."""
         found = self.trace.gradient_at(node, self.index)
-        label = barred(self.trace.labels[node])
+        label = self.trace.labels.bar(node)
         if found is None:
             return f"{label} = {UNKNOWN}"
         count, of = found[0], len(self.trace.terms[node])

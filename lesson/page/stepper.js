@@ -54,7 +54,9 @@
           cells.push({ button, node, r, c });
           return h("td", { role: "gridcell" }, button);
         });
-        const base = own[0].e ? { s: [own[0].s[0]] } : own[0];
+        const [letter, below = ""] = own[0].s;
+        const others = below.split(",").slice(0, -1).join(","); // subscripts besides the time
+        const base = own[0].e ? { s: others ? [letter, others] : [letter] } : own[0];
         return h("tr", {}, h("th", { scope: "row" }, nameOf(base)), tds);
       });
       return h("table", { class: "grid", role: "grid", "aria-label": say("move.grid"), onkeydown: walk },

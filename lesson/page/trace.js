@@ -155,7 +155,8 @@ const traces = (() => {
     const lookup = (name) => {
       if (!name.includes("@")) {
         if (byLabel.has(name)) return [byLabel.get(name)];
-        return nodes.filter((node) => node.n === name);
+        const found = nodes.filter((node) => node.n === name);
+        return found.length ? found : nodes.filter((node) => node.a === name || `${node.n}_${node.t}` === name);
       }
       const [base, when] = name.split("@");
       return nodes.filter((node) => node.n === base && String(node.t) === when);

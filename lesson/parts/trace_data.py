@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-import equations
 from lesson.parts import predictions
 from tinygrad_lstm.arithmetic import Text, Written, leaf, rule_text
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.events import ENTRIES, Event, plain
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.stepping import Trace
 from tinygrad_lstm.tensor import TABLE, Tensor, apply, unbroadcast
@@ -66,19 +66,20 @@ def compact(trace: Trace, cell: Cell | None = None, columns: Sequence[str] = ())
 def _node(trace: Trace, node: Tensor, ids: dict[Tensor, int], part: str | None) -> dict[str, Any]:
     """A value: label, shape, numbers, and how it is shown; then, where there is one,
 
-    "n" its name, "t" its time step, "e" that of its equation, "w" its equation's value, "o" the
-    operation, "i" the operands, "p" the shape in the figure, "x" what it stands for; "c": it is
-    a number that was written as such.
+    "n" its name, "a" the same as it is read, "t" its time step, "e" that of its equation, "w" its
+    equation's value, "o" the operation, "i" the operands, "p" the shape in the figure, "x" what it
+    stands for; "c": it is a number that was written as such.
     """
     labels = trace.labels
     name, time = name_of(trace, node)
-    shown = equations.name_unicode(name, None if time is None else str(time))
-    base, _, below = shown.partition("_")
+    base, below = split(symbol(trace, node))
     made: dict[str, Any] = {
         "l": labels[node], "d": list(node.shape), "v": numbers(node.data),
-        "s": [base, below.strip("{}")] if below else [base],
+        "s": [base, below] if below else [base],
     }  # fmt: skip
     made |= {"n": name} if node.name is not None or labels[node] == "y" else {}
+    if node.name is not None and (other := name_unicode(name, None)) != name:
+        made["a"] = other
     made |= {} if time is None else {"t": time}
     if node.inputs:
         made |= {
@@ -102,10 +103,21 @@ def numbers(value: Any) -> Any:
 
 def name_of(trace: Trace, node: Tensor) -> tuple[str, int | None]:
     """What a value is called without its time step, and that time step."""
-    label, time = trace.labels[node], None if node.name is None else trace.labels.time(node)
-    if time is None and node.name is not None and label.endswith("_0"):
-        return label[:-2], 0  # a state before the first step
-    return label.removesuffix(f"_{time}") if time is not None else label, time
+    return trace.labels.name(node), None if node.name is None else trace.labels.time(node)
+
+
+def symbol(trace: Trace, node: Tensor, bar: bool = False) -> str:
+    """A label, or its bar, as a page sets it: made-up names have a subscript, too."""
+    labels = trace.labels
+    if node.name is not None:
+        return labels.bar(node) if bar else labels[node]
+    return name_unicode(f"bar.{labels[node]}" if bar else labels[node], None)
+
+
+def split(symbol: str) -> tuple[str, str]:
+    """A symbol's base and its subscript: μ_{k,2} is μ and k,2."""
+    base, line, below = symbol.rpartition("_")
+    return (base, below.strip("{}")) if line else (symbol, "")
 
 
 def _parts(trace: Trace, cell: Cell | None) -> dict[Tensor, str]:
