@@ -259,6 +259,31 @@ def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab) -> None:
 
 
 @pytest.mark.browser
+def test_scrubber_and_sentence_agree_with_the_trace(tab: Tab) -> None:
+    trace = tiny().trace
+    shown = tab("""return s.trace.events.map((e) => {
+      s.go(e.index);
+      const cells = [...document.querySelectorAll(".grid button")];
+      const said = document.querySelector(".sentence").innerText;
+      return [cells.map((b) => b.getAttribute("aria-label")), said];
+    });""")
+    owners = [n for n in trace.operations if trace.labels.owner(n) is n]
+    for event, (states, sentence) in zip(trace, shown, strict=True):
+        expected = set()
+        for node in owners:
+            state = "not computed yet"
+            if found := trace.gradient_at(node, event.index):
+                whole = found[0] == len(trace.terms[node])
+                state = "gradient complete" if whole else "gradient under way"
+            elif trace.known_at(node, event.index):
+                state = "value computed"
+            expected.add(f"{trace.labels[node]}, {state}")
+        assert set(states) == expected, event.index
+        if event.of_terms > 1:
+            assert ("is complete" in sentence) is event.finished
+
+
+@pytest.mark.browser
 def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab) -> None:
     h = next(k for k, e in enumerate(tiny().trace) if e.name == "h_2" and e.direction == "forward")
     tab(f"s.go({h - 1})")

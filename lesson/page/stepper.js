@@ -20,10 +20,9 @@
     const columns = [...trace.times, ...(owners.some((n) => !n.e) ? [null] : [])];
     const cells = [];
     const statusOf = (node) => {
-      const [forward, backward] = ends.get(node.id);
-      if (known() < forward) return "unknown";
-      if (backward >= 0 && known() >= backward) return "done";
-      return trace.gradientAt(node, known()) ? "growing" : "known";
+      if (!trace.knownAt(node, known())) return "unknown";
+      const found = trace.gradientAt(node, known());
+      return !found ? "known" : found.count < found.of ? "growing" : "done";
     };
     // To the end of an equation's forward pass; a second time, to the start of its backward pass.
     const jump = (node, event) => {
