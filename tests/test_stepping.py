@@ -222,6 +222,17 @@ def test_a_fork_is_summed_term_by_term() -> None:
     assert second.sum_numbers == ["ā[0] = 16 + 16 = 32", "ā[1] = −32 + (−32) = −64"]
 
 
+def test_terms_are_told_by_their_equations_as_they_come() -> None:
+    trace = small_trace("lstm", steps=2)
+    so_far: dict[str, list[str]] = {}
+    for event in trace:
+        if event.direction == "backward":
+            terms = so_far.setdefault(event.name, [])
+            terms.append(event.equation)
+            assert event.terms_text == f"from {', '.join(terms[-8:])}"
+    assert so_far["W̄_f"] == ["f_2", "f_1"] and so_far["C̄_1"] == ["y", "C_2", "h_1"]
+
+
 def test_a_long_sum_is_what_came_before_and_this() -> None:
     a = Tensor(0.5, "a")
     total = a * 1.0
