@@ -252,7 +252,8 @@ class TestInABrowser:
         ends = re.fullmatch(r"The chosen unit along the line, from (\S+) to (\S+)\.", told)
         assert ends, told
         assert (number(ends[1]), number(ends[2])) == pytest.approx((low, high), rel=0.06)
-        alphas = tab.evaluate("""([columns, rows]) => {
+        alphas = tab.evaluate(
+            """([columns, rows]) => {
           const c = document.querySelector(".heatmap .map canvas");
           const copy = new OffscreenCanvas(c.width, c.height);
           const pen = copy.getContext("2d", { willReadFrequently: true });
@@ -260,7 +261,9 @@ class TestInABrowser:
           const at = (k, of, size) => Math.floor(((k + 0.5) / of) * size);
           return Array.from({ length: columns }, (_, x) => Array.from({ length: rows }, (_, y) =>
             pen.getImageData(at(x, columns, c.width), at(y, rows, c.height), 1, 1).data[3]));
-        }""", [len(WORDS), 9])
+        }""",
+            [len(WORDS), 9],
+        )
         share = np.abs(values) / high
         expected = 255 * (np.sqrt(share) if layer == "gradient" else share)
         large = share > 0.05

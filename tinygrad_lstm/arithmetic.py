@@ -264,5 +264,15 @@ class Written:
 _PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
 _OVER_AXES = {"sum", "mean", "max", "logsumexp", "softmax", "log_softmax", "cumsum"}
 
-__all__ = ["MORE", "Written", "array", "closing", "from_shown", "leaf", "number", "operation_text",
-    "rounded", "rule_text"]
+__all__ = [
+    "MORE",
+    "Written",
+    "array",
+    "closing",
+    "from_shown",
+    "leaf",
+    "number",
+    "operation_text",
+    "rounded",
+    "rule_text",
+]
