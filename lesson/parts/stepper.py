@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-import equations
 import viz
 from lesson import prose
 from lesson.commands.step import small_run
 from lesson.figures import Drawer
-from lesson.parts.trace_data import compact, name_of
+from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
-from tinygrad_lstm.labels import barred
 from tinygrad_lstm.learning import CharacterModel, Text, Training
 from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
@@ -30,7 +28,10 @@ from tinygrad_lstm.tensor import Tensor
 
 SCRIPTS = ("trace", "stepper_view", "stepper", "predict")
 LINE, READ, NEXT = "to be or not to be, ", "to be or", " "
-_NAME = re.compile(r"([^\W\d_](?:[\w\u0304′](?<![ᵀ²]))*)")
+_LETTER = r"[\w\u0300-\u036f\u20d0-\u20ff′](?<![ᵀ²])"
+_NAME = re.compile(  # a label in a text: h, W_f, C̃_1, μ_{k,2}, C^(2)_1
+    rf"([^\W\d_](?:(?!_{{){_LETTER})*(?:\^\([^)]*\))?(?:_(?:{{[^}}]*}}|{_LETTER}+))?′*)"
+)
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
@@ -183,15 +184,13 @@ def _row(texts: prose.Texts, event: Event, symbols: dict[str, str]) -> Markup:
 
 
 def _symbols(trace: Trace) -> dict[str, str]:
-    """Every label of the trace, and its bar, as they are read: C_tilde_1 is C̃_1."""
+    """Every label of the trace, and its bar, as a page sets it."""
     found = {}
     for node in (*trace.given, *trace.operations):
         label = trace.labels[node]
-        name, time = name_of(trace, node)
-        when = None if time is None else str(time)
         if label[0].isalpha():
-            found[label] = equations.name_unicode(name, when)
-            found[barred(label)] = equations.name_unicode(f"bar.{name}", when)
+            found[label] = symbol(trace, node)
+            found[trace.labels.bar(node)] = symbol(trace, node, bar=True)
     return found
 
 
@@ -200,8 +199,8 @@ def _written(text: str, symbols: dict[str, str]) -> Markup:
     made = Markup("")
     for piece in _NAME.split(text):
         if piece in symbols:
-            base, _, below = symbols[piece].partition("_")
-            lower = Markup("<sub>{}</sub>").format(below.strip("{}")) if below else ""
+            base, below = split(symbols[piece])
+            lower = Markup("<sub>{}</sub>").format(below) if below else ""
             made += Markup("<var>{}{}</var>").format(base, lower)
         else:
             made += piece
