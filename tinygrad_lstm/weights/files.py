@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 import tinygrad_lstm
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.atomic import replace_whole
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
@@ -49,20 +49,14 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
         "equations": json.dumps({name: _equations(cell) for name, cell in cells.items()}),
     }
     data = encoded({n: np.ascontiguousarray(t.data) for n, t in bound.items()}, metadata)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # same folder: replace is atomic
     try:
-        with open(beside, "wb") as file:
+        with replace_whole(path) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
         raise WeightsError(
             f"weights file {path} cannot be written: {error.strerror or error}.\n"
             f"  Name a file in a folder that exists and can be written."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any, Parameters]:
