@@ -50,7 +50,8 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(number: int, tmp_path:
     process.communicate()
     left = path.with_name(f"{path.name}.{process.pid}.part")
     assert left.read_bytes() == b"half of a" and path.read_bytes() == b"old"
-    strangers = [tmp_path / "b.npz.1.part", tmp_path / "a1.npz.1.part", tmp_path / "a[1].npz.old.part"]
+    names = ["b.npz.1.part", "a1.npz.1.part", "a[1].npz.old.part"]
+    strangers = [tmp_path / name for name in names]
     for stranger in strangers:
         stranger.write_bytes(b"")
     with replace_whole(path) as file:

@@ -61,7 +61,7 @@ def _holding(path: Path, file: BinaryIO) -> Iterator[None]:
 def _opened(path: Path) -> BinaryIO:
     """A file, made where there is none, that no other process has opened in this way."""
     while True:
-        file = open(path, "r+b", opener=_make)
+        file = open(path, "r+b", opener=_make)  # noqa: SIM115 (the caller's)
         try:
             _lock(file)
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):

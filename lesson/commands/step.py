@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import operator
 import sys
+from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
+from lesson import start_values
 from tinygrad_lstm import Cell, Tensor, sizes, unroll
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.cell_files import find
@@ -30,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2, help="time steps (default 2)")
     parser.add_argument("--inputs", type=int, help="entries of x (default 1)")
     parser.add_argument("--hidden", type=int, help="entries of a state (default 2)")
+    start_values.add_start(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     parser.add_argument(
         "--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan"
@@ -46,8 +50,9 @@ def run(options: argparse.Namespace) -> int:
     cell = find(options.cell)
     chosen = {"inputs": options.inputs, "hidden": options.hidden}
     loss, about = small_run(
-        cell, options.steps, options.seed, {k: n for k, n in chosen.items() if n is not None}
-    )
+        cell, options.steps, options.seed, {k: n for k, n in chosen.items() if n is not None},
+        start_values.chosen(options, cell),
+    )  # fmt: skip
     trace = step_through(loss, digits=options.digits)
     for name in options.watch:
         trace.lookup(name)
@@ -65,7 +70,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple[Tensor, str]:
+def small_run(
+    cell: Cell, steps: int, seed: int, given: Mapping[str, int],
+    start: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, str]:  # fmt: skip
     """The loss of a cell on a short random sequence, and the loss in words.
 
     It is half the squared distance of the last state to a fixed target. Of several states it is
@@ -77,8 +85,8 @@ def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple
         raise DataError(f"--steps must be at least 1, got {steps}.")
     if seed < 0:
         raise DataError(f"--seed must be at least 0, got {seed}.")
-    lengths = {name: 1 if name == "inputs" else 2 for name in cell.sizes} | given
-    parameters = cell.init(seed=seed, **lengths)
+    lengths = {name: 1 if name == "inputs" else 2 for name in cell.sizes} | dict(given)
+    parameters = cell.init(seed=seed, **lengths, **(start or {}))
     rounded = {name: np.round(p.numpy(), 2) for name, p in parameters.items()}
     random = np.random.default_rng(seed)
 

@@ -1,0 +1,45 @@
+"""The option `--start NAME=VALUE` of commands that make a cell's parameters."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from tinygrad_lstm import Cell
+from tinygrad_lstm.errors import UnknownNameError
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the option; it may be given several times, and several values with commas."""
+    parser.add_argument(
+        "--start", type=_pairs, action="extend", metavar="NAME=VALUE", default=[],
+        help="start value of a parameter: a number or an initialiser's name, such as b_f=2",
+    )  # fmt: skip
+
+
+def chosen(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+    """What `cell.init` is to be given for the values that were asked for."""
+    for name, _ in options.start:
+        if name not in cell.parameters:
+            raise UnknownNameError(
+                f"--start {name}=…: {cell} has no parameter {name!r}; its parameters are "
+                f"{', '.join(cell.parameters) or 'none'}."
+            )
+    return dict(options.start)
+
+
+def _pairs(words: str) -> list[tuple[str, float | str]]:
+    return [_pair(word) for word in words.split(",")]
+
+
+def _pair(word: str) -> tuple[str, float | str]:
+    name, _, value = map(str.strip, word.partition("="))
+    try:
+        number = float(value)
+    except ValueError:
+        number = None
+    good = value.isidentifier() if number is None else math.isfinite(number)
+    if not (name.isidentifier() and good):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, such as b_f=2, not {word!r}")
+    return name, value if number is None else number
