@@ -218,8 +218,7 @@ def test_text_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # nobody writes to it: to open it would be to wait for ever
     for path in ("/dev/zero", tmp_path / "pipe"):
         message = (
-            f"text file {path} is a device or a pipe, which may have no end.\n"
-            f"  Keep the text in a file, and name that."
+            f"text file {path} cannot be read: it is a device or a pipe, which may have no end."
         )
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             learning.read_text(path)

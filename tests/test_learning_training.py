@@ -2,6 +2,7 @@
 
 import _thread
 import dataclasses
+import os
 import re
 import threading
 import time
@@ -298,6 +299,9 @@ def test_paths_that_cannot_be_used(tmp_path):
         learning.load(tmp_path / "c.npz", cells.lstm)
     with pytest.raises(CheckpointError, match="cannot be read: Is a directory.$"):
         learning.load(tmp_path, cells.lstm)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="cannot be read: it is a device or a pipe, which"):
+        learning.load(tmp_path / "pipe", cells.lstm)
 
 
 def test_divergence_is_named_and_the_checkpoint_kept(tmp_path):

@@ -167,8 +167,7 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
          "  For a cell of your own write path/to/file.py:NAME."),
         ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),
         ([*NEW, "--text", "/dev/zero"],
-         "text file /dev/zero is a device or a pipe, which may have no end.\n"
-         "  Keep the text in a file, and name that."),
+         "text file /dev/zero cannot be read: it is a device or a pipe, which may have no end."),
         ([*NEW, "--hidden", "0"],
          "cell 'gru': hidden must be a whole number of at least 1, got 0.\n"
          "  Give sizes by --size NAME=N."),

@@ -1,6 +1,7 @@
 """Files of weights."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,11 @@ def test_paths_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     )
     assert message(lambda: weights.load(tmp_path), weights.WeightsError) == (
         f"weights file {tmp_path} cannot be read: Is a directory."
+    )
+    os.mkfifo(tmp_path / "pipe")
+    assert message(lambda: weights.load(tmp_path / "pipe"), weights.WeightsError) == (
+        f"weights file {tmp_path}/pipe cannot be read: it is a device or a pipe, which may have no "
+        "end."
     )
     assert message(lambda: weights.save(tmp_path, cells.rnn, p), weights.WeightsError) == (
         f"weights file {tmp_path} cannot be written: Is a directory.\n  Name a file in a folder "

@@ -1,10 +1,12 @@
-"""Files that are replaced whole or not at all, and that one process at a time writes."""
+"""Files that have an end, are replaced whole or not at all, and written by one process."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +58,12 @@ def _holding(path: Path, file: BinaryIO) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError), file:  # Windows does not remove what is open:
             path.unlink()  # there the file stays, and is in nobody's way
+
+
+def check_regular(path: str | Path) -> None:
+    """OSError for a device or a pipe, of which a reader could wait for the end for ever."""
+    if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, which may have no end")
 
 
 def _opened(path: Path) -> BinaryIO:

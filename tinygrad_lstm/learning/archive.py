@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.atomic import hold, replace_whole
+from tinygrad_lstm.atomic import check_regular, hold, replace_whole
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.tensor import Array
 
@@ -58,6 +58,7 @@ def _unwritable(path: Path, error: OSError) -> CheckpointError:
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """The description and the arrays of a file that `write` made."""
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             arrays = _arrays(file)
         description = json.loads(arrays.pop(DESCRIPTION).tobytes())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, files
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_lstm.atomic import check_regular
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.tensor import Array
 
@@ -114,16 +114,12 @@ def reserved(characters: int, share: float) -> int:
 def read_text(path: str | Path) -> Text:
     """The Text in a UTF-8 file. DataError for one that cannot be read, or has no known end."""
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        check_regular(path)
+        size = os.path.getsize(path)
+        if size > LARGEST:
             raise DataError(
-                f"text file {path} is a device or a pipe, which may have no end.\n"
-                f"  Keep the text in a file, and name that."
-            )
-        if found.st_size > LARGEST:
-            raise DataError(
-                f"text file {path} has {found.st_size:,} bytes, but at most {LARGEST:,} are read."
-                f"\n  Take a part of it, for example with `head -c 100M`."
+                f"text file {path} has {size:,} bytes, but at most {LARGEST:,} are read.\n"
+                f"  Take a part of it, for example with `head -c 100M`."
             )
         raw = Path(path).read_bytes()
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinygrad_lstm
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.atomic import replace_whole
+from tinygrad_lstm.atomic import check_regular, replace_whole
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
@@ -123,6 +123,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with open(path, "rb"):  # says what is wrong with a path in the system's words
             pass
         with safe_open(path, framework="numpy") as file:
