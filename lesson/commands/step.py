@@ -6,11 +6,14 @@ import argparse
 import math
 import operator
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
+from lesson import cell_options
 from tinygrad_lstm import Tensor, sizes, unroll
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.cell_files import find
@@ -34,10 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2, help="time steps (default 2)")
     parser.add_argument("--inputs", type=int, help="entries of x (default 1)")
     parser.add_argument("--hidden", type=int, help="entries of a state (default 2)")
-    parser.add_argument(
-        "--size", type=_size, action="append", metavar="NAME=N", default=[],
-        help="another size of the cell, such as slots=3 (default 2)",
-    )  # fmt: skip
+    cell_options.add_size(parser, "slots=3 (default 2)")
+    cell_options.add_start(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     parser.add_argument(
         "--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan"
@@ -52,10 +53,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
     cell = find(options.cell)
-    chosen = {"inputs": options.inputs, "hidden": options.hidden, **dict(options.size)}
     loss, about = small_run(
-        cell, options.steps, options.seed, {k: n for k, n in chosen.items() if n is not None}
-    )
+        cell, options.steps, options.seed, cell_options.chosen_sizes(options, cell),
+        cell_options.chosen_starts(options, cell),
+    )  # fmt: skip
     trace = step_through(loss, digits=options.digits)
     for name in options.watch:
         trace.lookup(name)
@@ -73,14 +74,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _size(word: str) -> tuple[str, int]:
-    name, _, number = word.partition("=")
-    if not name or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{word!r} is not NAME=N, such as slots=3")
-    return name, int(number)
-
-
-def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple[Tensor, str]:
+def small_run(
+    cell: Cell, steps: int, seed: int, given: Mapping[str, int],
+    start: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, str]:  # fmt: skip
     """The loss of a cell on a short random sequence, and the loss in words.
 
     It is the loss that the cell declares, summed over the steps; otherwise half the squared
@@ -92,10 +89,8 @@ def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple
         raise DataError(f"--steps must be at least 1, got {steps}.")
     if seed < 0:
         raise DataError(f"--seed must be at least 0, got {seed}.")
-    for name in given:
-        if name not in cell.sizes:
-            raise DataError(f"{cell} has no size {name!r}; its sizes are {', '.join(cell.sizes)}.")
-    lengths = {name: 1 if name == "inputs" else 2 for name in cell.sizes} | given
+    small = {name: max(cell.bounds.get(name, 1), 1 + (name != "inputs")) for name in cell.sizes}
+    lengths = cell.complete(small | dict(given))
     _check_room(cell, steps, lengths)
     random = np.random.default_rng(seed)
 
@@ -111,11 +106,15 @@ def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple
         name: draw(name, sizes.shape(words, lengths)) for name, words in cell.constants.items()
     }
     parameters = {}
-    for name, start in cell.init(seed=seed, **lengths).items():
-        values = start.numpy() if start.numpy().any() else random.uniform(-0.5, 0.5, start.shape)
+    with warnings.catch_warnings():  # what starts at zero is drawn below
+        warnings.simplefilter("ignore")
+        fresh = cell.init(seed=seed, **lengths, **(start or {}))
+    for name, p in fresh.items():
+        given_zero = name in (start or {}) or p.numpy().any()
+        values = p.numpy() if given_zero else random.uniform(-0.5, 0.5, p.shape)
         parameters[name] = np.round(values, 2)
     ran = unroll(cell, cell.bind(parameters), xs, None, **further)
-    if declared := getattr(cell, "loss", None):
+    if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")
         return total, f"loss = Σ_t {name_unicode(declared, 't')}"
     last = _of_steps(ran[cell.output])[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -50,7 +51,9 @@ class TinyRun:
 
 
 @np.errstate(all="ignore")  # numbers that are none are part of the story
-def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
+def tiny_run(
+    cell: Cell, hidden: int = 4, training: int = 300, start: Mapping[str, Any] | None = None
+) -> TinyRun:
     """A cell of `hidden` units, trained on one line of text, which reads eight characters of it.
 
     The loss is -log p of the character that comes next. Parameters are rounded to two decimals, so
@@ -60,15 +63,15 @@ def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
     lengths: dict[str, Any] = {name: 3 if name == "inputs" else hidden for name in cell.sizes}
     try:
         text = Text(LINE * 160, "a line")
-        model = CharacterModel(cell, text, seed=1, dtype=np.float64, **lengths)
+        model = CharacterModel(cell, text, seed=1, dtype=np.float64, start=start, **lengths)
         Training(model, text, batch=8, length=20, every=training + 1).run(steps=training)
     except TinygradError:
-        return TinyRun(step_through(small_run(cell, len(READ), 0, lengths)[0]))
+        return TinyRun(step_through(small_run(cell, len(READ), 0, lengths, start)[0]))
     p = {name: np.round(value, 2) for name, value in model.parameters.items()}
     xs = leaf(p["input.E"][model.vocabulary.encode(READ)], "x")
     run = unroll(cell, cell.bind({name: p[name] for name in cell.parameters}), xs)
     W_y, b_y = Tensor(p["output.W_y"], "W_y"), Tensor(p["output.b_y"], "b_y")
-    scores = named(matvec(W_y, run.final[model.output]) + b_y, "scores")
+    scores = named(matvec(W_y, run.steps[-1][model.output]) + b_y, "scores")
     answer = int(model.vocabulary.encode(NEXT)[0])
     loss = named(-log_softmax(scores)[answer], "loss")
     return TinyRun(step_through(loss), READ, NEXT)
@@ -76,7 +79,7 @@ def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
 
 def markup(subject: Subject) -> Markup:
     """The stepper of a lesson's cell."""
-    return part(subject.cell, tiny_run(subject.cell), draw=subject.draw)
+    return part(subject.cell, tiny_run(subject.cell, start=subject.model.start), draw=subject.draw)
 
 
 def part(
