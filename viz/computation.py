@@ -14,7 +14,7 @@ from tinygrad_lstm.kernels.whole_sequences import expanded
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, ancestors
 from viz import sentences
-from viz.anatomy import symbol_of
+from viz.symbols import symbol_of
 from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
@@ -128,7 +128,7 @@ def _equations(nodes: list[Tensor], roots: list[Tensor]) -> list[_Card]:
         if node in shared or (not node.inputs and not node.name):
             reads[node] = {}
         elif node.name or node in asked:
-            latex, text = _named(node) if node.name else symbol_of(node.op or "")
+            latex, text = _named(node) if node.name else symbol_of(node)[:2]
             kind = "card" if node.inputs else "leaf"
             inputs: dict[str, None] = {}
             for i in node.inputs:
@@ -163,7 +163,7 @@ def _operations(nodes: list[Tensor]) -> list[_Card]:
     key = {node: f"n{k}" for k, node in enumerate(nodes)}
     cards = []
     for node in nodes:
-        latex, text = symbol_of(node.op) if node.op else ("", "")
+        latex, text = symbol_of(node)[:2] if node.inputs else ("", "")
         if not node.inputs:
             latex, text = _named(node) if node.name else _value(node.data)
         elif node.name:
