@@ -15,7 +15,7 @@ from equations import name_latex, name_unicode
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
-from viz.symbols import HOLE, Written, expression, written
+from viz.symbols import DOT, HOLE, Written, expression, written
 
 OUTPUT = "output"  # the key of the terminal above
 
@@ -249,7 +249,7 @@ class _Folder:
             node = stack.pop()
             if self.weight(node):
                 found.append(node)
-            elif node is root or (self.free(node) and node.op != "concat"):
+            elif node is root or (node not in self.key and self.free(node)):
                 stack += reversed(node.inputs)
         return list(dict.fromkeys(found))
 
@@ -282,7 +282,8 @@ class _Folder:
         if not part.inputs:
             part.latex, part.text, _ = self.formula(node)
             return
-        shown = [HOLE if isinstance(o, str) else o for o in part.operands]
+        hole = HOLE if len(part.inputs) == sum(isinstance(o, str) for o in part.operands) else DOT
+        shown = [hole if isinstance(o, str) else o for o in part.operands]
         part.latex, part.text, _ = written(node, shown)
         if node.op in ("matvec", "matmul", "vecdot") and part.weights:
             part.kind = "layer"

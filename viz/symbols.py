@@ -8,7 +8,7 @@ writes the expression itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Written(NamedTuple):
 
 
 HOLE = Written("", "")
-_DOT = Written(r"\cdot", "·")
+DOT = Written(r"\cdot", "·")
 
 
 def words(text: str) -> str:
@@ -103,7 +103,7 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
             return Written(f"{a}{{{latex}}}{c}", f"{b}{text}{d}")
         return Written(f"{a} {latex} {c}", f"{b} {text} {d}", level)
     if op == "getitem":
-        index = program._index_text(node.attributes["index"])
+        index = _text(node.attributes["index"])
         whole = operands[0].within(_ATOM)
         return Written(f"{whole.latex}{words(f'[{index}]')}", f"{whole.text}[{index}]")
     latex, text = NAMES.get(op) or (rf"\mathrm{{{op.replace('_', chr(92) + ' ')}}}", op)
@@ -111,7 +111,7 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
     if all(holes):
         more = (rf"\;{words(shown)}", f" {shown}") if shown else ("", "")
         return Written(latex + more[0], text + more[1])
-    filled = [_DOT if hole else operand for operand, hole in zip(operands, holes, strict=True)]
+    filled = [DOT if hole else operand for operand, hole in zip(operands, holes, strict=True)]
     if op == "identity":
         return filled[0]
     if op == "negative":
@@ -144,8 +144,12 @@ def _attributes(node: Tensor) -> str:
     if node.op in _AFTER and node.ndim == 2:
         return ""
     if set(shown) == {"shape"}:
-        return f"({program._index_text(shown['shape'])})"
-    return ", ".join(f"{name}={program._index_text(value)}" for name, value in shown.items())
+        return f"({_text(shown['shape'])})"
+    return ", ".join(f"{name}={_text(value)}" for name, value in shown.items())
+
+
+def _text(index: Any) -> str:
+    return program._index_text(index).replace("Ellipsis", "…")
 
 
 def _number(data: Array) -> Written:
