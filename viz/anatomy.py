@@ -236,7 +236,7 @@ class _Folder:
             part.kind, part.layer, part.linear = "layer", True, kind == "linear"
             signs = [self.formula(w) for w in self.factors(node)] if part.linear else []
             signs = signs or [written(node, [HOLE])]
-            part.latex = r",\,".join(sign.latex for sign in signs)
+            part.latex = ",".join(sign.latex for sign in signs)
             part.text = ", ".join(sign.text for sign in signs)
         self.parts[key] = part
         self.key[node] = key

@@ -97,7 +97,7 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
     if op in SIGNS:
         latex, text, level, needs = SIGNS[op]
         if all(holes):
-            return Written(latex, text)
+            return Written(latex, op if text == "·" else text)
         (a, b, _), (c, d, _) = (o.within(n) for o, n in zip(operands, needs, strict=True))
         if any(holes):
             return Written(f"{a}{{{latex}}}{c}", f"{b}{text}{d}")
