@@ -123,12 +123,13 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     Raises FigureError where focus names something that the cell does not have, and for a network.
     """
     single(cell, "cell")
-    scene = picture(cell).scene
+    drawn = picture(cell)
+    scene = drawn.scene
     wanted = (focus,) if isinstance(focus, str) else tuple(focus)
     name, title = f"{cell.name}-cell", f"The cell {cell.name}"
     alt = sentences.of_cell(anatomy(cell), scene)
     if wanted:
-        scene = focused(scene, anatomy(cell), wanted)
+        scene = focused(drawn, anatomy(cell), wanted)
         name += "-" + "-".join(wanted).replace(":", "-")
         title += f", with {sentences.listed(wanted)} highlighted"
         told = Said(
@@ -139,13 +140,20 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     return Figure(name, title, alt, scene)
 
 
-def focused(scene: Scene, a: Anatomy, focus: tuple[str, ...]) -> Scene:
+def focused(drawn: Picture, a: Anatomy, focus: tuple[str, ...]) -> Scene:
     """The scene with everything dimmed that does not belong to `focus`."""
+    scene = drawn.scene
     classes, carried = _bright(a, focus)
+    carriers = {k for state, path in belts_of(a).items() if f"belt:{state}" in focus for k in path}
+    lit = carriers | {
+        key for key, part in a.parts.items()
+        if classes & {*prefixed([part.equation], "eq"), *prefixed([key], "part")}
+    }  # fmt: skip
+    nameless = {key for key in lit if not a.parts[key].names}
 
     def shines(wire: Wire) -> bool:
         own = set(wire.classes)
-        if own & classes:
+        if own & classes or any(s in nameless and r in lit for s, r in drawn.links[wire.id]):
             return True
         if not own & carried:
             return False
