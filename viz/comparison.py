@@ -11,6 +11,7 @@ from viz.anatomy import Anatomy, anatomy
 from viz.cell_figures import Picture, picture
 from viz.figure import Figure
 from viz.glyphs import glyphs
+from viz.layers import single
 from viz.scene import Scene, Shape
 
 SPACE = 34.0
@@ -22,6 +23,8 @@ def difference(a: Cell, b: Cell) -> Figure:
     A part is common if both cells have it in the equation of the same name, with the same
     symbol; a line, if in both it leads from the same value to the same part.
     """
+    for own in (a, b):
+        single(own, "difference")
     pictures = picture(a), picture(b)
     scenes = [
         _marked(drawn, anatomy(own), anatomy(other))
