@@ -22,7 +22,7 @@ from viz.scene import Point, Scene, Shape, Wire, prefixed
 
 PERMUTED = 4  # belts, and lanes, of which every order is tried
 PATIENCE = 300  # parts that are laid out in all before the best arrangement so far is taken
-EFFORT = 600_000  # points looked at in all, some seconds
+EFFORT = 400_000  # points looked at in all: two or three seconds
 LARGEST = 200  # parts: a grid of more is wider than any page
 
 
