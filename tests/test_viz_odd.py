@@ -26,7 +26,7 @@ NETWORKS = (stack([cells.lstm, bidirectional(cells.gru)]), bidirectional(stack([
 SIGNS = {
     "exp": "exp", "log": "log", "mean": "mean", "sqrt": "sqrt", "softmax": "softmax",
     "sigmoid": "σ", "tanh": "tanh", "reshape": "reshape", "transpose": "ᵀ|transpose",
-    "swapaxes": "ᵀ|transpose", "divide": "÷", "subtract": "−", "negative": "−", "maximum": "max",
+    "swapaxes": "ᵀ|transpose", "divide": "÷", "subtract": "−", "maximum": "max",
     "max": "max", "sum": "Σ", "cumsum": "cumsum", "logsumexp": "logsumexp", "where": "where",
     "clip": "clip", "abs": r"abs|\|", "outer": "⊗|outer", "relu": "relu", "softplus": "softplus",
     "detach": "detach", "stack": "stack", "power": r"\^|power", "greater": ">|greater",
@@ -86,7 +86,9 @@ def check(figure):
 
 
 def labels(figure):
-    return [shape.text for shape in figure.scene.shapes if shape.text]
+    """What is written in a figure, but for the marks beside what is subtracted."""
+    shapes = figure.scene.shapes
+    return [shape.text for shape in shapes if shape.text and "second-" not in shape.id]
 
 
 def of_product(node):
@@ -105,14 +107,15 @@ def missing(cell, figure, unnamed=()):
     parameters = {program.inputs[name] for name in cell.parameters}
     found = [n for n in program.equations if name_unicode(n) not in drawn and n not in unnamed]
     found += [n for n in cell.parameters if not re.search(rf"(?<!\w){n}(?!\w)", titles)
-              and program.inputs[n] in program.nodes()]  # fmt: skip
+              and program.inputs[n] in set(program.nodes())]  # fmt: skip
     count: dict[str, int] = {}
     for node in program.nodes():
         of_weights = parameters & set(node.inputs)
         if node.op == "add" and of_product(node):
             continue
         if not (node.op in ("getitem", "multiply", "swapaxes") and of_weights):
-            count[node.op or ""] = count.get(node.op or "", 0) + 1
+            op = "subtract" if node.op == "negative" else node.op or ""
+            count[op] = count.get(op, 0) + 1
         if not node.inputs and not node.traced and node.size == 1:
             number = f"{node.data.item():.4g}".replace("-", "−")
             found += [number] * (number not in drawn)
