@@ -106,7 +106,7 @@ def missing(cell, figure, unnamed=()):
     titles = " ".join(shape.title for shape in figure.scene.shapes)
     parameters = {program.inputs[name] for name in cell.parameters}
     found = [n for n in program.equations if name_unicode(n) not in drawn and n not in unnamed]
-    found += [n for n in cell.parameters if not re.search(rf"(?<!\w){n}(?!\w)", titles)
+    found += [n for n in cell.parameters if not re.search(rf"(?<!\w){n}(?![^\Wᵀ])", titles)
               and program.inputs[n] in set(program.nodes())]  # fmt: skip
     count: dict[str, int] = {}
     for node in program.nodes():

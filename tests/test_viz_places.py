@@ -145,7 +145,8 @@ def test_no_arrow_points_back_to_what_was_detached():
 @pytest.mark.parametrize("second", (cells.lstm, cells.gru), ids=str)
 def test_runs_after_one_another_have_steps_of_their_own(second, handed):
     random, steps = np.random.default_rng(0), 4
-    first = unroll(cells.gru, cells.gru.init(inputs=2, hidden=2), random.normal(size=(steps, 2)))
+    p = cells.gru.init(inputs=2, hidden=2)
+    first = unroll(cells.gru, p, random.normal(size=(steps, 2)))
     given = {"initial": {"h": first.final["h"]}} if handed else {}
     p = second.init(inputs=2, hidden=2, seed=1)
     run = unroll(second, p, random.normal(size=(steps, 2)) if handed else first["h"], **given)
@@ -182,7 +183,7 @@ def test_the_states_of_a_layer_pass_evenly_through_its_middle():
         assert box.box[1] < heights[0] and heights[-1] < box.box[3]
 
 
-# --- Graphviz's own layout --------------------------------------------------------------------------
+# --- Graphviz's own layout ------------------------------------------------------------------------
 @pytest.mark.parametrize("cell", ODD, ids=lambda c: c.name)
 def test_in_the_free_layout_too_arrows_end_at_shapes_and_the_body_holds_all(cell):
     a = anatomy(cell)
@@ -223,7 +224,7 @@ def test_a_line_that_is_turned_ends_where_it_began():
         assert wire.turned(False).tip is None
 
 
-# --- what is dimmed, and plans ----------------------------------------------------------------------
+# --- what is dimmed, and plans --------------------------------------------------------------------
 def test_what_is_dimmed_is_so_without_css_and_in_dot():
     figure = viz.cell(cells.lstm, focus=("f",))
     dim = [e.id for e in (*figure.scene.shapes, *figure.scene.wires) if e.dim]
@@ -238,7 +239,8 @@ def test_what_is_dimmed_is_so_without_css_and_in_dot():
     for line in figure.dot.splitlines():
         if found := re.match(r'  ".*" -> ".*" \[id="([^"]*)".*?', line):
             colour = re.search(r' color="(#\w+)"', line)
-            assert (found[1] in dim) == bool(colour and re.fullmatch(rf"#\w{{6}}{faded}", colour[1]))
+            fades = colour is not None and re.fullmatch(rf"#\w{{6}}{faded}", colour[1])
+            assert (found[1] in dim) == bool(fades)
 
 
 @pytest.mark.parametrize("name", ("lstm", "gru", "lstm_1997"))

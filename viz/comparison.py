@@ -86,7 +86,8 @@ def _marked(drawn: Picture, own: Anatomy, other: Anatomy) -> Scene:
         )
         shapes.append(replace(shape, classes=(*shape.classes, "changed")) if new else shape)
     wires = [
-        replace(w, classes=(*w.classes, "changed")) if new_line(w.id) else w for w in drawn.scene.wires
+        replace(w, classes=(*w.classes, "changed")) if new_line(w.id) else w
+        for w in drawn.scene.wires
     ]
     return Scene(shapes, wires)
 

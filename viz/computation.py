@@ -14,11 +14,11 @@ from tinygrad_lstm.kernels.whole_sequences import expanded
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 from viz import sentences
-from viz.symbols import symbol_of
 from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
 from viz.scene import Scene, Shape, Wire, prefixed
+from viz.symbols import symbol_of
 from viz.timeline import Item, timed
 
 FOLDS = ("equation", "op", "time")
@@ -52,7 +52,8 @@ def graph(
     shows a card for each named value, "op" every operation, "time" a card for each time step.
     A card shows the value, three significant digits of up to three entries, or its shape and its
     norm, and below it the gradient of what `backward` was called on; "·" stands for a gradient
-    that has not been computed. Where a gradient has flowed a second arrow points back. Parameters that every step uses appear with fold="op" only.
+    that has not been computed. Where a gradient has flowed, a second arrow points back. Parameters
+    that every step uses appear with fold="op" only.
 
     Raises FigureError for an unknown fold, or for more than 1,500 cards.
     """

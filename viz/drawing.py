@@ -332,7 +332,8 @@ class Drawing:
                 self._label(state, self.width + OUTSIDE + 7, y, 1)
         x = self.x[self.grid.at(self.plan.exit_column, 0)[0]]
         y = -OUTSIDE - TERMINAL / 2
-        self.scene.shapes.append(terminal(f"out-{OUTPUT}", self.anatomy.cell.output, self.names.time, x, y))
+        output = self.anatomy.cell.output
+        self.scene.shapes.append(terminal(f"out-{OUTPUT}", output, self.names.time, x, y))
 
     def _label(self, name: str, x: float, y: float, side: int) -> None:
         latex = name_latex(name, self.names.time)

@@ -64,7 +64,8 @@ def placed(
         wires.append(
             Wire(
                 f"line-{item['comment']}", tuple(points), link.tail, link.head,
-                net=link.net or link.tail, arrow=True, curve=True, tip=tip, width=1.3, classes=link.classes,
+                net=link.net or link.tail, arrow=True, curve=True, tip=tip, width=1.3,
+                classes=link.classes,
             )
         )  # fmt: skip
     moved = [
@@ -157,19 +158,20 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
     names = [name for name in part.names if name not in a.states]
     if not names:
         return shape, []
-    written = [(f"sign-{part.key}", rf"{{=}}\;{part.latex}", f"= {part.text}", SYMBOL, ())]
-    for k, name in enumerate(reversed(names)):
-        equal = ("{=}\\;", "= ") if k < len(names) - 1 else ("", "")
-        classes = (*prefixed([name], "val"), *prefixed([name], "name"))
-        text = equal[1] + name_unicode(name, time)
-        written.insert(0, (f"label-{name}", equal[0] + name_latex(name, time), text, LABEL, classes))
-    inks = [glyphs(latex, size) for _, latex, _, size, _ in written]
-    width = sum(ink.width + 5 for ink in inks) - 5
-    texts, x = [], -width / 2
-    for (own, latex, text, size, classes), ink in zip(written, inks, strict=True):
-        middle = x + ink.width / 2
-        texts.append(Shape(own, "label", middle, 0, ink.width, ink.height, latex, text, size,
-                           classes=classes or shape.classes))  # fmt: skip
+    written = [
+        (f"label-{name}", name_latex(name, time), name_unicode(name, time), LABEL) for name in names
+    ]
+    written.append((f"sign-{part.key}", part.latex, part.text, SYMBOL))
+    texts, x = [], 0.0
+    for k, (own, latex, text, size) in enumerate(written):
+        latex, text = (rf"{{=}}\;{latex}", f"= {text}") if k else (latex, text)
+        ink = glyphs(latex, size)
+        name = names[k : k + 1]
+        classes = (*prefixed(name, "val"), *prefixed(name, "name")) or shape.classes
+        texts.append(Shape(own, "label", x + ink.width / 2, 0, ink.width, ink.height, latex, text,
+                           size, classes=classes))  # fmt: skip
         x += ink.width + 5
-    height = max(shape.height, *(ink.height + 10 for ink in inks))
+    width = x - 5
+    texts = [replace(text, x=text.x - width / 2) for text in texts]
+    height = max(shape.height, *(text.height + 10 for text in texts))
     return replace(shape, latex="", text="", width=width + 20, height=height), texts

@@ -273,11 +273,11 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
         nets[name] = Net(name, grid.at(*plan.place[name]), {UP: 0.0})
     for key, part in anatomy.parts.items():
         depart = {UP: 0.0} if part.layer else dict(any_side)
-        column = plan.columns[plan.place[key][0]]
-        if not part.layer and column.down:
+        own = plan.columns[plan.place[key][0]]
+        if not part.layer and own.down:
             depart[RIGHT] = CORNER
-        below = column.stack[: column.stack.index(key)] if key in column.stack else []
-        if below and not column.down and below[-1] in part.inputs:
+        below = own.stack[: own.stack.index(key)] if key in own.stack else []
+        if below and not own.down and below[-1] in part.inputs:
             depart.pop(DOWN, None)  # the line that comes from there must get out
         nets[key] = Net(key, grid.at(*plan.place[key]), depart)
     for key, bus in plan.buses.items():

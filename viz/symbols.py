@@ -1,4 +1,4 @@
-"""Operations as signs: what stands in a circle, and expressions as figures and their words say them.
+"""Operations as signs, as they stand in a circle, and expressions as figures and their words say.
 
 `written` puts an operation around its operands. One that comes along a line is a `HOLE`: of `1 - f`
 the sign is "1−", of `max(u, a)` it is "max(·, a)". With all operands in place the same function
@@ -162,9 +162,8 @@ def _number(data: Array) -> Written:
             f"[{', '.join(p.latex for p in parts)}]", f"[{', '.join(p.text for p in parts)}]"
         )
     if data.ndim == 2 and np.array_equal(data, data[0, 0] * np.eye(*data.shape)):
-        one = Written("I", "I")
-        factor = number(float(data[0, 0])).within(_PRODUCT)
-        return one if data[0, 0] == 1 else Written(f"{factor.latex} I", f"{factor.text} I", _PRODUCT)
+        a, b, _ = number(float(data[0, 0])).within(_PRODUCT)
+        return Written(f"{a} I", f"{b} I", _PRODUCT) if data[0, 0] != 1 else Written("I", "I")
     return Written(words("const"), "const")
 
 
