@@ -1,7 +1,7 @@
 """Every kind of figure of every odd cell: nothing raises, nothing that is computed is missing."""
 
+import os
 import re
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -32,6 +32,12 @@ SIGNS = {
     "detach": "detach", "stack": "stack", "power": r"\^|power", "greater": ">|greater",
     "greater_equal": "≥|greater", "add": r"\+", "multiply": "×", "getitem": r"\[[^\]]*[:\d…]",
 }  # fmt: skip
+
+
+def spent():
+    """Seconds of computing, Graphviz's own among them; how busy the machine is does not matter."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def run_of(cell, steps=2):
@@ -139,10 +145,10 @@ def layout(request, monkeypatch):
 @pytest.mark.parametrize("name", ALL)
 def test_every_kind_of_figure(name):
     for kind, draw in figures(ALL[name]).items():
-        begun = time.process_time()
+        begun = spent()
         figure = draw()
         check(figure)
-        assert time.process_time() - begun < SECONDS, kind
+        assert spent() - begun < SECONDS, kind
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -258,8 +264,8 @@ def test_a_state_called_x_is_not_the_input():
 
 
 def test_a_crowded_cell_ends_in_time():
-    """Forty gates that all read one another: more than the grid can serve."""
-    count = 40
+    """Gates that all read one another, 484 parts: more than the grid can serve."""
+    count = 60
 
     @cell(state="h C", x="hidden", parameters={f"w_{k}": "hidden" for k in range(count)})
     def crowded(now, prev, x, p):
@@ -272,10 +278,10 @@ def test_a_crowded_cell_ends_in_time():
         now.h = known[-3] * tanh(now.C)
 
     for draw in (viz.cell, viz.chain):
-        begun = time.process_time()
+        begun = spent()
         figure = draw(crowded)
         figure.svg()
-        assert time.process_time() - begun < SECONDS
+        assert spent() - begun < SECONDS
         assert missing(crowded, figure, crowded.state if draw is viz.chain else ()) == []
 
 

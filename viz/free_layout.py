@@ -18,6 +18,8 @@ from viz.labelling import LABEL, mark_second
 from viz.rendering import layout
 from viz.scene import Point, Scene, Shape, Wire, prefixed
 
+MANY = 150  # shapes: dot is told to look less long for their best places
+
 
 @dataclass(frozen=True)
 class Link:
@@ -42,6 +44,8 @@ def placed(
     lines = list(links)
     number = {shape.id: k for k, shape in enumerate(several)}
     text = [f"digraph {{ rankdir={direction}; nodesep={gap[0]}; ranksep={gap[1]}"]
+    if len(several) > MANY:
+        text.append("nslimit=1; nslimit1=1; mclimit=0.1")
     text.append("node [shape=box, fixedsize=true, label=\"\"] edge [arrowsize=0.7]")
     for shape in several:
         size = f"width={shape.width / 72:.4f}, height={shape.height / 72:.4f}"

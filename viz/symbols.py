@@ -153,11 +153,12 @@ def _text(index: Any) -> str:
 
 
 def _number(data: Array) -> Written:
-    """A constant: a number, few numbers, a multiple of the identity matrix, or that it is one."""
+    """A constant: a number, the first of several, a multiple of the identity, or that it is one."""
     if data.size == 1:
         return number(float(data.item()))
-    if data.ndim == 1 and data.size <= 4:
+    if data.ndim == 1:
         parts = [number(float(v)) for v in data]
+        parts[2:-1] = [Written(r"\ldots", "…")] if len(parts) > 4 else parts[2:-1]
         return Written(
             f"[{', '.join(p.latex for p in parts)}]", f"[{', '.join(p.text for p in parts)}]"
         )
