@@ -436,7 +436,7 @@ class Cell:
             )
         for name in self.parameters:
             value = arrays[name]
-            if np.asarray(value).dtype.kind not in "fc" and not isinstance(value, Tensor):
+            if not isinstance(value, Tensor) and np.asarray(value).dtype.kind not in "fc":
                 raise DTypeError(
                     f"{self}: parameter {name} holds {np.asarray(value).dtype}, but floating-point "
                     f"numbers are needed.\n  Write {name}.astype(float)."

@@ -227,7 +227,7 @@ def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
             states = new
         else:
             states = {n: _where(present, v, states[n]) for n, v in new.items()}
-            step = {n: _where(present, v, 0.0) for n, v in step.items()}
+            step = {n: _where(present, v, np.zeros((), v.dtype)) for n, v in step.items()}
         steps.append(step)
     if reading.reverse:
         steps.reverse()

@@ -184,6 +184,12 @@ class Size(int):
             return SUM
         return PRODUCT if "*" in self.words else ATOM
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if ufunc.__name__ == "sqrt" and len(inputs) == 1 and not options:
+            return Ratio(math.sqrt(int(self)), f"sqrt({self.words})", ATOM)
+        plain = [int(v) if isinstance(v, Size) else v for v in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
     # fmt: off
     def __add__(self, other: Any) -> Any: return _sum(self, other, 1)
     def __radd__(self, other: Any) -> Any: return _sum(other, self, 1)

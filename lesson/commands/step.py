@@ -113,7 +113,11 @@ def small_run(
         drawn = random.uniform(-0.5, 0.5, p.shape)
         stays = name in (start or {}) or p.numpy().any()
         parameters[name] = np.round(p.numpy() if stays else drawn, 2)
-    ran = unroll(cell, cell.bind(parameters), xs, None, **further)
+    initial = {
+        name: cell.initial(name, sizes.shape(words, lengths), float)
+        for name, words in cell.state.items()
+    }
+    ran = unroll(cell, cell.bind(parameters), xs, initial, **further)
     if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")
         return total, f"loss = Σ_t {name_unicode(declared, 't')}"

@@ -53,13 +53,14 @@ class Problem:
 
 
 def draw(
-    name: str, time: int = 5, batch: int | None = None, seed: int = 0, **sizes: int
+    which: str | Cell, time: int = 5, batch: int | None = None, seed: int = 0, **sizes: int
 ) -> Problem:
     """A problem for a cell: every number random, each sample with inputs of its own.
 
     Sizes that are not given are small and all different. Parameters lie around their start values.
     """
-    cell, drawn = CELLS[name], INPUTS[name]
+    cell = CELLS[which] if isinstance(which, str) else which
+    name, drawn = cell.name, INPUTS.get(cell.name, {})
     random = np.random.default_rng([seed, len(name), *name.encode()])
     full = cell.complete({**cell.small_sizes(), **sizes})
     lead = () if batch is None else (batch,)
