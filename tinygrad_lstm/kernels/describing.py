@@ -54,10 +54,9 @@ def described(plan: Plan) -> dict[str, list[Block]]:
 def memory(plan: Plan) -> dict[str, dict[str, int]]:
     """Numbers kept for each step and sample, by name: in the forward run, and further ones back."""
     names = _Describer(plan).places()
-    given = {*plan.step.inputs, *(f"given.{s}" for s in plan.seeds)}
     found: dict[str, dict[str, int]] = {"forward": {}, "backward": {}}
     for name, buffer in plan.buffers.items():
-        if buffer.kind == "time" and name not in given and name not in plan.shares:
+        if buffer.kind == "time" and not buffer.given and name not in plan.shares:
             part = "backward" if name in plan.backward_buffers else "forward"
             found[part][names.get(name, _name(name))] = buffer.width
     return found
@@ -291,6 +290,7 @@ def _name(name: str) -> str:
     bars = 0
     while name.startswith("bar."):
         name, bars = name[4:], bars + 1
+    name = name.removeprefix("in.")
     if name.startswith("W."):
         name = name[2:] if not name[2:].isdigit() else f"W{name[2:]}"
     shown = spelled(name)

@@ -95,10 +95,8 @@ class Kernel:
     # --- weights --------------------------------------------------------------------------------
     def weights(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """The packed weights."""
-        return {
-            name: np.ascontiguousarray(value, self.dtype)
-            for name, value in self._pack(parameters).items()
-        }
+        packed = {**self._pack(parameters), **self.plan.fixed}
+        return {name: np.asarray(value, self.dtype, order="C") for name, value in packed.items()}
 
     def parameter_gradients(
         self, parameters: Mapping[str, Array], packed: Mapping[str, Array]
@@ -136,8 +134,7 @@ class Kernel:
     def _forward_time(self, buffer: Buffer) -> bool:
         plan = self.plan
         return (
-            buffer.kind == "time" and buffer.name not in plan.step.inputs
-            and buffer.name not in plan.states and not buffer.name.startswith(("given.", "bar."))
+            buffer.kind == "time" and not buffer.given and buffer.name not in plan.states
             and buffer.name not in plan.backward_buffers and buffer.name not in self.code.brief
         )  # fmt: skip
 
@@ -200,11 +197,11 @@ class Kernel:
                 product = flat(deferred.left).T @ flat(deferred.right)
                 products[deferred.target] = products.get(deferred.target, 0.0) + product
         for name, product in products.items():
-            weights[name] = weights.get(name, 0.0) + product
+            weights[name] = weights.get(name, 0.0) + product.reshape(plan.once.outputs[name].shape)
         inputs: dict[str, Array] = {}
         for name in plan.wants:
             if name not in plan.unwritten or self.code.whole:
-                inputs[name] = more[f"bar.{name}"]
+                inputs[name] = more[f"bar.in.{name}"]
         for deferred in [] if self.code.whole else plan.input_products:
             W = record.weights[deferred.right.name or ""]
             product = (flat(deferred.left) @ W).reshape(time, batch, -1)

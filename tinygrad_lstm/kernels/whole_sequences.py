@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,11 @@ from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.networks import Network
+from tinygrad_lstm.ops import register
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell, Parameters
 from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
-from tinygrad_lstm.tensor import (
-    TABLE,
-    Array,
-    Operation,
-    Tensor,
-    ancestors,
-    apply,
-    computed,
-    constant,
-    pullback,
-)
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, pullback
 
 CODES = ("auto", "c", "numpy")
 
@@ -73,13 +65,21 @@ class Compiled(Cell):
         self.__dict__.update(plain.__dict__)
         self.plain, self.code, self.memory, self.every = plain, code, memory, every
         self._kernels: dict[Any, Kernel] = {}
-        self._seeds = {plain.output}
-        self._narrow: dict[Any, set[str]] = {}
-        self._separable: bool | None = None
+        self._seeds: dict[Program, frozenset[str]] = {}
+        self._direct: dict[Program, dict[str, frozenset[str]]] = {}
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
-        return self._plan(self.plain.program(**sizes), frozenset({self.output}), frozenset({"x"}))
+        program = self.plain.program(**sizes)
+        return self._plan(program, self.seeds(program), frozenset({"x"}))
+
+    def seeds(self, program: Program) -> frozenset[str]:
+        """Equations that a loss is expected to read: the output, and what no equation reads."""
+        if program not in self._seeds:
+            read = {i for node in program.nodes() for i in node.inputs}
+            last = (n for n, e in program.equations.items() if e not in read)
+            self._seeds[program] = frozenset([self.output, *(n for n in last if n not in self.state)])
+        return self._seeds[program]
 
     def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
         """The code for these sizes as text, "c" or "numpy"."""
@@ -88,6 +88,17 @@ class Compiled(Cell):
 
         plan = self.plan(**sizes)
         return c_source(plan, dtype) if code == "c" else NumpyCode(plan).source
+
+    def direct(self, program: Program) -> dict[str, frozenset[str]]:
+        """For each equation the inputs of the step to which its adjoint flows."""
+        if program not in self._direct:
+            found = {node: frozenset([name]) for name, node in program.inputs.items()}
+            for node in program.nodes():
+                rules = [TABLE[node.op or ""].rule(k) for k in range(len(node.inputs))]
+                parts = [found[i] for i, rule in zip(node.inputs, rules, strict=True) if rule]
+                found.setdefault(node, frozenset().union(*parts))
+            self._direct[program] = {name: found[e] for name, e in program.equations.items()}
+        return self._direct[program]
 
     def _plan(
         self, program: Program, seeds: frozenset[str], wants: frozenset[str],
@@ -107,47 +118,12 @@ class Compiled(Cell):
             self._kernels[key] = Kernel(plan, dtype, self.code)
         return self._kernels[key]
 
-    @property
-    def separable(self) -> bool:
-        """Whether a batch is computed sample by sample, as compiled code does. Found by number."""
-        if self._separable is None:
-            try:
-                self._separable = _separable(self.plain)
-            except (TinygradError, ValueError, IndexError):
-                self._separable = False
-        return self._separable
-
-
-def _separable(cell: Cell) -> bool:
-    program = cell.program()
-    random = np.random.default_rng(0)
-    shared = {*cell.parameters, *cell.constants}
-    given = {
-        name: random.uniform(0.1, 0.9, node.shape if name in shared else (2, *node.shape))
-        for name, node in program.inputs.items()
-    }
-    with np.errstate(all="ignore"):
-        both = _step(cell, given)
-        for k in (0, 1):
-            own = {n: v if n in shared else v[k] for n, v in given.items()}
-            single = _step(cell, own)
-            for name in program.equations:
-                value = both[name] if both[name].shape == single[name].shape else both[name][k]
-                if not np.allclose(value, single[name], 1e-9, 1e-9, equal_nan=True):
-                    return False
-    return True
-
-
-def _step(cell: Cell, given: Mapping[str, Array]) -> dict[str, Array]:
-    found = cell.run_step({name: constant(value) for name, value in given.items()})
-    return {name: node.data for name, node in found.items()}
-
 
 # --- the node -------------------------------------------------------------------------------------
 class Seeds:
     """Adjoints of the equations and final states of a sequence: the adjoint of its one node."""
 
-    def __init__(self, like: Any, parts: Mapping[tuple[str, str], Any]) -> None:
+    def __init__(self, like: Any, parts: Mapping[tuple[str, Moment], Any]) -> None:
         self.shape, self.dtype, self.parts = like.shape, like.dtype, dict(parts)
         self.found: list[Any] | None = None
 
@@ -161,6 +137,9 @@ class Seeds:
         return Seeds(self, total)
 
 
+Moment = int | str  # a step; "all" of them; or "final", after the last one
+
+
 @dataclass
 class Sequence:
     """What the node of a sequence knows: how it was computed, and how to go back."""
@@ -172,86 +151,41 @@ class Sequence:
     names: list[str]  # of the node's inputs
     wants: frozenset[str]
     moving: frozenset[str]
-    record: Record | Segmented
+    dtype: np.dtype[Any]
+    record: Record | Segmented = field(init=False)
 
-    def shares(self, g: Seeds, values: tuple[Any, ...]) -> list[Any]:
-        """The adjoints of the node's inputs, in their order; computed once."""
-        if g.found is None:
-            raw = not any(isinstance(v, Tensor) for v in g.parts.values())
-            g.found = self._compiled(g, values) if raw else self._interpreted(g, values)
-        return g.found
+    def __post_init__(self) -> None:
+        self.record = self.forward(self.cell.seeds(self.ready.program))
 
-    def _interpreted(self, g: Seeds, inputs: tuple[Tensor, ...]) -> list[Any]:
-        """Gradients that can be differentiated again: those of the interpreter."""
-        run = over(self.cell.plain, self.parameters, self.reading)
-        seeds = {
-            (run[name] if kind == "steps" else run.final[name]): share
-            for (kind, name), share in g.parts.items()
-        }
-        found = pullback(seeds, raw=False, wrt=inputs)
-        return [found.get(i, i * 0.0) for i in inputs]
+    def forward(self, seeds: frozenset[str]) -> Record | Segmented:
+        """Run the compiled code over the sequence, so that adjoints of these can be given."""
+        cell, reading, ready = self.cell, self.reading, self.ready
+        time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
+        kernel = cell.kernel(ready.program, self.dtype, seeds, self.wants, self.moving)
+        inputs = {"in.x": self._batched("x", reading.x.sequence.data)}
+        for name, value in ready.further.items():
+            if name in self.moving:
+                data = self._batched(name, value.value.data[None])
+                inputs[f"in.{name}"] = np.broadcast_to(data, (time, *data.shape[1:]))
+                if kernel.plan.ahead:  # which reads all steps as one matrix
+                    inputs[f"in.{name}"] = np.ascontiguousarray(inputs[f"in.{name}"])
+            elif not isinstance(value, Fixed):
+                inputs[f"in.{name}"] = self._batched(name, value.sequence.data)
+        initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
+        gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
+        given = self.once_values(), inputs, initial, gone, reading.reverse
+        if cell.memory == "low":
+            return Segmented(kernel, cell.every or max(1, round(time**0.5)), *given)
+        return kernel.forward(*given)
 
-    def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array]:
-        steps = {name: share for (kind, name), share in g.parts.items() if kind == "steps"}
-        final = {name: share for (kind, name), share in g.parts.items() if kind == "final"}
-        if not set(steps) <= set(self.record.kernel.plan.seeds):
-            self.cell._seeds |= set(steps)  # from now on they are expected
-            self.record = _forward(self)
-        kernel, record = self.record.kernel, self.record
-        time, batch, program = record.time, record.batch, self.ready.program
-        given = {}
-        for name in kernel.plan.seeds:
-            width = program.equations[name].size
-            if name not in steps:
-                given[name] = np.zeros((time, batch, width), kernel.dtype)
-                continue
-            share = np.asarray(steps[name], kernel.dtype)
-            if name in self.shared:
-                spread = np.zeros((time, batch, width), kernel.dtype)
-                spread[:, 0] = share.reshape(time, width)
-                share = spread
-            share = share.reshape(time, batch, width)
-            masked = record.lengths and name not in self.shared  # what all share never ends
-            given[name] = self._present(share) if masked else np.ascontiguousarray(share)
-        ends = {name: np.reshape(share, (batch, -1)) for name, share in final.items()}
-        weights, inputs, initial = record.backward(given, ends)
-        parameters = kernel.parameter_gradients(self.once_values(), weights)
-        found = []
-        for name, value in zip(self.names, values, strict=True):
-            if name.startswith("prev."):
-                found.append(initial[name[5:]].reshape(value.shape))
-            elif name in parameters:
-                found.append(parameters[name])
-            elif name in inputs:
-                found.append(self._gathered(name, inputs[name], value.shape))
-            else:
-                found.append(np.broadcast_to(np.zeros((), value.dtype), value.shape))
-        return found
-
-    def _gathered(self, name: str, gradient: Array, shape: tuple[int, ...]) -> Array:
-        """The gradient of an input in its own shape, summed where it was repeated."""
-        own = self.ready.program.inputs[name].shape
-        lead = self.reading.lead
-        whole = gradient.reshape(gradient.shape[0], *lead, *own)
-        if name in self.moving:
-            whole = whole.sum(axis=0)
-        surplus = whole.ndim - len(shape)
-        if surplus:
-            first = 0 if name in self.moving else 1
-            whole = whole.sum(axis=tuple(range(first, first + surplus)))
-        repeated = tuple(k for k, n in enumerate(shape) if n == 1 and whole.shape[k] != 1)
-        return whole.sum(axis=repeated, keepdims=True) if repeated else whole
-
-    @property
-    def shared(self) -> set[str]:
-        """Equations that are the same for the whole batch."""
-        if not self.reading.lead:
-            return set()
-        wide = _wide(self.ready, self.cell, self.moving)
-        key = (self.ready.program, frozenset(wide))
-        if key not in self.cell._narrow:
-            self.cell._narrow[key] = _narrow(self.ready.program, wide)
-        return self.cell._narrow[key]
+    def _batched(self, name: str, data: Array) -> Array:
+        """A sequence, the batch's own or each sample's, as (time, batch, width)."""
+        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        if data.ndim == 1 + len(own):
+            data = data.reshape(len(data), *(1,) * len(lead), *own)
+            data = np.broadcast_to(data, (len(data), *lead, *own))
+        width = int(np.prod(own, dtype=int))
+        return np.ascontiguousarray(data, self.dtype).reshape(len(data), -1, width)
 
     def once_values(self) -> dict[str, Array]:
         """Parameters and constants, which all steps share."""
@@ -261,26 +195,108 @@ class Sequence:
                 values[name] = self.ready.further[name].value.data
         return values
 
-    def _present(self, share: Array) -> Array:
-        """Zero where a sequence has ended."""
-        share = np.array(share)
+    # --- gradients ------------------------------------------------------------------------------
+    def shares(self, g: Seeds, values: tuple[Any, ...]) -> list[Any]:
+        """The adjoints of the node's inputs in their order, None where none flows; found once."""
+        if g.found is None:
+            raw = not any(isinstance(v, Tensor) for v in g.parts.values())
+            g.found = self._compiled(g, values) if raw else self._interpreted(g, values)
+        return g.found
+
+    def _interpreted(self, g: Seeds, inputs: tuple[Tensor, ...]) -> list[Any]:
+        """Gradients that can be differentiated again: those of the interpreter."""
+        run = over(self.cell.plain, self.parameters, self.reading)
+        seeds = {valued(run, *key): share for key, share in g.parts.items()}
+        found = pullback(seeds, raw=False, wrt=inputs)
+        return [found.get(i) for i in inputs]
+
+    def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array | None]:
+        record, program = self.record, self.ready.program
+        seeds = frozenset(name for name, moment in g.parts if moment != "final")
+        if not seeds <= {*record.kernel.plan.seeds}:
+            record = self.forward(seeds)
+        kernel, time, batch = record.kernel, record.time, record.batch
+        given: dict[str, Array] = {}
+        ends: dict[str, Array] = {}
+        for (name, moment), share in g.parts.items():
+            if moment == "final":
+                ends[name] = np.reshape(share, (batch, -1))
+                continue
+            whole = given.get(name)
+            if whole is None:
+                shape = time, batch, program.equations[name].size
+                whole = given[name] = np.zeros(shape, kernel.dtype)
+            part = whole if moment == "all" else whole[moment]
+            part += np.reshape(share, part.shape)
+        for share in given.values():
+            self._end(share)
+        for name in kernel.plan.seeds:
+            if name not in given:
+                zeros = np.zeros((1, batch, program.equations[name].size), kernel.dtype)
+                given[name] = np.broadcast_to(zeros, (time, *zeros.shape[1:]))
+        weights, inputs, initial = record.backward(given, ends)
+        found = kernel.parameter_gradients(self.once_values(), weights)
+        found |= {f"prev.{name}": value for name, value in initial.items()} | inputs
+        reached = self._reached(set(g.parts))
+        return [
+            self._gathered(n, found[n], value.shape) if n in reached and n in found else None
+            for n, value in zip(self.names, values, strict=True)
+        ]
+
+    def _reached(self, seeds: set[tuple[str, Moment]]) -> set[str]:
+        """The inputs to which some adjoint flows, be it zero: what depends on none has none."""
+        direct = self.cell.direct(self.ready.program)
+        carried = {name for name, moment in seeds if moment == "final"}
+        always = {name for name, moment in seeds if moment == "all"}
+        once: dict[Moment, set[str]] = {}
+        for name, moment in seeds:
+            once.setdefault(moment, set()).add(name)
+        found: set[str] = set()
+        steps = range(self.reading.time)
+        for t in steps if self.reading.reverse else reversed(steps):
+            kept = carried if self.reading.present[t] is not None else set()
+            reached = set[str]().union(*(direct[n] for n in carried | always | once.get(t, set())))
+            carried = kept | {name[5:] for name in reached if name.startswith("prev.")}
+            found |= reached
+        return {n for n in found if not n.startswith("prev.")} | {f"prev.{n}" for n in carried}
+
+    def _gathered(self, name: str, gradient: Array, shape: tuple[int, ...]) -> Array:
+        """The gradient of an input in its own shape, summed where it was repeated."""
+        if name not in ("x", *self.cell.sequences, *self.moving):
+            return gradient.reshape(shape)
+        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        whole = gradient.reshape(len(gradient), *lead, *own)
+        if name in self.moving:
+            return np.asarray(whole.sum(axis=0))
+        shared = whole.ndim != len(shape)
+        return whole.sum(axis=tuple(range(1, 1 + len(lead)))) if shared else whole
+
+    def _end(self, values: Array) -> None:
+        """Zero where a sequence has ended; values: (time, batch, width)."""
         for t, present in enumerate(self.reading.present):
             if present is not None:
-                share[t][~present.ravel()] = 0.0
-        return share
+                values[t][~present.ravel()] = 0.0
 
-    def value(self, kind: str, name: str) -> Array:
-        """The value of an equation at all steps, or of a final state, in the shape of the batch."""
-        own = self.ready.program.equations[name].shape
-        lead = self.reading.lead
-        if kind == "final":
-            return self.record.final(name).reshape((*lead, *own))
-        array = self.record.equation(name)
-        if name in self.shared:
-            return array[:, 0].reshape((self.reading.time, *own))
-        if self.record.lengths:
-            array = self._present(array)
-        return array.reshape(self.reading.time, *lead, *own)
+    # --- values ---------------------------------------------------------------------------------
+    def value(self, name: str, moment: Moment) -> Array:
+        """The value of an equation in the shape of the batch, as the interpreter has it."""
+        equation, lead = self.ready.program.equations[name], self.reading.lead
+        if moment == "final":
+            array = self.record.final(name).reshape((*lead, *equation.shape))
+        else:
+            array = self.record.equation(name)
+            if self.record.lengths:
+                self._end(array := np.array(array))
+            array = array.reshape(self.reading.time, *lead, *equation.shape)
+            array = array if moment == "all" else array[moment]
+        return array if equation.dtype.kind == "f" else array.astype(equation.dtype)
+
+
+def valued(run: Run, name: str, moment: Moment) -> Tensor:
+    """A value of an interpreted run."""
+    if moment == "final":
+        return run.final[name]
+    return run[name] if moment == "all" else run.steps[int(moment)][name]
 
 
 def _rule(k: int) -> Callable[..., Any]:
@@ -291,17 +307,16 @@ def _refuse(*arrays: Any, **attributes: Any) -> Any:
     raise TinygradError("a compiled sequence is computed by unroll alone.")
 
 
-def _read(y: Any, sequence: Sequence, kind: str, name: str) -> Array:
-    return sequence.value(kind, name)
+def _read(y: Any, sequence: Sequence, name: str, moment: Moment) -> Array:
+    return sequence.value(name, moment)
 
 
-def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, kind: str, name: str) -> Any:
-    return Seeds(node, {(kind, name): g})
+def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, name: str, moment: Moment) -> Any:
+    return Seeds(node, {(name, moment): g})
 
 
-WHOLE = "whole"
-TABLE["sequence"] = Operation("sequence", _refuse, _rule, WHOLE, (0.0, 1.0), None, ())
-TABLE["read"] = Operation("read", _read, (_read_rule,), WHOLE, (0.0, 1.0), None, ())
+register("sequence", _refuse, _rule, "whole")
+register("read", _read, (_read_rule,), "whole")
 
 
 # --- over a sequence ------------------------------------------------------------------------------
@@ -313,102 +328,38 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     inputs |= {f"prev.{name}": node for name, node in ready.initial.items()}
     inputs |= {name: p[name] for name in cell.parameters}
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
-    usable = dtype in (np.float32, np.float64) and not any(n.traced for n in inputs.values())
-    if not usable or not cell.separable:
+    if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
         return over(cell.plain, p, reading)
     moving = frozenset(
         n for n in cell.constants if inputs[n].ndim > len(ready.program.inputs[n].shape)
     )
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
-    sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, None)  # type: ignore[arg-type]
-    sequence.record = _forward(sequence)
+    sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
     node = computed(
-        np.empty(0, sequence.record.kernel.dtype), "sequence", tuple(inputs.values()),
-        {"sequence": sequence},
+        np.empty(0, dtype), "sequence", tuple(inputs.values()), {"sequence": sequence}
     )  # fmt: skip
 
-    def read(kind: str, name: str) -> Tensor:
-        found: Tensor = apply("read", node, sequence=sequence, kind=kind, name=name)
-        found.name = reading.prefix + name
+    def read(name: str, moment: Moment, value: Array) -> Tensor:
+        attributes = {"sequence": sequence, "name": name, "moment": moment}
+        found = computed(value, "read", (node,), attributes)
+        if moment != "all":
+            found.name = reading.prefix + name
+            found.time = last if moment == "final" else int(moment)
         return found
 
-    wholes: dict[str, Tensor] = {}
-
+    @cache
     def whole(name: str) -> Tensor:
-        if name not in wholes:
-            wholes[name] = read("steps", name)
-            wholes[name].name = None
-        return wholes[name]
+        return read(name, "all", sequence.value(name, "all"))
 
     def step(t: int) -> dict[str, Tensor]:
-        values = {name: whole(name)[t] for name in ready.program.equations}
-        for name, value in values.items():
-            value.name, value.time = reading.prefix + name, t
-        return values
+        return {name: read(name, t, whole(name).data[t]) for name in ready.program.equations}
 
     last = 0 if reading.reverse else reading.time - 1
-    final = {name: read("final", name) for name in cell.state}
-    for value in final.values():
-        value.time = last
+    final = {name: read(name, "final", sequence.value(name, "final")) for name in cell.state}
     return Run(
         cell, p, Moments(reading.time, reading.x), ready.initial, Moments(reading.time, step),
         final, whole, list(ready.program.equations),
     )  # fmt: skip
-
-
-def _forward(s: Sequence) -> Record | Segmented:
-    """Run the compiled code over the sequence."""
-    cell, reading, ready = s.cell, s.reading, s.ready
-    time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
-    dtypes = [reading.x.sequence.dtype, *(n.dtype for n in ready.initial.values()), ready.dtype]
-    dtypes += [
-        (v.value if isinstance(v, Fixed) else v.sequence).dtype for v in ready.further.values()
-    ]
-    dtype = np.result_type(*dtypes)
-    kernel = cell.kernel(ready.program, dtype, frozenset(cell._seeds), s.wants, s.moving)
-    inputs = {"x": _batched(reading.x.sequence.data, ready.program, "x", reading, dtype)}
-    for name, value in ready.further.items():
-        if name in s.moving:
-            data = _batched(value.value.data[None], ready.program, name, reading, dtype)
-            inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
-            if kernel.plan.ahead:  # which reads all steps as one matrix
-                inputs[name] = np.ascontiguousarray(inputs[name])
-        elif not isinstance(value, Fixed):
-            inputs[name] = _batched(value.sequence.data, ready.program, name, reading, dtype)
-    initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
-    gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
-    if cell.memory == "low":
-        every = cell.every or max(1, round(time**0.5))
-        return Segmented(kernel, every, s.once_values(), inputs, initial, gone, reading.reverse)
-    return kernel.forward(s.once_values(), inputs, initial, gone, reading.reverse)
-
-
-def _batched(data: Array, program: Program, name: str, reading: Reading, dtype: Any) -> Array:
-    """A sequence as (time, batch, width)."""
-    own = program.inputs[name].shape
-    time, width = data.shape[0], int(np.prod(own, dtype=int))
-    between = data.shape[1 : data.ndim - len(own)]
-    if between != reading.lead:
-        data = data.reshape(time, *(1,) * (len(reading.lead) - len(between)), *between, *own)
-        data = np.broadcast_to(data, (time, *reading.lead, *own))
-    return np.ascontiguousarray(data, dtype).reshape(time, -1, width)
-
-
-def _wide(ready: Prepared, cell: Compiled, moving: frozenset[str]) -> set[str]:
-    """Inputs of the step that have the axes of the batch."""
-    wide = {"x", *(f"prev.{name}" for name in cell.state), *moving}
-    for name in cell.sequences:
-        if ready.further[name].sequence.ndim > 1 + ready.program.inputs[name].ndim:
-            wide.add(name)
-    return wide
-
-
-def _narrow(program: Program, wide: set[str]) -> set[str]:
-    """Equations without the axes of the batch: they depend on nothing that has them."""
-    having = {program.inputs[name] for name in wide}
-    return {
-        name for name, node in program.equations.items() if not having & set(ancestors([node]))
-    }
 
 
 def expanded(roots: list[Tensor]) -> list[Tensor]:
@@ -424,11 +375,8 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
             runs[node] = over(s.cell.plain, s.parameters, s.reading)
             new[node] = node
         elif node.op == "read":
-            run, name = runs[node.inputs[0]], node.attributes["name"]
-            new[node] = run[name] if node.attributes["kind"] == "steps" else run.final[name]
-        elif _a_step(node) and node.name is not None and node.time is not None:
-            read = node.inputs[0]
-            new[node] = runs[read.inputs[0]].steps[node.time][read.attributes["name"]]
+            known = node.attributes
+            new[node] = valued(runs[node.inputs[0]], known["name"], known["moment"])
         elif any(new[i] is not i for i in node.inputs):
             made = apply(node.op or "", *(new[i] for i in node.inputs), **node.attributes)
             made.name, made.time = node.name, node.time
@@ -437,6 +385,3 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
             new[node] = node
     return [new[root] for root in roots]
 
-
-def _a_step(node: Tensor) -> bool:
-    return node.op == "getitem" and node.inputs[0].op == "read"
