@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ def lifted(node: Tensor, batched: Sequence[bool]) -> Callable[..., Array]:
     if not any(batched):
         return lambda *arrays: forward(*arrays, **node.attributes)
     if op in ("getitem", "scatter"):
-        return lambda array: _indexed(op, array, attributes)
+        own = node.inputs[0].shape if op == "getitem" else node.shape
+        return lambda array: _indexed(op, array, node.attributes["index"], own)
     ranks = [i.ndim - c for i, c in zip(node.inputs, _core(node), strict=True)]
     most = max(ranks)
     shapes = [
@@ -73,10 +75,14 @@ def _attributes(node: Tensor) -> dict[str, Any]:
     return found
 
 
-def _indexed(op: str, array: Array, attributes: dict[str, Any]) -> Array:
-    index = attributes["index"]
-    index = (slice(None), *(index if isinstance(index, tuple) else (index,)))
+def _indexed(op: str, array: Array, index: Any, own: tuple[int, ...]) -> Array:
+    """Read or add at the places that an index has in a sample of shape `own`."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if op == "getitem" and all(type(i) in (slice, int, type(None), type(...)) for i in parts):
+        return np.asarray(array[(slice(None), *parts)])
+    places = np.arange(math.prod(own)).reshape(own)[index]
     if op == "getitem":
-        return np.asarray(array[index])
-    made: Array = TABLE["scatter"].forward(array, index, (len(array), *attributes["shape"]))
-    return made
+        return array.reshape(len(array), -1)[:, places]
+    made = np.zeros((len(array), math.prod(own)), array.dtype)
+    np.add.at(made, (slice(None), places), array)
+    return made.reshape(len(array), *own)
