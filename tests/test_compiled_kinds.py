@@ -36,7 +36,7 @@ from tinygrad_lstm import (
     vecdot,
     where,
 )
-from tinygrad_lstm.functions import max, mean, sum
+from tinygrad_lstm.ops import max, mean, sum
 
 # --- names ----------------------------------------------------------------------------------------
 NAMES = (
@@ -44,14 +44,14 @@ NAMES = (
     "zip enumerate inf nan 게이트 상태 σ Σ h2 W_1 W_2 h H h_ f i o f_i f_i_o real at now row v v_1 v1 "
     "EXP ROWS HIDDEN INFINITY NAN LANES softmax_0 clip_1 int double for_ prev carry given out in_ rows "
     "begin end first last hold fi ﬁ np numpy tanh_ sigmoid_ product pack memcpy all table_0 self x_t "
-    "ahead saved total whole sum None_ now_h row_h é e\u0301 _ __"
+    "ahead saved total whole sum None_ now_h row_h é e\u0301"
 ).split()
-FORBIDDEN = {"self", "lengths", "reverse"}  # what a Python call has already
+TAKEN = {"parameters": {"prev"}, "further": {"now", "prev", "p", "seed"}}  # by calls
 
 
 def of_names(role: str) -> Cell:
     """A cell whose states, equations, parameters or further inputs bear all of the names."""
-    names = [n for n in NAMES if n.isidentifier() and n not in FORBIDDEN]
+    names = [n for n in NAMES if n not in TAKEN.get(role, ())]
     states = [*names[::6], "x"] if role == "states" else ["own"]
     parameters = names if role == "parameters" else ["U"]
     sequences = names[::2] if role == "further" else []
@@ -63,7 +63,8 @@ def of_names(role: str) -> Cell:
         values = [*given, *(further[n] for n in (*sequences, *constants))]
         for k, value in enumerate(values):
             last = tanh(0.5 * last + value) if k % 2 else last + 0.5 * value
-            if k < len(names) and (name := names[-1 - k]) not in states:
+            name = names[-1 - k % len(names)]
+            if role != "equations" and name not in (*states, *now._values):
                 setattr(now, name, last)
                 last = getattr(now, name)
         if role == "equations":
@@ -266,7 +267,7 @@ def without_parameters(now, prev, x, p):
     now.h = tanh(0.5 * prev.h + vecdot(x, x))
 
 
-@cell(state="h", parameters={"b": "hidden"})
+@cell(state="h", parameters={"b": "hidden"}, start={"b": 1})
 def x_is_not_read(now, prev, x, p):
     now.b = tanh(p.b)  # called like the parameter
     now.h = tanh(prev.h + now.b) * p.b

@@ -12,19 +12,6 @@ from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _MOST = 1 << 16  # entries of an index table in the source
 
-_EXPRESSIONS: dict[str, str] = {
-    "identity": "{0}", "detach": "{0}", "negative": "-{0}",
-    "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",
-    "tanh": "tanh_({0})", "sigmoid": "sigmoid_({0})", "softplus": "softplus_({0})",
-    "exp": "EXP({0})", "log": "LOG({0})", "sqrt": "SQRT({0})", "sin": "SIN({0})",
-    "cos": "COS({0})", "power": "POW({0}, {1})",
-    "relu": "{0} <= 0 ? 0 : {0}", "abs": "{0} < 0 ? -{0} : {0}",
-    "maximum": "({0} >= {1}) | ({0} != {0}) ? {0} : {1}",
-    "minimum": "({0} <= {1}) | ({0} != {0}) ? {0} : {1}",
-    "where": "{0} != 0 ? {1} : {2}",
-    "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}", "not_equal": "{0} != {1}",
-}  # fmt: skip
 _REARRANGED = (
     "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "concat", "stack", "scatter",
 )  # fmt: skip
@@ -48,8 +35,7 @@ def expression(node: Tensor, operands: list[str]) -> str:
             if (edge := node.attributes[end]) is not None:
                 text = f"({operands[0]} {sign} {literal(edge)} ? {literal(edge)} : {text})"
         return text
-    template = getattr(TABLE[op], "c", None) or _EXPRESSIONS.get(op)
-    definition = getattr(TABLE[op], "definition", None)
+    template, definition = TABLE[op].c, TABLE[op].definition
     if template is not None:
         text = template.format(*operands)
     elif definition is not None:
@@ -77,12 +63,14 @@ def single(
         yield from _reduced(node, out, operands[0], table)
     elif op in ("softmax", "log_softmax", "cumsum"):
         yield from _along(node, out, operands[0])
+    elif op == "einsum":
+        yield from _contracted(node, out, operands)
     elif op in ("matmul", "matvec", "outer", "vecdot"):
         yield from _multiplied(node, out, operands, table)
-        if node.dtype.kind == "b":
-            yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = {out}[j] != 0;"
     else:
         raise Unsupported(f"operation {op!r} has no C")
+    if node.dtype.kind == "b":
+        yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = {out}[j] != 0;"
 
 
 def _rearranged(
@@ -224,6 +212,26 @@ def _multiplied(
     )
     yield f"to[i * {columns} + j] = total;"
     yield "} }"
+
+
+def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
+    """A sum of products as subscripts tell, over all of their letters."""
+    before, after = node.attributes["subscripts"].split("->")
+    groups = [*before.split(","), after]
+    shapes = [*(i.shape for i in node.inputs), node.shape]
+    sizes = {c: n for g, shape in zip(groups, shapes, strict=True) for c, n in zip(g, shape, strict=True)}
+
+    def entry(group: str) -> str:
+        place = "0"
+        for c in group:
+            place = f"({place}) * {sizes[c]} + i_{c}"
+        return place
+
+    left, right, to = map(entry, groups)
+    yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = 0;"
+    for c in (*after, *sorted(sizes.keys() - set(after))):
+        yield f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)"
+    yield f"{out}[{to}] += {operands[0]}[{left}] * {operands[1]}[{right}];"
 
 
 def indices(table: Array) -> str:

@@ -17,6 +17,9 @@ from tinygrad_lstm.kernels.toolchain import Machine, machine
 from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Array, Tensor
 
+_FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "pow", "erf", "floor", "fabs",
+)  # fmt: skip
 Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
 
 
@@ -87,8 +90,7 @@ class Writer:
             "LOG2_HIGH": f"(real){high!r}",
             "LOG2_LOW": f"(real){0.6931471805599453094 - high!r}",
             "POLYNOMIAL(r)": f"({polynomial})",
-            **{n.upper(): f"{n}{suffix}" for n in ("exp", "log", "sqrt", "sin", "cos", "log1p")},
-            "POW": f"pow{suffix}",
+            **{n.upper(): f"{n}{suffix}" for n in _FUNCTIONS},
         }  # fmt: skip
         lines = [
             f"typedef {'double' if double else 'float'} real;",

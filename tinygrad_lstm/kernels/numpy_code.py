@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.lifting import lifted
+from tinygrad_lstm.batching import lift
 from tinygrad_lstm.kernels.names import distinct, note, number
 from tinygrad_lstm.kernels.plan import Buffer, Pass, Plan, Product, Single, Stage, is_view
-from tinygrad_lstm.tensor import TABLE, Tensor
+from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _UFUNCS = (
     "add", "subtract", "multiply", "divide", "power", "negative", "exp", "log", "sqrt", "sin",
@@ -148,7 +149,7 @@ class NumpyCode:
             return
         operands = tuple(self._ref(i) for i in node.inputs)
         batched = [r.buffer is not None and r.buffer.kind != "weight" for r in operands]
-        function = _in_kind(node, lifted(node, batched))
+        function = _in_kind(node, _lifted(node, batched))
         yield Call(self._helper(node.op or "", function), out, operands, _note(node))
 
     def _pass(self, stage: Pass) -> Iterator[Call]:
@@ -304,6 +305,30 @@ def _fresh(ref: Ref, taken: set[str]) -> str:
     assert ref.buffer is not None
     part = f".{ref.start}" if ref.size != ref.buffer.width else ""
     return f"{distinct(ref.buffer.name + part, taken)}_"
+
+
+def _lifted(node: Tensor, batched: Sequence[bool]) -> Callable[..., Any]:
+    """A function that computes `node` of operands of which each sample has its own where `batched`."""
+    if not any(batched):
+        forward, attributes = TABLE[node.op or ""].forward, dict(node.attributes)
+        return lambda *arrays: forward(*arrays, **attributes)
+    first = batched.index(True)
+    core = node.inputs[first].ndim
+
+    @cache
+    def steps(lead: tuple[int, ...]) -> list[tuple[Any, int | None, dict[str, Any]]]:
+        return [(TABLE[op].forward, k, found) for op, k, found in lift(node, batched, lead)]
+
+    def function(*arrays: Array) -> Any:
+        values = list(arrays)
+        shape = arrays[first].shape
+        for forward, k, attributes in steps(shape[: len(shape) - core]):
+            if k is None:
+                return forward(*values, **attributes)
+            values[k] = forward(values[k], **attributes)
+        raise AssertionError("lift ends with the operation itself")
+
+    return function
 
 
 def _in_kind(node: Tensor, function: Callable[..., Any]) -> Callable[..., Any]:

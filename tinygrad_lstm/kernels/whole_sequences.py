@@ -15,8 +15,9 @@ from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.networks import Network
 from tinygrad_lstm.ops import register
+from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, pullback
 
@@ -74,11 +75,11 @@ class Compiled(Cell):
         return self._plan(program, self.seeds(program), frozenset({"x"}))
 
     def seeds(self, program: Program) -> frozenset[str]:
-        """Equations that a loss is expected to read: the output, and what no equation reads."""
+        """Equations that a loss is expected to read: the output, and what no other one reads."""
         if program not in self._seeds:
             read = {i for node in program.nodes() for i in node.inputs}
-            last = (n for n, e in program.equations.items() if e not in read)
-            self._seeds[program] = frozenset([self.output, *(n for n in last if n not in self.state)])
+            last = {n for n, e in program.equations.items() if e not in read} - {*self.state}
+            self._seeds[program] = frozenset({self.output} | last)
         return self._seeds[program]
 
     def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
@@ -288,7 +289,7 @@ class Sequence:
             if self.record.lengths:
                 self._end(array := np.array(array))
             array = array.reshape(self.reading.time, *lead, *equation.shape)
-            array = array if moment == "all" else array[moment]
+            array = array if moment == "all" else array[moment, ...]
         return array if equation.dtype.kind == "f" else array.astype(equation.dtype)
 
 
@@ -330,9 +331,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
     if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
         return over(cell.plain, p, reading)
-    moving = frozenset(
-        n for n in cell.constants if inputs[n].ndim > len(ready.program.inputs[n].shape)
-    )
+    moving = ready.each & {*cell.constants}
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
     sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
     node = computed(
@@ -352,7 +351,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
         return read(name, "all", sequence.value(name, "all"))
 
     def step(t: int) -> dict[str, Tensor]:
-        return {name: read(name, t, whole(name).data[t]) for name in ready.program.equations}
+        return {name: read(name, t, whole(name).data[t, ...]) for name in ready.program.equations}
 
     last = 0 if reading.reverse else reading.time - 1
     final = {name: read(name, "final", sequence.value(name, "final")) for name in cell.state}
