@@ -466,8 +466,15 @@ def computed(
     data: Array, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]
 ) -> Tensor:
     """A node whose value was computed elsewhere."""
+    if type(data) is not np.ndarray:
+        data = np.asarray(data)
     data.flags.writeable = False
-    return _make(data, op, inputs, attributes, any(i._live for i in inputs), _new(Tensor))
+    live = False
+    for i in inputs:
+        if i._live:
+            live = True
+            break
+    return _make(data, op, inputs, attributes, live, _new(Tensor))
 
 
 def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
