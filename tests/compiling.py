@@ -108,9 +108,7 @@ def everything(network: Any, given: Problem, equations: bool = True) -> dict[str
         if name in counted or name.startswith("final "):
             loss = loss + (value * weights(name, value.shape, given)).sum()
     loss.backward()
-    found |= {
-        f"{name} at {t}": run.steps[t][name] for t in (0, len(run) - 1) for name in run.names
-    }
+    found |= {f"{name} at {t}": run.steps[t][name] for t in (0, len(run) - 1) for name in run.names}
     return {n: value.numpy() for n, value in found.items()} | gradients(leaves)
 
 

@@ -15,7 +15,6 @@ from compiling import (
     Problem,
     agree,
     compare,
-    everything,
     problem,
 )
 

@@ -39,12 +39,12 @@ from tinygrad_lstm import (
 from tinygrad_lstm.ops import max, mean, sum
 
 # --- names ----------------------------------------------------------------------------------------
-NAMES = (
+NAMES = (  # noqa: SIM905
     "add tanh sigmoid matmul multiply copyto b step delta bar seed count values lambda_ held gone "
-    "zip enumerate inf nan 게이트 상태 σ Σ h2 W_1 W_2 h H h_ f i o f_i f_i_o real at now row v v_1 v1 "
-    "EXP ROWS HIDDEN INFINITY NAN LANES softmax_0 clip_1 int double for_ prev carry given out in_ rows "
-    "begin end first last hold fi ﬁ np numpy tanh_ sigmoid_ product pack memcpy all table_0 self x_t "
-    "ahead saved total whole sum None_ now_h row_h é e\u0301"
+    "zip enumerate inf nan 게이트 상태 σ Σ h2 W_1 W_2 h H h_ f i o f_i f_i_o real at now row v v_1 "
+    "v1 EXP ROWS HIDDEN INFINITY NAN LANES softmax_0 clip_1 int double for_ prev carry given out "
+    "in_ rows begin end first last hold fi ﬁ np numpy tanh_ sigmoid_ product pack memcpy all "
+    "table_0 self x_t ahead saved total whole sum None_ now_h row_h é e\u0301"
 ).split()
 TAKEN = {"parameters": {"prev"}, "further": {"now", "prev", "p", "seed"}}  # by calls
 
@@ -325,7 +325,9 @@ def test_sizes_that_are_all_the_same(code: str) -> None:
 @cell(
     state={"s": "hidden"}, sequences={"noise": "hidden"},
     constants={"memory": "places, features", "kinds": "places"},
-    parameters={"W": "align, hidden", "U": "align, features", "v": "align", "C": "hidden, features"},
+    parameters={
+        "W": "align, hidden", "U": "align, features", "v": "align", "C": "hidden, features",
+    },
 )  # fmt: skip
 def attention(now, prev, x, p, noise, memory, kinds):
     now.keys = matvec(p.U, memory)  # places, align
@@ -410,6 +412,28 @@ def test_what_is_computed_does_not_depend_on_what_was_asked_before(code: str) ->
     made(fast)
     assert set(fast._kernels) == known
     assert before == {frozenset({"h"})}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_tensor_from_outside_the_cell_has_a_gradient(code: str) -> None:
+    W = Tensor(np.arange(9.0).reshape(3, 3) / 5 - 1, "W")  # called like the parameter
+    scale = Tensor(0.7)
+
+    @cell(state="h", parameters={"W": "hidden, inputs"})
+    def own(now, prev, x, p):
+        now.h = tanh(matvec(W * scale, prev.h) + matvec(p.W, x))
+
+    p = own.init(hidden=3, inputs=2, seed=1)
+    xs = np.random.default_rng(0).normal(size=(4, 3, 2))
+    found = []
+    for network in (own, compiled(own, code)):
+        given = {"W": Tensor(p.W.data)}
+        outcome = (unroll(network, given, xs)["h"] ** 2).sum() + 0.0 * (W.sum() + scale)
+        outcome.backward()
+        found.append([t.grad.numpy() for t in (W, scale, given["W"])])
+    for plain, fast in zip(*found, strict=True):
+        assert np.abs(plain).max() > 0.01
+        np.testing.assert_allclose(fast, plain, 1e-9, 1e-12)
 
 
 # --- memory of the caller -------------------------------------------------------------------------

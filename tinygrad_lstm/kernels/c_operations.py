@@ -217,9 +217,10 @@ def _multiplied(
 def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
     """A sum of products as subscripts tell, over all of their letters."""
     before, after = node.attributes["subscripts"].split("->")
-    groups = [*before.split(","), after]
-    shapes = [*(i.shape for i in node.inputs), node.shape]
-    sizes = {c: n for g, shape in zip(groups, shapes, strict=True) for c, n in zip(g, shape, strict=True)}
+    groups = before.split(",")
+    sizes: dict[str, int] = {}
+    for group, i in zip(groups, node.inputs, strict=True):
+        sizes |= zip(group, i.shape, strict=True)
 
     def entry(group: str) -> str:
         place = "0"
@@ -227,7 +228,7 @@ def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
             place = f"({place}) * {sizes[c]} + i_{c}"
         return place
 
-    left, right, to = map(entry, groups)
+    left, right, to = map(entry, (*groups, after))
     yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = 0;"
     for c in (*after, *sorted(sizes.keys() - set(after))):
         yield f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)"

@@ -308,7 +308,7 @@ def _fresh(ref: Ref, taken: set[str]) -> str:
 
 
 def _lifted(node: Tensor, batched: Sequence[bool]) -> Callable[..., Any]:
-    """A function that computes `node` of operands of which each sample has its own where `batched`."""
+    """A function that computes `node` of operands, those `batched` with a row for each sample."""
     if not any(batched):
         forward, attributes = TABLE[node.op or ""].forward, dict(node.attributes)
         return lambda *arrays: forward(*arrays, **attributes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -68,11 +68,24 @@ class Compiled(Cell):
         self._kernels: dict[Any, Kernel] = {}
         self._seeds: dict[Program, frozenset[str]] = {}
         self._direct: dict[Program, dict[str, frozenset[str]]] = {}
+        self._whole: dict[Program, Program] = {}
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
-        program = self.plain.program(**sizes)
+        program = self.whole(self.plain.program(**sizes))
         return self._plan(program, self.seeds(program), frozenset({"x"}))
+
+    def whole(self, program: Program) -> Program:
+        """The Program with Tensors from outside, of which gradients are wanted, as inputs."""
+        if program not in self._whole:
+            known = {*program.inputs.values()}
+            found = [n for n in program.nodes() if n._live and not n.inputs and n not in known]
+            inputs = {**program.inputs, **{f"outer.{k}": node for k, node in enumerate(found)}}
+            self._whole[program] = Program(
+                program.name, inputs, program.equations, program.outputs, program.dimensions,
+                program.sizes,
+            )  # fmt: skip
+        return self._whole[program]
 
     def seeds(self, program: Program) -> frozenset[str]:
         """Equations that a loss is expected to read: the output, and what no other one reads."""
@@ -105,8 +118,8 @@ class Compiled(Cell):
         self, program: Program, seeds: frozenset[str], wants: frozenset[str],
         moving: frozenset[str] = frozenset(),
     ) -> Plan:  # fmt: skip
-        once = {*self.parameters, *(n for n in self.constants if n not in moving)}
-        return Plan(program, once, seeds, wants)
+        by_step = {"x", *self.sequences, *moving, *(f"prev.{name}" for name in self.state)}
+        return Plan(program, set(program.inputs) - by_step, seeds, wants)
 
     def kernel(
         self, program: Program, dtype: Any, seeds: frozenset[str], wants: frozenset[str],
@@ -189,12 +202,12 @@ class Sequence:
         return np.ascontiguousarray(data, self.dtype).reshape(len(data), -1, width)
 
     def once_values(self) -> dict[str, Array]:
-        """Parameters and constants, which all steps share."""
+        """Parameters, constants and Tensors from outside, which all steps share."""
         values = {name: self.parameters[name].data for name in self.cell.parameters}
         for name in self.cell.constants:
             if name not in self.moving:
                 values[name] = self.ready.further[name].value.data
-        return values
+        return values | {name: node.data for name, node in _outer(self.ready.program).items()}
 
     # --- gradients ------------------------------------------------------------------------------
     def shares(self, g: Seeds, values: tuple[Any, ...]) -> list[Any]:
@@ -289,8 +302,12 @@ class Sequence:
             if self.record.lengths:
                 self._end(array := np.array(array))
             array = array.reshape(self.reading.time, *lead, *equation.shape)
-            array = array if moment == "all" else array[moment, ...]
+            array = array if moment == "all" else array[int(moment), ...]
         return array if equation.dtype.kind == "f" else array.astype(equation.dtype)
+
+
+def _outer(program: Program) -> dict[str, Tensor]:
+    return {name: node for name, node in program.inputs.items() if name.startswith("outer.")}
 
 
 def valued(run: Run, name: str, moment: Moment) -> Tensor:
@@ -324,10 +341,11 @@ register("read", _read, (_read_rule,), "whole")
 @over.register
 def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     ready = prepared(cell, p, reading)
+    ready = replace(ready, program=cell.whole(ready.program))
     further = {n: v.value if isinstance(v, Fixed) else v.sequence for n, v in ready.further.items()}
     inputs = {"x": reading.x.sequence, **further}
     inputs |= {f"prev.{name}": node for name, node in ready.initial.items()}
-    inputs |= {name: p[name] for name in cell.parameters}
+    inputs |= {name: p[name] for name in cell.parameters} | _outer(ready.program)
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
     if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
         return over(cell.plain, p, reading)
@@ -383,4 +401,3 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
         else:
             new[node] = node
     return [new[root] for root in roots]
-
