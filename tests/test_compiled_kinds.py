@@ -12,31 +12,44 @@ import numpy as np
 import pytest
 from compiling import CODES, Problem, by_samples, compare, problem
 
-from tinygrad_lstm import (
-    Cell,
-    Tensor,
-    cell,
-    cells,
+from tinygrad_lstm import Cell, Tensor, cell, cells, compiled, unroll
+from tinygrad_lstm.ops import (
+    abs,
     clip,
-    compiled,
+    composite,
     concat,
+    einsum,
+    erf,
+    expm1,
+    floor,
+    gelu,
+    log1p,
     logsumexp,
     matmul,
     matvec,
+    max,
     maximum,
+    mean,
+    min,
     minimum,
+    mod,
     outer,
+    prod,
     relu,
     sigmoid,
+    sign,
+    silu,
     softmax,
+    softsign,
     stack,
+    sum,
     tanh,
     transpose,
-    unroll,
+    var,
     vecdot,
     where,
+    with_gradient,
 )
-from tinygrad_lstm.ops import max, mean, sum
 
 # --- names ----------------------------------------------------------------------------------------
 NAMES = (  # noqa: SIM905
@@ -279,11 +292,33 @@ def across(now, prev, x, p):
     now.h = tanh(now.a[::-1] + stack([now.a, prev.h]).sum(0) + np.arange(now.a.shape[0]) / 10)
 
 
+@composite
+def twice_bent(a: Any, b: Any) -> Any:
+    """Of two operands, one of which stands twice; with a composite within."""
+    return softsign(a * b) + maximum(a, 0.25) * (b > 0.5)
+
+
+spike = with_gradient(lambda v: v > 0.1, lambda g, y, v: g / (1 + abs(v)) ** 2, "spike_of_tests")
+
+
+@cell(state="h", parameters={"W": "hidden, inputs", "T": "hidden, hidden, inputs", "w": "hidden"})
+def of_other_operations(now, prev, x, p):
+    now.z = matvec(p.W, x) + prev.h
+    now.parts = mod(now.z, 0.7) + floor(3 * now.z) * now.z + sign(now.z) * 0.1
+    now.smooth = erf(now.z) + log1p(now.z * now.z) + expm1(0.1 * now.z) + silu(now.z) + gelu(now.z)
+    now.bent = twice_bent(now.z, prev.h) + spike(now.z)
+    now.few = min(now.z) + prod(now.z[:2]) + var(now.z) + prod(prev.h[None, :] + 1, (0, 1))
+    now.form = einsum("ijk,j->ik", p.T, now.z)
+    now.both = einsum("ik,k->i", now.form, x) + einsum("i,ij->j", now.z, now.form)[0]
+    now.turned = einsum("ik,ij->jk", now.form, outer(now.z, prev.h))
+    now.h = tanh(0.1 * now.parts + now.smooth + now.bent + now.few + now.both + now.turned[:, 0])
+
+
 KINDS = {
     c.name: c
     for c in (
         numbers, three_axes, reduced, indexed, for_the_loss_alone, without_parameters,
-        x_is_not_read, across,
+        x_is_not_read, across, of_other_operations,
     )
 }  # fmt: skip
 SITUATIONS: dict[str, dict[str, Any]] = {
