@@ -18,7 +18,7 @@ from equations.algebra import (
     operation,
 )
 from equations.lines import Equation, Equations
-from equations.notation import parts_of, step_before
+from tinygrad_lstm.notation import parts_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Tensor, ancestors
