@@ -58,6 +58,7 @@ class Writer:
             b.name: distinct(b.name, taken, ascii_only=True) for b in (*self.buffers, *self.totals)
         }
         bodies = [self._loop("forward"), self._loop("backward")]
+        self.packed = (self._packed(0), self._packed(1))
         prelude, tables = self._prelude(), "\n".join(self._tables.values())
         self.products = f"{prelude}\n\n{_text('products.c')}"  # a source of its own
         parts = [self._head(), prelude, tables, self._prepare(), *bodies]
@@ -111,13 +112,13 @@ class Writer:
             )
         return "\n".join([*lines, "}"])
 
-    def packed(self, loop: int) -> Packed:
+    def _packed(self, loop: int) -> Packed:
         """The memory of one loop's packed weights."""
         panel = 2 * self.machine.vector // self.dtype.itemsize
         places = []
         for k, (name, turned) in enumerate(self.packs):
             if self._pack_loop[k] == loop:
-                m, n = self.plan.step.inputs[name].shape
+                m, n = map(int, self.plan.step.inputs[name].shape)
                 inner, columns = (m, n) if turned else (n, m)
                 places.append((k, inner * -(-columns // panel) * panel))
         return Packed(places)
@@ -129,11 +130,10 @@ class Writer:
         if name == "forward":
             return rows * kept
         panel = 2 * self.machine.vector // self.dtype.itemsize
-        space = max(
-            (-(-d.right.size // panel) * panel for d in self.plan.weight_products), default=0
-        )
         strip = self.machine.rows
-        left = max((-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0)
+        shapes = [d.shape for d in self.plan.weight_products]
+        left = max((-(-m // strip) * strip for m, _ in shapes), default=0)
+        space = max((-(-n // panel) * panel for _, n in shapes), default=0)
         return rows * (kept + space + left)
 
     @property
@@ -181,9 +181,8 @@ class Writer:
         if backward:
             lines.append(f"real *const gathered = scratch + {start} * piece * rows;")
             strip = self.machine.rows
-            left = max(
-                (-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0
-            )
+            heights = [d.shape[0] for d in self.plan.weight_products]
+            left = max((-(-m // strip) * strip for m in heights), default=0)
             lines.append(f"real *const space = gathered + {left} * piece * rows;")
         return lines
 

@@ -86,6 +86,11 @@ class Deferred:
     left: Tensor
     right: Tensor
 
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the product."""
+        return int(self.left.size), int(self.right.size)
+
 
 class Plan:
     """How a cell's step is computed over a sequence, forward and backward.
@@ -149,7 +154,7 @@ class Plan:
     def buffer(self, name: str, width: int, kind: str) -> Buffer:
         """A new buffer."""
         assert name not in self.buffers, name
-        self.buffers[name] = Buffer(name, width, kind)
+        self.buffers[name] = Buffer(name, int(width), kind)  # a plain number, which is fast
         return self.buffers[name]
 
     def place(self, node: Tensor) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -198,7 +199,7 @@ class Sequence:
         if data.ndim == 1 + len(own):
             data = data.reshape(len(data), *(1,) * len(lead), *own)
             data = np.broadcast_to(data, (len(data), *lead, *own))
-        width = int(np.prod(own, dtype=int))
+        width = math.prod(map(int, own))
         return np.ascontiguousarray(data, self.dtype).reshape(len(data), -1, width)
 
     def once_values(self) -> dict[str, Array]:
@@ -225,31 +226,20 @@ class Sequence:
         return [found.get(i) for i in inputs]
 
     def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array | None]:
-        record, program = self.record, self.ready.program
-        seeds = frozenset(name for name, moment in g.parts if moment != "final")
-        if not seeds <= {*record.kernel.plan.seeds}:
-            record = self.forward(seeds)
-        kernel, time, batch = record.kernel, record.time, record.batch
-        given: dict[str, Array] = {}
+        parts: dict[str, dict[Moment, Array]] = {}
         ends: dict[str, Array] = {}
         for (name, moment), share in g.parts.items():
             if moment == "final":
-                ends[name] = np.reshape(share, (batch, -1))
-                continue
-            whole = given.get(name)
-            if whole is None:
-                shape = time, batch, program.equations[name].size
-                whole = given[name] = np.zeros(shape, kernel.dtype)
-            part = whole if moment == "all" else whole[moment]
-            part += np.reshape(share, part.shape)
-        for share in given.values():
-            self._end(share)
-        for name in kernel.plan.seeds:
-            if name not in given:
-                zeros = np.zeros((1, batch, program.equations[name].size), kernel.dtype)
-                given[name] = np.broadcast_to(zeros, (time, *zeros.shape[1:]))
+                ends[name] = np.reshape(share, (self.record.batch, -1))
+            else:
+                parts.setdefault(name, {})[moment] = share
+        record = self.record
+        if not set(parts) <= {*record.kernel.plan.seeds}:
+            record = self.forward(frozenset(parts))
+        seeds = record.kernel.plan.seeds
+        given = {name: self._given(name, parts.get(name, {}), record) for name in seeds}
         weights, inputs, initial = record.backward(given, ends)
-        found = kernel.parameter_gradients(self.once_values(), weights)
+        found = record.kernel.parameter_gradients(self.once_values(), weights)
         found |= {f"prev.{name}": value for name, value in initial.items()} | inputs
         reached = self._reached(set(g.parts))
         return [
@@ -257,21 +247,39 @@ class Sequence:
             for n, value in zip(self.names, values, strict=True)
         ]
 
+    def _given(self, name: str, parts: dict[Moment, Array], record: Record | Segmented) -> Array:
+        """The adjoint of an equation from outside, (time, batch, width)."""
+        width = record.kernel.plan.buffers[f"given.{name}"].width
+        shape, dtype = (record.time, record.batch, width), record.kernel.dtype
+        if not parts:
+            return np.broadcast_to(np.zeros((1, *shape[1:]), dtype), shape)
+        if [*parts] == ["all"] and not record.lengths:
+            return np.ascontiguousarray(parts["all"], dtype).reshape(shape)
+        whole = np.array(parts.get("all", np.zeros(shape)), dtype).reshape(shape)
+        for moment, share in parts.items():
+            if moment != "all":
+                whole[int(moment)] += np.reshape(share, shape[1:])
+        self._end(whole)
+        return whole
+
     def _reached(self, seeds: set[tuple[str, Moment]]) -> set[str]:
         """The inputs to which some adjoint flows, be it zero: what depends on none has none."""
         direct = self.cell.direct(self.ready.program)
-        carried = {name for name, moment in seeds if moment == "final"}
-        always = {name for name, moment in seeds if moment == "all"}
-        once: dict[Moment, set[str]] = {}
+        at: dict[Moment, set[str]] = {}
         for name, moment in seeds:
-            once.setdefault(moment, set()).add(name)
+            at.setdefault(moment, set()).add(name)
+        carried, always = at.pop("final", set()), at.pop("all", set())
         found: set[str] = set()
         steps = range(self.reading.time)
         for t in steps if self.reading.reverse else reversed(steps):
-            kept = carried if self.reading.present[t] is not None else set()
-            reached = set[str]().union(*(direct[n] for n in carried | always | once.get(t, set())))
-            carried = kept | {name[5:] for name in reached if name.startswith("prev.")}
+            before = carried
+            reached = set[str]().union(*(direct[n] for n in before | always | at.pop(t, set())))
             found |= reached
+            carried = {name[5:] for name in reached if name.startswith("prev.")}
+            if self.reading.present[t] is not None:
+                carried |= before
+            elif carried == before and not at:  # the other steps are like this one
+                break
         return {n for n in found if not n.startswith("prev.")} | {f"prev.{n}" for n in carried}
 
     def _gathered(self, name: str, gradient: Array, shape: tuple[int, ...]) -> Array:
