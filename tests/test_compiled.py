@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from typing import Any
 
 import numpy as np
@@ -450,6 +451,12 @@ def test_a_compiled_network_is_the_network_it_was_made_of() -> None:
     deep = compiled(stack([cells.lstm, bidirectional(cells.gru)]))
     assert deep.parts["1"].plain is cells.lstm
     assert deep.parts["2"].parts["backward"].plain is cells.gru
+
+
+def test_a_compiled_cell_pickles_as_the_cell_it_was_made_of() -> None:
+    fast = pickle.loads(pickle.dumps(compiled(cells.lstm, "numpy", "low", 3)))
+    assert fast.plain is cells.lstm
+    assert (fast.code, fast.memory, fast.every) == ("numpy", "low", 3)
 
 
 def test_traced_and_complex_values_are_left_to_the_interpreter() -> None:

@@ -106,6 +106,8 @@ def test_any_name_in_any_role(role: str, code: str) -> None:
     given.further |= {n: random.normal(size=(6, 3, size)) for n in own.sequences}
     given.further |= {n: random.normal(size=size) for n in own.constants}
     compare(own, given, code, right=by_samples)
+    told = str(compiled(own).plan(**dict.fromkeys(own.sizes, 2)))
+    assert all(f" {n} " in told for n in own.program().equations if n != "x")
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -241,7 +243,8 @@ def three_axes(now, prev, x, p):
 
 @cell(state={"M": "3, hidden"}, parameters={"W": "hidden, inputs"}, x="inputs")
 def reduced(now, prev, x, p):
-    now.z = matvec(p.W, x)[None, :] + prev.M
+    now.ahead = matvec(p.W, softmax(x) + concat(x[1:], max(x)[None]))  # before the loop
+    now.z = now.ahead[None, :] + prev.M
     now.total = sum(now.z, 0) + sum(now.z) + sum(now.z, 1).sum()
     now.kept = sum(now.z, 1, True) * mean(now.z, (0, 1), True) + mean(now.z, -2)
     now.best = max(now.z, 0, True) + max(now.z, -1)[:, None] * max(now.z)
@@ -344,6 +347,19 @@ def test_every_kind_in_every_situation(
     with caplog.at_level(logging.WARNING, "tinygrad_lstm"):
         compare(KINDS[kind], problem(KINDS[kind], **options), code, right=by_samples, **ours)
     assert not caplog.records  # C was asked for and made
+
+
+@cell(state={"h": "2"}, x="1500")
+def of_long_indices(now, prev, x, p):
+    one, other = np.arange(1500), np.arange(1500)
+    other[700] = 3  # which no shortened text of the two tells
+    now.one, now.other = x[one[:, None]].sum(), x[other[:, None]].sum()
+    now.h = tanh(stack([now.one, now.other]) / 50)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_indices_that_differ_in_the_middle(code: str) -> None:
+    compare(of_long_indices, problem(of_long_indices), code, right=by_samples)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -154,7 +154,7 @@ class _Describer:
                 stack += todo
             else:
                 shown, level = _operation_text(node, [pieces[i] for i in node.inputs])
-                pieces[stack.pop()] = re.sub(_TWICE, _once, shown), level
+                pieces[stack.pop()] = re.sub(_FROM_0, "[", re.sub(_TWICE, _once, shown)), level
         return pieces[root][0]
 
     def names(self, roots: Iterable[Tensor]) -> list[str]:
@@ -265,6 +265,7 @@ class _Describer:
         return [self.expression(n, top=True) for n in nodes if n not in inside]
 
 
+_FROM_0 = re.compile(r"\[0:[^][,:]*\]\[(?=[^][,]*:)")  # [0:n][a:b] is [a:b]
 _TWICE = re.compile(r"\[(\d+):\d+\]\[(\d+):(\d+)\]")
 
 

@@ -276,8 +276,8 @@ class Plan:
                 self._saved.add(right)
         backward = self._find_backward()
         hoisted = [n for n in self._forward_nodes if _weight_product(n) and self._level[n] == AHEAD]
-        early = [n for n in ancestors(hoisted) if n.inputs]
-        self._early = set(early)
+        early = [n for n in ancestors(hoisted) if n.inputs and not is_view(n)]
+        self._early = dict.fromkeys(early)  # in order: a plan is the same in every process
         for node in early:
             self._put(node, Place(self.buffer(f"ahead.{len(self.buffers)}", node.size, "time")))
         late = [n for n in self._forward_nodes if n not in self._early]
@@ -361,7 +361,7 @@ class Plan:
 
     def _take_over(self, buffer: Buffer) -> None:
         """Let adjoints lie where hoisted rows lay that nobody reads any more."""
-        named = {self.stores[n][0].buffer.name for n in self._early & self._equations}
+        named = {self.stores[n][0].buffer.name for n in self._early if n in self._equations}
         read = named | {
             place.buffer.name
             for node in self._backward_nodes

@@ -71,6 +71,9 @@ class Compiled(Cell):
         self._direct: dict[Program, dict[str, frozenset[str]]] = {}
         self._whole: dict[Program, Program] = {}
 
+    def __reduce__(self) -> Any:
+        return compiled, (self.plain, self.code, self.memory, self.every)
+
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
         program = self.whole(self.plain.program(**sizes))
