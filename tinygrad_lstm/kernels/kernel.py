@@ -122,7 +122,8 @@ class Kernel:
         shapes |= {b.name: (batch, b.width) for b in self._rows()}
         arrays = self.pool.arrays(shapes, self.dtype)
         weights = self.weights(parameters)
-        record = Record(self, arrays, weights, inputs, gone, reverse, time, batch)
+        read = {f"in.{name}": value for name, value in inputs.items()}
+        record = Record(self, arrays, weights, read, gone, reverse, time, batch)
         for name, value in initial.items():
             arrays[name][-1 if reverse else 0] = value
         if plan.ahead:

@@ -180,15 +180,15 @@ class Sequence:
         cell, reading, ready = self.cell, self.reading, self.ready
         time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
         kernel = cell.kernel(ready.program, self.dtype, seeds, self.wants, self.moving)
-        inputs = {"in.x": self._batched("x", reading.x.sequence.data)}
+        inputs = {"x": self._batched("x", reading.x.sequence.data)}
         for name, value in ready.further.items():
             if name in self.moving:
                 data = self._batched(name, value.value.data[None])
-                inputs[f"in.{name}"] = np.broadcast_to(data, (time, *data.shape[1:]))
+                inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
                 if kernel.plan.ahead:  # which reads all steps as one matrix
-                    inputs[f"in.{name}"] = np.ascontiguousarray(inputs[f"in.{name}"])
+                    inputs[name] = np.ascontiguousarray(inputs[name])
             elif not isinstance(value, Fixed):
-                inputs[f"in.{name}"] = self._batched(name, value.sequence.data)
+                inputs[name] = self._batched(name, value.sequence.data)
         initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
         gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
         given = self.once_values(), inputs, initial, gone, reading.reverse
