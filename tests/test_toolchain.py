@@ -184,6 +184,19 @@ def test_an_operation_that_has_no_c_is_named_once(
     )
 
 
+def test_numbers_of_another_kind_are_interpreted_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(toolchain, "_said", set())
+    p = cells.rnn.init(inputs=2, hidden=3, dtype=np.float16)
+    xs = np.ones((2, 2), np.float16)
+    for _ in range(2):
+        found = unroll(compiled(cells.rnn), p, xs)["h"].data
+        assert np.array_equal(found, unroll(cells.rnn, p, xs)["h"].data)
+    (record,) = caplog.records
+    assert "compiled cells of float16 are interpreted" in record.getMessage()
+
+
 @needs_compiler
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no HOME")
 @pytest.mark.parametrize("home", ["", "nowhere", None])

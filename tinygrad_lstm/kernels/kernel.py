@@ -14,7 +14,7 @@ from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
 from tinygrad_lstm.kernels.plan import Buffer, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
-from tinygrad_lstm.kernels.toolchain import NoCompiler, say_numpy
+from tinygrad_lstm.kernels.toolchain import NoCompiler, say
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
@@ -27,7 +27,7 @@ def _code(plan: Plan, dtype: Any, kind: str) -> Any:
         except (NoCompiler, Unsupported) as error:
             if kind == "c" and isinstance(error, NoCompiler):
                 raise
-            say_numpy(error)
+            say(f"compiled cells use NumPy, since {error}")
     return NumpyCode(plan)
 
 

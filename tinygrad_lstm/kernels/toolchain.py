@@ -106,7 +106,7 @@ def _folders() -> list[Path]:
     if kept and _private(kept):
         return [kept, _temporary()]
     where = f"{kept} can be written by others, or not by us" if kept else "there is no home folder"
-    _say(f"{where}: compiled code is not kept")
+    say(f"{where}: compiled code is not kept")
     return [_temporary()]
 
 
@@ -210,13 +210,8 @@ def _compile(
 _said: set[str] = set()
 
 
-def _say(what: str) -> None:
+def say(what: str) -> None:
     """Tell the user once."""
     if what not in _said:
         _said.add(what)
         log.warning("tinygrad-lstm: %s.", what)
-
-
-def say_numpy(why: Exception) -> None:
-    """Tell the user once that cells are computed by NumPy."""
-    _say(f"compiled cells use NumPy, since {why}")

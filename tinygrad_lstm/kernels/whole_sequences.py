@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.kernels.toolchain import say
 from tinygrad_lstm.networks import Network
 from tinygrad_lstm.ops import register
 from tinygrad_lstm.parameters import Parameters
@@ -359,6 +360,8 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     inputs |= {name: p[name] for name in cell.parameters} | _outer(ready.program)
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
     if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
+        if dtype.kind == "f" and dtype not in (np.float32, np.float64):
+            say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
         return over(cell.plain, p, reading)
     moving = ready.each & {*cell.constants}
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
