@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from compiling import (
     Problem,
     agree,
     compare,
-    everything,
     problem,
 )
 
@@ -190,7 +190,6 @@ OWN = {
 @pytest.mark.parametrize("how", SITUATIONS)
 @pytest.mark.parametrize("name", OWN)
 def test_cells_with_any_operation(name: str, how: str, code: str) -> None:
-    assert compiled(OWN[name]).separable
     situation(OWN[name], code, SITUATIONS[how])
 
 
@@ -223,25 +222,6 @@ def test_a_cell_without_parameters(code: str) -> None:
         Problem({}, random.normal(size=(4, 3, 2)), {"h": random.normal(size=(3, 2))}),
         code,
     )
-
-
-@cell(state="h", parameters={"W": "hidden, hidden + inputs"})
-def over_the_batch(now, prev, x, p):
-    now.h = tanh(matvec(p.W, concat(prev.h, x)) * softmax(x, axis=0).sum(-1, True))
-
-
-@cell(state="h", parameters={"W": "hidden, hidden + inputs"})
-def batch_turned(now, prev, x, p):
-    now.h = tanh(matvec(p.W, concat(prev.h, x[::-1])))
-
-
-@pytest.mark.parametrize("own", [over_the_batch, batch_turned])
-@pytest.mark.parametrize("code", CODES)
-def test_a_cell_that_mixes_samples_is_left_to_the_interpreter(own: Any, code: str) -> None:
-    fast = compiled(own, code)
-    assert not fast.separable
-    given = problem(own)
-    agree(everything(own, given), everything(fast, given), 0.0)
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -471,6 +451,12 @@ def test_a_compiled_network_is_the_network_it_was_made_of() -> None:
     deep = compiled(stack([cells.lstm, bidirectional(cells.gru)]))
     assert deep.parts["1"].plain is cells.lstm
     assert deep.parts["2"].parts["backward"].plain is cells.gru
+
+
+def test_a_compiled_cell_pickles_as_the_cell_it_was_made_of() -> None:
+    fast = pickle.loads(pickle.dumps(compiled(cells.lstm, "numpy", "low", 3)))
+    assert fast.plain is cells.lstm
+    assert (fast.code, fast.memory, fast.every) == ("numpy", "low", 3)
 
 
 def test_traced_and_complex_values_are_left_to_the_interpreter() -> None:

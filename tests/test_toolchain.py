@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from tinygrad_lstm import cells, compiled, unroll
 from tinygrad_lstm.kernels import toolchain
 from tinygrad_lstm.kernels.toolchain import NoCompiler
+from tinygrad_lstm.tensor import TABLE
 
 COMPILER = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
@@ -164,16 +166,61 @@ def test_the_cache_is_for_its_owner_alone(tmp_path: Path, right: object) -> None
 
 
 @needs_compiler
-def test_an_operation_that_has_no_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinygrad_lstm.kernels import c_operations
+def test_an_operation_that_has_no_c_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(TABLE, "tanh", dataclasses.replace(TABLE["tanh"], c=None))
+    monkeypatch.setattr(toolchain, "_said", set())
+    p, xs = cells.rnn.init(inputs=2, hidden=3), np.ones((2, 2))
+    for _ in range(2):
+        fast = compiled(cells.rnn)
+        found = unroll(fast, p, xs)["h"].data
+        (kernel,) = fast._kernels.values()
+        assert type(kernel.code).__name__ == "NumpyCode"
+        np.testing.assert_allclose(found, unroll(cells.rnn, p, xs)["h"].data, 0, 1e-12)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "tinygrad-lstm: compiled cells use NumPy, since operation 'tanh' has no C."
+    )
 
-    monkeypatch.delitem(c_operations._EXPRESSIONS, "tanh")
-    said = "compiled cells use NumPy, since operation 'tanh' has no C"
-    monkeypatch.setattr(toolchain, "_said", {said})
-    fast = compiled(cells.rnn)
-    unroll(fast, cells.rnn.init(inputs=2, hidden=3), np.zeros((2, 2)))
-    (kernel,) = fast._kernels.values()
-    assert type(kernel.code).__name__ == "NumpyCode"
+
+def test_numbers_of_another_kind_are_interpreted_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(toolchain, "_said", set())
+    p = cells.rnn.init(inputs=2, hidden=3, dtype=np.float16)
+    xs = np.ones((2, 2), np.float16)
+    for _ in range(2):
+        found = unroll(compiled(cells.rnn), p, xs)["h"].data
+        assert np.array_equal(found, unroll(cells.rnn, p, xs)["h"].data)
+    (record,) = caplog.records
+    assert "compiled cells of float16 are interpreted" in record.getMessage()
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no HOME")
+@pytest.mark.parametrize("home", ["", "nowhere", None])
+def test_without_a_home_folder_nothing_is_kept(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TINYGRAD_LSTM_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    if home is None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert toolchain._cache() == tmp_path / ".cache" / "tinygrad-lstm"
+        return
+    monkeypatch.setenv("HOME", home)
+    assert toolchain._cache() is None
+    assert toolchain._folders() == [toolchain._temporary()]
+    assert not list(tmp_path.iterdir())
+
+
+@needs_compiler
+def test_sources_are_utf_8_in_any_locale(tmp_path: Path, right: object) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    kind, said = outcome(start(tmp_path, **ascii_only), right)  # type: ignore[arg-type]
+    assert (kind, said) == ("CCode", "")
 
 
 def test_a_compiler_that_is_none_is_an_error_of_its_own() -> None:

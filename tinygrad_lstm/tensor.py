@@ -713,6 +713,8 @@ def contributions(node: Tensor, g: Any, raw: bool) -> list[tuple[Tensor, Any]]:
         if rule is not None:
             value = values[k]
             share = rule(g, y, *values, **node.attributes)
+            if share is None:
+                continue  # nothing flows here, which is not to say that zero does
             if share.shape != value.shape:
                 share = unbroadcast(share, value.shape)
             if raw and share.dtype is not value.dtype:

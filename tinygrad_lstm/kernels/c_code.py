@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,7 @@ class CCode:
         found: dict[str, Array] = {}
         start = 0
         for d in self.plan.weight_products:
-            shape = (d.left.size, d.right.size)
-            part = products[start : start + d.left.size * d.right.size].reshape(shape)
+            part = products[start : start + math.prod(d.shape)].reshape(d.shape)
             found[d.target] = part if d.target not in found else found[d.target] + part
             start += part.size
         return found
@@ -75,7 +75,7 @@ class CCode:
         piece = min(views.steps, -(-rows_of_piece // most))
         back = name == "backward"
         width = sum(b.width for b in writer.totals) if back else 0
-        products = sum(d.left.size * d.right.size for d in self.plan.weight_products) if back else 0
+        products = sum(math.prod(d.shape) for d in self.plan.weight_products) if back else 0
         sums = np.zeros((len(parts), width + products + 1), self.dtype)
         scratch = writer.scratch(name, piece * most)
         block = views.pool.block(len(parts) * (scratch * size + 128))
@@ -119,7 +119,7 @@ class CCode:
 
     def _packs(self, views: Views, which: int) -> Array:
         """Weights in panels, for the products of one loop."""
-        memory = self.writer.packed(which)
+        memory = self.writer.packed[which]
         packs = np.zeros(len(self.writer.packs) + 1, np.intp)
         weights = np.zeros(len(self.writer.packs) + 1, np.intp)
         block = views.pool.block(memory.size * self.dtype.itemsize + 64)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.tensor import Array, Tensor
+from tinygrad_lstm.kernels.names import number
+from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _MOST = 1 << 16  # entries of an index table in the source
 
-_EXPRESSIONS: dict[str, str] = {
-    "identity": "{0}", "detach": "{0}", "negative": "-{0}",
-    "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}",
-    "tanh": "tanh_({0})", "sigmoid": "sigmoid_({0})", "softplus": "softplus_({0})",
-    "exp": "EXP({0})", "log": "LOG({0})", "sqrt": "SQRT({0})", "sin": "SIN({0})",
-    "cos": "COS({0})", "power": "POW({0}, {1})",
-    "relu": "{0} > 0 ? {0} : 0", "abs": "{0} < 0 ? -{0} : {0}",
-    "maximum": "{0} >= {1} ? {0} : {1}", "minimum": "{0} <= {1} ? {0} : {1}",
-    "where": "{0} != 0 ? {1} : {2}",
-    "greater": "{0} > {1}", "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}", "not_equal": "{0} != {1}",
-}  # fmt: skip
 _REARRANGED = (
     "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "concat", "stack", "scatter",
 )  # fmt: skip
@@ -31,20 +21,35 @@ class Unsupported(Exception):
     """An operation that has no C here; the plan is then carried out by NumPy."""
 
 
+def literal(value: Any) -> str:
+    """A number in C."""
+    return f"(real){number(value, 'INFINITY', 'NAN')}"
+
+
 def expression(node: Tensor, operands: list[str]) -> str:
-    """One entry of an elementwise operation."""
+    """One entry of an elementwise operation; that of a composite is its definition's."""
     op = node.op or ""
     if op == "clip":
-        low, high = node.attributes["low"], node.attributes["high"]
         text = operands[0]
-        if high is not None:
-            text = f"({operands[0]} > {high!r} ? (real){high!r} : {text})"
-        if low is not None:
-            text = f"({operands[0]} < {low!r} ? (real){low!r} : {text})"
+        for end, sign in (("high", ">"), ("low", "<")):
+            if (edge := node.attributes[end]) is not None:
+                text = f"({operands[0]} {sign} {literal(edge)} ? {literal(edge)} : {text})"
         return text
-    if op not in _EXPRESSIONS:
+    template, definition = TABLE[op].c, TABLE[op].definition
+    if template is not None:
+        text = template.format(*operands)
+    elif definition is not None:
+        own = dict(zip(definition.inputs.values(), operands, strict=True))
+        for n in definition.nodes():
+            if n not in own:
+                parts = [own[i] for i in n.inputs]
+                own[n] = f"({expression(n, parts)})" if parts else literal(n.data.item())
+        (root,) = definition.outputs.values()
+        text = own[root]
+    else:
         raise Unsupported(f"operation {op!r} has no C")
-    return _EXPRESSIONS[op].format(*operands)
+    # a sum of truth values is one
+    return f"({text}) != 0" if op == "add" and node.dtype.kind == "b" else text
 
 
 def single(
@@ -54,22 +59,24 @@ def single(
     op = node.op or ""
     if op in _REARRANGED:
         yield from _rearranged(node, out, operands, table)
-    elif op in ("sum", "mean", "max", "logsumexp"):
+    elif op in ("sum", "mean", "prod", "max", "logsumexp"):
         yield from _reduced(node, out, operands[0], table)
     elif op in ("softmax", "log_softmax", "cumsum"):
         yield from _along(node, out, operands[0])
+    elif op == "einsum":
+        yield from _contracted(node, out, operands)
     elif op in ("matmul", "matvec", "outer", "vecdot"):
         yield from _multiplied(node, out, operands, table)
     else:
         raise Unsupported(f"operation {op!r} has no C")
+    if node.dtype.kind == "b":
+        yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = {out}[j] != 0;"
 
 
 def _rearranged(
     node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
 ) -> Iterator[str]:
     """Each entry of the result is an entry of an operand, or 0."""
-    from tinygrad_lstm.tensor import TABLE
-
     forward = TABLE[node.op or ""].forward
     if node.op == "scatter":
         (g,) = node.inputs
@@ -126,9 +133,10 @@ def _reduced(node: Tensor, out: str, x: str, table: Callable[[Array], str]) -> I
     op, n, m = node.op, node.inputs[0].size, node.size
     to = "0" if m == 1 else f"{table(_groups(node))}[j]"
     each = f"for (count j = 0; j < {n}; j++)"
-    if op in ("sum", "mean"):
-        yield f"for (count j = 0; j < {m}; j++) {out}[j] = 0;"
-        yield f"{each} {out}[{to}] += {x}[j];"
+    if op in ("sum", "mean", "prod"):
+        start, sign = (1, "*=") if op == "prod" else (0, "+=")
+        yield f"for (count j = 0; j < {m}; j++) {out}[j] = {start};"
+        yield f"{each} {out}[{to}] {sign} {x}[j];"
         if op == "mean":
             yield f"for (count j = 0; j < {m}; j++) {out}[j] *= (real){m / n!r};"
         return
@@ -140,6 +148,7 @@ def _reduced(node: Tensor, out: str, x: str, table: Callable[[Array], str]) -> I
         yield f"for (count j = 0; j < {m}; j++) {out}[j] = most[j];"
     else:
         yield f"for (count j = 0; j < {m}; j++) {out}[j] = 0;"
+        yield f"for (count j = 0; j < {m}; j++) most[j] = isfinite(most[j]) ? most[j] : 0;"
         yield f"{each} {out}[{to}] += EXP({x}[j] - most[{to}]);"
         yield f"for (count j = 0; j < {m}; j++) {out}[j] = most[j] + LOG({out}[j]);"
     yield "}"
@@ -203,6 +212,27 @@ def _multiplied(
     )
     yield f"to[i * {columns} + j] = total;"
     yield "} }"
+
+
+def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
+    """A sum of products as subscripts tell, over all of their letters."""
+    before, after = node.attributes["subscripts"].split("->")
+    groups = before.split(",")
+    sizes: dict[str, int] = {}
+    for group, i in zip(groups, node.inputs, strict=True):
+        sizes |= zip(group, i.shape, strict=True)
+
+    def entry(group: str) -> str:
+        place = "0"
+        for c in group:
+            place = f"({place}) * {sizes[c]} + i_{c}"
+        return place
+
+    left, right, to = map(entry, (*groups, after))
+    yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = 0;"
+    for c in (*after, *sorted(sizes.keys() - set(after))):
+        yield f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)"
+    yield f"{out}[{to}] += {operands[0]}[{left}] * {operands[1]}[{right}];"
 
 
 def indices(table: Array) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, single
+from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, literal, single
+from tinygrad_lstm.kernels.names import distinct, note
 from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage
 from tinygrad_lstm.kernels.toolchain import Machine, machine
-from tinygrad_lstm.program import right_hand_side, spelled
+from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Array, Tensor
 
+_FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "pow", "erf", "floor", "fabs",
+)  # fmt: skip
 Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
 
 
@@ -49,7 +53,12 @@ class Writer:
             + sum(d.left.size * d.right.size for d in plan.weight_products),
         }
         self._ids = {b.name: k for k, b in enumerate(self.buffers)}
+        taken: set[str] = set()
+        self._names = {
+            b.name: distinct(b.name, taken, ascii_only=True) for b in (*self.buffers, *self.totals)
+        }
         bodies = [self._loop("forward"), self._loop("backward")]
+        self.packed = (self._packed(0), self._packed(1))
         prelude, tables = self._prelude(), "\n".join(self._tables.values())
         self.products = f"{prelude}\n\n{_text('products.c')}"  # a source of its own
         parts = [self._head(), prelude, tables, self._prepare(), *bodies]
@@ -57,15 +66,14 @@ class Writer:
 
     # --- parts of the source --------------------------------------------------------------------
     def _head(self) -> str:
-        lines = [f"/* {self.plan.name}, compiled from its equations:", ""]
-        lines += [f"     {self.plan.step.text(name)}" for name in self.plan.step.equations]
-        weights = self.plan.once
-        lines += ["", "   where, made of the parameters once a call,", ""]
+        lines = [f"{self.plan.name}, compiled from its equations:", ""]
+        lines += [f"  {self.plan.step.text(name)}" for name in self.plan.step.equations]
+        lines += ["", "where, made of the parameters once a call,", ""]
         lines += [
-            f"     {name} = {right_hand_side(node) if node.inputs else node.name}"
-            for name, node in weights.outputs.items()
+            f"  {name} = {right_hand_side(node) if node.inputs else node.name}"
+            for name, node in self.plan.once.outputs.items()
         ]
-        return "\n".join([*lines, "*/"]).replace("*/", "* /", 0)
+        return _comment("\n   ".join(lines))
 
     def _prelude(self) -> str:
         double = self.dtype == np.float64
@@ -83,8 +91,7 @@ class Writer:
             "LOG2_HIGH": f"(real){high!r}",
             "LOG2_LOW": f"(real){0.6931471805599453094 - high!r}",
             "POLYNOMIAL(r)": f"({polynomial})",
-            **{n.upper(): f"{n}{suffix}" for n in ("exp", "log", "sqrt", "sin", "cos", "log1p")},
-            "POW": f"pow{suffix}",
+            **{n.upper(): f"{n}{suffix}" for n in _FUNCTIONS},
         }  # fmt: skip
         lines = [
             f"typedef {'double' if double else 'float'} real;",
@@ -105,13 +112,13 @@ class Writer:
             )
         return "\n".join([*lines, "}"])
 
-    def packed(self, loop: int) -> Packed:
+    def _packed(self, loop: int) -> Packed:
         """The memory of one loop's packed weights."""
         panel = 2 * self.machine.vector // self.dtype.itemsize
         places = []
         for k, (name, turned) in enumerate(self.packs):
             if self._pack_loop[k] == loop:
-                m, n = self.plan.step.inputs[name].shape
+                m, n = map(int, self.plan.step.inputs[name].shape)
                 inner, columns = (m, n) if turned else (n, m)
                 places.append((k, inner * -(-columns // panel) * panel))
         return Packed(places)
@@ -123,11 +130,10 @@ class Writer:
         if name == "forward":
             return rows * kept
         panel = 2 * self.machine.vector // self.dtype.itemsize
-        space = max(
-            (-(-d.right.size // panel) * panel for d in self.plan.weight_products), default=0
-        )
         strip = self.machine.rows
-        left = max((-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0)
+        shapes = [d.shape for d in self.plan.weight_products]
+        left = max((-(-m // strip) * strip for m, _ in shapes), default=0)
+        space = max((-(-n // panel) * panel for _, n in shapes), default=0)
         return rows * (kept + space + left)
 
     @property
@@ -150,7 +156,7 @@ class Writer:
         ]  # fmt: skip
         start = 0
         for b in self.totals if backward else []:
-            lines.append(f"real *const {_c(b)} = sums + {start};")
+            lines.append(f"real *const {self._row(b)} = sums + {start};")
             start += b.width
         lines += self._brief_memory(backward)
         lines += [
@@ -168,14 +174,15 @@ class Writer:
         lines, start = [], 0
         for name, width in self.brief.items():
             if (name in self._back) == backward:
-                lines.append(f"real *const {_c(name)}_all = scratch + {start} * piece * rows;")
+                lines.append(
+                    f"real *const all_{self._names[name]} = scratch + {start} * piece * rows;"
+                )
                 start += width
         if backward:
             lines.append(f"real *const gathered = scratch + {start} * piece * rows;")
             strip = self.machine.rows
-            left = max(
-                (-(-d.left.size // strip) * strip for d in self.plan.weight_products), default=0
-            )
+            heights = [d.shape[0] for d in self.plan.weight_products]
+            left = max((-(-m // strip) * strip for m in heights), default=0)
             lines.append(f"real *const space = gathered + {left} * piece * rows;")
         return lines
 
@@ -185,7 +192,7 @@ class Writer:
         for b in self._used(body):
             k = self._ids[b.name]
             if b.name in self.brief:
-                where = f"{_c(b)}_all + (({step} - begin) * rows - first) * {b.width}"
+                where = f"all_{self._names[b.name]} + (({step} - begin) * rows - first) * {b.width}"
             elif b.kind == "carry":
                 side, state = b.name.split(".", 1)
                 even, odd = self._ids[f"carry.{state}"], self._ids[f"out.{state}"]
@@ -196,7 +203,7 @@ class Writer:
                 where = f"at[{k}] + {step} * by[{k}]"
             else:
                 where = f"at[{k}]"
-            lines.append(f"real *const {_c(b)}_t = {where};")
+            lines.append(f"real *const {self._now(b.name)} = {where};")
         return lines
 
     def _ahead(self) -> list[str]:
@@ -235,7 +242,7 @@ class Writer:
                 )
             last = (left, d.left.size)
             call += [
-                f"/* {self._deferred_note(d.target)} */",
+                _comment(f"the gradient of {d.target}, added up over these steps"),
                 f"outer({d.left.size}, {d.right.size}, end - begin, rows, gathered, "
                 f"{self._rows_at(right)}, {self._by(right.buffer)}, {right.buffer.width}, "
                 f"products + {start}, space);",
@@ -247,7 +254,7 @@ class Writer:
             self.packs.append((d.right.name or "", True))
             self._pack_loop.append(1)
             g = self._place(d.left)
-            out = Place(self.plan.buffers[f"bar.{d.target}"])
+            out = Place(self.plan.buffers[f"bar.in.{d.target}"])
             m, n = d.right.shape
             onto = int(d.target in done)
             done.add(d.target)
@@ -258,9 +265,6 @@ class Writer:
             each = "for (count step = begin; step < end; step++) {"
             lines += [each, *self._setup(call), *call, "}"]
         return lines
-
-    def _deferred_note(self, target: str) -> str:
-        return f"the gradient of {target}, added up over these steps"
 
     def _by(self, buffer: Buffer) -> str:
         """How far the next step lies."""
@@ -275,21 +279,35 @@ class Writer:
         for state in self.plan.states:
             width = self.plan.buffers[state].width
             size = f"{width} * sizeof(real)"
-            row = f"_t + b * {width}"
-            hold, old, new = (
-                _c(f"hold.{state}"), _c(f"carry.{state}"), _c(f"out.{state}")
-            )  # fmt: skip
+            now, prev, hold, old, new = (
+                f"{self._now(space + state)} + b * {width}"
+                for space in ("", "prev.", "hold.", "carry.", "out.")
+            )
             if backward:
-                before.append(f"memcpy({hold}{row}, {old}{row}, {size});")
-                before.append(f"memset({old}{row}, 0, {size});")
-                after.append(f"memcpy({new}{row}, {hold}{row}, {size});")
+                before.append(f"memcpy({hold}, {old}, {size});")
+                before.append(f"memset({old}, 0, {size});")
+                after.append(f"memcpy({new}, {hold}, {size});")
             else:
-                after.append(f"memcpy({_c(state)}{row}, {_c(f'prev.{state}')}{row}, {size});")
+                after.append(f"memcpy({now}, {prev}, {size});")
         return ([*before, "}"] if backward else []), [*after, "}"]
 
     def _used(self, body: list[str]) -> list[Buffer]:
         words = set(re.findall(r"\w+", "\n".join(body)))
-        return [b for b in self.buffers if f"{_c(b)}_t" in words]
+        return [b for b in self.buffers if self._now(b.name) in words]
+
+    def _now(self, name: str) -> str:
+        """Where a buffer's rows of this step begin. No other names begin like these."""
+        return f"now_{self._names[name]}"
+
+    def _row(self, buffer: Buffer) -> str:
+        """Where a sample's row begins."""
+        return f"row_{self._names[buffer.name]}"
+
+    def _rows_of(self, buffers: Mapping[str, Buffer]) -> Iterator[str]:
+        for b in buffers.values():
+            row = "" if b.kind == "weight" else f" + b * {b.width}"
+            constant = "const " * (b.kind == "weight")
+            yield f"{constant}real *const {self._row(b)} = {self._now(b.name)}{row};"
 
     # --- stages ---------------------------------------------------------------------------------
     def _stage(self, stage: Stage, loop: int) -> Iterator[str]:
@@ -308,7 +326,7 @@ class Writer:
         out, v = self._place(stage.result), self._place(stage.operand)
         m, n = stage.weight.shape
         columns, inner = (n, m) if stage.transposed else (m, n)
-        yield f"/* {_note(stage.result)} */"
+        yield _comment(note(stage.result, 160))
         yield (
             f"product(last - first, {columns}, {inner}, {self._rows_at(v)}, {v.buffer.width}, "
             f"packs[{k}], {self._rows_at(out)}, {out.buffer.width}, {int(stage.onto)});"
@@ -316,7 +334,7 @@ class Writer:
 
     def _rows_at(self, place: Place) -> str:
         start = f" + {place.start}" if place.start else ""
-        return f"{_c(place.buffer)}_t + first * {place.buffer.width}{start}"
+        return f"{self._now(place.buffer.name)} + first * {place.buffer.width}{start}"
 
     def _place(self, node: Tensor) -> Place:
         place = self.plan.place(node)
@@ -332,10 +350,10 @@ class Writer:
         lines = []
         for node in stage.nodes:
             operands = [self._entry(i, stage.shape, local, buffers) for i in node.inputs]
-            name = _fresh(node, taken)
+            name = f"v_{distinct(node.name or str(len(local) + 1), taken, ascii_only=True)}"
             text = expression(node, operands)
-            note = f"  /* {_note(node)} */" if node.name else ""
-            lines.append(f"const real {name} = {text};{note}")
+            told = f"  {_comment(note(node, 160))}" if node.name else ""
+            lines.append(f"const real {name} = {text};{told}")
             local[node] = name
             for place in self.plan.stores.get(node, []):
                 lines.append(f"{self._at(place, buffers)} = {name};")
@@ -344,13 +362,9 @@ class Writer:
             lines.append(f"{self._at(place, buffers)} = {value};")
         for node, place in stage.totals:
             value = self._entry(node, stage.shape, local, buffers)
-            lines.append(f"{_c(place.buffer)}[{place.start} + j] += {value};")
+            lines.append(f"{self._row(place.buffer)}[{place.start} + j] += {value};")
         yield "for (count b = first; b < last; b++) {"
-        for b in buffers.values():
-            if b.kind == "weight":
-                yield f"const real *const {_c(b)} = {_c(b)}_t;"
-            else:
-                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield from self._rows_of(buffers)
         yield "#pragma GCC ivdep"
         yield f"for (count j = 0; j < {size}; j++) {{"
         yield from lines
@@ -359,7 +373,7 @@ class Writer:
 
     def _at(self, place: Place, buffers: dict[str, Buffer]) -> str:
         buffers[place.buffer.name] = place.buffer
-        return f"{_c(place.buffer)}[{place.start} + j]"
+        return f"{self._row(place.buffer)}[{place.start} + j]"
 
     def _entry(
         self, node: Tensor, shape: tuple[int, ...], local: dict[Tensor, str],
@@ -372,11 +386,9 @@ class Writer:
         if place is None:
             if node.inputs or node.traced:
                 raise Unsupported(f"{node.op} has no place")
-            if node.size == 1 or not node.data.any():
-                return f"(real){float(node.data.reshape(-1)[0])!r}"
-            raise Unsupported("a constant array")
+            return literal(node.data.item())
         buffers[place.buffer.name] = place.buffer
-        name = _c(place.buffer)
+        name = self._row(place.buffer)
         if node.shape == shape:
             return f"{name}[{place.start} + j]"
         if node.size == 1:
@@ -396,18 +408,15 @@ class Writer:
             for i in node.inputs:
                 place = self._place(i)
                 buffers[place.buffer.name] = place.buffer
-                operands.append(f"({_c(place.buffer)} + {place.start})")
+                operands.append(f"({self._row(place.buffer)} + {place.start})")
             buffers[out.buffer.name] = out.buffer
-            lines = list(single(node, f"({_c(out.buffer)} + {out.start})", operands, self._table))
+            target = f"({self._row(out.buffer)} + {out.start})"
+            lines = list(single(node, target, operands, self._table))
         if not lines:
             return
-        yield f"/* {_note(node)} */"
+        yield _comment(note(node, 160))
         yield "for (count b = first; b < last; b++) {"
-        for b in buffers.values():
-            if b.kind == "weight":
-                yield f"real *const {_c(b)} = {_c(b)}_t;"
-            else:
-                yield f"real *const {_c(b)} = {_c(b)}_t + b * {b.width};"
+        yield from self._rows_of(buffers)
         yield from lines
         yield "}"
 
@@ -433,7 +442,7 @@ class Writer:
 
 
 def _text(name: str) -> str:
-    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text()
+    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text("utf-8")
 
 
 def _brief(plan: Plan) -> dict[str, int]:
@@ -480,44 +489,8 @@ def _made_by(stage: Stage) -> list[Tensor]:
     return stage.nodes if isinstance(stage, Pass) else [stage.node]
 
 
-def _c(buffer: Buffer | str) -> str:
-    """The name of a buffer in C."""
-    name = buffer if isinstance(buffer, str) else buffer.name
-    if re.fullmatch(r"[A-Za-z]\w*", name) and name.isascii():
-        return f"{name}_"
-    letters = re.sub(r"[^A-Za-z0-9]", lambda c: "_" if c[0] in ". " else f"x{ord(c[0]):x}", name)
-    return f"{letters}__"
-
-
-_RESERVED = frozenset([  # by C, its headers, and the functions around
-    "asm", "at", "auto", "b", "batch", "begin", "bias", "bits", "block", "bool", "break", "by",
-    "case", "cases", "char", "const", "continue", "cos", "count", "default", "do", "double",
-    "else", "end", "enum", "exp", "extern", "false", "first", "float", "for", "gone", "gather",
-    "gathered", "strips", "goto", "if",
-    "infinity", "inline", "int", "j", "lanes", "largest", "last", "linux", "log", "log1p", "long",
-    "mantissa", "nan", "null", "outer", "pack", "packs", "panel", "piece", "polynomial", "pow",
-    "power", "product", "products", "real", "register", "restrict", "return", "rounder", "rows",
-    "scratch", "short", "signed", "sin", "sizeof", "space", "sqrt", "static", "step", "steps",
-    "struct", "sums", "switch", "tanh", "true", "typedef", "typeof", "union", "unix", "unsigned",
-    "vector", "void", "volatile", "while",
-])  # fmt: skip
-
-
-def _fresh(node: Tensor, taken: set[str]) -> str:
-    base = re.sub(r"[^A-Za-z0-9_]", "_", node.name) if node.name and node.name.isascii() else "v"
-    if base[0].isdigit() or base.lower() in _RESERVED:
-        base = f"v_{base}"
-    name, k = f"v_{base}" if base == "v" else base, 1
-    while name in taken or name == "v_v":
-        name, k = f"{base}{k}", k + 1
-    taken.add(name)
-    return name
-
-
-def _note(node: Tensor) -> str:
-    text = f"{spelled(node.name)} = {right_hand_side(node)}" if node.name else right_hand_side(node)
-    text = text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
-    return text if len(text) < 160 else f"{text[:157]}..."
+def _comment(text: str) -> str:
+    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */"
 
 
 def _indented(lines: list[str], depth: int) -> list[str]:

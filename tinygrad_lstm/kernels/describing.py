@@ -49,10 +49,9 @@ def described(plan: Plan) -> dict[str, list[Block]]:
 def memory(plan: Plan) -> dict[str, dict[str, int]]:
     """Numbers kept for each step and sample, by name: in the forward run, and further ones back."""
     names = _Describer(plan).places()
-    given = {*plan.step.inputs, *(f"given.{s}" for s in plan.seeds)}
     found: dict[str, dict[str, int]] = {"forward": {}, "backward": {}}
     for name, buffer in plan.buffers.items():
-        if buffer.kind == "time" and name not in given and name not in plan.shares:
+        if buffer.kind == "time" and not buffer.given and name not in plan.shares:
             part = "backward" if name in plan.backward_buffers else "forward"
             found[part][names.get(name, _name(name))] = buffer.width
     return found
@@ -155,7 +154,7 @@ class _Describer:
                 stack += todo
             else:
                 shown, level = _operation_text(node, [pieces[i] for i in node.inputs])
-                pieces[stack.pop()] = re.sub(_TWICE, _once, shown), level
+                pieces[stack.pop()] = re.sub(_FROM_0, "[", re.sub(_TWICE, _once, shown)), level
         return pieces[root][0]
 
     def names(self, roots: Iterable[Tensor]) -> list[str]:
@@ -266,6 +265,7 @@ class _Describer:
         return [self.expression(n, top=True) for n in nodes if n not in inside]
 
 
+_FROM_0 = re.compile(r"\[0:[^][,:]*\]\[(?=[^][,]*:)")  # [0:n][a:b] is [a:b]
 _TWICE = re.compile(r"\[(\d+):\d+\]\[(\d+):(\d+)\]")
 
 
@@ -286,6 +286,7 @@ def _name(name: str) -> str:
     bars = 0
     while name.startswith("bar."):
         name, bars = name[4:], bars + 1
+    name = name.removeprefix("in.")
     if name.startswith("W."):
         name = name[2:] if not name[2:].isdigit() else f"W{name[2:]}"
     shown = spelled(name)

@@ -14,7 +14,7 @@ from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
 from tinygrad_lstm.kernels.plan import Buffer, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
-from tinygrad_lstm.kernels.toolchain import NoCompiler, say_numpy
+from tinygrad_lstm.kernels.toolchain import NoCompiler, say
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
@@ -27,7 +27,7 @@ def _code(plan: Plan, dtype: Any, kind: str) -> Any:
         except (NoCompiler, Unsupported) as error:
             if kind == "c" and isinstance(error, NoCompiler):
                 raise
-            say_numpy(error)
+            say(f"compiled cells use NumPy, since {error}")
     return NumpyCode(plan)
 
 
@@ -95,10 +95,8 @@ class Kernel:
     # --- weights --------------------------------------------------------------------------------
     def weights(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """The packed weights."""
-        return {
-            name: np.ascontiguousarray(value, self.dtype)
-            for name, value in self._pack(parameters).items()
-        }
+        packed = {**self._pack(parameters), **self.plan.fixed}
+        return {name: np.asarray(value, self.dtype, order="C") for name, value in packed.items()}
 
     def parameter_gradients(
         self, parameters: Mapping[str, Array], packed: Mapping[str, Array]
@@ -124,7 +122,8 @@ class Kernel:
         shapes |= {b.name: (batch, b.width) for b in self._rows()}
         arrays = self.pool.arrays(shapes, self.dtype)
         weights = self.weights(parameters)
-        record = Record(self, arrays, weights, inputs, gone, reverse, time, batch)
+        read = {f"in.{name}": value for name, value in inputs.items()}
+        record = Record(self, arrays, weights, read, gone, reverse, time, batch)
         for name, value in initial.items():
             arrays[name][-1 if reverse else 0] = value
         if plan.ahead:
@@ -136,8 +135,7 @@ class Kernel:
     def _forward_time(self, buffer: Buffer) -> bool:
         plan = self.plan
         return (
-            buffer.kind == "time" and buffer.name not in plan.step.inputs
-            and buffer.name not in plan.states and not buffer.name.startswith(("given.", "bar."))
+            buffer.kind == "time" and not buffer.given and buffer.name not in plan.states
             and buffer.name not in plan.backward_buffers and buffer.name not in self.code.brief
         )  # fmt: skip
 
@@ -200,11 +198,11 @@ class Kernel:
                 product = flat(deferred.left).T @ flat(deferred.right)
                 products[deferred.target] = products.get(deferred.target, 0.0) + product
         for name, product in products.items():
-            weights[name] = weights.get(name, 0.0) + product
+            weights[name] = weights.get(name, 0.0) + product.reshape(plan.once.outputs[name].shape)
         inputs: dict[str, Array] = {}
         for name in plan.wants:
             if name not in plan.unwritten or self.code.whole:
-                inputs[name] = more[f"bar.{name}"]
+                inputs[name] = more[f"bar.in.{name}"]
         for deferred in [] if self.code.whole else plan.input_products:
             W = record.weights[deferred.right.name or ""]
             product = (flat(deferred.left) @ W).reshape(time, batch, -1)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.lifting import lifted
+from tinygrad_lstm.batching import lift
+from tinygrad_lstm.kernels.names import distinct, note, number
 from tinygrad_lstm.kernels.plan import Buffer, Pass, Plan, Product, Single, Stage, is_view
-from tinygrad_lstm.program import right_hand_side, spelled
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
-_UFUNCS = {
-    name: name
-    for name in (
-        "add", "subtract", "multiply", "divide", "power", "negative", "exp", "log", "sqrt", "sin",
-        "cos", "tanh",
-    )
-}  # fmt: skip
+_UFUNCS = (
+    "add", "subtract", "multiply", "divide", "power", "negative", "exp", "log", "sqrt", "sin",
+    "cos", "tanh",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Call:
     out: Ref
     operands: tuple[Ref, ...]
     note: str = ""
-    turn: int = 0  # the how manieth call of its equation
+    turn: int = 0  # index of the call within its equation
 
 
 class NumpyCode:
@@ -76,11 +73,13 @@ class NumpyCode:
         ]  # fmt: skip
         self.source = "\n\n".join(sources)
         space: dict[str, Any] = {**self._helpers}
-        space |= {name: getattr(np, name) for name in (*_UFUNCS, "matmul", "copyto")}
-        exec(compile(self.source, f"<{plan.name} as NumPy>", "exec"), space)
+        names = (*_UFUNCS, "matmul", "copyto", "inf", "nan")
+        space |= {name: getattr(np, name) for name in names}
+        exec(compile(self.source, "<a plan as NumPy>", "exec"), space)
+        quiet = np.errstate(over="ignore")  # e^-x of a sigmoid
         self.ahead, self.forward, self.backward = (
-            space["ahead"], space["forward"], space["backward"]
-        )  # fmt: skip
+            quiet(space[name]) for name in ("ahead", "forward", "backward")
+        )
 
     # --- from stages to calls -------------------------------------------------------------------
     def _function(self, name: str, stages: list[Stage]) -> str:
@@ -100,24 +99,19 @@ class NumpyCode:
         place = self.plan.place(node)
         if place is not None:
             return Ref(place.buffer, place.start, node.shape)
-        base, start = node, 0
+        base = node
         if local:
             while base not in local and is_view(base):
                 base = base.inputs[0]
         if local and base in local:
-            return replace(local[base], start=local[base].start + start, shape=node.shape)
-        if node.inputs or node.traced:
-            raise AssertionError(f"{node!r} has no place")
-        return Ref(None, 0, (), self._constant(node.data))
+            return replace(local[base], shape=node.shape)
+        assert not node.inputs and not node.traced and node.size == 1, f"{node!r} has no place"
+        return Ref(None, 0, (), number(node.data.item(), "inf", "nan"))
 
-    def _constant(self, data: Array) -> str:
-        """A constant as it stands in the source."""
-        if data.size == 1:
-            return repr(data.item())
-        if not data.any():
-            return "0.0"
-        name = f"constant_{len(self._helpers)}"
-        self._helpers[name] = data
+    def _helper(self, op: str, function: Any) -> str:
+        """The name of a function that NumPy does not have."""
+        name = f"{distinct(op, set())}_{len(self._helpers)}"
+        self._helpers[name] = function
         return name
 
     def _row(
@@ -133,12 +127,12 @@ class NumpyCode:
         out, v = self._ref(stage.result), self._ref(stage.operand)
         W = self._ref(stage.weight)
         function = "matmul" if stage.transposed else "matmul_T"
-        note = _note(stage.result)
+        text = _note(stage.result)
         if not stage.onto:
-            yield Call(function, out, (v, W), note)
+            yield Call(function, out, (v, W), text)
             return
         own = Ref(self._row(out.shape), 0, out.shape)
-        yield Call(function, own, (v, W), note)
+        yield Call(function, own, (v, W), text)
         yield Call("add", out, (out, own))
 
     def _single(self, stage: Single) -> Iterator[Call]:
@@ -155,9 +149,8 @@ class NumpyCode:
             return
         operands = tuple(self._ref(i) for i in node.inputs)
         batched = [r.buffer is not None and r.buffer.kind != "weight" for r in operands]
-        name = f"{node.op}_{len(self._helpers)}"
-        self._helpers[name] = lifted(node, batched)
-        yield Call(name, out, operands, _note(node))
+        function = _in_kind(node, _lifted(node, batched))
+        yield Call(self._helper(node.op or "", function), out, operands, _note(node))
 
     def _pass(self, stage: Pass) -> Iterator[Call]:
         """Each equation's calls; what stays within the pass lies in the place of what it is for."""
@@ -214,22 +207,21 @@ class NumpyCode:
         return local
 
     def _calls(self, node: Tensor, out: Ref, operands: tuple[Ref, ...]) -> Iterator[Call]:
-        op, note = node.op or "", _note(node)
-        if op == "sigmoid":
-            half, one = Ref(None, 0, (), "0.5"), Ref(None, 0, (), "1")
-            yield Call("multiply", out, (half, *operands), note)
-            yield Call("tanh", out, (out,), "", 1)
+        op, text = node.op or "", _note(node)
+        if op == "sigmoid":  # 1 / (1 + e^-x)
+            one = Ref(None, 0, (), "1")
+            yield Call("negative", out, operands, text)
+            yield Call("exp", out, (out,), "", 1)
             yield Call("add", out, (one, out), "", 2)
-            yield Call("multiply", out, (half, out), "", 3)
+            yield Call("divide", out, (one, out), "", 3)
         elif op in ("identity", "detach"):
-            yield Call("copyto", out, operands, note)
-        elif op in _UFUNCS:
-            yield Call(op, out, operands, note)
+            yield Call("copyto", out, operands, text)
+        elif op in _UFUNCS and any(i.dtype.kind == "f" for i in node.inputs):
+            yield Call(op, out, operands, text)
         else:
-            name = f"{op}_{len(self._helpers)}"
             forward, attributes = TABLE[op].forward, dict(node.attributes)
-            self._helpers[name] = lambda *arrays: forward(*arrays, **attributes)
-            yield Call(name, out, operands, note)
+            function = _in_kind(node, lambda *arrays: forward(*arrays, **attributes))
+            yield Call(self._helper(op, function), out, operands, text)
 
     # --- from calls to source -------------------------------------------------------------------
     def _render(self, name: str, calls: list[Call]) -> str:
@@ -281,20 +273,20 @@ class NumpyCode:
         operands = [
             refs[r] if r.buffer is not None else r.constant for r in call.operands
         ]
-        note = f"  # {call.note}" if call.note else ""
+        text = f"  # {call.note}" if call.note else ""
         if call.function in ("matmul", "matmul_T"):
             v, W = operands
             turned = f"{W}" if call.function == "matmul" else f"{W}.T"
-            yield f"{indent}matmul({v}, {turned}, out={out}){note}"
+            yield f"{indent}matmul({v}, {turned}, out={out}){text}"
         elif call.function == "total":
             axes = operands[0]
             yield f"{indent}{out} += {axes}.sum(axis=0)"
         elif call.function == "copyto":
-            yield f"{indent}copyto({out}, {operands[0]}){note}"
+            yield f"{indent}copyto({out}, {operands[0]}){text}"
         elif call.function in _UFUNCS:
-            yield f"{indent}{call.function}({', '.join(operands)}, {out}){note}"
+            yield f"{indent}{call.function}({', '.join(operands)}, {out}){text}"
         else:
-            yield f"{indent}copyto({out}, {call.function}({', '.join(operands)})){note}"
+            yield f"{indent}copyto({out}, {call.function}({', '.join(operands)})){text}"
 
 
 def _aligned(ref: Ref, rank: int) -> Ref:
@@ -305,22 +297,46 @@ def _aligned(ref: Ref, rank: int) -> Ref:
 
 
 def _note(node: Tensor) -> str:
-    if node.name is None:
-        return ""
-    text = f"{spelled(node.name)} = {right_hand_side(node)}"
-    return text if len(text) < 200 else f"{text[:197]}…"
+    return note(node, 200) if node.name else ""
 
 
 def _fresh(ref: Ref, taken: set[str]) -> str:
+    """A variable; it ends with _, as no other name of the source does."""
     assert ref.buffer is not None
-    base = re.sub(r"\W+", "_", ref.buffer.name)
-    if ref.size != ref.buffer.width:
-        base += f"_{ref.start}"
-    name, k = base, 2
-    while name in taken:
-        name, k = f"{base}_{k}", k + 1
-    taken.add(name)
-    return name
+    part = f".{ref.start}" if ref.size != ref.buffer.width else ""
+    return f"{distinct(ref.buffer.name + part, taken)}_"
+
+
+def _lifted(node: Tensor, batched: Sequence[bool]) -> Callable[..., Any]:
+    """A function that computes `node` of operands, those `batched` with a row for each sample."""
+    if not any(batched):
+        forward, attributes = TABLE[node.op or ""].forward, dict(node.attributes)
+        return lambda *arrays: forward(*arrays, **attributes)
+    first = batched.index(True)
+    core = node.inputs[first].ndim
+
+    @cache
+    def steps(lead: tuple[int, ...]) -> list[tuple[Any, int | None, dict[str, Any]]]:
+        return [(TABLE[op].forward, k, found) for op, k, found in lift(node, batched, lead)]
+
+    def function(*arrays: Array) -> Any:
+        values = list(arrays)
+        shape = arrays[first].shape
+        for forward, k, attributes in steps(shape[: len(shape) - core]):
+            if k is None:
+                return forward(*values, **attributes)
+            values[k] = forward(values[k], **attributes)
+        raise AssertionError("lift ends with the operation itself")
+
+    return function
+
+
+def _in_kind(node: Tensor, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, where all operands are truth values or whole numbers, of such arrays."""
+    kinds = [i.dtype for i in node.inputs]
+    if any(kind.kind == "f" for kind in kinds):
+        return function
+    return lambda *arrays: function(*map(np.asarray, arrays, kinds))
 
 
 def _view(ref: Ref, buffer: Buffer | None) -> str:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from tinygrad_lstm.kernels.rewriting import AHEAD, levels, rewrite, simplified, span
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.tensor import TABLE, Tensor, ancestors, apply
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,19 @@ class Buffer:
 
     time (a row for each step and sample), row (for each sample), weight (once), total (one sum
     over all steps and samples), carry (for each sample, two that take turns).
+
+    A name without a dot is that of an equation. All others have one, since an author's names have
+    none: `in.x` and `prev.h` are given, `W.1` is a weight, `bar.W.1` its adjoint.
     """
 
     name: str
     width: int
     kind: str
+
+    @property
+    def given(self) -> bool:
+        """Whether the caller's arrays lie here."""
+        return self.name.startswith(("in.", "prev.", "given."))
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,11 @@ class Deferred:
     left: Tensor
     right: Tensor
 
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the product."""
+        return int(self.left.size), int(self.right.size)
+
 
 class Plan:
     """How a cell's step is computed over a sequence, forward and backward.
@@ -97,6 +110,7 @@ class Plan:
         self.stores: dict[Tensor, list[Place]] = {}
         self.buffers: dict[str, Buffer] = {}
         self.shares: dict[str, str] = {}  # a buffer -> the one whose memory it takes over
+        self.fixed: dict[str, Array] = {}  # weights that are no more than numbers
         self._level = levels(self.step, set(self.once.outputs))
         self._forward_nodes = [n for n in self.step.nodes() if n.inputs]
         self._known = set(self._forward_nodes)
@@ -139,9 +153,8 @@ class Plan:
     # --- places ---------------------------------------------------------------------------------
     def buffer(self, name: str, width: int, kind: str) -> Buffer:
         """A new buffer."""
-        while name in self.buffers:
-            name += "'"
-        self.buffers[name] = Buffer(name, width, kind)
+        assert name not in self.buffers, name
+        self.buffers[name] = Buffer(name, int(width), kind)  # a plain number, which is fast
         return self.buffers[name]
 
     def place(self, node: Tensor) -> Place | None:
@@ -165,7 +178,8 @@ class Plan:
     def _place_inputs(self) -> None:
         for name, node in self.step.inputs.items():
             kind = "weight" if name in self.once.outputs else "time"
-            self._put(node, Place(self.buffer(name, node.size, kind)))
+            space = "" if kind == "weight" or name.startswith("prev.") else "in."
+            self._put(node, Place(self.buffer(space + name, node.size, kind)))
         for name, node in self.carry.items():
             self._put(node, Place(self.buffer(f"carry.{name}", node.size, "carry")))
         for name, node in self.given.items():
@@ -185,9 +199,13 @@ class Plan:
                 continue
             rest = []
             for term in terms(node):
-                if name in self.once.outputs and term.op == "outer":
+                if name in self.once.outputs:
+                    deferred = _outer_product(term) and all(map(self._by_step, term.inputs))
+                else:
+                    deferred = _weight_product(term) and self._by_step(term.inputs[1])
+                if deferred and name in self.once.outputs:
                     self.weight_products.append(Deferred(name, *term.inputs))
-                elif name not in self.once.outputs and _weight_product(term):
+                elif deferred:
                     W, g = term.inputs
                     self.input_products.append(Deferred(name, g, W.inputs[0]))
                 else:
@@ -197,14 +215,20 @@ class Plan:
                     self.totals.append((name, term))
             if name in self.wants:
                 width = self.step.inputs[name].size
-                own = self.buffer(f"bar.{name}", width, "time")
+                own = self.buffer(f"bar.in.{name}", width, "time")
                 if rest:
                     total = rest[0]
                     for term in rest[1:]:
                         total = apply("add", total, term)
                     self.written.append((total, Place(own)))
         written = {place.buffer.name for _, place in self.written}
-        self.unwritten = {name for name in self.wants if f"bar.{name}" not in written}
+        self.unwritten = {name for name in self.wants if f"bar.in.{name}" not in written}
+
+    def _by_step(self, node: Tensor) -> bool:
+        """Whether a value has a row for each step, or can be given one."""
+        while is_view(node):
+            node = node.inputs[0]
+        return bool(node.inputs) or self.stores[node][0].buffer.kind == "time"
 
     @property
     def _backward_roots(self) -> list[Tensor]:
@@ -252,8 +276,8 @@ class Plan:
                 self._saved.add(right)
         backward = self._find_backward()
         hoisted = [n for n in self._forward_nodes if _weight_product(n) and self._level[n] == AHEAD]
-        early = [n for n in ancestors(hoisted) if n.inputs]
-        self._early = set(early)
+        early = [n for n in ancestors(hoisted) if n.inputs and not is_view(n)]
+        self._early = dict.fromkeys(early)  # in order: a plan is the same in every process
         for node in early:
             self._put(node, Place(self.buffer(f"ahead.{len(self.buffers)}", node.size, "time")))
         late = [n for n in self._forward_nodes if n not in self._early]
@@ -337,7 +361,7 @@ class Plan:
 
     def _take_over(self, buffer: Buffer) -> None:
         """Let adjoints lie where hoisted rows lay that nobody reads any more."""
-        named = {self.stores[n][0].buffer.name for n in self._early & self._equations}
+        named = {self.stores[n][0].buffer.name for n in self._early if n in self._equations}
         read = named | {
             place.buffer.name
             for node in self._backward_nodes
@@ -458,7 +482,7 @@ class Plan:
             start += part.size
 
     def _place_rest(self, nodes: list[Tensor], stages: list[Stage], at: dict[Tensor, int]) -> None:
-        """Memory for what one stage leaves to another."""
+        """Memory for what one stage leaves to another, and for numbers that are no scalars."""
         read: set[Tensor] = set()
         for k, stage in enumerate(stages):
             if isinstance(stage, Pass):
@@ -469,6 +493,11 @@ class Plan:
                 used = list(self._operands(node))
                 read.add(node)
             for i in used:
+                scalar = i.size == 1 and isinstance(stage, Pass)
+                if not (i.inputs or i.traced or i in self.stores or scalar):
+                    own = self.buffer(f"fixed.{len(self.fixed)}", i.size, "weight")
+                    self.fixed[own.name] = i.data
+                    self._put(i, Place(own))
                 base = i
                 while base not in at and is_view(base):
                     base = base.inputs[0]
@@ -532,11 +561,19 @@ def _turned(node: Tensor) -> bool:
 
 def _weight_product(node: Tensor) -> bool:
     """Whether a node is the product of a weight, or of its transpose, and a vector."""
-    if node.op != "matvec" or node.inputs[1].ndim != 1:
+    if node.op != "matvec" or [i.ndim for i in node.inputs] != [2, 1]:
         return False
     W = node.inputs[0]
     W = W.inputs[0] if _turned(W) else W
     return not W.inputs and (W.name or "").startswith("W.")
+
+
+def _outer_product(node: Tensor) -> bool:
+    """Whether a node is all products of an entry of one value and an entry of another."""
+    if node.op != "outer":
+        return False
+    left, right = node.inputs
+    return right.size == right.shape[-1] and left.size * right.size == node.size
 
 
 def _rows(node: Tensor) -> tuple[Tensor, int] | None:

@@ -172,11 +172,15 @@ def levels(program: Program, once: set[str]) -> dict[Tensor, int]:
     return found
 
 
-def _key(attributes: Mapping[str, Any]) -> Any:
-    return tuple(
-        (name, (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value))
-        for name, value in attributes.items()
-    )
+def _key(value: Any) -> Any:
+    """What tells an attribute from any other; the text of a long array would leave entries out."""
+    if isinstance(value, Mapping):
+        return tuple((name, _key(part)) for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return (type(value), *map(_key, value))
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype, value.tobytes()
+    return repr(value)
 
 
 class _Rewriter:
@@ -319,7 +323,9 @@ class _Rewriter:
     def weight(self, node: Tensor) -> Tensor:
         """A value that is computed once, as an input of the new step."""
         if node not in self.weights:
-            name = f"W.{node.name}" if node.name else f"W.{len(self.weights) + 1}"
+            name = f"W.{node.name}"  # an equation may be called like a parameter
+            if node.name is None or name in {leaf.name for leaf in self.weights.values()}:
+                name = f"W.{len(self.weights) + 1}"
             self.weights[node] = Tensor.input(name, node.shape)
         return self.weights[node]
 

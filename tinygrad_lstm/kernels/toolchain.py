@@ -53,7 +53,7 @@ def machine() -> Machine:
 
 def _processor_flags() -> set[str]:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith(("flags", "Features")):
                 return set(line.split(":", 1)[1].split())
     except OSError:
@@ -102,13 +102,21 @@ def _age(command: tuple[str, ...]) -> str:
 
 def _folders() -> list[Path]:
     """Where compiled code is kept: the user's cache, else a folder of this process alone."""
-    given = os.environ.get("TINYGRAD_LSTM_CACHE")
+    kept = _cache()
+    if kept and _private(kept):
+        return [kept, _temporary()]
+    where = f"{kept} can be written by others, or not by us" if kept else "there is no home folder"
+    say(f"{where}: compiled code is not kept")
+    return [_temporary()]
+
+
+def _cache() -> Path | None:
+    """TINYGRAD_LSTM_CACHE, or a folder of the user's cache."""
+    if given := os.environ.get("TINYGRAD_LSTM_CACHE"):
+        return Path(given)
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    kept = Path(given) if given else Path(home) / "tinygrad-lstm"
-    found = [kept] if _private(kept) else []
-    if not found:
-        _say(f"{kept} can be written by others, or not by us: compiled code is not kept")
-    return [*found, _temporary()]
+    empty = os.environ.get("HOME") == "" and home == "/.cache"
+    return None if empty or not os.path.isabs(home) else Path(home) / "tinygrad-lstm"
 
 
 @functools.cache
@@ -155,7 +163,7 @@ def _made(
 def _whole(library: Path, note: Path) -> bool:
     """Whether a kept library is what was compiled, byte for byte, and nobody else's."""
     try:
-        written = json.loads(note.read_text())
+        written = json.loads(note.read_text("utf-8"))
         state = library.stat()
         if hasattr(os, "geteuid") and (state.st_uid != os.geteuid() or state.st_mode & 0o022):
             return False
@@ -171,7 +179,7 @@ def _compile(
     work = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
         text, made = work / "cell.c", work / target.name
-        text.write_text(source)
+        text.write_text(source, "utf-8")
         arm = platform.machine().lower() in ("arm64", "aarch64")
         flags = ["-mcpu=native" if arm else "-march=native", *_FLAGS]
         flags += ["-mprefer-vector-width=512"] if "VECTOR 64" in source else []
@@ -180,7 +188,8 @@ def _compile(
         try:
             done = subprocess.run(
                 [*command, *flags, *kind, "-o", str(made), *files, "-lm"],
-                capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL,
+                capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS,
+                stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoCompiler(f"the compiler {command[0]} did not run: {error}") from error
@@ -189,7 +198,8 @@ def _compile(
             first = next((line for line in said if "error" in line), said[0])
             raise NoCompiler(f"the compiler {command[0]} failed: {first}")
         beside = work / note.name
-        beside.write_text(json.dumps({"sha256": hashlib.sha256(made.read_bytes()).hexdigest()}))
+        digest = hashlib.sha256(made.read_bytes()).hexdigest()
+        beside.write_text(json.dumps({"sha256": digest}), "utf-8")
         made.chmod(0o700)
         os.replace(made, target)
         os.replace(beside, note)
@@ -200,13 +210,8 @@ def _compile(
 _said: set[str] = set()
 
 
-def _say(what: str) -> None:
+def say(what: str) -> None:
     """Tell the user once."""
     if what not in _said:
         _said.add(what)
         log.warning("tinygrad-lstm: %s.", what)
-
-
-def say_numpy(why: Exception) -> None:
-    """Tell the user once that cells are computed by NumPy."""
-    _say(f"compiled cells use NumPy, since {why}")

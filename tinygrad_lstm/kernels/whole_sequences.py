@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,21 +14,14 @@ import numpy as np
 from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.kernels.toolchain import say
 from tinygrad_lstm.networks import Network
+from tinygrad_lstm.ops import register
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
-from tinygrad_lstm.tensor import (
-    TABLE,
-    Array,
-    Operation,
-    Tensor,
-    ancestors,
-    apply,
-    computed,
-    pullback,
-)
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, pullback
 
 CODES = ("auto", "c", "numpy")
 
@@ -73,12 +68,37 @@ class Compiled(Cell):
         self.__dict__.update(plain.__dict__)
         self.plain, self.code, self.memory, self.every = plain, code, memory, every
         self._kernels: dict[Any, Kernel] = {}
-        self._seeds = {plain.output}
-        self._narrow: dict[Any, set[str]] = {}
+        self._seeds: dict[Program, frozenset[str]] = {}
+        self._direct: dict[Program, dict[str, frozenset[str]]] = {}
+        self._whole: dict[Program, Program] = {}
+
+    def __reduce__(self) -> Any:
+        return compiled, (self.plain, self.code, self.memory, self.every)
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
-        return self._plan(self.plain.program(**sizes), frozenset({self.output}), frozenset({"x"}))
+        program = self.whole(self.plain.program(**sizes))
+        return self._plan(program, self.seeds(program), frozenset({"x"}))
+
+    def whole(self, program: Program) -> Program:
+        """The Program with Tensors from outside, of which gradients are wanted, as inputs."""
+        if program not in self._whole:
+            known = {*program.inputs.values()}
+            found = [n for n in program.nodes() if n._live and not n.inputs and n not in known]
+            inputs = {**program.inputs, **{f"outer.{k}": node for k, node in enumerate(found)}}
+            self._whole[program] = Program(
+                program.name, inputs, program.equations, program.outputs, program.dimensions,
+                program.sizes,
+            )  # fmt: skip
+        return self._whole[program]
+
+    def seeds(self, program: Program) -> frozenset[str]:
+        """Equations that a loss is expected to read: the output, and what no other one reads."""
+        if program not in self._seeds:
+            read = {i for node in program.nodes() for i in node.inputs}
+            last = {n for n, e in program.equations.items() if e not in read} - {*self.state}
+            self._seeds[program] = frozenset({self.output} | last)
+        return self._seeds[program]
 
     def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
         """The code for these sizes as text, "c" or "numpy"."""
@@ -88,12 +108,23 @@ class Compiled(Cell):
         plan = self.plan(**sizes)
         return c_source(plan, dtype) if code == "c" else NumpyCode(plan).source
 
+    def direct(self, program: Program) -> dict[str, frozenset[str]]:
+        """For each equation the inputs of the step to which its adjoint flows."""
+        if program not in self._direct:
+            found = {node: frozenset([name]) for name, node in program.inputs.items()}
+            for node in program.nodes():
+                rules = [TABLE[node.op or ""].rule(k) for k in range(len(node.inputs))]
+                parts = [found[i] for i, rule in zip(node.inputs, rules, strict=True) if rule]
+                found.setdefault(node, frozenset().union(*parts))
+            self._direct[program] = {name: found[e] for name, e in program.equations.items()}
+        return self._direct[program]
+
     def _plan(
         self, program: Program, seeds: frozenset[str], wants: frozenset[str],
         moving: frozenset[str] = frozenset(),
     ) -> Plan:  # fmt: skip
-        once = {*self.parameters, *(n for n in self.constants if n not in moving)}
-        return Plan(program, once, seeds, wants)
+        by_step = {"x", *self.sequences, *moving, *(f"prev.{name}" for name in self.state)}
+        return Plan(program, set(program.inputs) - by_step, seeds, wants)
 
     def kernel(
         self, program: Program, dtype: Any, seeds: frozenset[str], wants: frozenset[str],
@@ -111,7 +142,7 @@ class Compiled(Cell):
 class Seeds:
     """Adjoints of the equations and final states of a sequence: the adjoint of its one node."""
 
-    def __init__(self, like: Any, parts: Mapping[tuple[str, str], Any]) -> None:
+    def __init__(self, like: Any, parts: Mapping[tuple[str, Moment], Any]) -> None:
         self.shape, self.dtype, self.parts = like.shape, like.dtype, dict(parts)
         self.found: list[Any] | None = None
 
@@ -125,6 +156,9 @@ class Seeds:
         return Seeds(self, total)
 
 
+Moment = int | str  # a step; "all" of them; or "final", after the last one
+
+
 @dataclass
 class Sequence:
     """What the node of a sequence knows: how it was computed, and how to go back."""
@@ -136,10 +170,53 @@ class Sequence:
     names: list[str]  # of the node's inputs
     wants: frozenset[str]
     moving: frozenset[str]
-    record: Record | Segmented
+    dtype: np.dtype[Any]
+    record: Record | Segmented = field(init=False)
 
+    def __post_init__(self) -> None:
+        self.record = self.forward(self.cell.seeds(self.ready.program))
+
+    def forward(self, seeds: frozenset[str]) -> Record | Segmented:
+        """Run the compiled code over the sequence, so that adjoints of these can be given."""
+        cell, reading, ready = self.cell, self.reading, self.ready
+        time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
+        kernel = cell.kernel(ready.program, self.dtype, seeds, self.wants, self.moving)
+        inputs = {"x": self._batched("x", reading.x.sequence.data)}
+        for name, value in ready.further.items():
+            if name in self.moving:
+                data = self._batched(name, value.value.data[None])
+                inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
+                if kernel.plan.ahead:  # which reads all steps as one matrix
+                    inputs[name] = np.ascontiguousarray(inputs[name])
+            elif not isinstance(value, Fixed):
+                inputs[name] = self._batched(name, value.sequence.data)
+        initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
+        gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
+        given = self.once_values(), inputs, initial, gone, reading.reverse
+        if cell.memory == "low":
+            return Segmented(kernel, cell.every or max(1, round(time**0.5)), *given)
+        return kernel.forward(*given)
+
+    def _batched(self, name: str, data: Array) -> Array:
+        """A sequence, the batch's own or each sample's, as (time, batch, width)."""
+        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        if data.ndim == 1 + len(own):
+            data = data.reshape(len(data), *(1,) * len(lead), *own)
+            data = np.broadcast_to(data, (len(data), *lead, *own))
+        width = math.prod(map(int, own))
+        return np.ascontiguousarray(data, self.dtype).reshape(len(data), -1, width)
+
+    def once_values(self) -> dict[str, Array]:
+        """Parameters, constants and Tensors from outside, which all steps share."""
+        values = {name: self.parameters[name].data for name in self.cell.parameters}
+        for name in self.cell.constants:
+            if name not in self.moving:
+                values[name] = self.ready.further[name].value.data
+        return values | {name: node.data for name, node in _outer(self.ready.program).items()}
+
+    # --- gradients ------------------------------------------------------------------------------
     def shares(self, g: Seeds, values: tuple[Any, ...]) -> list[Any]:
-        """The adjoints of the node's inputs, in their order; computed once."""
+        """The adjoints of the node's inputs in their order, None where none flows; found once."""
         if g.found is None:
             raw = not any(isinstance(v, Tensor) for v in g.parts.values())
             g.found = self._compiled(g, values) if raw else self._interpreted(g, values)
@@ -148,103 +225,108 @@ class Sequence:
     def _interpreted(self, g: Seeds, inputs: tuple[Tensor, ...]) -> list[Any]:
         """Gradients that can be differentiated again: those of the interpreter."""
         run = over(self.cell.plain, self.parameters, self.reading)
-        seeds = {
-            (run[name] if kind == "steps" else run.final[name]): share
-            for (kind, name), share in g.parts.items()
-        }
+        seeds = {valued(run, *key): share for key, share in g.parts.items()}
         found = pullback(seeds, raw=False, wrt=inputs)
-        return [found.get(i, i * 0.0) for i in inputs]
+        return [found.get(i) for i in inputs]
 
-    def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array]:
-        steps = {name: share for (kind, name), share in g.parts.items() if kind == "steps"}
-        final = {name: share for (kind, name), share in g.parts.items() if kind == "final"}
-        if not set(steps) <= set(self.record.kernel.plan.seeds):
-            self.cell._seeds |= set(steps)  # from now on they are expected
-            self.record = _forward(self)
-        kernel, record = self.record.kernel, self.record
-        time, batch, program = record.time, record.batch, self.ready.program
-        given = {}
-        for name in kernel.plan.seeds:
-            width = program.equations[name].size
-            if name not in steps:
-                given[name] = np.zeros((time, batch, width), kernel.dtype)
-                continue
-            share = np.asarray(steps[name], kernel.dtype)
-            if name in self.shared:
-                spread = np.zeros((time, batch, width), kernel.dtype)
-                spread[:, 0] = share.reshape(time, width)
-                share = spread
-            share = share.reshape(time, batch, width)
-            masked = record.lengths and name not in self.shared  # what all share never ends
-            given[name] = self._present(share) if masked else np.ascontiguousarray(share)
-        ends = {name: np.reshape(share, (batch, -1)) for name, share in final.items()}
-        weights, inputs, initial = record.backward(given, ends)
-        parameters = kernel.parameter_gradients(self.once_values(), weights)
-        found = []
-        for name, value in zip(self.names, values, strict=True):
-            if name.startswith("prev."):
-                found.append(initial[name[5:]].reshape(value.shape))
-            elif name in parameters:
-                found.append(parameters[name])
-            elif name in inputs:
-                found.append(self._gathered(name, inputs[name], value.shape))
+    def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array | None]:
+        parts: dict[str, dict[Moment, Array]] = {}
+        ends: dict[str, Array] = {}
+        for (name, moment), share in g.parts.items():
+            if moment == "final":
+                ends[name] = np.reshape(share, (self.record.batch, -1))
             else:
-                found.append(np.broadcast_to(np.zeros((), value.dtype), value.shape))
-        return found
+                parts.setdefault(name, {})[moment] = share
+        record = self.record
+        if not set(parts) <= {*record.kernel.plan.seeds}:
+            record = self.forward(frozenset(parts))
+        seeds = record.kernel.plan.seeds
+        given = {name: self._given(name, parts.get(name, {}), record) for name in seeds}
+        weights, inputs, initial = record.backward(given, ends)
+        found = record.kernel.parameter_gradients(self.once_values(), weights)
+        found |= {f"prev.{name}": value for name, value in initial.items()} | inputs
+        reached = self._reached(set(g.parts))
+        return [
+            self._gathered(n, found[n], value.shape) if n in reached and n in found else None
+            for n, value in zip(self.names, values, strict=True)
+        ]
+
+    def _given(self, name: str, parts: dict[Moment, Array], record: Record | Segmented) -> Array:
+        """The adjoint of an equation from outside, (time, batch, width)."""
+        width = record.kernel.plan.buffers[f"given.{name}"].width
+        shape, dtype = (record.time, record.batch, width), record.kernel.dtype
+        if not parts:
+            return np.broadcast_to(np.zeros((1, *shape[1:]), dtype), shape)
+        if [*parts] == ["all"] and not record.lengths:
+            return np.ascontiguousarray(parts["all"], dtype).reshape(shape)
+        whole = np.array(parts.get("all", np.zeros(shape)), dtype).reshape(shape)
+        for moment, share in parts.items():
+            if moment != "all":
+                whole[int(moment)] += np.reshape(share, shape[1:])
+        self._end(whole)
+        return whole
+
+    def _reached(self, seeds: set[tuple[str, Moment]]) -> set[str]:
+        """The inputs to which some adjoint flows, be it zero: what depends on none has none."""
+        direct = self.cell.direct(self.ready.program)
+        at: dict[Moment, set[str]] = {}
+        for name, moment in seeds:
+            at.setdefault(moment, set()).add(name)
+        carried, always = at.pop("final", set()), at.pop("all", set())
+        found: set[str] = set()
+        steps = range(self.reading.time)
+        for t in steps if self.reading.reverse else reversed(steps):
+            before = carried
+            reached = set[str]().union(*(direct[n] for n in before | always | at.pop(t, set())))
+            found |= reached
+            carried = {name[5:] for name in reached if name.startswith("prev.")}
+            if self.reading.present[t] is not None:
+                carried |= before
+            elif carried == before and not at:  # the other steps are like this one
+                break
+        return {n for n in found if not n.startswith("prev.")} | {f"prev.{n}" for n in carried}
 
     def _gathered(self, name: str, gradient: Array, shape: tuple[int, ...]) -> Array:
         """The gradient of an input in its own shape, summed where it was repeated."""
-        own = self.ready.program.inputs[name].shape
-        lead = self.reading.lead
-        whole = gradient.reshape(gradient.shape[0], *lead, *own)
+        if name not in ("x", *self.cell.sequences, *self.moving):
+            return gradient.reshape(shape)
+        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        whole = gradient.reshape(len(gradient), *lead, *own)
         if name in self.moving:
-            whole = whole.sum(axis=0)
-        surplus = whole.ndim - len(shape)
-        if surplus:
-            first = 0 if name in self.moving else 1
-            whole = whole.sum(axis=tuple(range(first, first + surplus)))
-        repeated = tuple(k for k, n in enumerate(shape) if n == 1 and whole.shape[k] != 1)
-        return whole.sum(axis=repeated, keepdims=True) if repeated else whole
+            return np.asarray(whole.sum(axis=0))
+        shared = whole.ndim != len(shape)
+        return whole.sum(axis=tuple(range(1, 1 + len(lead)))) if shared else whole
 
-    @property
-    def shared(self) -> set[str]:
-        """Equations that are the same for the whole batch."""
-        if not self.reading.lead:
-            return set()
-        wide = _wide(self.ready, self.cell, self.moving)
-        key = (self.ready.program, frozenset(wide))
-        if key not in self.cell._narrow:
-            self.cell._narrow[key] = _narrow(self.ready.program, wide)
-        return self.cell._narrow[key]
-
-    def once_values(self) -> dict[str, Array]:
-        """Parameters and constants, which all steps share."""
-        values = {name: self.parameters[name].data for name in self.cell.parameters}
-        for name in self.cell.constants:
-            if name not in self.moving:
-                values[name] = self.ready.further[name].value.data
-        return values
-
-    def _present(self, share: Array) -> Array:
-        """Zero where a sequence has ended."""
-        share = np.array(share)
+    def _end(self, values: Array) -> None:
+        """Zero where a sequence has ended; values: (time, batch, width)."""
         for t, present in enumerate(self.reading.present):
             if present is not None:
-                share[t][~present.ravel()] = 0.0
-        return share
+                values[t][~present.ravel()] = 0.0
 
-    def value(self, kind: str, name: str) -> Array:
-        """The value of an equation at all steps, or of a final state, in the shape of the batch."""
-        own = self.ready.program.equations[name].shape
-        lead = self.reading.lead
-        if kind == "final":
-            return self.record.final(name).reshape((*lead, *own))
-        array = self.record.equation(name)
-        if name in self.shared:
-            return array[:, 0].reshape((self.reading.time, *own))
-        if self.record.lengths:
-            array = self._present(array)
-        return array.reshape(self.reading.time, *lead, *own)
+    # --- values ---------------------------------------------------------------------------------
+    def value(self, name: str, moment: Moment) -> Array:
+        """The value of an equation in the shape of the batch, as the interpreter has it."""
+        equation, lead = self.ready.program.equations[name], self.reading.lead
+        if moment == "final":
+            array = self.record.final(name).reshape((*lead, *equation.shape))
+        else:
+            array = self.record.equation(name)
+            if self.record.lengths:
+                self._end(array := np.array(array))
+            array = array.reshape(self.reading.time, *lead, *equation.shape)
+            array = array if moment == "all" else array[int(moment), ...]
+        return array if equation.dtype.kind == "f" else array.astype(equation.dtype)
+
+
+def _outer(program: Program) -> dict[str, Tensor]:
+    return {name: node for name, node in program.inputs.items() if name.startswith("outer.")}
+
+
+def valued(run: Run, name: str, moment: Moment) -> Tensor:
+    """A value of an interpreted run."""
+    if moment == "final":
+        return run.final[name]
+    return run[name] if moment == "all" else run.steps[int(moment)][name]
 
 
 def _rule(k: int) -> Callable[..., Any]:
@@ -255,124 +337,60 @@ def _refuse(*arrays: Any, **attributes: Any) -> Any:
     raise TinygradError("a compiled sequence is computed by unroll alone.")
 
 
-def _read(y: Any, sequence: Sequence, kind: str, name: str) -> Array:
-    return sequence.value(kind, name)
+def _read(y: Any, sequence: Sequence, name: str, moment: Moment) -> Array:
+    return sequence.value(name, moment)
 
 
-def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, kind: str, name: str) -> Any:
-    return Seeds(node, {(kind, name): g})
+def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, name: str, moment: Moment) -> Any:
+    return Seeds(node, {(name, moment): g})
 
 
-WHOLE = "whole"
-TABLE["sequence"] = Operation("sequence", _refuse, _rule, WHOLE, (0.0, 1.0), None, ())
-TABLE["read"] = Operation("read", _read, (_read_rule,), WHOLE, (0.0, 1.0), None, ())
+register("sequence", _refuse, _rule, "whole")
+register("read", _read, (_read_rule,), "whole")
 
 
 # --- over a sequence ------------------------------------------------------------------------------
 @over.register
 def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     ready = prepared(cell, p, reading)
+    ready = replace(ready, program=cell.whole(ready.program))
     further = {n: v.value if isinstance(v, Fixed) else v.sequence for n, v in ready.further.items()}
     inputs = {"x": reading.x.sequence, **further}
     inputs |= {f"prev.{name}": node for name, node in ready.initial.items()}
-    inputs |= {name: p[name] for name in cell.parameters}
+    inputs |= {name: p[name] for name in cell.parameters} | _outer(ready.program)
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
-    usable = dtype in (np.float32, np.float64) and not any(n.traced for n in inputs.values())
-    if not usable:
+    if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
+        if dtype.kind == "f" and dtype not in (np.float32, np.float64):
+            say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
         return over(cell.plain, p, reading)
-    moving = frozenset(
-        n for n in cell.constants if inputs[n].ndim > len(ready.program.inputs[n].shape)
-    )
+    moving = ready.each & {*cell.constants}
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
-    sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, None)  # type: ignore[arg-type]
-    sequence.record = _forward(sequence)
+    sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
     node = computed(
-        np.empty(0, sequence.record.kernel.dtype), "sequence", tuple(inputs.values()),
-        {"sequence": sequence},
+        np.empty(0, dtype), "sequence", tuple(inputs.values()), {"sequence": sequence}
     )  # fmt: skip
 
-    def read(kind: str, name: str) -> Tensor:
-        found: Tensor = apply("read", node, sequence=sequence, kind=kind, name=name)
-        found.name = reading.prefix + name
+    def read(name: str, moment: Moment, value: Array) -> Tensor:
+        attributes = {"sequence": sequence, "name": name, "moment": moment}
+        found = computed(value, "read", (node,), attributes)
+        if moment != "all":
+            found.name = reading.prefix + name
+            found.time = last if moment == "final" else int(moment)
         return found
 
-    wholes: dict[str, Tensor] = {}
-
+    @cache
     def whole(name: str) -> Tensor:
-        if name not in wholes:
-            wholes[name] = read("steps", name)
-            wholes[name].name = None
-        return wholes[name]
+        return read(name, "all", sequence.value(name, "all"))
 
     def step(t: int) -> dict[str, Tensor]:
-        values = {name: whole(name)[t] for name in ready.program.equations}
-        for name, value in values.items():
-            value.name, value.time = reading.prefix + name, t
-        return values
+        return {name: read(name, t, whole(name).data[t, ...]) for name in ready.program.equations}
 
     last = 0 if reading.reverse else reading.time - 1
-    final = {name: read("final", name) for name in cell.state}
-    for value in final.values():
-        value.time = last
+    final = {name: read(name, "final", sequence.value(name, "final")) for name in cell.state}
     return Run(
         cell, p, Moments(reading.time, reading.x), ready.initial, Moments(reading.time, step),
         final, whole, list(ready.program.equations),
     )  # fmt: skip
-
-
-def _forward(s: Sequence) -> Record | Segmented:
-    """Run the compiled code over the sequence."""
-    cell, reading, ready = s.cell, s.reading, s.ready
-    time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
-    dtypes = [reading.x.sequence.dtype, *(n.dtype for n in ready.initial.values()), ready.dtype]
-    dtypes += [
-        (v.value if isinstance(v, Fixed) else v.sequence).dtype for v in ready.further.values()
-    ]
-    dtype = np.result_type(*dtypes)
-    kernel = cell.kernel(ready.program, dtype, frozenset(cell._seeds), s.wants, s.moving)
-    inputs = {"x": _batched(reading.x.sequence.data, ready.program, "x", reading, dtype)}
-    for name, value in ready.further.items():
-        if name in s.moving:
-            data = _batched(value.value.data[None], ready.program, name, reading, dtype)
-            inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
-            if kernel.plan.ahead:  # which reads all steps as one matrix
-                inputs[name] = np.ascontiguousarray(inputs[name])
-        elif not isinstance(value, Fixed):
-            inputs[name] = _batched(value.sequence.data, ready.program, name, reading, dtype)
-    initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
-    gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
-    if cell.memory == "low":
-        every = cell.every or max(1, round(time**0.5))
-        return Segmented(kernel, every, s.once_values(), inputs, initial, gone, reading.reverse)
-    return kernel.forward(s.once_values(), inputs, initial, gone, reading.reverse)
-
-
-def _batched(data: Array, program: Program, name: str, reading: Reading, dtype: Any) -> Array:
-    """A sequence as (time, batch, width)."""
-    own = program.inputs[name].shape
-    time, width = data.shape[0], int(np.prod(own, dtype=int))
-    between = data.shape[1 : data.ndim - len(own)]
-    if between != reading.lead:
-        data = data.reshape(time, *(1,) * (len(reading.lead) - len(between)), *between, *own)
-        data = np.broadcast_to(data, (time, *reading.lead, *own))
-    return np.ascontiguousarray(data, dtype).reshape(time, -1, width)
-
-
-def _wide(ready: Prepared, cell: Compiled, moving: frozenset[str]) -> set[str]:
-    """Inputs of the step that have the axes of the batch."""
-    wide = {"x", *(f"prev.{name}" for name in cell.state), *moving}
-    for name in cell.sequences:
-        if ready.further[name].sequence.ndim > 1 + ready.program.inputs[name].ndim:
-            wide.add(name)
-    return wide
-
-
-def _narrow(program: Program, wide: set[str]) -> set[str]:
-    """Equations without the axes of the batch: they depend on nothing that has them."""
-    having = {program.inputs[name] for name in wide}
-    return {
-        name for name, node in program.equations.items() if not having & set(ancestors([node]))
-    }
 
 
 def expanded(roots: list[Tensor]) -> list[Tensor]:
@@ -388,11 +406,8 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
             runs[node] = over(s.cell.plain, s.parameters, s.reading)
             new[node] = node
         elif node.op == "read":
-            run, name = runs[node.inputs[0]], node.attributes["name"]
-            new[node] = run[name] if node.attributes["kind"] == "steps" else run.final[name]
-        elif _a_step(node) and node.name is not None and node.time is not None:
-            read = node.inputs[0]
-            new[node] = runs[read.inputs[0]].steps[node.time][read.attributes["name"]]
+            known = node.attributes
+            new[node] = valued(runs[node.inputs[0]], known["name"], known["moment"])
         elif any(new[i] is not i for i in node.inputs):
             made = apply(node.op or "", *(new[i] for i in node.inputs), **node.attributes)
             made.name, made.time = node.name, node.time
@@ -400,7 +415,3 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
         else:
             new[node] = node
     return [new[root] for root in roots]
-
-
-def _a_step(node: Tensor) -> bool:
-    return node.op == "getitem" and node.inputs[0].op == "read"

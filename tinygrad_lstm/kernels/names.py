@@ -1,0 +1,42 @@
+"""An author's names and numbers in generated source, where they must stay harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.program import right_hand_side, spelled
+from tinygrad_lstm.tensor import Tensor
+
+
+def distinct(name: str, taken: set[str], ascii_only: bool = False) -> str:
+    """A name that may be part of an identifier; `taken`, the others, takes it in.
+
+    Words of the language and names around are avoided by what is put before or behind it.
+    """
+    base = re.sub(r"\W+", "_", unicodedata.normalize("NFKC", name))  # as Python reads it
+    if ascii_only:
+        base = re.sub(r"[^\x00-\x7f]", lambda found: f"u{ord(found[0]):x}", base)
+    made, k = base, 2
+    while made in taken:
+        made, k = f"{base}_{k}", k + 1
+    taken.add(made)
+    return made
+
+
+def number(value: Any, infinity: str, nan: str) -> str:
+    """A number as source text; the language's own names for the two that are no digits."""
+    value = float(value)
+    if np.isnan(value):
+        return nan
+    return repr(value) if np.isfinite(value) else f"{'-' * (value < 0)}{infinity}"
+
+
+def note(node: Tensor, length: int) -> str:
+    """An equation for a comment, on one line."""
+    text = right_hand_side(node)
+    text = " ".join((f"{spelled(node.name)} = {text}" if node.name else text).split())
+    return text if len(text) <= length else f"{text[: length - 1]}…"
