@@ -592,7 +592,8 @@ floor    = register("floor",    lambda x: np.floor(np.real(x)), (None,),
     distance=lambda x: np.abs(x - np.round(x)), c="FLOOR({0})", js="Math.floor({0})",
     sympy="floor", doc="The largest whole number that is not larger than x; no gradient.")
 sign     = register("sign",     lambda x: np.sign(np.real(x)), (None,),
-    distance=np.abs, c="{0} != {0} ? {0} : ({0} > 0) - ({0} < 0)", js="Math.sign({0})", sympy="sign",
+    distance=np.abs, c="{0} != {0} ? {0} : ({0} > 0) - ({0} < 0)", js="Math.sign({0})",
+    sympy="sign",
     doc="1 where x > 0, -1 where x < 0, else 0; no gradient.")
 
 add      = register("add",      np.add,       (lambda g, y, a, b: g,     lambda g, y, a, b: g),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import corpus
 import numpy as np
 
-import corpus
 from tinygrad_lstm import Cell, Tensor, cells, unroll
 from tinygrad_lstm.tensor import Array
 

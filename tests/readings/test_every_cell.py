@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from compiling import MISSING
-from readings.subjects import CELLS, Result, alone, close, draw, equal_sizes
 
 import equations
 import viz
 from lesson.checking import sympy_against_engine
 from lesson.commands.step import small_run
+from readings.subjects import CELLS, Result, alone, close, draw, equal_sizes
 from tinygrad_lstm import cells, check_gradients, compiled, concat, step_through, unroll
 from tinygrad_lstm.stepping import to_json
 from tinygrad_lstm.testing.strategies import Case
