@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Mul, Pow, Rational
 
 from equations.adjoints import Adjoints, assembled
-from equations.algebra import EquationError, Literal, Operation, Quantity, clip, quantities
+from equations.algebra import (
+    EquationError,
+    Extent,
+    Literal,
+    Nothing,
+    Operation,
+    Quantity,
+    clip,
+    detach,
+    quantities,
+)
+from equations.notation import space_of
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.recurrent import Cell
@@ -27,8 +38,17 @@ Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step Non
 OWN: dict[str, Callable[..., Any]] = {
     "block": lambda g, part, index, timed: g[index],
     "spread": lambda g, kept, shape: np.broadcast_to(np.reshape(g, kept), shape),
+    "prod_of_others": lambda x, axis: _product_of_others(x, axis),
     "reversed_cumsum": lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis),
 }
+
+
+def _product_of_others(x: Any, axis: tuple[int, ...]) -> Any:
+    """For every entry the product of the other entries along some axes."""
+    moved = np.moveaxis(np.asarray(x), axis, range(len(axis)))
+    flat = moved.reshape(-1, *moved.shape[len(axis) :])
+    found = np.stack([np.prod(np.delete(flat, k, 0), axis=0) for k in range(len(flat))])
+    return np.moveaxis(found.reshape(moved.shape), range(len(axis)), axis)
 
 
 def evaluate(expr: Expr, values: Values, step: int) -> Array:
@@ -37,8 +57,12 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
         return values[expr.label, None if expr.time is None else step + expr.time]
     if isinstance(expr, Literal):
         return expr.data
-    if expr.is_Number:
+    if isinstance(expr, Extent | Nothing):
+        return np.asarray(float(getattr(expr, "count", 0)))
+    if expr.is_number:
         return np.asarray(float(expr))
+    if isinstance(expr, detach):  # a constant, also where its argument is changed by an i ε
+        return np.real(evaluate(expr.args[0], values, step))
     if isinstance(expr, Operation):
         skip = expr.op == "block"  # its second operand is a label
         operands = [
@@ -61,8 +85,10 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
         return np.asarray(np.prod(np.broadcast_arrays(*args), axis=0))
     if isinstance(expr, Pow):
         return np.asarray(args[0] ** args[1])
-    if isinstance(expr, sympy.sign):  # from a root of a square, which SymPy reads as |x|
-        return np.asarray(np.sign(args[0]))
+    if isinstance(expr, sympy.sign | sympy.floor) and not hasattr(
+        expr, "op"
+    ):  # from a root of a square, which SymPy reads as |x|
+        return np.asarray(getattr(np, type(expr).__name__)(args[0]))
     op = "abs" if isinstance(expr, sympy.Abs) else getattr(expr, "op", type(expr).__name__)
     return np.asarray(TABLE[op].forward(*args))
 
@@ -77,6 +103,8 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
     reading = adjoints.reading
     totals: dict[str, Array] = {}
     every = adjoints.terms
+    every_given = {label: adjoints.given(label) for label in every}
+    owners = adjoints.owners
 
     def total(terms: list[Expr], step: int, shape: tuple[int, ...]) -> Array:
         result = np.zeros(shape)
@@ -88,11 +116,10 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
 
     for step in range(steps, 0, -1):
         for label, terms in every.items():
-            space, _, name = label.partition(".")
-            given = reading.given.get(name) if space == "bar" else None
+            space, name = space_of(label)
+            given = every_given[label]
             if space == "delta":
-                owner = name.partition(".")[0]
-                inside = adjoints.parts[owner].insides[name]
+                inside = adjoints.parts[owners[label]].insides[name]
                 values[label, step] = total(terms, step, reading.shapes[inside])
             elif given is None or given.time is not None:
                 shape = reading.shapes[given or Quantity(name)]
@@ -141,54 +168,71 @@ def gradients(
                 f"{cell}: the seed of {name} has shape {np.shape(seed)}, but {name} over the "
                 f"sequence is {run[name].shape}."
             )
-    forward = {name: run[name].numpy() for name in run.steps[0]}
+    timed = {"x": xs, **{name: extra[name] for name in cell.sequences}}
+    fixed = {**plain, **{name: extra[name] for name in cell.constants}}
     given = {name: np.asarray(seed) for name, seed in seeds.items()}
-    if batch is None:
-        return _gradients(cell, plain, xs, given, begin, extra, forward)
-    declared = {**cell.sequences, **cell.constants}
-    ranks = {n: len(dimensions.parse(declared[n])) + (n in cell.sequences) for n in extra}
-    shared = {n for n, v in extra.items() if v.ndim == ranks[n]}  # the same for every sample
+    declared = cell.program().dimensions
+    own = {name: len(dimensions.parse(words)) for name, words in declared.items()}
+    # what is the same for every sample: its gradient is the sum of theirs
+    shared = {n for n, a in fixed.items() if a.ndim == own[n]}
+    shared |= {n for n, a in timed.items() if a.ndim == own[n] + 1 and batch is not None}
+    samples = []
+    for k in range(batch or 1):
+        one: Values = {}
+        for name, array in timed.items():
+            alone = batch is None or name in shared
+            one[name, 1] = array if alone else array[:, k]
+        for name, array in fixed.items():
+            one[name, None] = array if name in shared else array[k]
+        for name, array in begin.items():
+            one[name, 0] = array if batch is None else array[k]
+        samples.append(one)
+    shapes = {f"prev.{n}" if t == 0 else n: a.shape[t or 0 :] for (n, t), a in samples[0].items()}
+    program = cell.program(**dimensions.infer(declared, shapes, str(cell)))
+    adjoints = assembled(cell, tuple(seeds), program)
     found = []
-    for k in range(batch):
-        one = {
-            n: v if n in shared else np.take(v, k, axis=int(n in cell.sequences))
-            for n, v in extra.items()
-        }
-        found.append(
-            _gradients(
-                cell, plain, xs[:, k], {n: v[:, k] for n, v in given.items()},
-                {n: v[k] for n, v in begin.items()}, one,
-                {n: v[:, k] for n, v in forward.items()},
-            )
-        )  # fmt: skip
-    timed = {"x", *cell.sequences}
+    for k, one in enumerate(samples):
+        seeded = {}
+        for name, seed in given.items():
+            every = seed.ndim == program.equations[name].ndim + 1  # read once for the whole batch
+            seeded[name] = seed * float(k == 0) if every else seed[:, k]
+        found.append(_gradients(adjoints, one, seeded, len(xs)))
+    if batch is None:
+        return found[0]
     return {
         name: np.sum([f[name] for f in found], axis=0)
-        if name in cell.parameters or name in shared
+        if name in shared
         else np.stack([f[name] for f in found], axis=int(name in timed))
         for name in found[0]
     }
 
 
 def _gradients(
-    cell: Cell, parameters: Mapping[str, Array], xs: Array, seeds: Mapping[str, Array],
-    initial: Mapping[str, Array], further: Mapping[str, Array], forward: Mapping[str, Array],
-) -> dict[str, Array]:  # fmt: skip
-    timed = {"x": xs, **{name: further[name] for name in cell.sequences}}
-    declared = {"x": cell.x, **cell.state, **cell.parameters, **cell.sequences, **cell.constants}
-    fixed = {**parameters, **{name: further[name] for name in cell.constants}}
-    shapes = {name: a.shape[1:] for name, a in timed.items()}
-    shapes |= {name: a.shape for name, a in {**initial, **fixed}.items()}
-    sizes = dimensions.infer(declared, shapes, str(cell))
-    adjoints = assembled(cell, tuple(seeds), cell.program(**sizes))
-    steps = len(xs)
-    values: Values = {(name, None): a for name, a in fixed.items()}
-    values |= {(name, 0): a for name, a in initial.items()}
-    for name, array in {**timed, **forward}.items():
-        values |= {(name, t + 1): array[t] for t in range(steps)}
+    adjoints: Adjoints, given: Values, seeds: Mapping[str, Array], steps: int
+) -> dict[str, Array]:
+    """The gradients of one sample, by the names of the step's inputs.
+
+    given: a sequence at 1, a state at 0, what has no time at None.
+    """
+    reading = adjoints.reading
+    values: Values = {}
+    for name, symbol in reading.given.items():
+        space, own = space_of(name)
+        if symbol.time == 0:
+            values |= {(symbol.label, t + 1): given[name, 1][t] for t in range(steps)}
+        else:
+            step = 0 if space == "prev" else None
+            values[symbol.label, step] = given[own, step]
+    for step in range(1, steps + 1):
+        for name, expr in reading.equations.items():
+            value = evaluate(expr, values, step)
+            values[name, step] = np.broadcast_to(value, reading.shapes[Quantity(name)])
     for name, array in seeds.items():
         values |= {(f"seed.{name}", t + 1): array[t] for t in range(steps)}
-    found = run_backward(adjoints, values, steps)
-    for name in timed:
-        found[name] = np.stack([values[f"bar.{name}", t + 1] for t in range(steps)])
-    return {name: found[name] for name in cell.program(**sizes).inputs}
+    totals = run_backward(adjoints, values, steps)
+    return {
+        name: np.stack([values[f"bar.{symbol.label}", t + 1] for t in range(steps)])
+        if symbol.time == 0
+        else totals[name if space_of(name)[0] == "prev" else symbol.label]
+        for name, symbol in reading.given.items()
+    }

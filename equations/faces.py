@@ -2,16 +2,17 @@ r"""The two faces an equation is printed with, LaTeX and one line of Unicode: br
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equations.notation import name_latex, name_unicode
+from equations.notation import Apart, name_latex, name_unicode
 
 COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_COMMANDS = frozenset(("exp", "log", "sin", "cos", "tanh", "max"))
+_COMMANDS = frozenset(("exp", "log", "sin", "cos", "tanh", "max", "min"))
 
 
 class Face(Protocol):
@@ -24,7 +25,7 @@ class Face(Protocol):
     total: str
     relations: dict[str, str]
 
-    def name(self, label: str, time: str | None) -> str:
+    def name(self, label: str, time: str | None, apart: Apart) -> str:
         """A named value."""
 
     def bracketed(self, text: str, kind: str) -> str:
@@ -61,8 +62,8 @@ class Latex:
     dot, hadamard, outer, top, total = r" \cdot ", r" \odot ", r" \otimes ", r"\top", r"\sum_{t} "
     relations = {"greater": ">", "greater_equal": r"\ge", "equal": "=", "not_equal": r"\ne"}
 
-    def name(self, label: str, time: str | None) -> str:  # noqa: D102
-        return name_latex(label, time)
+    def name(self, label: str, time: str | None, apart: Apart) -> str:  # noqa: D102
+        return name_latex(label, time, apart)
 
     def bracketed(self, text: str, kind: str) -> str:  # noqa: D102
         return rf"\left{kind[0]}{text}\right{kind[1]}"
@@ -78,7 +79,7 @@ class Latex:
         return rf"\operatorname{{{op}}}" if op.isalpha() else rf"\mathrm{{{escaped}}}"
 
     def word(self, text: str) -> str:  # noqa: D102
-        return rf"\mathrm{{{text.replace('_', ' ')}}}"
+        return rf"\text{{{text}}}" if " " in text else rf"\mathrm{{{text.replace('_', ' ')}}}"
 
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         upper = upper if len(upper) == 1 else f"{{{upper}}}"
@@ -106,8 +107,8 @@ class Text:
     dot, hadamard, outer, top, total = "·", " ⊙ ", " ⊗ ", "ᵀ", "Σ_t "
     relations = {"greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"}
 
-    def name(self, label: str, time: str | None) -> str:  # noqa: D102
-        return name_unicode(label, time)
+    def name(self, label: str, time: str | None, apart: Apart) -> str:  # noqa: D102
+        return name_unicode(label, time, apart)
 
     def bracketed(self, text: str, kind: str) -> str:  # noqa: D102
         return f"{kind[0]}{text}{kind[1]}"
@@ -151,22 +152,25 @@ def number(value: float) -> str:
 
 
 def array(data: NDArray[np.generic]) -> str:
-    """The entries of a short array; of a long one the first."""
+    """The entries of a short array; of a long one the first. Multiples of the unit matrix are I."""
     if data.ndim == 0:
         return number(float(data))
+    if data.ndim == 2 and len(data) > 1 and np.array_equal(data, data[0, 0] * np.eye(len(data))):
+        return "0" if not data[0, 0] else "I" if data[0, 0] == 1 else f"{number(data[0, 0])} I"
     shown = [array(row) for row in data[:4]] + ["…"] * (len(data) > 4)
     return f"[{', '.join(shown)}]"
 
 
-def index(value: object) -> str:
-    """An index or another attribute: `1:3`, `0`, `:, 1`."""
+def index(value: object, word: Callable[[str], str]) -> str:
+    """An index or another attribute: `1:3`, `0`, `:, 1`, and `:hidden` where a length has words."""
     if isinstance(value, tuple):
-        return ", ".join(map(index, value))
+        return ", ".join(index(v, word) for v in value)
     if isinstance(value, slice):
-        ends = ["" if e is None else str(e) for e in (value.start, value.stop)]
+        ends = ["" if e is None else index(e, word) for e in (value.start, value.stop)]
         return ":".join(ends + ([] if value.step is None else [str(value.step)]))
     if value is Ellipsis:
         return "..."
     if isinstance(value, np.ndarray):
         return array(value)
-    return str(value)
+    words = getattr(value, "words", None)
+    return word(words) if words else str(value)

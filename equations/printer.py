@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Expr, Function, Mul, Pow, Rational
+from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
 from equations import faces
 from equations.algebra import (
+    REPEATED,
+    Extent,
     Literal,
     Marked,
+    Nothing,
     Operation,
     Partial,
     Quantity,
@@ -24,7 +27,9 @@ from equations.algebra import (
     factors,
     is_transpose,
     terms,
+    times,
 )
+from equations.notation import Apart
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
@@ -35,9 +40,11 @@ _USUAL = (("axis", -1), ("axis", (-1,)))
 
 def subtracted(term: Expr) -> Expr | None:
     """What a term of a sum subtracts; None if it adds."""
-    if isinstance(term, Mul) and term.args[0] == -1:
-        rest = term.args[1:]
-        return rest[0] if len(rest) == 1 else Mul(*rest, evaluate=False)
+    if isinstance(term, Mul):
+        first, *rest = factors(term)
+        if first.is_Number and first < 0:
+            return times(*([] if first == -1 and rest else [-first]), *rest)
+        return None
     return -term if term.is_Number and term < 0 else None
 
 
@@ -45,6 +52,8 @@ def level(expr: Expr) -> int:
     """How tightly an expression binds, which tells where brackets are needed."""
     if isinstance(expr, Marked):
         return level(expr.args[0])
+    if isinstance(expr, Operation) and expr.op in REPEATED:
+        return level(expr.operands[0])
     if isinstance(expr, Add) or subtracted(expr) is not None:
         return _SUM
     if isinstance(expr, Mul | SumOverTime) or isinstance(expr, Operation) and expr.op in _BETWEEN:
@@ -52,6 +61,17 @@ def level(expr: Expr) -> int:
     if isinstance(expr, Pow) and expr.exp != _HALF:
         return _PRODUCT if _denominator(expr) is not None else _POWER
     return _ATOM
+
+
+def _visible(expr: Expr) -> list[Expr]:
+    """The factors of a product as they are shown: repeating is not, a negative one has brackets."""
+    if isinstance(expr, Operation) and expr.op in REPEATED:
+        return _visible(expr.operands[0])
+    if not isinstance(expr, Mul):
+        return [expr]
+    first, *rest = expr.args
+    opened = [[f] if subtracted(f) is not None else _visible(f) for f in rest]
+    return [*_visible(first), *(f for several in opened for f in several)]
 
 
 def _denominator(expr: Expr) -> Expr | None:
@@ -66,9 +86,11 @@ class _Notation:
     face: faces.Face
     _print: Any  # SymPy's dispatch on the class of an expression
 
-    def __init__(self, step: int | None = None, timed: bool = True) -> None:
+    def __init__(
+        self, step: int | None = None, timed: bool = True, apart: Apart = frozenset()
+    ) -> None:
         super().__init__({"order": "none"})  # type: ignore[call-arg]
-        self.step, self.timed = step, timed
+        self.step, self.timed, self.apart = step, timed, apart
 
     def fitted(self, expr: Expr, need: int) -> str:
         """An expression in brackets if it binds less tightly than needed."""
@@ -80,7 +102,15 @@ class _Notation:
         if expr.time is not None and self.timed:
             offset = f"{expr.time:+d}" if expr.time else ""
             time = f"t{offset}" if self.step is None else str(self.step + expr.time)
-        return self.face.name(expr.label, time)
+        return self.face.name(expr.label, time, self.apart)
+
+    def _print_Extent(self, expr: Extent) -> str:
+        alone = expr.words.isidentifier()
+        text = self.face.word(expr.words)
+        return text if alone else self.face.bracketed(text, "()")
+
+    def _print_Nothing(self, expr: Nothing) -> str:
+        return self.face.word(expr.name)
 
     # --- numbers, sums, products, powers ---------------------------------------------------------
     def _print_Integer(self, expr: Expr) -> str:
@@ -114,10 +144,14 @@ class _Notation:
             return "-" + self.fitted(rest, _PRODUCT)
         text = ""
         last: Expr | None = None
-        parts = factors(expr)
+        parts = _visible(expr)
         for k, factor in enumerate(parts):
             below = _denominator(factor)
             if below is not None:
+                if k + 1 < len(parts) and _denominator(parts[k + 1]) is not None:
+                    both = times(below, _denominator(parts[k + 1]))  # a / b / c is a / (b c)
+                    parts[k + 1] = Pow(both, Integer(-1), evaluate=False)
+                    continue
                 text = self._quotient(text or "1", below)
             elif last is None:
                 alone = k + 1 < len(parts) and _denominator(parts[k + 1]) is not None
@@ -131,7 +165,7 @@ class _Notation:
     def _between(self, left: Expr, right: Expr) -> str:
         if right.is_Number:
             return self.face.dot
-        return " " if left.is_Number else self.face.hadamard
+        return " " if left.is_Number or isinstance(left, Extent) else self.face.hadamard
 
     def _quotient(self, above: str, below: Expr) -> str:
         stretches = isinstance(self.face, faces.Latex)
@@ -179,6 +213,9 @@ class _Notation:
     def _print_Infinity(self, expr: Expr) -> str:
         return "∞" if isinstance(self.face, faces.Text) else r"\infty"
 
+    def _print_Pi(self, expr: Expr) -> str:
+        return self.face.name("pi", None, frozenset())
+
     def _print_NegativeInfinity(self, expr: Expr) -> str:
         return "-" + self._print_Infinity(expr)
 
@@ -190,20 +227,26 @@ class _Notation:
         if op == "concat" and expr.attributes.get("axis") == -1:
             return f"[{', '.join(map(self._print, operands))}]"
         if op == "block":
-            label = type(self)(self.step, expr.attributes["timed"])._print(operands[1])
+            printer = type(self)(self.step, expr.attributes["timed"], self.apart)
+            label = printer._print(operands[1])
             return self.face.lowered(self.face.bracketed(self._print(operands[0]), "[]"), label)
         if is_transpose(expr):
             return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
         if op == "getitem":
-            return f"{self.fitted(operands[0], _ATOM)}[{faces.index(expr.attributes['index'])}]"
-        if op in ("broadcast_to", "spread"):
+            return f"{self.fitted(operands[0], _ATOM)}[{self._index(expr)}]"
+        if op == "scatter":
+            return f"{self.face.word('pad')}[{self._index(expr)}]" + self._arguments(operands)
+        if op in REPEATED:
             return self._print(operands[0])  # type: ignore[no-any-return]
         shown = [
-            f"{self.face.word(key)}={faces.index(value)}"
+            f"{self.face.word(key)}={faces.index(value, self.face.word)}"
             for key, value in expr.attributes.items()
             if key not in _PRIVATE and value is not None and (key, value) not in _USUAL
         ]
         return self.face.operator(op) + self._arguments(operands, *shown)
+
+    def _index(self, expr: Operation) -> str:
+        return faces.index(expr.attributes["index"], self.face.word)
 
     # --- what only gradients and differences have -------------------------------------------------
     def _print_SumOverTime(self, expr: SumOverTime) -> str:

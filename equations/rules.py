@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import Expr
+from sympy import Expr, Integer
 
 from equations.algebra import (
     Operation,
     Quantity,
     equal,
+    extent,
     is_transpose,
     minus,
-    number,
     operation,
     plus,
+    power,
     replaced,
     times,
 )
@@ -53,13 +54,22 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
     return operation("sum", share, axis=repeated, keepdims=True) if repeated else share
 
 
+def reduced(of: Operation, shape: Shape) -> tuple[int, ...]:
+    """The axes that a reduction takes away."""
+    axis = of.attributes["axis"]
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return tuple(a % len(shape) for a in axes)
+
+
 def spread(g: Expr, of: Operation, shape: Shape) -> Expr:
     """A reduction's adjoint, repeated along the axes that were reduced."""
-    axis, kept = of.attributes["axis"], list(shape)
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    for a in axes:
-        kept[a] = 1
+    kept = [1 if k in reduced(of, shape) else n for k, n in enumerate(shape)]
     return operation("spread", g, kept=tuple(kept), shape=shape)
+
+
+def per_entry(of: Operation, shape: Shape) -> list[Expr]:
+    """One over the number of entries that a reduction takes together."""
+    return [power(extent(shape[k]), -1) for k in reduced(of, shape)]
 
 
 def _matvec(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -129,14 +139,24 @@ def _sum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 def _mean(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    wide = spread(g, e, shapes[0])
-    count = int(np.prod(shapes[0])) // int(np.prod(wide.args[0].attributes["kept"]))
-    return [times(wide, sympy.Pow(number(count), -1, evaluate=False))]
+    return [times(spread(g, e, shapes[0]), *per_entry(e, shapes[0]))]
 
 
-def _max(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _var(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    (x,) = e.operands
+    middle = operation("mean", x, axis=e.attributes["axis"], keepdims=True)
+    gap = plus(x, minus(middle))
+    return [times(Integer(2), spread(g, e, shapes[0]), *per_entry(e, shapes[0]), gap)]
+
+
+def _extreme(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     (x,) = e.operands
     return [times(spread(g, e, shapes[0]), equal(x, spread(y, e, shapes[0]), evaluate=False))]
+
+
+def _prod(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    others = operation("prod_of_others", *e.operands, axis=reduced(e, shapes[0]))
+    return [times(spread(g, e, shapes[0]), others)]
 
 
 def _logsumexp(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -188,7 +208,8 @@ def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 RULES: dict[str, Rule] = {
     "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "concat": _concat,
-    "stack": _stack, "sum": _sum, "mean": _mean, "max": _max, "logsumexp": _logsumexp,
+    "stack": _stack, "sum": _sum, "mean": _mean, "var": _var, "max": _extreme, "min": _extreme,
+    "prod": _prod, "logsumexp": _logsumexp,
     "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum, "reshape": _reshape,
     "transpose": _transpose, "swapaxes": _swapaxes, "broadcast_to": _broadcast_to,
     "getitem": _getitem, "scatter": _scatter,

@@ -22,6 +22,7 @@ from equations.adjoints import assembled
 from equations.algebra import (
     NAMED,
     EquationError,
+    Extent,
     Literal,
     Operation,
     Quantity,
@@ -39,6 +40,9 @@ from equations.algebra import (
 )
 from equations.evaluation import OWN
 from equations.lines import Equation
+from equations.notation import space_of
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE
 
@@ -77,8 +81,8 @@ function backward(values, seeds) {{
 def javascript(cell: Cell) -> str:
     """Two pure functions, `forward(values)` and `backward(values, seeds)`, of a one-unit cell.
 
-    Every size of the cell is 1. Each statement stands below the equation that it computes, in
-    the author's order; `forward` takes and returns `{prev, x, given, p, pre, now}`.
+    Every size of the cell is 1 if it can be. Each statement stands below the equation that it
+    computes, in the author's order; `forward` takes and returns `{prev, x, given, p, pre, now}`.
 
     EquationError for a cell whose equations cannot be taken apart into numbers.
     """
@@ -90,8 +94,10 @@ class Script:
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        program = cell.program(**dict.fromkeys(cell.sizes, 1))
-        self.adjoints = assembled(cell, tuple(cell.state), program)
+        program = _smallest(cell)
+        self.sizes = program.sizes
+        self.seeds = tuple(dict.fromkeys((*cell.state, cell.output)))
+        self.adjoints = assembled(cell, self.seeds, program)
         self.reading = self.adjoints.reading
         parts = self.adjoints.parts.values()
         self.insides = {f"pre.{k}": expr for part in parts for k, expr in part.insides.items()}
@@ -127,11 +133,11 @@ class Script:
             return self._codes(self.opened(_sum(parts), self.insides), self.shape(of), label)
 
         for label, every in adjoints.terms.items():
-            space, _, name = label.partition(".")
+            space, name = space_of(label)
             own = [term for term in every if not _from_next(term)]
             yield self._comment(adjoints.written(label, own).left, own)
             if space == "bar":
-                target = self.reading.given.get(name, Quantity(name))
+                target = adjoints.given(label) or Quantity(name)
                 yield _statement(_place("bar", name), code(own, target, label))
                 continue
             codes = code(own, self.insides[f"pre.{name}"], label)
@@ -148,7 +154,7 @@ class Script:
 
     def _comment(self, left: Expr, right: Expr | list[Expr]) -> str:
         right = _sum(right) if isinstance(right, list) else right
-        return f"  // {Equation('', left, right).unicode()}"
+        return f"  // {Equation('', left, right, apart=self.reading.apart).unicode()}"
 
     def opened(self, expr: Expr, insides: Mapping[str, Expr]) -> Expr:
         """An expression in which what stands inside functions is a value of its own."""
@@ -176,6 +182,8 @@ class Script:
         """An expression as an array of expressions of numbers."""
         if isinstance(expr, Quantity):
             return self._named(expr)
+        if isinstance(expr, Extent):
+            return _wrapped([number(expr.count)], ())
         if isinstance(expr, Literal):
             return _wrapped([number(float(v)) for v in expr.data.flat], expr.data.shape)
         if expr.is_Number:
@@ -197,21 +205,30 @@ class Script:
 
     def _named(self, quantity: Quantity) -> Entries:
         label, time = quantity.label, quantity.time
-        space, _, name = label.partition(".")
+        space, name = space_of(label)
         if label in self.insides:
             place, shape = _place("pre", name), self.shape(self.insides[label])
         elif space == "delta":
             place, shape = _place("through", name), self.shape(self.insides[f"pre.{name}"])
         elif space in ("bar", "seed"):
             place = _place("seeds" if space == "seed" else "bar", name)
-            shape = self.shape(self.reading.given.get(name, Quantity(name)))
+            shape = self.shape(self.adjoints.given(label) or Quantity(name))
         elif label in self.reading.equations:
             place, shape = _place("prev" if time == -1 else "now", label), self.shape(quantity)
         else:
-            place, shape = input_place(self.cell, label), self.shape(quantity)
+            own = name if space == "input" else label
+            place, shape = input_place(self.cell, own), self.shape(quantity)
         count = int(np.prod(shape))
         names = [place] if count == 1 else [f"{place}[{k}]" for k in range(count)]
         return _wrapped([Symbol(n, real=True) for n in names], shape)
+
+
+def _smallest(cell: Cell) -> Program:
+    """The cell's Program with every size 1, or with the usual small sizes where that cannot be."""
+    try:
+        return cell.program(**dict.fromkeys(cell.sizes, 1))
+    except TinygradError:
+        return cell.program()
 
 
 def _sum(parts: list[Expr]) -> Expr:

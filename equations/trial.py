@@ -14,8 +14,17 @@ import numpy as np
 from sympy import Expr
 
 from equations.adjoints import Adjoints
-from equations.algebra import Literal, Operation, Partial, Quantity, SumOverTime, replaced
+from equations.algebra import (
+    EquationError,
+    Literal,
+    Operation,
+    Partial,
+    Quantity,
+    SumOverTime,
+    replaced,
+)
 from equations.evaluation import Array, Values, evaluate
+from equations.notation import space_of
 
 _STEPS = 3
 _MIDDLE = 2  # has a step before it and one after it
@@ -53,7 +62,7 @@ class Trial:
         random = np.random.default_rng(seed)
         given: Values = {}
         for name, symbol in reading.given.items():
-            state = name.startswith("prev.")
+            state = space_of(name)[0] == "prev"
             steps = [None] if symbol.time is None else [0] if state else range(1, _STEPS + 1)
             for step in steps:
                 given[symbol.label, step] = random.normal(0.0, 0.7, reading.shapes[symbol])
@@ -83,8 +92,10 @@ class Trial:
 
     def measured(self, label: str, step: int | None) -> Array:
         """The derivative of the loss in a value: `bar.f` at a step, `bar.W_f`, `delta.f`."""
-        space, _, name = label.partition(".")
+        space, name = space_of(label)
         key = (name if space == "bar" else f"pre.{name}", step)
+        if space not in ("bar", "delta"):
+            raise EquationError(f"{self.reading.cell}: there is no value {label} at step {step}.")
         shape = np.shape(self.values[key])
         found = np.zeros(shape)
         for place in np.ndindex(shape):
