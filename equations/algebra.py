@@ -89,20 +89,25 @@ class Operation(Expr):  # type: ignore[misc]
         return self.args[0].attributes  # type: ignore[no-any-return]
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Its attributes without those that are for printing alone."""
+        return {key: value for key, value in self.attributes.items() if key != "over"}
+
+    @property
     def operands(self) -> tuple[Expr, ...]:
         """What it is applied to, in order."""
         return self.args[1:]  # type: ignore[no-any-return]
 
 
 class Extent(sympy.Symbol):  # type: ignore[misc]
-    """The length of an axis: the number it has here, and the words it is declared with."""
+    """A number made of sizes: what it is here, and its words, such as `hidden` or `2 * hidden`."""
 
     __slots__ = ("count", "words")
-    count: int
+    count: float
     words: str
 
-    def __new__(cls, count: int, words: str) -> Extent:  # noqa: D102
-        self: Extent = sympy.Symbol.__xnew__(cls, f"{words}={count}", positive=True)
+    def __new__(cls, count: float, words: str) -> Extent:  # noqa: D102
+        self: Extent = sympy.Symbol.__xnew__(cls, f"{words}={count}", real=True)
         self.count, self.words = count, words
         return self
 
@@ -189,8 +194,13 @@ def _function(name: str, op: str, slopes: Callable[..., tuple[Any, ...]]) -> typ
     return FunctionClass(name, (Elementwise,), names)  # type: ignore[no-any-return]
 
 
-def meaning(op: str, value: Callable[..., Expr]) -> type[Elementwise]:
-    """The function that means `value` of its arguments; SymPy derives its slopes from that."""
+def meaning(
+    op: str, value: Callable[..., Expr], given: Callable[..., tuple[Any, ...]] | None = None
+) -> type[Elementwise]:
+    """The function that means `value` of its arguments; SymPy derives its slopes from that.
+
+    given: the slopes of a function whose author wrote its derivative.
+    """
 
     def slopes(y: Expr, *arguments: Expr) -> tuple[Expr, ...]:
         own = [sympy.Dummy(real=True) for _ in arguments]
@@ -198,7 +208,7 @@ def meaning(op: str, value: Callable[..., Expr]) -> type[Elementwise]:
         whole = value(*own).doit()
         return tuple(sympy.diff(whole, symbol).xreplace(known) for symbol in own)
 
-    made = _function(op, op, slopes)
+    made = _function(op, op, given or slopes)
     made.meaning = staticmethod(value)
     return made
 
@@ -228,9 +238,7 @@ minimum = _function("minimum", "minimum", lambda y, a, b: (greater_equal(b, a), 
 where = _function("where", "where", lambda y, c, a, b: (0, _holds(c), 1 - _holds(c)))
 clip = _function("clip", "clip", lambda y, x, low, high: (_inside(x, low, high), 0, 0))
 detach = _function("detach", "detach", lambda y, x: (0,))
-sign = _function("sign", "sign", lambda y, x: (0,))
 floor = _function("floor", "floor", lambda y, x: (0,))
-mod = meaning("mod", lambda a, b: a - b * floor(a / b))
 log1p = meaning("log1p", lambda x: sympy.log(1 + x))
 expm1 = meaning("expm1", lambda x: sympy.exp(x) - 1)
 erf = meaning("erf", sympy.erf)
@@ -240,7 +248,7 @@ NAMED: dict[str, Any] = {
     f.op: f
     for f in (
         sigma, softplus, relu, absolute, maximum, minimum, where, greater, greater_equal, equal,
-        not_equal, detach, sign, floor, mod, log1p, expm1, erf,
+        not_equal, detach, floor, log1p, expm1, erf,
     )
 }  # fmt: skip
 NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}
@@ -335,6 +343,11 @@ def height(expr: Expr) -> int:
 
 # --- numbers in front --------------------------------------------------------------------------
 REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis
+_LINEAR = {
+    *REPEATED, "sum", "mean", "block", "getitem", "scatter", "reshape", "transpose", "swapaxes",
+    "cumsum", "reversed_cumsum",
+}  # fmt: skip
+_BILINEAR = {"matvec", "matmul", "vecdot", "outer", "einsum"}
 
 
 def folded(expr: Expr) -> Expr:
@@ -342,12 +355,10 @@ def folded(expr: Expr) -> Expr:
     if isinstance(expr, Add):
         return plus(*map(folded, terms(expr)))
     coefficient, lengths, parts = _collected(expr)
-    if coefficient not in (1, -1):
-        for k, part in enumerate(parts):
-            common = _common(part) if isinstance(part, Add) else 1
-            if common != 1:
-                coefficient *= common
-                parts[k] = plus(*(folded(times(1 / common, term)) for term in terms(part)))
+    for k, part in enumerate(parts):
+        if isinstance(part, Add):
+            common, parts[k] = _common(part)
+            coefficient = coefficient * common
     if coefficient.is_Float:
         coefficient = number(float(coefficient))
     above, below = coefficient.as_numer_denom() if coefficient.is_Rational else (coefficient, 1)
@@ -356,9 +367,17 @@ def folded(expr: Expr) -> Expr:
     for symbol in dict.fromkeys(e.base for e in lengths):
         count = sum(int(e.exp) for e in lengths if e.base == symbol)
         (front if count > 0 else under).extend([symbol] * abs(count))
-    first = next((k for k, part in enumerate(parts) if is_divisor(part)), len(parts))
-    parts[first:first] = [power(e, Integer(-1)) for e in under]
+    place = next((k for k, part in enumerate(parts) if any(map(is_divisor, _seen(part)))), None)
+    if place is None or not is_divisor(parts[place]):  # after a fraction that is repeated, or last
+        place = len(parts) if place is None else place + 1
+    parts[place:place] = [power(e, Integer(-1)) for e in under]
     return times(*front, *parts)
+
+
+def _seen(expr: Expr) -> list[Expr]:
+    """The factors of a product, also of one that is repeated along an axis."""
+    repeated = isinstance(expr, Operation) and expr.op in REPEATED
+    return factors(expr.operands[0] if repeated else expr)
 
 
 def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
@@ -370,21 +389,33 @@ def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
             coefficient = coefficient * (1 / base if base is not factor else base)
         elif isinstance(base, Extent):
             lengths.append(Pow(base, -1 if base is not factor else 1, evaluate=False))
-        elif isinstance(factor, Operation) and factor.op in REPEATED:
-            inner, more, rest = _collected(factor.operands[0])
-            coefficient, lengths = coefficient * inner, lengths + more
-            parts.append(remade(factor, [factor.args[0], times(*rest) if rest else Integer(1)]))
+        elif isinstance(factor, Operation) and factor.op in _LINEAR | _BILINEAR:
+            own = list(factor.operands)
+            for k in range(len(own) if factor.op in _BILINEAR else 1):
+                inner, more, rest = _collected(own[k])
+                if rest:
+                    coefficient, lengths, own[k] = coefficient * inner, lengths + more, times(*rest)
+            parts.append(remade(factor, [factor.args[0], *own]))
         else:
             parts.append(factor)
     return coefficient, lengths, parts
 
 
-def _common(expr: Expr) -> Expr:
-    """The number that the terms of a sum have in common."""
+def _common(expr: Expr) -> tuple[Expr, Expr]:
+    """The number that the terms of a sum have in common, and the sum without it."""
     numbers = [_collected(term)[0] for term in terms(expr)]
-    if not all(n.is_Rational for n in numbers):
-        return Integer(1)
-    return sympy.gcd_list(numbers)
+    if all(n.is_Rational for n in numbers):
+        common = sympy.gcd_list(numbers)
+    else:
+        common = abs(numbers[0]) if len({abs(n) for n in numbers}) == 1 else Integer(1)
+    if common == 1:
+        return common, expr
+    signs = [Integer(round(n / common)) for n in numbers]
+    rest = [
+        folded(times(sign, *[power(n, -1)] * (n != 1), term))
+        for sign, n, term in zip(signs, numbers, terms(expr), strict=True)
+    ]
+    return common, plus(*rest)
 
 
 def is_divisor(expr: Expr) -> bool:

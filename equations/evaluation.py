@@ -70,7 +70,7 @@ def evaluate(expr: Expr, values: Values, step: int) -> Array:
             for k, o in enumerate(expr.operands)
         ]
         function = OWN.get(expr.op) or TABLE[expr.op].forward
-        return np.asarray(function(*operands, **expr.attributes))
+        return np.asarray(function(*operands, **expr.settings))
     if isinstance(expr, Pow) and expr.exp == Rational(1, 2):
         return np.asarray(np.sqrt(evaluate(expr.base, values, step)))
     if isinstance(expr, clip):

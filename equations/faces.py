@@ -2,6 +2,7 @@ r"""The two faces an equation is printed with, LaTeX and one line of Unicode: br
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -36,6 +37,12 @@ class Face(Protocol):
 
     def word(self, text: str) -> str:
         """A word that is no variable."""
+
+    def sum_over(self, letters: str) -> str:
+        """The sign of a sum over some indices, nothing for none."""
+
+    def length(self, words: str) -> str:
+        """A number made of sizes: `2 * hidden`."""
 
     def raised(self, text: str, upper: str) -> str:
         """A superscript."""
@@ -81,6 +88,13 @@ class Latex:
     def word(self, text: str) -> str:  # noqa: D102
         return rf"\text{{{text}}}" if " " in text else rf"\mathrm{{{text.replace('_', ' ')}}}"
 
+    def sum_over(self, letters: str) -> str:  # noqa: D102
+        return rf"\sum_{{{letters}}} " if letters else ""
+
+    def length(self, words: str) -> str:  # noqa: D102
+        named = re.sub(r"[^\W\d]\w*", lambda found: self.word(found[0]), words)
+        return named.replace(" ** ", "^").replace("*", r"\cdot")
+
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         upper = upper if len(upper) == 1 else f"{{{upper}}}"
         return f"{{{text}}}^{upper}" if "^" in text else f"{text}^{upper}"
@@ -118,6 +132,12 @@ class Text:
 
     def word(self, text: str) -> str:  # noqa: D102
         return text
+
+    def sum_over(self, letters: str) -> str:  # noqa: D102
+        return f"Σ_{letters} " if letters else ""
+
+    def length(self, words: str) -> str:  # noqa: D102
+        return words.replace(" ** ", "^").replace(" * ", "·")
 
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         if upper.lstrip("-").isdigit():

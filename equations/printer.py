@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Expr, Function, Integer, Mul, Pow, Rational
+from sympy import Add, Expr, Function, Mul, Pow, Rational
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
@@ -34,7 +34,7 @@ from equations.notation import Apart
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
 _BETWEEN = {"matvec": "dot", "matmul": "dot", "vecdot": "dot", "outer": "outer"}
-_PRIVATE = {"shape", "keepdims"}  # attributes that are bookkeeping
+_PRIVATE = {"shape", "keepdims", "over"}  # attributes that are bookkeeping
 _USUAL = (("axis", -1), ("axis", (-1,)))
 
 
@@ -56,11 +56,19 @@ def level(expr: Expr) -> int:
         return level(expr.operands[0])
     if isinstance(expr, Add) or subtracted(expr) is not None:
         return _SUM
-    if isinstance(expr, Mul | SumOverTime) or isinstance(expr, Operation) and expr.op in _BETWEEN:
+    if (
+        isinstance(expr, Mul | SumOverTime)
+        or isinstance(expr, Operation)
+        and expr.op in (*_BETWEEN, "einsum")
+    ):
         return _PRODUCT
     if isinstance(expr, Pow) and expr.exp != _HALF:
         return _PRODUCT if _denominator(expr) is not None else _POWER
     return _ATOM
+
+
+def _unlike_number(expr: Expr) -> bool:
+    return not expr.is_Number and not isinstance(expr, Extent)
 
 
 def _visible(expr: Expr) -> list[Expr]:
@@ -105,9 +113,8 @@ class _Notation:
         return self.face.name(expr.label, time, self.apart)
 
     def _print_Extent(self, expr: Extent) -> str:
-        alone = expr.words.isidentifier()
-        text = self.face.word(expr.words)
-        return text if alone else self.face.bracketed(text, "()")
+        text = self.face.length(expr.words)
+        return text if expr.words.isidentifier() else self.face.bracketed(text, "()")
 
     def _print_Nothing(self, expr: Nothing) -> str:
         return self.face.word(expr.name)
@@ -144,15 +151,16 @@ class _Notation:
             return "-" + self.fitted(rest, _PRODUCT)
         text = ""
         last: Expr | None = None
+        under: list[Expr] = []
         parts = _visible(expr)
         for k, factor in enumerate(parts):
             below = _denominator(factor)
             if below is not None:
-                if k + 1 < len(parts) and _denominator(parts[k + 1]) is not None:
-                    both = times(below, _denominator(parts[k + 1]))  # a / b / c is a / (b c)
-                    parts[k + 1] = Pow(both, Integer(-1), evaluate=False)
-                    continue
-                text = self._quotient(text or "1", below)
+                under.append(below)
+                if k + 1 == len(parts) or _denominator(parts[k + 1]) is None:
+                    # a / b / 3 is a / (3 b)
+                    text = self._quotient(text or "1", times(*sorted(under, key=_unlike_number)))
+                    under = []
             elif last is None:
                 alone = k + 1 < len(parts) and _denominator(parts[k + 1]) is not None
                 stretches = alone and isinstance(self.face, faces.Latex)
@@ -230,6 +238,8 @@ class _Notation:
             printer = type(self)(self.step, expr.attributes["timed"], self.apart)
             label = printer._print(operands[1])
             return self.face.lowered(self.face.bracketed(self._print(operands[0]), "[]"), label)
+        if op == "einsum":
+            return self._indexed(expr)
         if is_transpose(expr):
             return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
         if op == "getitem":
@@ -239,14 +249,35 @@ class _Notation:
         if op in REPEATED:
             return self._print(operands[0])  # type: ignore[no-any-return]
         shown = [
-            f"{self.face.word(key)}={faces.index(value, self.face.word)}"
+            f"{self.face.word(key)}={self._attribute(value)}"
             for key, value in expr.attributes.items()
             if key not in _PRIVATE and value is not None and (key, value) not in _USUAL
         ]
-        return self.face.operator(op) + self._arguments(operands, *shown)
+        over = expr.attributes.get("over")
+        if over:
+            shown = [text for text in shown if not text.startswith(self.face.word("axis"))]
+        name = self.face.operator(op)
+        lower = ", ".join(map(self.face.length, over or ()))
+        return (self.face.lowered(name, lower) if over else name) + self._arguments(
+            operands, *shown
+        )
+
+    def _indexed(self, expr: Operation) -> str:
+        """A sum of products with its letters: Σ_j [W]_ij [x]_j."""
+        before, _, after = expr.attributes["subscripts"].partition("->")
+        parts = [
+            self.face.lowered(self.face.bracketed(self._print(operand), "[]"), letters)
+            for operand, letters in zip(expr.operands, before.split(","), strict=True)
+        ]
+        summed = "".join(dict.fromkeys(c for c in before if c.isalpha() and c not in after))
+        return self.face.sum_over(summed) + " ".join(parts)
+
+    def _attribute(self, value: Any) -> str:
+        text = faces.index(value, self.face.length)
+        return self.face.bracketed(text, "()") if isinstance(value, tuple) else text
 
     def _index(self, expr: Operation) -> str:
-        return faces.index(expr.attributes["index"], self.face.word)
+        return faces.index(expr.attributes["index"], self.face.length)
 
     # --- what only gradients and differences have -------------------------------------------------
     def _print_SumOverTime(self, expr: SumOverTime) -> str:

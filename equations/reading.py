@@ -9,11 +9,13 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+import sympy
+from sympy import Expr, Integer
 
 from equations.algebra import (
     BUILDERS,
     EquationError,
+    Extent,
     Literal,
     Quantity,
     clip,
@@ -23,14 +25,13 @@ from equations.algebra import (
 )
 from equations.lines import Equation, Equations
 from equations.notation import Apart, look_alikes, parts_of, space_of, step_before
-from tinygrad_lstm import ops
+from equations.rules import over
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
 
-DEFINITIONS: dict[str, Program] = getattr(ops, "DEFINITIONS", {})  # composite operations
 # an equation that would be longer written out, or deeper, gets names for its parts
-_LONGEST, _DEEPEST = 400, 40
+_LONGEST, _DEEPEST = 400, 20
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ def _is_sequence(part: Any, name: str) -> bool:
 
 
 def _constant(node: Tensor) -> Expr:
+    if "words" in node.attributes:  # a number made of sizes
+        return Extent(node.data.item(), node.attributes["words"])
     return number(node.data.item()) if node.size == 1 else Literal(np.array(node.data))
 
 
@@ -123,7 +126,10 @@ def _built(node: Tensor, operands: list[Expr]) -> Expr:
     ):
         if number_.is_Number and number_ == nothing and node.shape == _shape(node, other, operands):
             return other  # 0 + a, 1 a: what loops leave behind
-    return face(op)(*operands, **node.attributes)
+    attributes = dict(node.attributes)
+    if "keepdims" in attributes or op in ("softmax", "log_softmax", "cumsum"):
+        attributes |= over(attributes["axis"], node.inputs[0].shape)
+    return face(op)(*operands, **attributes)
 
 
 def _shape(node: Tensor, operand: Expr, operands: list[Expr]) -> tuple[int, ...]:
@@ -133,25 +139,39 @@ def _shape(node: Tensor, operand: Expr, operands: list[Expr]) -> tuple[int, ...]
 def face(op: str) -> Callable[..., Expr]:
     """What SymPy has for an operation of the engine."""
     if op not in BUILDERS:
-        sympy_function = getattr(TABLE.get(op), "sympy", None)
-        if op in DEFINITIONS:
-            BUILDERS[op] = partial(meaning(op, partial(_opened, DEFINITIONS[op])), evaluate=False)
-        elif sympy_function:
-            BUILDERS[op] = partial(meaning(op, sympy_function), evaluate=False)
+        record = TABLE.get(op)
+        definition, slopes, name = (
+            getattr(record, what, None) for what in ("definition", "slopes", "sympy")
+        )
+        if definition is not None:  # its derivative is the definition's, or what its author gave
+            given = partial(_given, slopes) if slopes is not None else None
+            made = meaning(op, partial(_defined, definition), given)
+        elif name:
+            made = meaning(op, getattr(sympy, name))
         else:
             return partial(operation, op)
+        BUILDERS[op] = partial(made, evaluate=False)
     return BUILDERS[op]
 
 
-def _opened(program: Program, *arguments: Expr) -> Expr:
+def _defined(program: Program, *arguments: Expr) -> Expr:
     """The value of a composite operation: its definition with arguments put in."""
+    (value,) = _outputs(program, arguments)
+    return value
+
+
+def _given(slopes: Program, y: Expr, *arguments: Expr) -> tuple[Expr, ...]:
+    """The derivatives of an operation as its author wrote them, of an adjoint g of 1."""
+    return _outputs(slopes, (Integer(1), y, *arguments))
+
+
+def _outputs(program: Program, arguments: tuple[Expr, ...]) -> tuple[Expr, ...]:
     found = dict(zip(program.inputs.values(), arguments, strict=True))
     for node in program.nodes():
         if node not in found:
             operands = [found[i] for i in node.inputs]
             found[node] = _built(node, operands) if operands else _constant(node)
-    (value,) = (found[node] for node in program.outputs.values())
-    return value
+    return tuple(found[node] for node in program.outputs.values())
 
 
 def forward(cell: Cell) -> Equations:

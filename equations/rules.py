@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import Expr, Integer
+from sympy import Expr
 
 from equations.algebra import (
     Operation,
@@ -47,11 +47,27 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
     lead = len(shape) - len(wanted)
     if lead > 0:
         axes = tuple(range(-len(shape), -len(wanted)))
-        share = operation("sum", share, axis=axes, keepdims=False)
+        share = operation("sum", share, axis=axes, keepdims=False, **over(axes, shape))
     repeated = tuple(
         k - len(wanted) for k, n in enumerate(wanted) if n == 1 and shape[lead + k] != 1
     )
-    return operation("sum", share, axis=repeated, keepdims=True) if repeated else share
+    if not repeated:
+        return share
+    named = over(repeated, shape[lead:])
+    return operation("sum", share, axis=repeated, keepdims=True, **named)
+
+
+def over(axis: Any, shape: Shape) -> dict[str, Any]:
+    """The names of axes that are not the last one, nor all: what a reduction is over."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if (
+        axis is None
+        or len(axes) == len(shape)
+        or {a % len(shape) for a in axes} == {len(shape) - 1}
+    ):
+        return {}
+    words = tuple(getattr(shape[a], "words", None) for a in axes)
+    return {"over": words} if all(words) else {}
 
 
 def reduced(of: Operation, shape: Shape) -> tuple[int, ...]:
@@ -107,6 +123,16 @@ def _outer(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     ]
 
 
+def _einsum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    a, b = e.operands
+    before, _, after = e.attributes["subscripts"].partition("->")
+    first, second = before.split(",")
+    return [
+        operation("einsum", g, b, subscripts=f"{after},{second}->{first}"),
+        operation("einsum", g, a, subscripts=f"{after},{first}->{second}"),
+    ]
+
+
 def _untimed(expr: Expr) -> Expr:
     """An expression with every time index equal, to see whether labels without one are unique."""
     return replaced(expr, lambda e: Quantity(e.label, None) if isinstance(e, Quantity) else None)
@@ -142,14 +168,7 @@ def _mean(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     return [times(spread(g, e, shapes[0]), *per_entry(e, shapes[0]))]
 
 
-def _var(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    (x,) = e.operands
-    middle = operation("mean", x, axis=e.attributes["axis"], keepdims=True)
-    gap = plus(x, minus(middle))
-    return [times(Integer(2), spread(g, e, shapes[0]), *per_entry(e, shapes[0]), gap)]
-
-
-def _extreme(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _max(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     (x,) = e.operands
     return [times(spread(g, e, shapes[0]), equal(x, spread(y, e, shapes[0]), evaluate=False))]
 
@@ -166,12 +185,15 @@ def _logsumexp(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr
 
 
 def _softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    total = operation("sum", times(g, y), axis=e.attributes["axis"], keepdims=True)
+    axis = e.attributes["axis"]
+    named = over(axis, shapes[0])
+    total = operation("sum", times(g, y), axis=axis, keepdims=True, **named)
     return [times(y, plus(g, minus(total)))]
 
 
 def _log_softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    total = operation("sum", g, axis=e.attributes["axis"], keepdims=True)
+    axis = e.attributes["axis"]
+    total = operation("sum", g, axis=axis, keepdims=True, **over(axis, shapes[0]))
     return [plus(g, minus(times(sympy.exp(y, evaluate=False), total)))]
 
 
@@ -199,7 +221,12 @@ def _broadcast_to(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[E
 
 
 def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("scatter", g, index=e.attributes["index"], shape=shapes[0])]
+    index = e.attributes["index"]
+    parts = index if isinstance(index, tuple) else (index,)
+    if all(part is None or part is Ellipsis or part == slice(None) for part in parts):
+        back = tuple(0 if part is None else part for part in parts)  # only new axes
+        return [operation("getitem", g, index=back)]
+    return [operation("scatter", g, index=index, shape=shapes[0])]
 
 
 def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -207,10 +234,9 @@ def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 RULES: dict[str, Rule] = {
-    "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "concat": _concat,
-    "stack": _stack, "sum": _sum, "mean": _mean, "var": _var, "max": _extreme, "min": _extreme,
-    "prod": _prod, "logsumexp": _logsumexp,
-    "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum, "reshape": _reshape,
-    "transpose": _transpose, "swapaxes": _swapaxes, "broadcast_to": _broadcast_to,
-    "getitem": _getitem, "scatter": _scatter,
+    "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "einsum": _einsum,
+    "concat": _concat, "stack": _stack, "sum": _sum, "mean": _mean, "max": _max, "prod": _prod,
+    "logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum,
+    "reshape": _reshape, "transpose": _transpose, "swapaxes": _swapaxes,
+    "broadcast_to": _broadcast_to, "getitem": _getitem, "scatter": _scatter,
 }  # fmt: skip

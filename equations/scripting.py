@@ -67,14 +67,15 @@ function forward(values) {{
 }}"""
 _BACKWARD = """\
 // One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
-// in each state after the step. Returned: bar, its derivative in every value and input; delta, in
-// the pre-activations; earlier, in the states before the step. What is held passes nothing on.
+// in each state after the step. Returned: bar, its derivative in every value and input; inputs, in
+// the inputs, where a value may have the same name; delta, in the pre-activations; earlier, in the
+// states before the step. What is held passes nothing on.
 function backward(values, seeds) {{
   const {{ prev, x, given, p, pre, now }} = values;
   const held = {{ __proto__: null, ...values.held }};
-  const bar = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
+  const bar = {{}}, inputs = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
 {lines}
-  return {{ bar, delta, earlier }};
+  return {{ bar, delta, earlier, inputs: {{ ...bar, ...inputs }} }};
 }}"""
 
 
@@ -138,7 +139,7 @@ class Script:
             yield self._comment(adjoints.written(label, own).left, own)
             if space == "bar":
                 target = adjoints.given(label) or Quantity(name)
-                yield _statement(_place("bar", name), code(own, target, label))
+                yield _statement(_adjoint_place(name), code(own, target, label))
                 continue
             codes = code(own, self.insides[f"pre.{name}"], label)
             yield _statement(_place("delta", name), codes)
@@ -195,7 +196,7 @@ class Script:
                 for k, o in enumerate(expr.operands)
             ]
             function = _ENTRIES.get(expr.op) or OWN.get(expr.op) or TABLE[expr.op].forward
-            return np.asarray(function(*operands, **expr.attributes), object)
+            return np.asarray(function(*operands, **expr.settings), object)
 
         def together(*args: Any) -> _Entry:
             return _Entry(remade(expr, [_plain(a) for a in args]))
@@ -211,7 +212,7 @@ class Script:
         elif space == "delta":
             place, shape = _place("through", name), self.shape(self.insides[f"pre.{name}"])
         elif space in ("bar", "seed"):
-            place = _place("seeds" if space == "seed" else "bar", name)
+            place = _place("seeds", name) if space == "seed" else _adjoint_place(name)
             shape = self.shape(self.adjoints.given(label) or Quantity(name))
         elif label in self.reading.equations:
             place, shape = _place("prev" if time == -1 else "now", label), self.shape(quantity)
@@ -244,6 +245,11 @@ def input_place(cell: Cell, name: str) -> str:
     if name == "x" or name.startswith("prev."):
         return name if name == "x" else _place("prev", name.removeprefix("prev."))
     return _place("p" if name in cell.parameters else "given", name)
+
+
+def _adjoint_place(name: str) -> str:
+    space, own = space_of(name)
+    return _place("inputs" if space == "input" else "bar", own)
 
 
 def _place(owner: str, name: str) -> str:
@@ -302,6 +308,14 @@ def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
     return larger.reduce(x, axis=axis, keepdims=keepdims)
 
 
+def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
+    found = np.full(shape, 0, object)
+    places = np.arange(found.size).reshape(shape)[index]
+    for place, entry in zip(np.ravel(places), np.ravel(g), strict=True):
+        found.flat[place] = entry + found.flat[place] if found.flat[place] else entry
+    return found
+
+
 def _log_of_sum(x: Entries, axis: Any, keepdims: bool) -> Any:
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
@@ -310,6 +324,7 @@ def _log_of_sum(x: Entries, axis: Any, keepdims: bool) -> Any:
 _ENTRIES: dict[str, Callable[..., Any]] = {
     "matvec": lambda W, x: np.matmul(W, x[..., None])[..., 0],
     "max": _largest,
+    "scatter": _scattered,
     "logsumexp": _log_of_sum,
     "softmax": lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     "log_softmax": lambda x, axis: x - _log_of_sum(x, axis, True),

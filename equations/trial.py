@@ -116,7 +116,7 @@ class Trial:
         expr = self.reading.equations.get(owner.label)
         if expr is None:
             expr = self.named[owner.label]
-        insides = self.insides_of(owner)
+        insides = self._own(owner)
 
         def held(part: Expr) -> Expr | None:
             if part in insides and part != expr:
@@ -131,8 +131,11 @@ class Trial:
 
     def insides_of(self, owner: Quantity) -> dict[Expr, Quantity]:
         """Names for what stands inside functions, as the owner's equation has them."""
+        return {**self.insides, **self._own(owner)}
+
+    def _own(self, owner: Quantity) -> dict[Expr, Quantity]:
         of = {symbol.label: name for name, own in self.own.items() for symbol in own.values()}
-        return {**self.insides, **self.own.get(of.get(owner.label, owner.label), {})}
+        return self.own.get(of.get(owner.label, owner.label), {})
 
     def value(self, expr: Expr, step: int) -> Array:
         """The value of one side of an equation."""
