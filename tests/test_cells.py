@@ -68,7 +68,7 @@ def gradient_program_equals_backward(e: Example) -> None:
 
     leaves = {n: Tensor(v, n) for n, v in {**one, **e.p}.items()}
     leaves |= {f"prev.{n}": Tensor(v) for n, v in before.items()} | {"x": Tensor(e.xs[0, 0])}
-    step = e.cell.run_step(leaves)
+    step = e.program.on(leaves, str)
     total = sum(((step[n] * seed).sum() for n, seed in seeds.items()), Tensor(0.0))
     total.backward()
     for name, leaf in leaves.items():

@@ -40,7 +40,7 @@ from tinygrad_lstm import (
     unroll,
     vecdot,
 )
-from tinygrad_lstm.functions import cumsum, max, sum, swapaxes
+from tinygrad_lstm.ops import cumsum, max, sum, swapaxes
 
 ALONE = {n: c for n, c in cells.all().items() if not (c.sequences or c.constants)}
 

@@ -184,7 +184,7 @@ def test_the_text_of_a_cell_with_other_operations() -> None:
 
     lines = [line.strip() for line in str(plan(own)).splitlines()]
     assert "u3 = mean(a, axis=-1, keepdims=True)" in lines
-    assert "W1 = W[:, 0:3]   (3 × 3)" in lines
+    assert "W1 = W[:, 0:hidden]   (3 × 3)" in lines
     assert "h = a - u3" in lines
 
 

@@ -149,7 +149,8 @@ def noisy(now: Any, prev: Any, x: Any, p: Any, noise: Any, mask: Any) -> None:
         (
             {"noise": np.ones((2, 6, 4)), "mask": np.ones(5)},
             ShapeError,
-            "cell 'noisy': mask has shape (5,), but (hidden) = (4,) was declared.",
+            "cell 'noisy': mask has shape (5,), but (hidden) = (4,) was declared.\n"
+            "  Pass (4,), shared by the batch, or (6, 4), one for each sample.",
         ),
         (
             {"noise": np.ones((3, 6, 4)), "mask": np.ones(4)},

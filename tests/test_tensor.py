@@ -305,7 +305,8 @@ def test_numpy_functions_that_would_write_or_have_no_rule() -> None:
         np.tanh(x, out=np.zeros(3))
     assert str(caught.value) == (
         "np.tanh with out does not work on Tensors, which are never changed in place; "
-        "call np.tanh(a, b) without further options."
+        "call np.tanh(a, b) without further options.\n"
+        "  An update makes new parameters: p = p.replace({n: p[n] - rate * p[n].grad for n in p})."
     )
     with pytest.raises(TypeError) as caught:
         np.arctan(x)

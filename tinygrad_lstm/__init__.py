@@ -7,76 +7,38 @@
     p.W_f.grad
 """
 
-from tinygrad_lstm import ops  # the table must be full before anything is computed
-from tinygrad_lstm.functions import (
-    abs,
-    add,
-    broadcast_to,
-    clip,
-    concat,
-    cos,
-    cumsum,
-    divide,
-    equal,
-    exp,
-    getitem,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
-    log,
-    log_softmax,
-    logsumexp,
-    matmul,
-    matvec,
-    max,
-    maximum,
-    mean,
-    minimum,
-    multiply,
-    negative,
-    not_equal,
-    outer,
-    power,
-    relu,
-    reshape,
-    sigmoid,
-    sin,
-    softmax,
-    softplus,
-    sqrt,
-    subtract,
-    sum,
-    swapaxes,
-    tanh,
-    transpose,
-    vecdot,
-    where,
-)
+from tinygrad_lstm import ops as ops  # the table must be full before anything is computed
+from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new one too
 
-from tinygrad_lstm.tensor import Tensor  # isort: skip
-from tinygrad_lstm.gradients import grad, value_and_grad
-from tinygrad_lstm.networks import bidirectional, stack
-from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell, Parameters, cell
-from tinygrad_lstm.sequence import Run, unroll
-from tinygrad_lstm.stepping import step_through
+from tinygrad_lstm.tensor import Tensor as Tensor  # isort: skip
+from tinygrad_lstm.gradients import grad as grad
+from tinygrad_lstm.gradients import value_and_grad as value_and_grad
+from tinygrad_lstm.networks import bidirectional as bidirectional
+from tinygrad_lstm.networks import stack as stack
+from tinygrad_lstm.parameters import Parameters as Parameters
+from tinygrad_lstm.program import Program as Program
+from tinygrad_lstm.recurrent import Cell as Cell
+from tinygrad_lstm.recurrent import cell as cell
+from tinygrad_lstm.sequence import Run as Run
+from tinygrad_lstm.sequence import unroll as unroll
+from tinygrad_lstm.stepping import step_through as step_through
 
-from tinygrad_lstm.kernels import compiled  # isort: skip
-from tinygrad_lstm.checking import Agreement, check_gradients  # isort: skip
+from tinygrad_lstm.kernels import compiled as compiled  # isort: skip
+from tinygrad_lstm.checking import Agreement as Agreement  # isort: skip
+from tinygrad_lstm.checking import check_gradients as check_gradients
 
-from tinygrad_lstm import cells, errors, weights  # isort: skip
+from tinygrad_lstm import cells as cells  # isort: skip
+from tinygrad_lstm import errors as errors
+from tinygrad_lstm import weights as weights
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "abs", "add", "Agreement", "bidirectional", "broadcast_to", "Cell", "cell", "cells",
-    "check_gradients", "clip", "compiled", "concat", "cos", "cumsum", "divide",
-    "equal", "errors", "exp",
-    "getitem", "grad", "greater", "greater_equal", "less", "less_equal", "log", "log_softmax",
-    "logsumexp", "matmul", "matvec", "max", "maximum", "mean", "minimum", "multiply",
-    "negative", "not_equal", "ops", "outer", "Parameters", "power", "Program", "relu",
-    "reshape", "Run", "sigmoid", "sin", "softmax", "softplus", "sqrt", "stack", "step_through",
-    "subtract", "sum", "swapaxes", "tanh", "Tensor", "transpose", "unroll", "value_and_grad",
-    "vecdot", "weights", "where",
-]  # fmt: skip
+# Python's own sum, max, min and abs stay what they are after `import *`.
+globals()["__all__"] = sorted(
+    (
+        {"Agreement", "bidirectional", "Cell", "cell", "cells", "check_gradients", "compiled"}
+        | {"errors", "grad", "ops", "Parameters", "Program", "Run", "stack", "step_through"}
+        | {"Tensor", "unroll", "value_and_grad", "weights", *vars(ops)["__all__"]}
+    )
+    - {"abs", "max", "min", "sum"}
+)

@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.program import _ATOM, _PRODUCT, _SUM, _operation_text
+from tinygrad_lstm.program import _operation_text
+from tinygrad_lstm.sizes import ATOM as _ATOM
+from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
+from tinygrad_lstm.sizes import SUM as _SUM
 from tinygrad_lstm.tensor import TABLE, Tensor, constant
 
 Text = tuple[str, int]  # a piece of an expression, and how tightly it binds

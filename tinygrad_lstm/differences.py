@@ -76,8 +76,8 @@ def _labels(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _like(mapping: Mapping[str, Any], leaves: dict[str, Tensor]) -> Any:
-    replace = getattr(mapping, "replace", None)
-    return replace(leaves) if replace else leaves
+    rebuild = getattr(mapping, "on", None)
+    return rebuild(leaves) if rebuild else leaves
 
 
 # --- what is differentiated ---------------------------------------------------------------------

@@ -66,5 +66,5 @@ def _leaf(value: Any) -> Tensor:
 
 
 def _rebuilt(mapping: Mapping[Any, Any], leaves: dict[Any, Tensor]) -> Any:
-    rebuild = getattr(mapping, "replace", None)
+    rebuild = getattr(mapping, "on", None)
     return rebuild(leaves) if rebuild else leaves

@@ -12,7 +12,9 @@ from collections.abc import Collection, Sequence
 
 from tinygrad_lstm.arithmetic import array, operation_text
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.program import _ATOM, _SUM, spelled
+from tinygrad_lstm.program import spelled
+from tinygrad_lstm.sizes import ATOM as _ATOM
+from tinygrad_lstm.sizes import SUM as _SUM
 from tinygrad_lstm.tensor import Tensor
 
 _LONGEST = 64  # characters of an expression that stands inside another one

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import functions
+from tinygrad_lstm import ops
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
-from tinygrad_lstm.functions import concat
+from tinygrad_lstm.ops import concat
+from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Moments, Reading, Run, over
 from tinygrad_lstm.tensor import Tensor
 
@@ -97,33 +98,47 @@ class Network:
             )
         tensors: dict[str, Tensor] = {}
         for name, part in self.parts.items():
-            tensors |= _renamed(name, part.bind(_own(name, arrays)))
+            own = _own(name, arrays)
+            bound = part.bind(own)
+            fresh = {n: t for n, t in bound.items() if not isinstance(own[n], Tensor)}
+            tensors |= {f"{name}.{n}": t for n, t in bound.items()} | _renamed(name, fresh)
         return Parameters(tensors, str(self))
 
-    def program(self, batch: int | None = None, **sizes: int) -> Program:
+    def small_sizes(self) -> dict[str, int]:
+        """Small sizes, all different, for a Program to look at."""
+        return {name: 3 + k for k, name in enumerate(self.sizes)}
+
+    def program(self, **sizes: int) -> Program:
         """One step of all parts as a Program, as `Cell.program`."""
-        if not sizes:
-            sizes = {name: 3 + k for k, name in enumerate(self.sizes)}
-        inputs: dict[str, Tensor] = {}
+        sizes = sizes or self.small_sizes()
         words: dict[str, str] = {}
+        inputs: dict[str, Tensor] = {}
         for name, own in self.part_sizes(sizes).items():
-            single = self.parts[name].program(batch=batch, **own)
+            single = self.parts[name].program(**own)
             for old, node in single.inputs.items():
                 if old == "x" and "x" in inputs or old.endswith("_below"):
                     continue
                 new = old if old == "x" else _within(name, old)
                 inputs[new] = Tensor.input(new, node.shape)
                 words[new] = single.dimensions.get(old, "")
-        step = self.run_step(inputs)
+        step = self._composed(inputs, sizes)
         equations = {name: node for name, node in step.items() if node.name == name}
         outputs = {name: equations[name] for name in self.state}
         return Program(self.name, inputs, equations, outputs, words, sizes)
 
-    def run_step(
-        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """One step of all parts; the network's output is found under `output`, too."""
+    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
+        """The parts' equations on shared inputs; the network's output is found under its name."""
         raise CellError(f"{self} is no stack and reads in no direction.")
+
+    def _part(
+        self, name: str, values: Mapping[str, Tensor], x: Tensor, sizes: Sizes,
+        below: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The equations of one part's own Program, on this network's nodes and names."""
+        program: Program = self.parts[name].program(**self.part_sizes(sizes)[name])
+        own = {**_own(name, values), "x": x, **(below or {})}
+        leaves = {n: node for n, node in own.items() if n in program.inputs}
+        return program.on(leaves, lambda n: f"{name}.{n}")
 
 
 class Stack(Network):
@@ -153,18 +168,15 @@ class Stack(Network):
             below = width(part, own)
         return found
 
-    def run_step(
-        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """One step of all layers, from the lowest up."""
+    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         x = values["x"]
         below: dict[str, Tensor] = {}
         written: dict[str, Tensor] = {}
         for name, part in self.parts.items():
-            own = {**_own(name, values), "x": x, **{f"{n}_below": v for n, v in below.items()}}
-            below = part.run_step(own, time, f"{prefix}{name}.")
-            written |= {f"{name}.{n}": node for n, node in below.items()}
-            x = below[part.output]
+            own = self._part(name, values, x, sizes, below)
+            written |= {f"{name}.{n}": node for n, node in own.items()}
+            below = {f"{n}_below": node for n, node in own.items()}
+            x = own[output_of(part)]
         return {**written, self.output: x}
 
 
@@ -175,21 +187,20 @@ class Bidirectional(Network):
         name = f"bidirectional_{getattr(forward, 'name', forward)}"
         super().__init__(name, {"forward": forward, "backward": backward})
 
-    def run_step(
-        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """One step of both directions at the same place of the sequence."""
+    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         written: dict[str, Tensor] = {}
-        for name, part in self.parts.items():
-            own = {**_own(name, values), "x": values["x"]}
-            step = part.run_step(own, time, f"{prefix}{name}.")
-            written |= {f"{name}.{n}": node for n, node in step.items()}
-        return {**written, self.output: self.joined(written, time, prefix)}
+        for name in self.parts:
+            own = self._part(name, values, values["x"], sizes)
+            written |= {f"{name}.{n}": node for n, node in own.items()}
+        ends = [written[f"{name}.{output_of(part)}"] for name, part in self.parts.items()]
+        return {**written, self.output: named(concat(*ends), self.output)}
 
-    def joined(self, step: Mapping[str, Tensor], time: int | None, prefix: str) -> Tensor:
-        """The output: [forward.h, backward.h]."""
+    def joined(self, step: Mapping[str, Tensor], time: int, prefix: str) -> Tensor:
+        """The output at a step: [forward.h, backward.h]."""
         ends = [step[f"{name}.{part.output}"] for name, part in self.parts.items()]
-        return named(concat(*ends), prefix + self.output, time)
+        node: Tensor = concat(*ends)
+        node.name, node.time = prefix + self.output, time
+        return node
 
 
 class Backward(Network):
@@ -198,14 +209,18 @@ class Backward(Network):
     def __init__(self, part: Part) -> None:
         super().__init__(f"backward_{getattr(part, 'name', part)}", {"backward": part})
 
-    def run_step(
-        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """One step of the part."""
+    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         (part,) = self.parts.values()
-        own = {**_own("backward", values), "x": values["x"]}
-        step = part.run_step(own, time, f"{prefix}backward.")
-        return {**{f"backward.{n}": v for n, v in step.items()}, self.output: step[part.output]}
+        own = self._part("backward", values, values["x"], sizes)
+        return {**{f"backward.{n}": v for n, v in own.items()}, self.output: own[output_of(part)]}
+
+
+def output_of(part: Part) -> str:
+    """The equation of a part's Program that is its output: of a stack that of its last layer."""
+    if isinstance(part, Cell | Bidirectional):
+        return part.output
+    name, last = list(part.parts.items())[-1]
+    return f"{name}.{output_of(last)}"
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
@@ -216,7 +231,7 @@ def stack(parts: Sequence[Any], axis: int = 0) -> Any:
     """
     if len(parts) and all(isinstance(part, Cell | Network) for part in parts):
         return Stack(parts)
-    return functions.stack(parts, axis)
+    return ops.stack(parts, axis)
 
 
 def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
@@ -236,8 +251,12 @@ def width(part: Part, sizes: Sizes) -> int:
     if isinstance(part, Stack):
         name, top = list(part.parts.items())[-1]
         return width(top, part.part_sizes(sizes)[name])
-    part.program(**sizes)  # says which size is missing
-    return dimensions.shape(part.state[part.output], sizes)[-1]
+    shape: tuple[int, ...] = part.program(**sizes).equations[part.output].shape
+    if len(shape) != 1:
+        raise ShapeError(
+            f"{part}: a layer above reads a vector, but the output {part.output} has shape {shape}."
+        )
+    return shape[0]
 
 
 # --- over a sequence ------------------------------------------------------------------------------
@@ -357,10 +376,9 @@ def _own(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A part's parameters under the network's names, which fresh ones take on."""
+    """A part's fresh parameters under the network's names."""
     for name, tensor in tensors.items():
-        if tensor.name == name:
-            tensor.name = f"{part}.{name}"
+        tensor.name = f"{part}.{name}"
     return {f"{part}.{name}": tensor for name, tensor in tensors.items()}
 
 

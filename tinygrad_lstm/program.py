@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import tables
+from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, pullback
+from tinygrad_lstm.sizes import ATOM as _ATOM
+from tinygrad_lstm.sizes import SUM as _SUM
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, fold, pullback
 
 
 class Values(Mapping[str, Array]):
@@ -75,8 +78,9 @@ class Program:
         """Compute every equation from arrays for the inputs.
 
         The inputs of a namespace may come as one mapping: `run(x=x, prev={"h": h, "C": C}, …)`.
-        Leading axes beyond an input's shape broadcast, so a cell's Program, which is written for
-        one sample, takes batches too. A Program of gradients takes the shapes it was made for.
+        Axes in front of an input's own are those of a batch, the same for all inputs that have
+        any; inputs without are shared by all samples. A result has the axes of the batch, and of
+        a Program of gradients each sample gets its own.
         """
         given = dict(_flat(arrays))
         for name in given:
@@ -84,31 +88,51 @@ class Program:
                 raise UnknownNameError(
                     f"{self.name} has no input {name!r}; it takes {', '.join(self.inputs)}."
                 )
-        nodes = self.nodes()
-        values: dict[Tensor, Any] = {}
-        for name, node in self.inputs.items():
-            if name in given:
-                array = np.asarray(given[name])
-                if array.shape[max(array.ndim - node.ndim, 0) :] != node.shape:
-                    raise ShapeError(
-                        f"{self.name}: input {name} has shape {array.shape}, "
-                        f"but {self.shape_text(node)} was declared."
-                    )
-                values[node] = array
-        missing = [n.name or "?" for n in nodes if not n.inputs and n.traced and n not in values]
+        lead: tuple[int, ...] = ()
+        batched: dict[str, tuple[int, ...]] = {}
+        for name in given:
+            array = given[name] = np.asarray(given[name])
+            node = self.inputs[name]
+            front = array.shape[: max(array.ndim - node.ndim, 0)]
+            if array.shape[len(front) :] != node.shape:
+                raise ShapeError(
+                    f"{self.name}: input {name} has shape {array.shape}, "
+                    f"but {self.shape_text(node)} was declared."
+                )
+            if front:
+                batched[name] = lead = front
+        if len(set(batched.values())) > 1:
+            found = ", ".join(f"{name} {front}" for name, front in batched.items())
+            raise ShapeError(f"{self.name}: the axes in front, of the batch, differ: {found}.")
+        roots = {**self.equations, **{f"output {n}": t for n, t in self.outputs.items()}}
+        leaves = {n: t for n, t in self.inputs.items() if n in given}
+        missing = [
+            n.name or "?" for n in ancestors(roots.values())
+            if not n.inputs and n.traced and n not in set(leaves.values())
+        ]  # fmt: skip
         if missing:
             raise UnknownNameError(f"{self.name} needs values for {', '.join(missing)}.")
-        for node in nodes:
-            if node not in values:
-                if not node.inputs or not node.traced:
-                    values[node] = node._data
-                else:
-                    operands = [values[i] for i in node.inputs]
-                    values[node] = TABLE[node.op or ""].forward(*operands, **node.attributes)
+        dtype = np.result_type(*(v.dtype for v in given.values())) if given else None
+        lifted = Lifted(roots, leaves, lead, batched, dtype)
+        values = lifted.arrays([given[name] for name in leaves])
         return Values(
-            {name: np.asarray(values[node]) for name, node in self.outputs.items()},
-            {name: np.asarray(values[node]) for name, node in self.equations.items()},
+            {name: values[f"output {name}"] for name in self.outputs},
+            {name: values[name] for name in self.equations},
         )
+
+    def on(self, leaves: Mapping[str, Tensor], names: Callable[[str], str]) -> dict[str, Tensor]:
+        """The equations once more, under other names, with other nodes for the inputs."""
+        known = {self.inputs[name]: node for name, node in leaves.items()}
+        owners = {node: name for name, node in self.equations.items()}
+
+        def make(node: Tensor, operands: list[Tensor]) -> Tensor:
+            if not node.inputs:
+                return node
+            made: Tensor = apply(node.op or "", *operands, **node.attributes)
+            return named(made, names(owners[node])) if node in owners else made
+
+        found = fold(self.equations.values(), known, make)
+        return {name: found[node] for name, node in self.equations.items()}
 
     def gradient(
         self, wrt: str | Iterable[str] | None = None, of: str | Iterable[str] | None = None
@@ -198,7 +222,7 @@ class Program:
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:
     """`node` under a name: itself if it is fresh, else an identity node, so names stay unique."""
-    if node.name is not None or not node.inputs:
+    if node.name is not None or not node.inputs or not node.traced:
         node = apply("identity", node)
     node.name, node.time = name, time
     return node
@@ -217,25 +241,6 @@ def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 # --- plain text ----------------------------------------------------------------------------------
-_SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
-_INFIX: dict[str, tuple[str, int, tuple[int, ...]]] = {
-    "add": ("{} + {}", _SUM, (_SUM, _SUM)),
-    "subtract": ("{} - {}", _SUM, (_SUM, _PRODUCT)),
-    "multiply": ("{} * {}", _PRODUCT, (_PRODUCT, _PRODUCT)),
-    "divide": ("{} / {}", _PRODUCT, (_PRODUCT, _POWER)),
-    "matvec": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
-    "matmul": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
-    "vecdot": ("{} · {}", _PRODUCT, (_ATOM, _ATOM)),
-    "outer": ("{} ⊗ {}", _PRODUCT, (_ATOM, _ATOM)),
-    "power": ("{} ** {}", _POWER, (_ATOM, _ATOM)),
-    "negative": ("-{}", _SUM, (_PRODUCT,)),
-    "greater": ("{} > {}", 0, (_SUM, _SUM)),
-    "greater_equal": ("{} >= {}", 0, (_SUM, _SUM)),
-    "equal": ("{} == {}", 0, (_SUM, _SUM)),
-    "not_equal": ("{} != {}", 0, (_SUM, _SUM)),
-}  # fmt: skip
-
-
 def spelled(name: str) -> str:
     """A name as it reads in text: `prev.C` is C_{t-1}, and x is x_t."""
     if name.startswith("prev."):
@@ -245,24 +250,23 @@ def spelled(name: str) -> str:
 
 def right_hand_side(root: Tensor) -> str:
     """The expression that computes `root`, down to the next named Tensors, on one line."""
-    pieces: dict[Tensor, tuple[str, int]] = {}
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        if node is not root and (node.name is not None or not node.inputs or not node.traced):
-            pieces[stack.pop()] = _leaf_text(node)
-        elif todo := [i for i in node.inputs if i not in pieces]:
-            stack.extend(todo)
-        else:
-            pieces[stack.pop()] = _operation_text(node, [pieces[i] for i in node.inputs])
-    return pieces[root][0]
+    leaves = {
+        n: _leaf_text(n) for n in ancestors([root])
+        if n is not root and (n.name is not None or not n.inputs)
+    }  # fmt: skip
+    return str(fold([root], leaves, _operation_text)[root][0])
 
 
 def _leaf_text(node: Tensor) -> tuple[str, int]:
     if node.name is not None:
         return spelled(node.name), _ATOM
+    if "words" in node.attributes:
+        return node.attributes["words"], node.attributes["level"]
     data = node.data
-    text = f"{data.item():g}" if data.size == 1 else np.array2string(data, threshold=4)
+    if data.ndim == 2 and len(data) > 1 and np.array_equal(data, np.eye(*data.shape)):
+        return "I", _ATOM
+    same = data.size and (data == data.flat[0]).all()
+    text = f"{data.flat[0]:g}" if same else np.array2string(data, threshold=4)
     return text, _SUM if text.startswith("-") else _ATOM
 
 
@@ -270,8 +274,9 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
     op = node.op or ""
     if not parts:
         return _leaf_text(node)
-    if op in _INFIX:
-        template, own, needs = _INFIX[op]
+    infix = TABLE[op].infix
+    if infix is not None:
+        template, own, needs = infix
         fitted = [
             f"({text})" if level < need else text
             for (text, level), need in zip(parts, needs, strict=True)
@@ -282,12 +287,16 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
         return f"[{', '.join(texts)}]", _ATOM
     if op == "identity":
         return parts[0]
+    atom = texts[0] if parts[0][1] == _ATOM else f"({texts[0]})"
     if op == "swapaxes" and node.ndim == 2:
-        return f"{texts[0] if parts[0][1] == _ATOM else f'({texts[0]})'}ᵀ", _ATOM
+        return f"{atom}ᵀ", _ATOM
     if op == "getitem":
-        whole = texts[0] if parts[0][1] == _ATOM else f"({texts[0]})"
-        return f"{whole}[{_index_text(node.attributes['index'])}]", _ATOM
-    shown = [f"{k}={v}" for k, v in node.attributes.items() if v is not None and v is not False]
+        return f"{atom}[{_index_text(node.attributes['index'])}]", _ATOM
+    shown = [
+        f"{k}=" + (f"({_index_text(v)})" if isinstance(v, tuple) else _index_text(v))
+        for k, v in node.attributes.items()
+        if v is not None and v is not False
+    ]  # fmt: skip
     return f"{op}({', '.join(texts + shown)})", _ATOM
 
 
@@ -295,6 +304,6 @@ def _index_text(index: Any) -> str:
     if isinstance(index, tuple):
         return ", ".join(map(_index_text, index))
     if isinstance(index, slice):
-        ends = [str(e) if e is not None else "" for e in (index.start, index.stop)]
-        return ":".join(ends) + (f":{index.step}" if index.step is not None else "")
-    return str(index)
+        start, stop = ("" if e is None else _index_text(e) for e in (index.start, index.stop))
+        return f"{start}:{stop}" + (f":{index.step}" if index.step is not None else "")
+    return str(getattr(index, "words", index))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import keyword
 import linecache
+import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,73 +26,50 @@ from tinygrad_lstm.errors import (
     TracedError,
     UnknownNameError,
 )
+from tinygrad_lstm.parameters import FILLS, Parameters, check_finite, dead_starts
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Tensor, constant
+from tinygrad_lstm.tensor import Array, Tensor, constant
 
 Step = Callable[..., None]
 
 
-class Parameters(Mapping[str, Tensor]):
-    """The weights of a cell: a mapping of names to Tensors, which are attributes too (`p.W_f`)."""
+class Names:
+    """Values by name, and no method that a name could meet: `p.count` is the parameter count."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], owner: str) -> None:
-        self._tensors = dict(tensors)
-        self._owner = owner
+    __slots__ = ("_values", "_missing")
 
-    def __getattr__(self, name: str) -> Tensor:
+    def __init__(self, values: Mapping[str, Any], missing: Callable[[str], str]) -> None:
+        object.__setattr__(self, "_values", values)
+        object.__setattr__(self, "_missing", missing)
+
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self[name]
+        if name not in self._values:
+            raise UnknownNameError(self._missing(name))
+        return self._values[name]
 
-    def __getitem__(self, name: str) -> Tensor:
-        found = self.__dict__.get("_tensors", {}).get(name)
-        if found is None:
-            raise UnknownNameError(
-                f"{self._owner} has no parameter {name!r}; it declares "
-                f"{', '.join(self._tensors) or 'none'}."
-            )
-        return found  # type: ignore[no-any-return]
+    __getitem__ = __getattr__
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{k} {t.shape}" for k, t in self._tensors.items())
-        return f"Parameters of {self._owner}: {shapes}"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        rows = [(name, str(t.shape), t.size) for name, t in self.items()]
-        rows.append(("together", "", self.count))
-        return tables.bundle(repr(self), tables.table(rows, ("parameter", "shape", "numbers")))
-
-    def replace(self, tensors: Mapping[str, Any]) -> Parameters:
-        """The same parameters with some of them exchanged."""
-        new = {k: v if isinstance(v, Tensor) else Tensor(v, k) for k, v in tensors.items()}
-        return Parameters({**self._tensors, **new}, self._owner)
-
-    @property
-    def count(self) -> int:
-        """How many numbers there are in all."""
-        return sum(t.size for t in self._tensors.values())
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise CellError(f"a step writes now.NAME alone; {name} cannot be set here.")
 
 
-class Now:
+class Now(Names):
     """The values of this step: `now.f = …` records the equation f, `now.f` reads it."""
 
-    __slots__ = ("_values", "_time", "_owner", "_prefix")
-    _values: dict[str, Tensor]
-    _time: int | None
-    _owner: str
-    _prefix: str
+    __slots__ = ("_owner",)
 
-    def __init__(self, owner: str, time: int | None = None, prefix: str = "") -> None:
-        object.__setattr__(self, "_values", {})
-        object.__setattr__(self, "_time", time)
+    def __init__(self, owner: str) -> None:
+        super().__init__({}, self._unwritten)
         object.__setattr__(self, "_owner", owner)
-        object.__setattr__(self, "_prefix", prefix)
+
+    def _unwritten(self, name: str) -> str:
+        return (
+            f"{self._owner}: now.{name} is read before it is written; defined so far: "
+            f"{', '.join(self._values) or 'nothing'}.\n  Write its equation above this line, or "
+            f"use prev.{name} for its value one step earlier, if it is a state."
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         values = self._values
@@ -96,69 +78,96 @@ class Now:
                 f"{self._owner}: equation {name} is written twice; defined so far: "
                 f"{', '.join(values)}.\n  Give the second value a name of its own."
             )
+        _check_name(name)
         if not isinstance(value, Tensor):
             value = constant(value, np.dtype(float))
-        values[name] = named(value, self._prefix + name, self._time)
+        values[name] = named(value, name)
 
-    def __getattr__(self, name: str) -> Tensor:
-        values = self._values
-        if name not in values:
-            raise UnknownNameError(
-                f"{self._owner}: now.{name} is read before it is written; defined so far: "
-                f"{', '.join(values) or 'nothing'}.\n  Write its equation above this line, or use "
-                f"prev.{name} for its value one step earlier, if it is a state."
-            )
-        return values[name]
-
-
-class Prev:
-    """The states before this step: `prev.C` is C_{t-1}."""
-
-    __slots__ = ("_states", "_owner")
-    _states: Mapping[str, Tensor]
-    _owner: str
-
-    def __init__(self, owner: str, states: Mapping[str, Tensor]) -> None:
-        self._states, self._owner = states, owner
-
-    def __getattr__(self, name: str) -> Tensor:
-        if name not in self._states:
-            raise UnknownNameError(
-                f"{self._owner}: {name!r} is not a state, so there is no prev.{name}; the states "
-                f"are {', '.join(self._states)}.\n  Add it to state=\"…\" if it is to be carried."
-            )
-        return self._states[name]
+    __setitem__ = __setattr__
 
 
 class Cell:
     """A recurrent cell, made by the decorator `cell`. `cell.program()` is what every reading uses.
 
     Attributes: `name`, `state`, `parameters`, `sequences`, `constants` (names with their shapes in
-    words), `x` (the shape of one input), `output` (what a layer above reads: h, or the first state
-    where none has that name), `papers`, `step` (the author's function), `doc`.
+    words), `x` (the shape of one input), `sizes` (their names), `output` (what a layer above reads:
+    the equation declared; else h, or the first state where none has that name), `loss` (a scalar
+    equation, or None), `noise` (the sequences that are drawn), `start` (start values), `papers`,
+    `step` (the author's function, which is called to trace a Program and never again), `doc`.
     """
 
     def __init__(
         self, step: Step, state: Mapping[str, str], parameters: Mapping[str, str], x: str,
-        sequences: Mapping[str, str], constants: Mapping[str, str], papers: tuple[str, ...],
+        sequences: Mapping[str, str], constants: Mapping[str, str], papers: tuple[str, ...], *,
+        start: Mapping[str, Any] | None = None, output: str | None = None, loss: str | None = None,
+        noise: Mapping[str, str] | None = None, sizes: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.step, self.state, self.parameters, self.x = step, state, parameters, x
-        self.sequences, self.constants, self.papers = sequences, constants, papers
+        self.noise = noise or {}
+        self.sequences, self.constants = {**sequences, **self.noise}, constants
+        self.papers, sizes = papers, sizes or {}
         self.name = step.__name__
         self.doc = self.__doc__ = (step.__doc__ or "").strip()
+        self.bounds = {n: least for n, words in sizes.items() if (least := dimensions.bound(words))}
+        self.derived = {n: words for n, words in sizes.items() if n not in self.bounds}
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
-        declared = [*state, *parameters, *sequences, *constants]
+        self._examined: set[Any] = set()
+        every = dimensions.names({**self._shapes(), **self.derived})
+        self.sizes = [name for name in every if name not in self.derived]
+        self._check_names([*state, *parameters, *self.sequences, *constants], every, sizes)
+        self.start = dict(start or {})
+        for name, value in self.start.items():
+            if name not in parameters and name not in state:
+                raise UnknownNameError(
+                    f"{self}: start names {name!r}, which is neither a parameter "
+                    f"({', '.join(parameters) or 'none'}) nor a state ({', '.join(state)})."
+                )
+            self._fill(name, value, finite=name in parameters)
+        self.loss = loss
+        self.output: str = output or ("h" if "h" in state else next(iter(state)))
+
+    def _check_names(
+        self, declared: list[str], sizes: list[str], written: Mapping[str, str]
+    ) -> None:
+        step_takes = list(inspect.signature(self.step).parameters)[:4]
         for name in declared:
             if declared.count(name) > 1:
                 raise CellError(f"{self}: {name!r} is declared twice.")
-        self.sizes = dimensions.names(self._shapes())
-        self.output = "h" if "h" in state else next(iter(state))
+            if name in sizes and name in self.parameters:
+                raise CellError(f"{self}: {name!r} is a parameter and a size; rename one of them.")
+            if name in ("x", "prev") and name not in self.state:
+                raise CellError(f"{self}: {name!r} is the step's own {name}; choose another name.")
+        for name in (*self.sequences, *self.constants):
+            if name in _TAKEN or name in step_takes:
+                raise CellError(
+                    f"{self}: a further input cannot be called {name!r}, which is an argument of "
+                    f"{'the step' if name in step_takes else 'unroll'}; choose another name."
+                )
+        for name in written:
+            if name not in sizes:
+                raise UnknownNameError(
+                    f"{self}: sizes speaks of {name!r}, which no shape names; the sizes are "
+                    f"{', '.join(sizes)}."
+                )
 
     def __str__(self) -> str:
         return f"cell {self.name!r}"
 
     __repr__ = __str__
+
+    def __reduce__(self) -> Any:
+        module = sys.modules.get(self.step.__module__)
+        names = [name for name, value in vars(module).items() if value is self] if module else []
+        if names:
+            return _found_again, (self.step.__module__, names[0], "")
+        file = self.step.__code__.co_filename
+        if self.step.__module__.startswith("cells_of_"):
+            return _found_again, (self.step.__module__, self.name, file)
+        raise TypeError(
+            f"{self} does not pickle: it is pickled by where it is found, and it stands in no "
+            f"module under its name.\n  Define it at the top level of a file."
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return tables.listing(self)
@@ -168,66 +177,96 @@ class Cell:
         previous = {f"prev.{name}": words for name, words in self.state.items()}
         return {**previous, "x": self.x, **self.sequences, **self.constants, **self.parameters}
 
-    def _complete(self, given: Mapping[str, float]) -> dict[str, int]:
+    def complete(self, given: Mapping[str, float]) -> dict[str, int]:
+        """Every size, those that others determine too, from the ones that are free; checked."""
+        known = [*self.sizes, *self.derived]
         for name, n in given.items():
-            if name not in self.sizes:
+            if name not in known:
                 raise UnknownNameError(
-                    f"{self} has no size {name!r}; its sizes are {', '.join(self.sizes)}."
+                    f"{self} has no size {name!r}; its sizes are {', '.join(known) or 'none'}."
                 )
-            if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-                raise ShapeError(f"{self}: {name} must be a whole number of at least 1, got {n!r}.")
+            least = self.bounds.get(name, 1)
+            if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < least:
+                raise ShapeError(
+                    f"{self}: {name} must be a whole number of at least {least}, got {n!r}."
+                )
         missing = [name for name in self.sizes if name not in given]
         if missing:
             raise ShapeError(
                 f"{self} needs {', '.join(f'{m}=…' for m in missing)}: "
                 f"its sizes are {', '.join(self.sizes)}."
             )
-        return {name: int(given[name]) for name in self.sizes}
+        found = {name: int(given[name]) for name in self.sizes}
+        while len(found) < len(known):
+            for name, words in self.derived.items():
+                (axis,) = dimensions.parse(words)
+                if all(n in found for n in dimensions.names_in(axis)):
+                    found[name] = dimensions.value(axis, found)
+        for name, n in given.items():
+            if found[name] != n:
+                raise ShapeError(
+                    f"{self}: {name} is {self.derived[name]} = {found[name]} here, not {n}."
+                )
+        return found
 
-    def program(self, batch: int | None = None, **sizes: int) -> Program:
-        """One step as a Program, for one sample or for a batch.
+    def small_sizes(self) -> dict[str, int]:
+        """Small sizes, all different, for a Program to look at."""
+        return {name: max(3, self.bounds.get(name, 1)) + k for k, name in enumerate(self.sizes)}
+
+    def program(self, **sizes: int) -> Program:
+        """One step as a Program, for one sample.
 
         Its inputs are the states before the step (`prev.h`), `x`, further inputs and parameters;
         its outputs are the states. Without any sizes it is made for small ones, all different.
         """
-        if not sizes:
-            sizes = {name: 3 + k for k, name in enumerate(self.sizes)}
-        full = self._complete(sizes)
-        key = (*full.items(), ("batch", batch or 0))
+        full = self.complete(sizes or self.small_sizes())
+        key = tuple(full.items())
         if key not in self._programs:
-            self._programs[key] = self._trace(full, () if batch is None else (batch,))
+            self._programs[key] = self._trace(full)
         return self._programs[key]
 
-    def _trace(self, sizes: Mapping[str, int], lead: tuple[int, ...]) -> Program:
+    def _trace(self, sizes: Mapping[str, int]) -> Program:
         shapes = self._shapes()
-        inputs = {}
-        for name, words in shapes.items():
-            own = () if name in self.parameters or name in self.constants else lead
-            inputs[name] = Tensor.input(name, own + dimensions.shape(words, sizes))
-        now = self.run_step(inputs)
-        outline = Program(self.name, inputs, now, {}, shapes, sizes)
+        inputs = {
+            name: Tensor.input(name, dimensions.shape(words, sizes))
+            for name, words in shapes.items()
+        }
+        written = self._written(inputs, sizes)
+        outline = Program(self.name, inputs, written, {}, shapes, sizes)
         for name, words in self.state.items():
-            expected = lead + dimensions.shape(words, sizes)
-            if now[name].shape != expected:
+            expected = dimensions.shape(words, sizes)
+            if written[name].shape != expected:
                 raise ShapeError(
                     f"in {self}, equation {outline.text(name)}\n  the state {name} is "
-                    f"({words}) = {expected}, but this value has shape {now[name].shape}."
+                    f"({words}) = {expected}, but this value has shape {written[name].shape}."
                 )
-        outline.outputs = {name: now[name] for name in self.state}
+        outline.outputs = {name: written[name] for name in self.state}
         return outline
 
-    def run_step(
-        self, values: Mapping[str, Any], time: int | None = None, prefix: str = ""
-    ) -> dict[str, Tensor]:
-        """Run the author's function on one step's inputs; return the named equations in order.
-
-        Their nodes are marked with the time and named with the prefix, such as `2.` for a layer.
-        """
+    def _written(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Tensor]:
+        """The equations that the author's function writes for these inputs."""
         owner = str(self)
-        now = Now(owner, time, prefix)
-        prev = Prev(owner, {name: values[f"prev.{name}"] for name in self.state})
-        p = Parameters({name: values[name] for name in self.parameters}, owner)
+        now = Now(owner)
+        prev = Names(
+            {name: values[f"prev.{name}"] for name in self.state},
+            lambda name: (
+                f"{owner}: {name!r} is not a state, so there is no prev.{name}; the states are "
+                f"{', '.join(self.state)}.\n  Add it to state=\"…\" if it is to be carried."
+            ),
+        )
+        p = Names(
+            {name: values[name] for name in self.parameters},
+            lambda name: (
+                f"{owner} has no parameter {name!r}; it declares "
+                f"{', '.join(self.parameters) or 'none'}."
+            ),
+        )
         further = {name: values[name] for name in (*self.sequences, *self.constants)}
+        if "size" in inspect.signature(self.step).parameters and "size" not in further:
+            known = {name: dimensions.Size(n, {name: 1}) for name, n in sizes.items()}
+            further["size"] = Names(
+                known, lambda name: f"{owner} has no size {name!r}; it has {', '.join(known)}."
+            )
         try:
             self.step(now, prev, values["x"], p, **further)
         except (ShapeError, TracedError) as error:
@@ -249,6 +288,17 @@ class Cell:
                     f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
                     f"take {name} out of state=\"{' '.join(self.state)}\"."
                 )
+        for what, wanted in (("output", self.output), ("loss", self.loss)):
+            if wanted is not None and wanted not in written:
+                raise UnknownNameError(
+                    f"{owner}: the {what} {wanted!r} is never written; the step defines "
+                    f"{', '.join(written)}."
+                )
+        if self.loss is not None and written[self.loss].shape:
+            raise ShapeError(
+                f"{owner}: the loss {self.loss} has shape {written[self.loss].shape}, but it is "
+                f"one number a step.\n  Sum it: now.{self.loss} = sum(…)."
+            )
         return written
 
     def _place(self, error: Exception) -> str:
@@ -261,44 +311,105 @@ class Cell:
         source = (last.line or linecache.getline(file, last.lineno or 0)).split("#")[0].strip()
         return f"in {self}, {Path(file).name} line {last.lineno}: {source}"
 
-    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: float) -> Parameters:
-        """Fresh parameters: matrices uniform in ±1/√columns, vectors zero.
+    def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
+        """Fresh parameters: what `start` declares, else matrices uniform in ±1/√columns, vectors 0.
 
         Sizes are named, as in `lstm.init(inputs=3, hidden=4, seed=0)`. A parameter's name with a
-        number fills it: `lstm.init(inputs=3, hidden=4, b_f=1.0)` is an LSTM that at first forgets
-        little, σ(1) = 0.73 kept a step and not σ(0) = 0.5, as Gers et al. (2000) and Jozefowicz et
-        al. (2015) recommend. The other parameters are the same with and without fills.
+        number or the name of an initialiser fills it: `lstm.init(inputs=3, hidden=4, b_f=1.0)` is
+        an LSTM that at first forgets little, σ(1) = 0.73 kept a step and not σ(0) = 0.5, as Gers
+        et al. (2000) and Jozefowicz et al. (2015) recommend; `W_f="orthogonal"` is a rotation.
+        Initialisers: uniform, zero, one, glorot (Glorot and Bengio 2010: uniform in
+        ±√(6 / (rows + columns))), orthogonal (Saxe et al. 2014), identity. The other parameters
+        are the same with and without fills.
         """
         if np.dtype(dtype).kind != "f":
             raise DTypeError(f"{self}: parameters are floating-point, got dtype {np.dtype(dtype)}.")
         fills = {name: sizes.pop(name) for name in self.parameters if name in sizes}
         for name in sizes:
-            if name not in self.sizes:
+            if name not in self.sizes and name not in self.derived:
                 raise UnknownNameError(
                     f"{self} has no size or parameter {name!r}; its sizes are "
                     f"{', '.join(self.sizes)}, its parameters "
                     f"{', '.join(self.parameters) or 'none'}."
                 )
-        full = self._complete(sizes)
+        full = self.complete(sizes)
+        start = {**self.start, **fills}
         random = np.random.default_rng(seed)
         tensors = {}
         for name, words in self.parameters.items():
             shape = dimensions.shape(words, full)
             bound = shape[-1] ** -0.5 if len(shape) > 1 else 0.0
-            array = random.uniform(-bound, bound, shape).astype(dtype)
-            if name in fills:
-                array = np.full(shape, self._number(name, fills[name]), dtype)
-            tensors[name] = Tensor(array, name)
+            array = random.uniform(-bound, bound, shape)
+            if name in start:
+                array = self._filled(name, start[name], shape, seed)
+            tensors[name] = Tensor(array.astype(dtype), name)
+        self._say_what_cannot_learn(start, fills)
         return Parameters(tensors, str(self))
 
-    def _number(self, name: str, value: Any) -> float:
+    def _fill(self, name: str, value: Any, finite: bool = True) -> Any:
+        """A start value, checked: the name of an initialiser, or a number."""
+        if isinstance(value, str):
+            if value in FILLS:
+                return value
+            raise UnknownNameError(
+                f"{self}: {name} cannot start as {value!r}; write a number or one of "
+                f"{', '.join(FILLS)}."
+            )
         real = isinstance(value, int | float | np.integer | np.floating)
-        if not real or isinstance(value, bool) or not np.isfinite(value):
+        if not real or isinstance(value, bool) or (finite and not np.isfinite(value)):
             raise DataError(
                 f"{self}: {name} is filled with one finite number, got {value!r}.\n"
                 f"  For an array, exchange it afterwards: p.replace({{{name!r}: array}})."
             )
         return float(value)
+
+    def _filled(self, name: str, value: Any, shape: tuple[int, ...], seed: int) -> Array:
+        value = self._fill(name, value)
+        if not isinstance(value, str):
+            return np.full(shape, value)
+        if len(shape) < 2 and value in ("orthogonal", "identity", "glorot"):
+            raise ShapeError(
+                f"{self}: {name} is ({self.parameters[name]}); {value} is for matrices."
+            )
+        own = np.random.default_rng([seed, list(self.parameters).index(name)])
+        return np.asarray(FILLS[value](own, shape))
+
+    def initial(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """What a state starts from where nobody says: `start`, or zeros."""
+        value = self._fill(name, self.start.get(name, 0.0), finite=False)
+        if isinstance(value, str):
+            return np.asarray(FILLS[value](np.random.default_rng(0), shape), dtype)
+        return np.full(shape, value, dtype)
+
+    def _say_what_cannot_learn(
+        self, start: Mapping[str, Any], fills: Mapping[str, Any]
+    ) -> None:
+        """Warn of start values with which every gradient is 0, so that nothing is ever learned."""
+        key = tuple(sorted((name, str(value)) for name, value in start.items()))
+        if key in self._examined or not self.parameters:
+            return
+        self._examined.add(key)
+        fixed = {
+            name: float(start.get(name, 0.0)) for name, words in self.parameters.items()
+            if name in start and not isinstance(start[name], str)
+            or name not in start and len(dimensions.parse(words)) < 2
+        }  # fmt: skip
+        program = self.program()
+        initial = {
+            name: self.initial(name, program.inputs[f"prev.{name}"].shape, float)
+            for name in self.state
+        }
+        dead = dead_starts(
+            program, initial, self.loss or self.output, fixed, self.parameters, fills
+        )
+        if dead:
+            warnings.warn(
+                f"{self}: nothing is learned from {', '.join(dead)} = "
+                f"{fixed[dead[0]]:g}: at this start every gradient is 0.\n"
+                f"  Declare another start: @cell(start={{\"{' '.join(dead)}\": 1}}), or "
+                f"init({dead[0]}=1.0).",
+                stacklevel=3,
+            )
 
     def bind(self, arrays: Mapping[str, Any], **sizes: int) -> Parameters:
         """Parameters from arrays, by name; names and shapes are checked and sizes inferred."""
@@ -328,7 +439,7 @@ class Cell:
                     f"numbers are needed.\n  Write {name}.astype(float)."
                 )
             tensors[name] = value if isinstance(value, Tensor) else Tensor(value, name)
-            _finite(f"{self}: parameter {name}", tensors[name])
+            check_finite(f"{self}: parameter {name}", tensors[name])
         found = self.infer_sizes(tensors)
         for name, n in sizes.items():
             if found.get(name, n) != n:
@@ -340,7 +451,9 @@ class Cell:
         shapes = {name: tuple(parameters[name].shape) for name in self.parameters}
         key = tuple(shapes.values())
         if key not in self._inferred:
-            self._inferred[key] = dimensions.infer(self.parameters, shapes, str(self))
+            self._inferred[key] = dimensions.infer(
+                self.parameters, shapes, str(self), self.derived
+            )
         return dict(self._inferred[key])
 
 
@@ -348,6 +461,8 @@ def cell(
     *, state: str | Mapping[str, str], parameters: Mapping[str, str] | None = None,
     papers: list[str] | tuple[str, ...] = (), x: str = "inputs",
     sequences: Mapping[str, str] | None = None, constants: Mapping[str, str] | None = None,
+    start: Mapping[str, Any] | None = None, output: str | None = None, loss: str | None = None,
+    noise: Mapping[str, str] | None = None, sizes: Mapping[str, str] | None = None,
 ) -> Callable[[Step], Cell]:  # fmt: skip
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -355,22 +470,42 @@ def cell(
     mapping gives them other shapes. parameters: names and their shapes in words, as in
     {"W_f W_i": "hidden, hidden + inputs", "b_f b_i": "hidden"}; several names may share a shape.
     x: the shape of one input, `"inputs"` unless told. sequences, constants: further inputs of the
-    step (noise, masks, clocks, memories), keyword arguments of the function by the same names;
-    those of `sequences` have a value for each time step. papers: where the equations are from.
+    step (masks, clocks, memories), keyword arguments of the function by the same names; those of
+    `sequences` have a value for each time step. papers: where the equations are from.
+
+    start: what parameters and states start from, numbers or initialisers (`Cell.init`), as in
+    {"s_i s_f": 1, "W_h": "orthogonal", "n": 1}. output: the equation that a layer above reads.
+    loss: a scalar equation; a run's loss is its sum over the steps, mean over the batch. noise:
+    sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
+    others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
+    has an argument `size` gets the sizes by name: `size.hidden`.
     """
     if not isinstance(state, str | Mapping):
         raise CellError(f'state is a string of names, as in "h C", or a mapping, got {state!r}.')
     states = _spread(state if isinstance(state, Mapping) else {state: "hidden"})
     if not states:
         raise CellError('a cell needs at least one state: @cell(state="h", …).')
+    for words in (sizes or {}).values():
+        if dimensions.bound(words) is None:
+            dimensions.parse(words)
 
     def decorate(step: Step) -> Cell:
         return Cell(
             step, states, _spread(parameters or {}), x, _spread(sequences or {}),
-            _spread(constants or {}), tuple(papers),
+            _spread(constants or {}), tuple(papers), start=_each(start or {}), output=output,
+            loss=loss, noise=_spread(noise or {}), sizes=_each(sizes or {}),
         )  # fmt: skip
 
     return decorate
+
+
+# the names of unroll's own arguments
+_TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
+
+
+def _each(several: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a b": value} as {"a": value, "b": value}."""
+    return {name: value for names, value in several.items() for name in names.split()}
 
 
 def _spread(declarations: Mapping[str, str]) -> dict[str, str]:
@@ -379,19 +514,29 @@ def _spread(declarations: Mapping[str, str]) -> dict[str, str]:
     for several, words in declarations.items():
         dimensions.parse(words)
         for name in several.split():
-            if not name.isidentifier() or name.startswith("__"):
-                raise CellError(f"{name!r} cannot be a name in a cell; use letters, digits and _.")
+            _check_name(name)
             if name in spread:
                 raise CellError(f"{name!r} is declared twice.")
             spread[name] = words
     return spread
 
 
-def _finite(what: str, tensor: Tensor) -> None:
-    finite = np.isfinite(tensor.data)
-    if not finite.all():
-        place = tuple(int(k) for k in np.argwhere(~finite)[0])
-        raise DataError(
-            f"{what} holds {tensor.data[place]} at index {list(place)}; "
-            f"{np.count_nonzero(~finite)} of {finite.size} entries are not finite."
-        )
+def _check_name(name: str) -> None:
+    if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
+        fix = f"write {name}_" if keyword.iskeyword(name) else "use letters, digits and _"
+        fix += ", a letter first" if name.startswith("_") else ""
+        raise CellError(f"{name!r} cannot be a name in a cell; {fix}.")
+
+
+# --- cells by where they are found ----------------------------------------------------------------
+def _found_again(module: str, name: str, file: str) -> Cell:
+    """The cell that was pickled: of a module that can be imported, or of its file."""
+    from tinygrad_lstm import cell_files
+
+    found: Mapping[str, Any] = (
+        cell_files.load(Path(file)) if file else vars(importlib.import_module(module))
+    )
+    cell = found.get(name)
+    if not isinstance(cell, Cell):
+        raise CellError(f"{file or module} has no cell {name!r} any more, which was pickled.")
+    return cell

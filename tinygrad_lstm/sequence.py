@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, singledispatch
+from functools import cache, lru_cache, singledispatch
 from typing import Any, overload
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm import tables
+from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.functions import stack, where
+from tinygrad_lstm.ops import stack, where
+from tinygrad_lstm.parameters import Parameters, check_finite
 from tinygrad_lstm.program import Program, right_hand_side, spelled
-from tinygrad_lstm.recurrent import Cell, Parameters, _finite
-from tinygrad_lstm.tensor import Array, Tensor, ancestors, constant
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
 
 
 class Moments(Sequence[Any]):
@@ -71,6 +73,19 @@ class Run:
             self._stacked[name] = whole
         return self._stacked[name]
 
+    @property
+    def loss(self) -> Tensor:
+        """The loss that the cell declares: its sum over the present steps, mean over the batch."""
+        name = getattr(self.cell, "loss", None)
+        if name is None:
+            raise UnknownNameError(
+                f"{self.cell} declares no loss; write @cell(loss=\"NAME\") for a scalar equation, "
+                f"or compute one from run[\"{self.cell.output}\"]."
+            )
+        whole = self[name]
+        total: Tensor = whole.sum() / (whole.size // len(self))
+        return total
+
     def __len__(self) -> int:
         return len(self.steps)
 
@@ -119,7 +134,7 @@ class Reading:
     lead: the axes of the batch; present: for each step which sequences of the batch have not
     ended, None where none has; reverse: from the last step to the first; initial, further: as
     given by the caller; below: what the layer below computed, for inputs that are named after it;
-    prefix: the name of the part of the network that reads.
+    prefix: the name of the part of the network that reads; seed: of the noise.
     """
 
     x: Any
@@ -131,6 +146,7 @@ class Reading:
     further: Mapping[str, Any]
     below: Mapping[str, Any]
     prefix: str = ""
+    seed: int = 0
 
     def part(self, name: str, **changes: Any) -> Reading:
         """The same for a part of the network: with its own initial states and names."""
@@ -141,7 +157,7 @@ class Reading:
 
 def unroll(
     network: Any, p: Mapping[str, Any], xs: Any, initial: Mapping[str, Any] | None = None, *,
-    lengths: Any = None, reverse: Any = False, **further: Any,
+    lengths: Any = None, reverse: Any = False, seed: Any = 0, **further: Any,
 ) -> Run:  # fmt: skip
     """Run a network over a sequence.
 
@@ -151,7 +167,9 @@ def unroll(
     of steps of each sequence of a padded batch, (batch,): what is computed past a sequence's end
     is zero, its final state is the one at its own end, and no gradient flows to its padding.
     reverse: read from the last step to the first; step t of the result is still that of x_t.
-    further: the cell's other inputs by name, with a leading time axis where they are sequences.
+    further: the cell's other inputs by name, with a leading time axis where they are sequences;
+    each has its own axes and is shared by the batch, or the axes of the batch before them. seed:
+    of the noise that the cell declares, where it is not given.
     """
     if over.dispatch(type(network)) is over.dispatch(object):
         raise CellError(
@@ -170,7 +188,7 @@ def unroll(
             f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
             f"got shape {xs.shape}."
         )
-    _finite(f"{network}: xs", xs)
+    check_finite(f"{network}: xs", xs)
     for name in initial or {}:
         if name not in network.state:
             raise UnknownNameError(
@@ -179,7 +197,7 @@ def unroll(
     lead = xs.shape[1 : xs.ndim - x_rank]
     reading = Reading(
         Steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
-        initial or {}, further, {},
+        initial or {}, further, {}, seed=seed,
     )  # fmt: skip
     return over(network, bound, reading)
 
@@ -193,29 +211,45 @@ def over(network: Any, p: Parameters, reading: Reading) -> Run:
 @over.register
 def _(cell: Cell, p: Parameters, reading: Reading) -> Run:
     ready = prepared(cell, p, reading)
+    lifted = _lifted(ready, reading)
     states = ready.initial
+    fixed = {name: p[name] for name in cell.parameters}
     steps: list[dict[str, Tensor]] = []
     moments = range(reading.time)
     for t in reversed(moments) if reading.reverse else moments:
-        values = {f"prev.{name}": state for name, state in states.items()}
-        values |= {"x": reading.x(t), **{name: p[name] for name in cell.parameters}}
+        values = {f"prev.{name}": state for name, state in states.items()} | fixed
         values |= {name: value(t) for name, value in ready.further.items()}
-        step = cell.run_step(values, t, reading.prefix)
-        new = {n: _of_batch(step[n], reading.lead, ready.program.equations[n]) for n in cell.state}
+        values["x"] = reading.x(t)
+        step = lifted.nodes([values[name] for name in lifted.inputs], t, reading.prefix)
+        new = {name: step[name] for name in cell.state}
         present = reading.present[t]
         if present is None:
             states = new
         else:
-            states = {n: _where(present, new[n], old) for n, old in states.items()}
-            own = ready.program.equations
-            step = {
-                n: _where(present, v, 0.0) if v.ndim > own[n].ndim else v  # else all samples'
-                for n, v in step.items()
-            }  # fmt: skip
+            states = {n: _where(present, v, states[n]) for n, v in new.items()}
+            step = {n: _where(present, v, 0.0) for n, v in step.items()}
         steps.append(step)
     if reading.reverse:
         steps.reverse()
     return Run(cell, p, [reading.x(t) for t in moments], ready.initial, steps, states)
+
+
+def _lifted(ready: Prepared, reading: Reading) -> Lifted:
+    """The step of a cell for this batch; made once for each kind of batch."""
+    program, lead = ready.program, reading.lead
+    batched = {
+        name for name in program.inputs
+        if name == "x" or name.startswith("prev.") or name in ready.each
+    }  # fmt: skip
+    return lift_program(program, lead, frozenset(batched), ready.dtype)
+
+
+@lru_cache(maxsize=256)
+def lift_program(
+    program: Program, lead: tuple[int, ...], batched: frozenset[str], dtype: Any
+) -> Lifted:
+    """A Program's equations on a batch."""
+    return Lifted(program.equations, program.inputs, lead, batched, dtype)
 
 
 @dataclass(frozen=True)
@@ -223,12 +257,14 @@ class Prepared:
     """What a cell needs to read a sequence, checked.
 
     program: its step at the sequence's sizes; initial: its states before the first step; further:
-    its further inputs, `Steps` or `Fixed`; dtype: that of what it computes.
+    its further inputs, `Steps` or `Fixed`; each: those of them of which every sample has its own;
+    dtype: that of what it computes.
     """
 
     program: Program
     initial: dict[str, Tensor]
     further: dict[str, Any]
+    each: frozenset[str]
     dtype: np.dtype[Any]
 
 
@@ -236,20 +272,16 @@ def prepared(cell: Cell, p: Parameters, reading: Reading) -> Prepared:
     """Check a cell's parameters and inputs against one another."""
     x = reading.x(0)
     x_rank = len(dimensions.parse(cell.x))
-    sizes = {**_sizes_of(cell, x.shape[x.ndim - x_rank :]), **cell.infer_sizes(p)}
-    program = cell.program(**_sizes_from(cell, reading, sizes))
+    reading = _with_noise(cell, p, reading, x.shape[x.ndim - x_rank :])
+    sizes = _sizes_of(cell, p, reading, x.shape[x.ndim - x_rank :])
+    program = cell.program(**sizes)
     _check_x(cell, program, x.shape)
+    further, each = _further(cell, program, reading)
     dtype = np.result_type(x.dtype, *(p[n].dtype for n in cell.parameters))
     initial = _initial(cell, program, reading, dtype)
-    return Prepared(program, initial, _further(cell, program, reading), dtype)
-
-
-def _of_batch(value: Tensor, lead: tuple[int, ...], one: Tensor) -> Tensor:
-    """A state with the axes of the batch, also where it was computed from none of them."""
-    if value.ndim == len(lead) + one.ndim:
-        return value
-    whole: Tensor = value + np.zeros(lead + one.shape, value.dtype)
-    return whole
+    given = [f(0).dtype for f in further.values() if f(0).dtype.kind in "fc"]
+    dtype = np.result_type(dtype, *given, *(v.dtype for v in initial.values()))
+    return Prepared(program, initial, further, each, dtype)
 
 
 def _where(present: Array, value: Tensor, otherwise: Any) -> Tensor:
@@ -298,35 +330,61 @@ def _floats(what: str, value: Any) -> Tensor:
     return constant(array)
 
 
-def _sizes_of(cell: Cell, shape: tuple[int, ...]) -> dict[str, int]:
-    """Sizes that only the input's own shape tells, for a cell without parameters on x."""
-    axes = dimensions.parse(cell.x)
-    return {
-        next(iter(axis)): n
-        for axis, n in zip(axes, shape, strict=True)
-        if len(axis) == 1 and "" not in axis and next(iter(axis.values())) == 1
-    }
-
-
-def _sizes_from(cell: Cell, reading: Reading, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Add the sizes that only the further inputs tell, such as the length of a memory."""
+def _sizes_of(
+    cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...]
+) -> dict[str, int]:
+    """The sizes that parameters, x, further inputs and first states tell, in this order."""
     declared = {**cell.sequences, **cell.constants}
     further = {**reading.further, **{name: value(0) for name, value in reading.below.items()}}
     missing = [name for name in declared if name not in further]
     if missing:
         wanted = ", ".join(f"{name}=… ({declared[name]})" for name in missing)
         raise UnknownNameError(f"{cell} has further inputs; pass them by name: {wanted}.")
-    known = dict(sizes)
-    for name, words in declared.items():
+    known = {**cell.infer_sizes(p)}
+    told = [(cell.x, x)]
+    told += [(words, np.shape(further[name])) for name, words in declared.items()]
+    told += [
+        (words, np.shape(reading.initial[name]))
+        for name, words in cell.state.items() if name in reading.initial
+    ]  # fmt: skip
+    for words, shape in told:
         axes = dimensions.parse(words)
-        shape = np.shape(further[name])
         if len(shape) < len(axes):
             continue
         for axis, n in zip(axes, shape[len(shape) - len(axes) :], strict=True):
-            unknown = [s for s in axis if s and s not in known]
-            if len(unknown) == 1 and len(axis) == 1:
-                known[unknown[0]] = n // axis[unknown[0]]
-    return known
+            unknown = [s for s in dimensions.names_in(axis) if s not in known]
+            if len(unknown) == 1 and (found := dimensions.solved(axis, n, unknown[0], known)):
+                known[unknown[0]] = found
+    left = [name for name in cell.sizes if name not in known]
+    if left:
+        states = [
+            name for name, words in cell.state.items()
+            if set(left) & set(dimensions.names({name: words}))
+        ]  # fmt: skip
+        raise ShapeError(
+            f"{cell}: nothing given tells {', '.join(left)}"
+            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states else ".")
+        )
+    return {name: known[name] for name in cell.sizes}
+
+
+def _with_noise(cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...]) -> Reading:
+    """The reading with the noise drawn that the cell declares and nobody gave."""
+    names = [name for name in cell.noise if name not in reading.further]
+    if not names:
+        return reading
+    # a size that only the noise has cannot be told from it
+    plain = {n: np.zeros(()) for n in names}
+    sizes = _sizes_of(cell, p, replace(reading, further={**reading.further, **plain}), x)
+    random = np.random.default_rng(reading.seed)
+    full = cell.complete(sizes)
+    drawn = {
+        name: random.standard_normal(
+            (reading.time, *reading.lead, *dimensions.shape(cell.noise[name], full))
+        ).astype(np.result_type(reading.x(0).dtype, *(p[n].dtype for n in cell.parameters)))
+        for name in names
+    }
+    return replace(reading, further={**reading.further, **drawn})
 
 
 def _check_x(cell: Cell, program: Program, shape: tuple[int, ...]) -> None:
@@ -369,7 +427,7 @@ def _initial(cell: Cell, program: Program, reading: Reading, dtype: Any) -> dict
     for name in cell.state:
         own = program.inputs[f"prev.{name}"].shape
         if name not in given:
-            node = constant(np.zeros(lead + own, dtype))
+            node = constant(np.broadcast_to(cell.initial(name, own, dtype), lead + own).copy())
         else:
             node = _floats(f"{cell}: initial {name}", given[name])
             if node.shape not in (own, lead + own):
@@ -378,42 +436,57 @@ def _initial(cell: Cell, program: Program, reading: Reading, dtype: Any) -> dict
                     f"({cell.state[name]}) = {own}"
                     + (f", or {lead + own} for this batch." if lead else ".")
                 )
-            _finite(f"{cell}: initial {name}", node)
+            if name not in cell.start:
+                check_finite(f"{cell}: initial {name}", node)
             if node.shape != lead + own:
-                node = node + np.zeros(lead + own, node.dtype)
-        if node.name is None:
-            node.name = f"prev.{reading.prefix}{name}"
-        states[name] = node
+                node = apply("broadcast_to", node, shape=lead + own)
+        states[name] = _called(node, f"prev.{reading.prefix}{name}")
     return states
+
+
+def _called(node: Tensor, name: str) -> Tensor:
+    """A node under a name; a Tensor of the caller's keeps its own."""
+    if node.name == name or (node.name and node.name.startswith("prev.")):
+        return node
+    if node._live or node.name is not None:
+        node = apply("identity", node)
+    node.name = name
+    return node
 
 
 def _further(
     cell: Cell, program: Program, reading: Reading
-) -> dict[str, Any]:
-    """The cell's further inputs, checked, as functions of the step."""
-    time = reading.time
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The cell's further inputs, checked, as functions of the step; those each sample has."""
+    time, lead = reading.time, reading.lead
     for name in reading.further:
         if name not in cell.sequences and name not in cell.constants:
             known = ", ".join([*cell.sequences, *cell.constants]) or "none"
             raise UnknownNameError(f"{cell} has no further input {name!r}; it has {known}.")
     found = dict(reading.below)
+    each = {n for n, below in found.items() if below(0).ndim > program.inputs[n].ndim}
     for name, value in reading.further.items():
         node = _floats(f"{cell}: {name}", value)
-        own = program.inputs[name].shape
-        if node.shape[max(node.ndim - len(own), 0) :] != own:
-            raise ShapeError(
-                f"{cell}: {name} has shape {node.shape}, but "
-                f"({program.dimensions[name]}) = {own} was declared."
-            )
-        if name in cell.sequences and (node.ndim < len(own) + 1 or node.shape[0] != time):
+        own, words = program.inputs[name].shape, f"({program.dimensions[name]})"
+        steps = name in cell.sequences
+        if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):
             raise ShapeError(
                 f"{cell}: {name} is a sequence and needs {time} steps on its first axis, "
                 f"as xs has; its shape is {node.shape}."
             )
-        _finite(f"{cell}: {name}", node)
-        if name in cell.sequences:
+        front = (time,) if steps else ()
+        if node.shape == front + lead + own:
+            if lead:
+                each.add(name)
+        elif node.shape != front + own:
+            batch = f", or {front + lead + own}, one for each sample" if lead else ""
+            raise ShapeError(
+                f"{cell}: {name} has shape {node.shape}, but {words} = {own} was declared.\n"
+                f"  Pass {front + own}" + (f", shared by the batch{batch}." if lead else ".")
+            )
+        check_finite(f"{cell}: {name}", node)
+        if steps:
             found[name] = Steps(node, reading.prefix + name)
         else:
-            node.name = node.name or reading.prefix + name
-            found[name] = Fixed(node)
-    return found
+            found[name] = Fixed(_called(node, reading.prefix + name))
+    return found, frozenset(each)

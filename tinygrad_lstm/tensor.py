@@ -11,7 +11,7 @@ import itertools
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygrad_lstm.errors import DTypeError, ShapeError, TracedError
+from tinygrad_lstm.sizes import Ratio, Size
 
 Array = NDArray[Any]
 Rule = Callable[..., Any]
@@ -26,7 +27,7 @@ Rule = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row of the table of derivatives (`ops.py`).
+    """All that is known of an operation: one record (`ops.py`), read by every reading.
 
     `derivatives` holds a rule for each input, `rule(g, y, *inputs, **attributes)`: the share of
     the input in the adjoint `g` of the result `y`; None where there is no derivative. A variadic
@@ -34,7 +35,13 @@ class Operation:
     "elementwise", a NumPy signature such as "(m,n),(n)->(m)", or the family of an operation on
     axes: "reduction", "along", "structural". `domain` is where tests may sample it, `distance`
     how far inputs are from its nearest kink (None: smooth), `examples` the shapes and attributes
-    tests use where the signature does not tell.
+    tests use where the signature does not tell. `batch(node, lead)`: the attributes that do the
+    same to each sample of a batch with the axes `lead` in front.
+
+    How it is written: `infix` as (template, how tightly it binds, how tightly its operands must),
+    `c` and `js` as templates of an entry, `sympy` as the name SymPy has for it. A composite has a
+    `definition`, a Program of other operations from which all of these follow; `slopes` is the
+    Program of the derivatives where its author gave them.
     """
 
     name: str
@@ -44,10 +51,26 @@ class Operation:
     domain: tuple[float, float]
     distance: Callable[..., Any] | None
     examples: tuple[tuple[tuple[tuple[int, ...], ...], dict[str, Any]], ...]
+    batch: Callable[[Tensor, tuple[int, ...]], dict[str, Any]] | None = None
+    infix: tuple[str, int, tuple[int, ...]] | None = None
+    c: str | None = None
+    js: str | None = None
+    sympy: str | None = None
+    definition: Any = None
+    slopes: Any = None
 
     def rule(self, k: int) -> Rule | None:
         """The derivative rule of the k-th input."""
         return self.derivatives(k) if callable(self.derivatives) else self.derivatives[k]
+
+    def core(self, inputs: Sequence[Tensor]) -> list[int]:
+        """How many axes of each input the operation itself works on; those before broadcast."""
+        if self.signature == "elementwise":
+            return [0] * len(inputs)
+        if self.signature.startswith("("):
+            groups = re.findall(r"\(([^)]*)\)", self.signature.split("->")[0])
+            return [group.count(",") + 1 for group in groups]
+        return [i.ndim for i in inputs]
 
 
 TABLE: dict[str, Operation] = {}
@@ -87,7 +110,7 @@ class Tensor:
     def __init__(self, data: Any, name: str | None = None) -> None:
         if isinstance(data, Tensor):
             data = data.data
-        array = np.array(data)
+        array = np.array(_without_tensors(data, "Tensor"))
         if array.dtype.kind not in "fc":
             called = f"Tensor {name!r}" if name else "A Tensor"
             raise DTypeError(
@@ -119,10 +142,18 @@ class Tensor:
         view.setflags(write=False)
         return view
 
+    @data.setter
+    def data(self, value: Any) -> None:
+        raise AttributeError(_UPDATE)
+
     @property
     def grad(self) -> Tensor | None:
         """The gradient of the last Tensor whose `backward` reached this one; None before."""
         return None if self._grad is None else constant(self._grad)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        raise AttributeError(_UPDATE)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -181,7 +212,7 @@ class Tensor:
                     f"adjoint to start from: t.backward(seed) with a seed of shape {self.shape}."
                 )
             seed = np.ones_like(data)
-        seed = np.asarray(seed, dtype=data.dtype)
+        seed = np.array(seed, dtype=data.dtype)
         if seed.shape != self.shape:
             raise ShapeError(
                 f"the seed has shape {seed.shape}, but {_called(self)} has shape {self.shape}."
@@ -192,8 +223,21 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.data, dtype=dtype, copy=copy)
 
+    # --- a Tensor without axes is a number --------------------------------------------------------
     def __float__(self) -> float:
         return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -212,6 +256,20 @@ class Tensor:
             return f"Tensor(shape={self.shape}{name}, traced)"
         body = np.array2string(self._data, precision=4, threshold=20, prefix="Tensor(")
         return f"Tensor({body}{name})"
+
+    def __reduce__(self) -> Any:
+        if self.inputs or self._data is None:
+            raise TypeError(
+                f"{self!r} does not pickle: it is part of a graph, which stays in its process.\n"
+                f"  Send t.detach(), its value alone; leaves such as parameters pickle as they are."
+            )
+        return _leaf_from, (np.array(self._data), self.name, self._live)
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -284,6 +342,7 @@ class Tensor:
                 f"np.{name}{'.' + method if method != '__call__' else ''} with "
                 f"{', '.join(options) or 'this method'} does not work on Tensors, which are never "
                 f"changed in place; call np.{name}(a, b) without further options."
+                + (f"\n  {_UPDATE.splitlines()[1].strip()}" if "out" in options else "")
             )
         raise TypeError(
             f"np.{name} has no derivative rule here. Known: {', '.join(sorted(UFUNCS))}.\n"
@@ -305,6 +364,11 @@ class Tensor:
 
 
 _NONE: Mapping[str, Any] = {}
+_UPDATE = (
+    "a Tensor is never changed in place: other nodes of the graph were computed from it, and "
+    "backward() sets its gradient anew.\n"
+    "  An update makes new parameters: p = p.replace({n: p[n] - rate * p[n].grad for n in p})."
+)
 UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's names of the operations; filled by ops.py
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # its other functions, by name
 QUERIES = frozenset(
@@ -327,12 +391,62 @@ def _called(tensor: Tensor) -> str:
 
 
 def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
-    """A leaf that no gradient is wanted of. A Python number takes the dtype `like`."""
-    weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
-    data = np.asarray(value, dtype=like if weak else None)
+    """A leaf that no gradient is wanted of. A Python number takes the dtype `like`.
+
+    An array that its owner may still change is copied; Tensors in a list are joined.
+    """
+    if type(value) is np.ndarray:
+        data = np.array(value) if _writeable(value) else value
+    elif type(value) in (list, tuple) and _holds_tensors(value):
+        joined: Tensor = stacked(value)
+        return joined
+    else:
+        weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
+        data = np.array(value, dtype=like if weak else None)
     if data.dtype.kind not in "fcib":
         raise DTypeError(f"numbers are needed, got {data.dtype} in {value!r}.")
-    return _make(data, None, (), _NONE, False, _new(Tensor))
+    data.flags.writeable = False
+    named = isinstance(value, Size | Ratio)
+    attributes = {"words": value.words, "level": value.level} if named else _NONE
+    return _make(data, None, (), attributes, False, _new(Tensor))
+
+
+def _writeable(array: Array) -> bool:
+    """Whether anybody can still change an array, or what it is a view of."""
+    while array.base is not None and not array.flags.writeable:
+        if type(array.base) is not np.ndarray:
+            return True
+        array = array.base
+    return array.flags.writeable
+
+
+def _holds_tensors(value: Any) -> bool:
+    return type(value) is Tensor or (
+        type(value) in (list, tuple) and any(map(_holds_tensors, value))
+    )
+
+
+def stacked(value: Any) -> Any:
+    """A nested list of Tensors and numbers as one Tensor: its gradients reach all of them."""
+    if type(value) in (list, tuple):
+        return apply("stack", *map(stacked, value), axis=0)
+    return value
+
+
+def _without_tensors(value: Any, called: str) -> Any:
+    if type(value) in (list, tuple) and _holds_tensors(value):
+        raise TypeError(
+            f"{called}([…]) of a list of Tensors would cut them off from the graph.\n"
+            f"  Write stack([a, b]), which joins them, or t.numpy() where no gradient is wanted."
+        )
+    return value
+
+
+def _leaf_from(data: Array, name: str | None, live: bool) -> Tensor:
+    """A leaf as it was pickled."""
+    node = constant(data)
+    node.name, node._live = name, live
+    return node
 
 
 def _make(
@@ -352,6 +466,7 @@ def computed(
     data: Array, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]
 ) -> Tensor:
     """A node whose value was computed elsewhere."""
+    data.flags.writeable = False
     return _make(data, op, inputs, attributes, any(i._live for i in inputs), _new(Tensor))
 
 
@@ -371,6 +486,8 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
             live = live or operand._live
             traced = traced or operand._data is None
             values.append(operand._data)
+        elif type(operand) in (list, tuple) and _holds_tensors(operand):
+            return apply(name, *map(stacked, operands), **attributes)
     if not given:
         return operation.forward(*operands, **attributes)
     if given < len(operands):
@@ -384,6 +501,7 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
             data, form = operation.forward(*values, **attributes), None
             if type(data) is not np.ndarray:
                 data = np.asarray(data)
+            data.flags.writeable = False
     except (ValueError, IndexError) as error:
         raise ShapeError(_misfit(name, operands, error)) from error
     node = _make(data, name, operands, attributes, live, _new(Tensor))
@@ -401,7 +519,90 @@ def _trace(
     ]
     with np.errstate(all="ignore"):
         result = np.asarray(operation.forward(*stand_ins, **attributes))
+    if any(type(n) is Size for i in inputs for n in i.shape):
+        return _sized(operation, inputs, attributes, result.shape), result.dtype
     return result.shape, result.dtype
+
+
+def _sized(
+    operation: Operation, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any],
+    shape: tuple[int, ...],
+) -> tuple[int, ...]:  # fmt: skip
+    """A result's shape, with the lengths named that are the lengths of its inputs."""
+    found = list(shape)
+
+    def name(axis: int, length: Any) -> None:
+        if -len(shape) <= axis < len(shape) and type(length) is Size and length == found[axis]:
+            found[axis] = length
+
+    first = inputs[0].shape
+    kind = operation.signature
+    axis: Any = attributes.get("axis")
+    if "shape" in attributes:
+        for k, n in enumerate(attributes["shape"]):
+            name(k, n)
+    elif operation.name == "getitem":
+        for k, n in enumerate(_lengths(attributes["index"], first)):
+            name(k, n)
+    elif operation.name == "transpose":
+        for k, a in enumerate(attributes["axes"]):
+            name(k, first[a])
+    elif operation.name == "swapaxes":
+        swapped = list(first)
+        a, b = attributes["a"], attributes["b"]
+        swapped[a], swapped[b] = swapped[b], swapped[a]
+        for k, n in enumerate(swapped):
+            name(k, n)
+    elif operation.name == "concat":
+        for k, n in enumerate(first):
+            name(k, n)
+        found[axis] = sum((i.shape[axis] for i in inputs[1:]), first[axis])
+    elif operation.name == "stack":
+        kept = list(first)
+        kept.insert(axis % len(shape), len(inputs))
+        for k, n in enumerate(kept):
+            name(k, n)
+    elif kind == "reduction" and len(shape) < len(first):
+        gone = {a % len(first) for a in np.atleast_1d(range(len(first)) if axis is None else axis)}
+        for k, n in enumerate(n for a, n in enumerate(first) if a not in gone):
+            name(k, n)
+    elif kind.startswith("("):
+        before, after = kind.split("->")
+        groups = [g.split(",") for g in re.findall(r"\(([^)]*)\)", before)]
+        for group, i in zip(groups, inputs, strict=True):
+            core = [letter for letter in after.strip("()").split(",") if letter]
+            for letter, n in zip(group, i.shape[i.ndim - len(group) :], strict=True):
+                if letter in core:
+                    name(core.index(letter) - len(core), n)
+            for k, n in enumerate(reversed(i.shape[: i.ndim - len(group)])):
+                name(-1 - len(core) - k, n)
+    else:
+        for i in inputs:
+            for k, n in enumerate(reversed(i.shape)):
+                name(-1 - k, n)
+    return tuple(found)
+
+
+def _lengths(index: Any, shape: tuple[int, ...]) -> list[Any]:
+    """The length that each part of a normal index leaves."""
+    index = index if isinstance(index, tuple) else (index,)
+    found: list[Any] = []
+    arrays = [part for part in index if isinstance(part, np.ndarray)]
+    axes = iter(shape)
+    seen = False
+    for part in index:
+        if part is None:
+            found.append(1)
+            continue
+        n = next(axes)
+        if isinstance(part, slice):
+            start, stop = part.start or 0, n if part.stop is None else part.stop
+            simple = part.step in (None, 1) and start >= 0 and 0 <= stop <= n
+            found.append(stop - start if simple else -1)
+        elif isinstance(part, np.ndarray) and not seen:
+            seen = True
+            found += [-1] * np.broadcast(*arrays).ndim
+    return [*found, *axes]
 
 
 def _misfit(name: str, inputs: tuple[Tensor, ...], error: Exception) -> str:
@@ -449,6 +650,22 @@ def ancestors(
                 seen.add(i)
                 stack.append(i)
     return sorted(seen, key=_age)
+
+
+def fold(
+    roots: Iterable[Tensor], leaves: Mapping[Tensor, Any],
+    make: Callable[[Tensor, list[Any]], Any],
+) -> dict[Tensor, Any]:  # fmt: skip
+    """What each node below the roots becomes: `make(node, what its inputs became)`, inputs first.
+
+    `leaves` says what some nodes become, and the walk goes no further there. Every reading of a
+    graph is a fold: values for arrays, a copy on other leaves, text, SymPy, C.
+    """
+    found = dict(leaves)
+    for node in ancestors(roots, stop=found):
+        if node not in found:
+            found[node] = make(node, [found[i] for i in node.inputs])
+    return found
 
 
 def contributions(node: Tensor, g: Any, raw: bool) -> list[tuple[Tensor, Any]]:

@@ -19,9 +19,9 @@ from lesson.parts.trace_data import compact, name_of
 from lesson.subject import Subject
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
-from tinygrad_lstm.functions import log_softmax, matvec
 from tinygrad_lstm.labels import barred
 from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.functions import matvec, tanh
+from tinygrad_lstm.ops import matvec, tanh
 from tinygrad_lstm.recurrent import cell
 from tinygrad_lstm.tensor import Array
 

@@ -1,6 +1,6 @@
 """The three best cells that Jozefowicz, Zaremba & Sutskever (2015) found by mutation."""
 
-from tinygrad_lstm.functions import matvec, sigmoid, tanh
+from tinygrad_lstm.ops import matvec, sigmoid, tanh
 from tinygrad_lstm.recurrent import cell
 
 # mypy: disallow-untyped-defs=False

@@ -1,6 +1,6 @@
 """The LSTM and its best-known relatives: peepholes, coupled gates, the GRU."""
 
-from tinygrad_lstm.functions import concat, matvec, sigmoid, tanh
+from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
 from tinygrad_lstm.recurrent import cell
 
 # mypy: disallow-untyped-defs=False

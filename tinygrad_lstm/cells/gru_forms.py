@@ -1,6 +1,6 @@
 """The GRU in two more forms: as first published, and as deep-learning libraries compute it."""
 
-from tinygrad_lstm.functions import matvec, sigmoid, tanh
+from tinygrad_lstm.ops import matvec, sigmoid, tanh
 from tinygrad_lstm.recurrent import cell
 
 # mypy: disallow-untyped-defs=False

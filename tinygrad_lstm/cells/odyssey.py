@@ -3,7 +3,7 @@
 The numbers of parameters are for N units and M inputs.
 """
 
-from tinygrad_lstm.functions import matvec, sigmoid, tanh
+from tinygrad_lstm.ops import matvec, sigmoid, tanh
 from tinygrad_lstm.recurrent import cell
 
 # mypy: disallow-untyped-defs=False

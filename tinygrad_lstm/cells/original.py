@@ -1,6 +1,6 @@
 """The LSTM of 1997: memory blocks that cannot forget."""
 
-from tinygrad_lstm.functions import concat, matvec, sigmoid
+from tinygrad_lstm.ops import concat, matvec, sigmoid
 from tinygrad_lstm.recurrent import cell
 
 # mypy: disallow-untyped-defs=False

@@ -1,6 +1,6 @@
 """The plain recurrent network (Elman 1990)."""
 
-from tinygrad_lstm.functions import concat, matvec, tanh
+from tinygrad_lstm.ops import concat, matvec, tanh
 from tinygrad_lstm.recurrent import cell
 
 

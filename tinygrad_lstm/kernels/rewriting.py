@@ -98,7 +98,7 @@ class Builder:
 
     def slice(self, whole: Tensor, start: int, stop: int) -> Tensor:
         """Entries start to stop of a vector."""
-        return self.make("getitem", whole, index=slice(start, stop))
+        return self.make("getitem", whole, index=(slice(start, stop),))
 
     def _joined(self, a: Tensor, b: Tensor) -> Tensor | None:
         """The sum of two values that are zero outside of columns that do not overlap."""

@@ -13,8 +13,9 @@ from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.networks import Network
+from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
 from tinygrad_lstm.tensor import (
     TABLE,
@@ -24,7 +25,6 @@ from tinygrad_lstm.tensor import (
     ancestors,
     apply,
     computed,
-    constant,
     pullback,
 )
 
@@ -75,7 +75,6 @@ class Compiled(Cell):
         self._kernels: dict[Any, Kernel] = {}
         self._seeds = {plain.output}
         self._narrow: dict[Any, set[str]] = {}
-        self._separable: bool | None = None
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
@@ -106,41 +105,6 @@ class Compiled(Cell):
             plan = self._plan(program, seeds, wants, moving)
             self._kernels[key] = Kernel(plan, dtype, self.code)
         return self._kernels[key]
-
-    @property
-    def separable(self) -> bool:
-        """Whether a batch is computed sample by sample, as compiled code does. Found by number."""
-        if self._separable is None:
-            try:
-                self._separable = _separable(self.plain)
-            except (TinygradError, ValueError, IndexError):
-                self._separable = False
-        return self._separable
-
-
-def _separable(cell: Cell) -> bool:
-    program = cell.program()
-    random = np.random.default_rng(0)
-    shared = {*cell.parameters, *cell.constants}
-    given = {
-        name: random.uniform(0.1, 0.9, node.shape if name in shared else (2, *node.shape))
-        for name, node in program.inputs.items()
-    }
-    with np.errstate(all="ignore"):
-        both = _step(cell, given)
-        for k in (0, 1):
-            own = {n: v if n in shared else v[k] for n, v in given.items()}
-            single = _step(cell, own)
-            for name in program.equations:
-                value = both[name] if both[name].shape == single[name].shape else both[name][k]
-                if not np.allclose(value, single[name], 1e-9, 1e-9, equal_nan=True):
-                    return False
-    return True
-
-
-def _step(cell: Cell, given: Mapping[str, Array]) -> dict[str, Array]:
-    found = cell.run_step({name: constant(value) for name, value in given.items()})
-    return {name: node.data for name, node in found.items()}
 
 
 # --- the node -------------------------------------------------------------------------------------
@@ -314,7 +278,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     inputs |= {name: p[name] for name in cell.parameters}
     dtype = np.result_type(*(node.dtype for node in inputs.values()))
     usable = dtype in (np.float32, np.float64) and not any(n.traced for n in inputs.values())
-    if not usable or not cell.separable:
+    if not usable:
         return over(cell.plain, p, reading)
     moving = frozenset(
         n for n in cell.constants if inputs[n].ndim > len(ready.program.inputs[n].shape)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError
-from tinygrad_lstm.functions import log_softmax
+from tinygrad_lstm.ops import log_softmax
 from tinygrad_lstm.tensor import Array, Tensor
 
 

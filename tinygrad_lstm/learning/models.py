@@ -10,9 +10,9 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError
-from tinygrad_lstm.functions import matvec, softmax
 from tinygrad_lstm.learning.losses import bits
 from tinygrad_lstm.learning.texts import Text, Vocabulary
+from tinygrad_lstm.ops import matvec, softmax
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.tensor import Array, Tensor

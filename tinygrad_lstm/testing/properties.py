@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tinygrad_lstm.checking import RELATIVE, check_gradients
 from tinygrad_lstm.errors import DataError, TinygradError
-from tinygrad_lstm.functions import concat
+from tinygrad_lstm.ops import concat
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.tensor import Array, Tensor

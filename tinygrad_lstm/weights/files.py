@@ -15,7 +15,8 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
-from tinygrad_lstm.recurrent import Cell, Parameters
+from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights.gates import WeightsError, under
 

@@ -1,0 +1,143 @@
+"""Batches: a Program for one sample, carried out on many, by lifting each of its operations.
+
+A value has the axes of the batch in front of those that it has for one sample, and no axis of a
+batch is ever aligned with an axis of a sample: where operands of different rank meet, the shorter
+one gets axes of length one between.
+
+    one sample      (n) * ()              (m) + (j, m)
+    a batch         (b, n) * (b, 1)       (b, 1, m) + (b, j, m)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, apply, computed, constant, fold
+
+
+class Call(NamedTuple):
+    """An operation on values by their numbers; the result is the next number."""
+
+    op: str
+    operands: tuple[int, ...]
+    attributes: Mapping[str, Any]
+    name: str | None
+
+
+def lift(
+    node: Tensor, batched: Sequence[bool], lead: tuple[int, ...]
+) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+    """What computes `node` for a batch with the axes `lead`, of whose operands some have them.
+
+    Steps (operation, operand, attributes): first those that bring an operand into shape, then,
+    with None for all of them, the operation itself.
+    """
+    operation = TABLE[node.op or ""]
+    free = [
+        i.ndim - core for i, core in zip(node.inputs, operation.core(node.inputs), strict=True)
+    ]
+    most = max(free)
+    joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
+    for k, (i, own) in enumerate(zip(node.inputs, batched, strict=True)):
+        if own and free[k] < most:
+            yield "reshape", k, {"shape": (*lead, *(1,) * (most - free[k]), *i.shape)}
+        elif not own and joined:  # parts that are joined do not broadcast
+            yield "broadcast_to", k, {"shape": (*lead, *i.shape)}
+    if node.op == "broadcast_to" and node.inputs[0].ndim < node.ndim:
+        between = (1,) * (node.ndim - node.inputs[0].ndim)
+        yield "reshape", 0, {"shape": (*lead, *between, *node.inputs[0].shape)}
+    attributes = operation.batch(node, lead) if operation.batch else dict(node.attributes)
+    yield node.op or "", None, attributes
+
+
+class Lifted:
+    """A Program ready to be carried out on arrays or Tensors, again and again.
+
+    lead: the axes of the batch; batched: the inputs that have them, the others being shared;
+    dtype: what the Program's own constants become.
+    """
+
+    def __init__(
+        self, roots: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
+        lead: tuple[int, ...] = (), batched: Collection[str] = (), dtype: Any = None,
+    ) -> None:  # fmt: skip
+        self.inputs = list(inputs)
+        self.constants: list[Tensor] = []
+        self.calls: list[Call] = []
+        self._names = {node: name for name, node in roots.items()}
+        self._lead, self._dtype = lead, dtype
+        leaves = {
+            node: (k, bool(lead) and name in batched)
+            for k, (name, node) in enumerate(inputs.items())
+        }
+        fixed = [n for n in fold(roots.values(), leaves, lambda n, i: None) if n not in leaves]
+        for node in fixed:
+            if not node.inputs:
+                leaves[node] = len(inputs) + len(self.constants), False
+                self.constants.append(self._constant(node))
+        self._next = len(inputs) + len(self.constants)
+        found = fold(roots.values(), leaves, self._make)
+        self.outputs = {name: self._whole(node, *found[node]) for name, node in roots.items()}
+
+    def _constant(self, node: Tensor) -> Tensor:
+        if node._live:  # a Tensor from outside, whose gradient somebody may want
+            return node
+        data = node.data
+        if self._dtype is not None and data.dtype.kind == "f" and self._dtype.kind == "f":
+            data = data.astype(self._dtype)
+        return constant(data)
+
+    def _make(self, node: Tensor, operands: list[tuple[int, bool]]) -> tuple[int, bool]:
+        places, batched = [list(part) for part in zip(*operands, strict=True)]
+        name = self._names.get(node)
+        if not any(batched):
+            return self._call(node.op or "", places, node.attributes, name), False
+        for op, k, attributes in lift(node, batched, self._lead):
+            if k is None:
+                return self._call(op, places, attributes, name), True
+            places[k] = self._call(op, [places[k]], attributes)
+        raise AssertionError("lift ends with the operation itself")
+
+    def _call(
+        self, op: str, places: Sequence[int], attributes: Mapping[str, Any], name: str | None = None
+    ) -> int:
+        self.calls.append(Call(op, tuple(places), attributes, name))
+        self._next += 1
+        return self._next - 1
+
+    def _whole(self, node: Tensor, place: int, batched: bool) -> int:
+        """A result with the axes of the batch, also where it depends on no sample."""
+        if batched or not self._lead:
+            return place
+        shape = (*self._lead, *node.shape)
+        return self._call("broadcast_to", [place], {"shape": shape})
+
+    def arrays(self, values: Sequence[Any]) -> dict[str, Array]:
+        """The outputs for arrays of the inputs."""
+        found = [*values, *(c._data for c in self.constants)]
+        for op, places, attributes, _ in self.calls:
+            found.append(TABLE[op].forward(*[found[k] for k in places], **attributes))
+        return {name: np.asarray(found[k]) for name, k in self.outputs.items()}
+
+    def nodes(
+        self, values: Sequence[Tensor], time: int | None = None, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """The outputs as nodes of a graph, named with the prefix, for Tensors of the inputs."""
+        found = [*values, *self.constants]
+        traced = any(v.traced for v in values)
+        for op, places, attributes, name in self.calls:
+            inputs = tuple([found[k] for k in places])
+            if traced:
+                node = apply(op, *inputs, **attributes)
+            else:
+                data = TABLE[op].forward(*[i._data for i in inputs], **attributes)
+                node = computed(
+                    data if type(data) is np.ndarray else np.asarray(data), op, inputs, attributes
+                )
+            if name is not None:
+                node.name, node.time = prefix + name, time
+            found.append(node)
+        return {name: found[k] for name, k in self.outputs.items()}

@@ -1,0 +1,172 @@
+"""Parameters by name, what they start from, and which of them cannot learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm import tables
+from tinygrad_lstm.batching import Lifted
+from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.tensor import Array, Tensor, constant, pullback
+
+
+class Parameters(Mapping[str, Tensor]):
+    """The weights of a cell: a mapping of names to Tensors, which are attributes too (`p.W_f`)."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], owner: str) -> None:
+        self._tensors = dict(tensors)
+        self._owner = owner
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Tensor:
+        found = self.__dict__.get("_tensors", {}).get(name)
+        if found is None:
+            raise UnknownNameError(
+                f"{self._owner} has no parameter {name!r}; it declares "
+                f"{', '.join(self._tensors) or 'none'}."
+            )
+        return found  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{k} {t.shape}" for k, t in self._tensors.items())
+        return f"Parameters of {self._owner}: {shapes}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        rows = [(name, str(t.shape), t.size) for name, t in self.items()]
+        rows.append(("together", "", self.count))
+        return tables.bundle(repr(self), tables.table(rows, ("parameter", "shape", "numbers")))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_tensors", "_owner"):
+            object.__setattr__(self, name, value)
+            return
+        raise AttributeError(
+            f"{self._owner}: parameters are not changed in place, so p.{name} = … does nothing to "
+            f"what was computed.\n  Write p = p.replace({{{name!r}: value}})."
+        )
+
+    __setitem__ = __setattr__
+
+    def replace(self, tensors: Mapping[str, Any]) -> Parameters:
+        """The same parameters with some of them exchanged, as leaves of a graph of their own.
+
+        One step of gradient descent: `p = p.replace({n: p[n] - rate * p[n].grad for n in p})`. The
+        values are kept and not how they were computed, so the graph does not grow from step to
+        step. To go on through a Tensor's own graph give it to `bind` or `unroll` in a mapping.
+        """
+        for name in tensors:
+            self[name]  # noqa: B018 - an unknown name is an error
+        new = {k: Tensor(v, k) for k, v in tensors.items()}
+        return Parameters({**self._tensors, **new}, self._owner)
+
+    def on(self, tensors: Mapping[str, Tensor]) -> Parameters:
+        """The same parameters with these nodes for some of them."""
+        return Parameters({**self._tensors, **tensors}, self._owner)
+
+    @property
+    def count(self) -> int:
+        """How many numbers there are in all."""
+        return sum(t.size for t in self._tensors.values())
+
+
+Random = np.random.Generator
+
+
+def _uniform(random: Random, shape: tuple[int, ...]) -> Array:
+    return np.asarray(random.uniform(-1.0, 1.0, shape) * (*shape, 1)[-2 if shape else -1] ** -0.5)
+
+
+def _glorot(random: Random, shape: tuple[int, ...]) -> Array:
+    return np.asarray(random.uniform(-1.0, 1.0, shape) * (6.0 / sum(shape[-2:])) ** 0.5)
+
+
+def _identity(random: Random, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(np.eye(shape[-2], shape[-1]), shape)
+
+
+def _orthogonal(random: Random, shape: tuple[int, ...]) -> Array:
+    """Rows or columns that are orthogonal, whichever are fewer; of a random rotation."""
+    rows, columns = (*(1,) * (2 - len(shape)), *shape)[-2:]
+    drawn = random.standard_normal((*shape[:-2], max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+    return np.reshape(q if rows >= columns else np.swapaxes(q, -1, -2), shape)
+
+
+# what a parameter or a state may start from, by name
+FILLS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
+    "zero": lambda random, shape: np.zeros(shape),
+    "one": lambda random, shape: np.ones(shape),
+    "uniform": _uniform,
+    "glorot": _glorot,
+    "orthogonal": _orthogonal,
+    "identity": _identity,
+}
+
+
+def dead_starts(
+    program: Program, initial: Mapping[str, Array], read: str, fixed: Mapping[str, float],
+    parameters: Mapping[str, str], chosen: Collection[str],
+) -> list[str]:  # fmt: skip
+    """The parameters of `fixed`, with their start values, that make every gradient 0.
+
+    Those `chosen` by the caller stay and are not named. Three steps on random data, from the
+    states `initial`; the loss is a random sum of `read`.
+    """
+    lifted = Lifted(program.equations, program.inputs)
+
+    def learns(free: set[str]) -> bool:
+        random = np.random.default_rng(0)
+        values: dict[str, Any] = {}
+        for name in parameters:
+            shape = program.inputs[name].shape
+            drawn = random.uniform(-1.0, 1.0, shape)
+            stays = name in fixed and name not in free
+            values[name] = Tensor(np.full(shape, fixed[name]) if stays else drawn)
+        states = {f"prev.{name}": constant(array) for name, array in initial.items()}
+        total: Any = Tensor(0.0)
+        for _ in range(3):
+            others = {
+                name: constant(random.uniform(-1.0, 1.0, node.shape))
+                for name, node in program.inputs.items() if name not in values
+            }  # fmt: skip
+            inputs = [{**values, **others, **states}[name] for name in program.inputs]
+            step = lifted.nodes(inputs)
+            weights = random.uniform(0.5, 1.0, step[read].shape)
+            total = total + (step[read] * weights).sum()
+            states = {name: step[name.removeprefix("prev.")] for name in states}
+        found = pullback({total: np.ones(())}, raw=True)
+        return any(np.any(found.get(t, 0.0) != 0.0) for t in values.values())
+
+    with np.errstate(all="ignore"):
+        free = {name for name in fixed if name not in chosen}
+        if learns(set()) or not learns(free):
+            return []
+        return [name for name in fixed if name in free and not learns(free - {name})]
+
+
+def check_finite(what: str, tensor: Tensor) -> None:
+    """DataError where a value is nan or infinite; it names `what`, and the first such entry."""
+    if tensor.traced:
+        return
+    finite = np.isfinite(tensor.data)
+    if not finite.all():
+        place = tuple(int(k) for k in np.argwhere(~finite)[0])
+        raise DataError(
+            f"{what} holds {tensor.data[place]} at index {list(place)}; "
+            f"{np.count_nonzero(~finite)} of {finite.size} entries are not finite."
+        )
