@@ -238,6 +238,7 @@ minimum = _function("minimum", "minimum", lambda y, a, b: (greater_equal(b, a), 
 where = _function("where", "where", lambda y, c, a, b: (0, _holds(c), 1 - _holds(c)))
 clip = _function("clip", "clip", lambda y, x, low, high: (_inside(x, low, high), 0, 0))
 detach = _function("detach", "detach", lambda y, x: (0,))
+sign = _function("sign", "sign", lambda y, x: (0,))  # SymPy's own has an impulse at 0
 floor = _function("floor", "floor", lambda y, x: (0,))
 log1p = meaning("log1p", lambda x: sympy.log(1 + x))
 expm1 = meaning("expm1", lambda x: sympy.exp(x) - 1)
@@ -248,7 +249,7 @@ NAMED: dict[str, Any] = {
     f.op: f
     for f in (
         sigma, softplus, relu, absolute, maximum, minimum, where, greater, greater_equal, equal,
-        not_equal, detach, floor, log1p, expm1, erf,
+        not_equal, detach, sign, floor, log1p, expm1, erf,
     )
 }  # fmt: skip
 NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}

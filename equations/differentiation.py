@@ -16,6 +16,7 @@ from sympy import Add, Expr, Function, Mul, Pow
 from equations import reasons
 from equations.algebra import (
     EquationError,
+    Extent,
     Literal,
     Operation,
     Quantity,
@@ -154,7 +155,7 @@ class _Work:
             self.result.shares.append(Share(operand, share, slope, self.through))
         elif operand in self.insides:
             self.receive_inside(operand, share, slope)
-        elif not isinstance(operand, Literal) and not operand.is_Number:
+        elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
             self.stretch(operand, share, None)
 
     def label(self, inside: Expr) -> str:
@@ -201,7 +202,7 @@ class _Work:
 
         `meaning` is told what the author wrote for each part of it.
         """
-        if expr.is_Number:
+        if expr.is_Number or isinstance(expr, Extent):
             return expr
         if isinstance(expr, Quantity):
             return leaves.setdefault(expr, expr)
@@ -265,7 +266,8 @@ def _negative(expr: Expr) -> bool:
 
 
 def _rank(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> tuple[int, int, str]:
-    places = [order.index(meaning.get(s, s)) for s in expr.free_symbols]
+    named = (meaning.get(s, s) for s in expr.free_symbols)
+    places = [order.index(e) for e in named if not isinstance(e, Extent)]
     kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
     kind = 3 if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0 else kind
     return (kind if not expr.is_Number else -1, min(places, default=-1), str(expr))

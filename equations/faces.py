@@ -163,7 +163,7 @@ class Text:
 
 
 def _grouped(text: str) -> str:
-    return text if text.isalnum() or " " not in text and len(text) <= 3 else f"{{{text}}}"
+    return text if text.isalnum() or len(text) <= 2 else f"{{{text}}}"
 
 
 def number(value: float) -> str:
@@ -172,11 +172,11 @@ def number(value: float) -> str:
 
 
 def array(data: NDArray[np.generic]) -> str:
-    """The entries of a short array; of a long one the first. Multiples of the unit matrix are I."""
-    if data.ndim == 0:
-        return number(float(data))
+    """The entries of a short array, of a long one the first; 0.5 I, or a number for all of them."""
+    if data.size and (data == data.flat[0]).all():
+        return number(float(data.flat[0]))
     if data.ndim == 2 and len(data) > 1 and np.array_equal(data, data[0, 0] * np.eye(len(data))):
-        return "0" if not data[0, 0] else "I" if data[0, 0] == 1 else f"{number(data[0, 0])} I"
+        return "I" if data[0, 0] == 1 else f"{number(data[0, 0])} I"
     shown = [array(row) for row in data[:4]] + ["…"] * (len(data) > 4)
     return f"[{', '.join(shown)}]"
 

@@ -58,13 +58,9 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
 
 
 def over(axis: Any, shape: Shape) -> dict[str, Any]:
-    """The names of axes that are not the last one, nor all: what a reduction is over."""
+    """The names of the axes that a reduction is over, where it is not simply the last one."""
     axes = axis if isinstance(axis, tuple) else (axis,)
-    if (
-        axis is None
-        or len(axes) == len(shape)
-        or {a % len(shape) for a in axes} == {len(shape) - 1}
-    ):
+    if axis is None or {a % len(shape) for a in axes} == {len(shape) - 1}:
         return {}
     words = tuple(getattr(shape[a], "words", None) for a in axes)
     return {"over": words} if all(words) else {}
@@ -223,7 +219,8 @@ def _broadcast_to(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[E
 def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     index = e.attributes["index"]
     parts = index if isinstance(index, tuple) else (index,)
-    if all(part is None or part is Ellipsis or part == slice(None) for part in parts):
+    whole = (slice(None), None, ...)
+    if all(isinstance(p, type(None) | type(...) | slice) and p in whole for p in parts):
         back = tuple(0 if part is None else part for part in parts)  # only new axes
         return [operation("getitem", g, index=back)]
     return [operation("scatter", g, index=index, shape=shapes[0])]

@@ -21,6 +21,7 @@ from sympy.printing.precedence import PRECEDENCE
 from equations.adjoints import assembled
 from equations.algebra import (
     NAMED,
+    Elementwise,
     EquationError,
     Extent,
     Literal,
@@ -53,6 +54,17 @@ _HELPERS = {
     "softplus": (
         "const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"
     ),
+    "erf": """\
+const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
+  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
+  let sum = 0, term = 2 * a;
+  if (a > 3) {
+    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
+    return Math.sign(x) * (1 - e / (a + sum));
+  }
+  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
+  return Math.sign(x) * sum * e;
+};""",
 }  # fmt: skip
 _FORWARD = """\
 // One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
@@ -102,7 +114,7 @@ class Script:
         self.reading = self.adjoints.reading
         parts = self.adjoints.parts.values()
         self.insides = {f"pre.{k}": expr for part in parts for k, expr in part.insides.items()}
-        self._printer = _Printer({"order": "none", "strict": True, "user_functions": _FUNCTIONS})
+        self._printer = _Printer({"order": "none", "strict": True})
 
     def text(self) -> str:
         """Both functions and the helpers that they use."""
@@ -332,28 +344,21 @@ _ENTRIES: dict[str, Callable[..., Any]] = {
 
 
 # --- the printer -----------------------------------------------------------------------------
-def _always(code: Callable[..., str]) -> Any:
-    return [(lambda *args: True, code)]
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "sigma": "sigmoid", "softplus": "softplus", "absolute": "Math.abs", "maximum": "Math.max",
-    "minimum": "Math.min",
-    "relu": _always(lambda x: f"Math.max({x}, 0)"),
-    "detach": _always(lambda x: f"({x})"),
-    "clip": _always(lambda x, low, high: f"Math.min(Math.max({x}, {low}), {high})"),
-    "where": _always(lambda c, a, b: f"({c} ? {a} : {b})"),
-    **{
-        name: _always(lambda a, b, sign=sign: f"Number({a} {sign} {b})")
-        for name, sign in (
-            ("greater", ">"), ("greater_equal", ">="), ("equal", "==="), ("not_equal", "!=="),
-        )
-    },
-}  # fmt: skip
-
-
 class _Printer(JavascriptCodePrinter):  # type: ignore[misc]
     """SymPy's printer, with the author's order kept in products too."""
+
+    def _print_Function(self, expr: Expr) -> str:
+        if not isinstance(expr, Elementwise):
+            return str(super()._print_Function(expr))
+        codes = [str(self._print(argument)) for argument in expr.args]
+        if expr.op == "clip":
+            return "Math.min(Math.max({}, {}), {})".format(*codes)
+        template = TABLE[expr.op].js
+        if template is not None:
+            return template.format(*codes)
+        if expr.meaning is None:
+            raise NotImplementedError(f"there is no JavaScript of {expr.op}")
+        return f"({self._print(expr.meaning(*expr.args))})"
 
     def _print_Add(self, expr: Expr, order: Any = None) -> str:
         codes = [str(self._print(term)) for term in terms(expr)]
