@@ -13,6 +13,7 @@ from equations.algebra import (
     Quantity,
     SumOverTime,
     detach,
+    operation,
     plus,
     quantities,
     terms,
@@ -113,7 +114,61 @@ def assembled(
     for name, symbol in reading.given.items():
         if space_of(name)[0] != "prev":
             shares[f"bar.{symbol.label}"] = received(symbol)
-    return Adjoints(reading, loss, shares, parts)
+    return Adjoints(reading, loss, {k: _put_together(v) for k, v in shares.items()}, parts)
+
+
+def _put_together(shares: list[Share]) -> list[Share]:
+    """Shares of slices that together are the whole as one: [a, b] for pad(a) + pad(b)."""
+    found: dict[tuple[int, int, bool], dict[int, Share]] = {}
+    for share in shares:
+        slot = _slot(share.value)
+        if slot is not None:
+            axis, length, start = slot
+            later = any(q.time == 1 for q in quantities(share.value))
+            found.setdefault((axis, length, later), {}).setdefault(start, share)
+    for (axis, length, _), parts in found.items():
+        ordered = [parts[start] for start in sorted(parts)]
+        spans = [_span(share.value)[1] for share in ordered]
+        ends = [span.stop for span in spans]
+        if len(ordered) > 1 and [span.start for span in spans] == [0, *ends[:-1]] and (
+            ends[-1] == length
+        ):  # fmt: skip
+            whole = operation("concat", *(s.value.operands[0] for s in ordered), axis=axis)
+            rules = dict.fromkeys(rule for share in ordered for rule in share.through)
+            place = shares.index(ordered[0])
+            rest = [share for share in shares if share not in ordered]
+            joined = Share(ordered[0].target, whole, None, tuple(rules))
+            shares = [*rest[:place], joined, *rest[place:]]
+    return shares
+
+
+def _slot(value: Expr) -> tuple[int, int, int] | None:
+    """The axis, counted from the end, its length and the first entry of a slice that is padded."""
+    if not isinstance(value, Operation) or value.op != "scatter":
+        return None
+    if not all(isinstance(part, slice) for part in _parts(value)):
+        return None
+    axis, span = _span(value)
+    shape = value.attributes["shape"]
+    cut = [k for k, part in enumerate(_parts(value)) if part != slice(None)]
+    single = len(cut) == 1 and span.step == 1
+    return (axis - len(shape), int(shape[axis]), span.start) if single else None
+
+
+def _parts(value: Expr) -> tuple[Any, ...]:
+    index, shape = value.attributes["index"], value.attributes["shape"]
+    parts = index if isinstance(index, tuple) else (index,)
+    if sum(part is Ellipsis for part in parts) == 1:
+        k = next(k for k, part in enumerate(parts) if part is Ellipsis)
+        parts = (*parts[:k], *[slice(None)] * (len(shape) - len(parts) + 1), *parts[k + 1 :])
+    return parts
+
+
+def _span(value: Expr) -> tuple[int, range]:
+    """Which axis a padded slice lies on, and the entries it takes there."""
+    parts, shape = _parts(value), value.attributes["shape"]
+    axis = next((k for k, part in enumerate(parts) if part != slice(None)), 0)
+    return axis, range(int(shape[axis]))[parts[axis]]
 
 
 def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -170,9 +225,10 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
 
     shown = [part for line in lines for part in walk(line.right)]
     state = adjoints.loss[0]
+    letter = "ℒ" if "seed." in adjoints.reading.apart else "L"
     notes = [
-        named(f"bar.{state}", "the adjoint: the derivative of the loss L in this value, along "
-              "all paths by which it reaches the loss, later steps included"),
+        named(f"bar.{state}", "the adjoint: the derivative of the loss {loss} in this value, along "
+              "all paths by which it reaches the loss, later steps included", loss=letter),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
     ]  # fmt: skip
     if any(isinstance(p, Quantity) and p.time == 1 for p in shown):

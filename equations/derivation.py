@@ -191,7 +191,7 @@ class _Lines:
         """The rules by which an adjoint is the sum of its shares."""
         rules: list[str] = [Said(first)] if first else []
         timed = any(q.time == 1 for share in shares for q in quantities(share.value))
-        symbol = self.adjoints.reading.given.get(shares[0].target.label) if shares else None
+        symbol = self.adjoints.given(f"bar.{shares[0].target.label}") if shares else None
         if len(shares) > 1:
             rules.append(Said("sum over paths" + (", some through the next step" if timed else "")))
         elif timed:

@@ -20,6 +20,7 @@ class Face(Protocol):
     """What a printer needs to know of the medium it writes for."""
 
     dot: str
+    beside: str
     hadamard: str
     outer: str
     top: str
@@ -67,6 +68,7 @@ class Latex:
     """LaTeX that KaTeX, latex2mathml and ziamath all read."""
 
     dot, hadamard, outer, top, total = r" \cdot ", r" \odot ", r" \otimes ", r"\top", r"\sum_{t} "
+    beside = r" \, "
     relations = {"greater": ">", "greater_equal": r"\ge", "equal": "=", "not_equal": r"\ne"}
 
     def name(self, label: str, time: str | None, apart: Apart) -> str:  # noqa: D102
@@ -119,6 +121,7 @@ class Text:
     """Unicode on one line, for terminals and alternative text."""
 
     dot, hadamard, outer, top, total = "·", " ⊙ ", " ⊗ ", "ᵀ", "Σ_t "
+    beside = " "
     relations = {"greater": ">", "greater_equal": "≥", "equal": "=", "not_equal": "≠"}
 
     def name(self, label: str, time: str | None, apart: Apart) -> str:  # noqa: D102
@@ -184,9 +187,13 @@ def array(data: NDArray[np.generic]) -> str:
 def index(value: object, word: Callable[[str], str]) -> str:
     """An index or another attribute: `1:3`, `0`, `:, 1`, and `:hidden` where a length has words."""
     if isinstance(value, tuple):
+        whole = isinstance(value[-1], slice) and value[-1] == slice(None) if value else False
+        if whole and len(value) > 1 and not any(v is Ellipsis for v in value):
+            return index(value[:-1], word)  # M[0, :] is M[0]
         return ", ".join(index(v, word) for v in value)
     if isinstance(value, slice):
-        ends = ["" if e is None else index(e, word) for e in (value.start, value.stop)]
+        start = value.start or None  # 0:n is :n
+        ends = ["" if e is None else index(e, word) for e in (start, value.stop)]
         return ":".join(ends + ([] if value.step is None else [str(value.step)]))
     if value is Ellipsis:
         return "..."

@@ -173,7 +173,9 @@ class _Notation:
     def _between(self, left: Expr, right: Expr) -> str:
         if right.is_Number:
             return self.face.dot
-        return " " if left.is_Number or isinstance(left, Extent) else self.face.hadamard
+        if isinstance(left, Extent):
+            return self.face.beside
+        return " " if left.is_Number else self.face.hadamard
 
     def _quotient(self, above: str, below: Expr) -> str:
         stretches = isinstance(self.face, faces.Latex)

@@ -7,7 +7,8 @@ from odd_cells import CELLS
 from test_equations_backward import agree, pair
 
 import equations
-from tinygrad_lstm import cells
+from equations.algebra import Quantity
+from tinygrad_lstm import cell, cells, matvec, tanh
 
 EACH = pytest.mark.parametrize("name", CELLS)
 
@@ -36,6 +37,114 @@ def test_each_derivation_holds_line_by_line(name: str) -> None:
         assert all(step.rule and step.error < 1e-10 for step in equations.derive(one, target))
     for step in equations.derive(one, next(iter(one.parameters), "h"), loss=every):
         assert step.rule and step.error < 1e-10
+
+
+# --- as printed --------------------------------------------------------------------------------
+def backward(name: str, loss: str | None = None) -> equations.Equations:
+    return equations.backward(CELLS[name], loss)
+
+
+def test_a_size_is_printed_by_its_name_and_numbers_are_folded() -> None:
+    lines = backward("named_norm")
+    assert lines["bar.a"].unicode() == "ā_t = m̄_t / hidden + d̄_t"
+    assert lines["bar.d"].unicode() == (
+        "d̄_t = s̄_t / (hidden s_t) ⊙ d_t + h̄_t ⊙ s^(in) ⊙ (1 - h_t²) / s_t"
+    )
+    assert r"\frac{\bar{s}_t}{\mathrm{hidden} \, s_t} \odot d_t" in lines["bar.d"].latex()
+    assert backward("gaussian", "KL")["bar.mu_z"].unicode() == (
+        "μ̄_{z,t} = bar(KL)_t ⊙ (μ_{z,t} - μ_t) / σ_{z,t}²"
+    )
+    assert backward("matrix_state")["bar.h"].unicode() == (
+        "h̄_t = ∂L/∂h_t + sum_rows(δ^h_{t+1}) / rows + sum_{rows, columns}(h̄_{t+1}) / (rows columns)"
+    )
+    assert backward("oscillator")["bar.z"].unicode() == "z̄_t = 0.1 ȳ_t + 0.9 z̄_{t+1}"
+
+
+def test_packed_gates_are_sent_back_to_their_places() -> None:
+    lines = equations.forward(CELLS["packed_gates"])
+    assert lines["h"].unicode() == "h_t = σ(gates_t[2·hidden:3·hidden]) ⊙ tanh(c_t)"
+    assert "σ(gates_t[:hidden])" in lines["c"].unicode()
+    assert r"2 \cdot \mathrm{hidden}" in lines["h"].latex()
+    shown = backward("packed_gates")["bar.gates"].unicode()
+    assert shown.startswith("bar(gates)_t = [c̄_t ⊙ σ(gates_t[:hidden])") and "pad" not in shown
+    some = backward("reshaped")
+    assert "pad[0](δ^{h,1}_t)" in some["delta.h.2"].unicode()
+    assert "pad" in {note.unicode for note in some.legend}
+
+
+def test_what_loops_leave_behind_is_not_printed() -> None:
+    assert equations.forward(CELLS["antisymmetric"]).unicode() == (
+        "h_t = h_{t-1} + 0.1 tanh((W - Wᵀ - 0.01 I)·h_{t-1} + (V·x_t) ⊙ [0.5, 0.75, 1])"
+    )
+    assert equations.forward(CELLS["oscillator"])["z"].unicode() == (
+        "z_t = z_{t-1} + 0.1 (tanh(w ⊙ y_{t-1} + V·x_t) - y_{t-1} - z_{t-1})"
+    )
+    density = equations.forward(CELLS["gaussian"])["density_r"]
+    assert density.unicode() == "density_{r,t} = exp(-(z_t - μ_t)² / (2 lsigma2_t²))"
+
+
+def test_a_state_called_x_is_told_from_the_input() -> None:
+    assert equations.forward(CELLS["state_called_x"])["x"].unicode() == (
+        "x_t = tanh(W·x_{t-1} + U·x^(in)_t)"
+    )
+    lines = backward("state_called_x")
+    assert lines["bar.x"].unicode().startswith("x̄_t = h̄_t ⊙ x_{t-1} + Wᵀ·δ^x_{t+1}")
+    assert lines["bar.input.x"].unicode() == "x̄^(in)_t = Uᵀ·δ^x_t"
+
+
+def test_the_notations_own_letters_give_way() -> None:
+    lines = backward("look_alikes")
+    assert lines["bar.L"].unicode().startswith("L̄_t = ∂ℒ/∂L_t + ")
+    assert "ℒ" in lines.legend[0].words
+    assert lines["bar.x_"].unicode().startswith("bar(x_) = ")
+    assert backward("names_of_namespaces")["bar.delta"].unicode() == (
+        "δ̄ = Σ_t (∂^b_t ⊗ add_{t-1} + ∂^{tanh}_t ⊗ step_{t-1})"
+    )
+
+
+def test_detach_is_said() -> None:
+    lines = backward("spiking")
+    assert lines["bar.U"].unicode() == "Ū = none (no derivative passes to it)"
+    notes = {note.unicode: note.words for note in lines.legend}
+    assert notes["detach(U·h_{t-1})"] == (
+        "a constant to the backward pass: no derivative goes through detach"
+    )
+
+
+def test_reasons_are_the_rules_that_were_used() -> None:
+    steps = {
+        (step.name, step.unicode()): step.rule
+        for step in equations.derive(CELLS["named_norm"], "U")
+    }
+    assert steps["bar.m", "m̄_t = sum(-d̄_t)"] == "sum rule, sum over the entries that share it"
+    assert steps["bar.a", "ā_t = m̄_t / hidden + d̄_t ⊙ ∂d_t/∂a_t"] == (
+        "chain rule, sum over paths, derivative of mean"
+    )
+    for name in ("named_norm", "kinked", "scalars", "reshaped"):
+        for step in equations.derive(CELLS[name], CELLS[name].output, loss="h"):
+            if "nothing else does" in step.rule:
+                assert step.right == Quantity(f"seed.{step.name.removeprefix('bar.')}")
+
+
+def test_the_loss_that_a_cell_declares_is_the_default() -> None:
+    @cell(
+        state="h", parameters={"W": "hidden, inputs", "v": "hidden", "u": "hidden"},
+        output="y", loss="E",
+    )  # fmt: skip
+    def judged(now, prev, x, p):  # type: ignore[no-untyped-def]
+        now.h = tanh(matvec(p.W, x) + prev.h)
+        now.y = p.v * now.h
+        now.E = (now.y**2).sum()
+        now.aside = p.u * now.h
+
+    lines = equations.backward(judged)
+    assert lines["bar.y"].unicode() == "ȳ_t = 2 Ē_t ⊙ y_t"
+    assert lines["bar.u"].unicode() == "ū = none (no loss reaches it)"
+    assert equations.derive(judged, "v")[-1].unicode() == "Ē_t = ∂L/∂E_t"
+    assert equations.derive(judged, "v")[-1].rule == "the loss reads it and nothing else does"
+    assert equations.backward(judged, "aside")["bar.E"].unicode() == (
+        "Ē_t = none (no loss reaches it)"
+    )
 
 
 @EACH
