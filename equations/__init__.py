@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from equations.notation import name_latex, name_unicode
+from tinygrad_lstm.notation import name_latex, name_unicode
 
 if TYPE_CHECKING:
     from equations.adjoints import backward

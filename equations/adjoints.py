@@ -21,12 +21,12 @@ from equations.algebra import (
 )
 from equations.differentiation import Differentiated, Share, differentiated
 from equations.lines import Equation, Equations, Note
-from equations.notation import name_latex, name_unicode, space_of, step_before
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from equations.reading import Reading, read
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward, Stack
+from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 

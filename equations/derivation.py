@@ -23,10 +23,10 @@ from equations.algebra import (
 )
 from equations.differentiation import Share, Slope
 from equations.lines import Equation, bundle
-from equations.notation import space_of
 from equations.trial import Trial
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.recurrent import Cell
 
 _TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps

@@ -25,9 +25,9 @@ from equations.algebra import (
     detach,
     quantities,
 )
-from equations.notation import space_of
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll
 from tinygrad_lstm.tensor import TABLE

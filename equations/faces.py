@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from equations.notation import Apart, name_latex, name_unicode
+from tinygrad_lstm.notation import Apart, name_latex, name_unicode
 
 COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

@@ -11,9 +11,9 @@ from sympy import Expr
 
 from equations import markup
 from equations.algebra import SumOverTime, plus
-from equations.notation import Apart
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import Apart
 
 
 @dataclass(frozen=True)

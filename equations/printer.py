@@ -29,7 +29,7 @@ from equations.algebra import (
     terms,
     times,
 )
-from equations.notation import Apart
+from tinygrad_lstm.notation import Apart
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)

@@ -24,8 +24,8 @@ from equations.algebra import (
     operation,
 )
 from equations.lines import Equation, Equations
-from equations.notation import Apart, look_alikes, parts_of, space_of, step_before
 from equations.rules import over
+from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors

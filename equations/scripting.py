@@ -41,8 +41,8 @@ from equations.algebra import (
 )
 from equations.evaluation import OWN
 from equations.lines import Equation
-from equations.notation import space_of
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE

@@ -24,7 +24,7 @@ from equations.algebra import (
     replaced,
 )
 from equations.evaluation import Array, Values, evaluate
-from equations.notation import space_of
+from tinygrad_lstm.notation import space_of
 
 _STEPS = 3
 _MIDDLE = 2  # has a step before it and one after it

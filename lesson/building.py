@@ -34,15 +34,17 @@ class BuildError(TinygradError):
 def build(
     path: Path, seconds: float = 75.0, text: Text | None = None, folder: Path | None = None,
     report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
+    start: Mapping[str, Any] | None = None,
 ) -> Path:  # fmt: skip
     """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
 
     seconds: of training in all. folder: where checkpoints and figures are kept between builds.
     report: told the cell's name and the progress of every step. cell: what the lesson is about;
-    any other than the LSTM is shown beside it. language: the one in which the page opens.
+    any other than the LSTM is shown beside it. language: the one in which the page opens. start:
+    start values of the cell's parameters, as `cell.init` takes them.
     """
     writable(path)
-    page = make(seconds, text, folder, report, cell, language)
+    page = make(seconds, text, folder, report, cell, language, start)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -53,6 +55,7 @@ def build(
 def make(
     seconds: float, text: Text | None = None, folder: Path | None = None,
     report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
+    start: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
     """The lesson's HTML, as `build` writes it."""
     known(language)
@@ -61,7 +64,8 @@ def make(
     models = {}
     for each, share in shares(cell).items():
         tell = (lambda p, name=each.name: report(name, p)) if report else None
-        models[each] = train(each, text, share * seconds, folder, tell)
+        own = start if each is cell else None
+        models[each] = train(each, text, share * seconds, folder, tell, own)
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
     return render(subject(models[cell], text, beside, draw), language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,13 @@ def suited(cell: Cell) -> None:
 
 def train(
     cell: Cell, text: Text, seconds: float, folder: Path | None = None,
-    report: Callable[[Progress], Any] | None = None,
+    report: Callable[[Progress], Any] | None = None, start: Mapping[str, Any] | None = None,
 ) -> Trained:  # fmt: skip
     """A character model of a cell, trained for `seconds` in all.
 
     With a folder, its checkpoint is kept there, and what it has learned already is not learned
-    again; a checkpoint that does not fit, because the cell or the text changed, is replaced.
+    again; a checkpoint that does not fit, because the cell, the text or the start values of
+    parameters changed, is replaced.
     """
     path = folder / f"{'' if built_in(cell) else 'own-'}{cell.name}.npz" if folder else None
     training = None
@@ -67,9 +68,10 @@ def train(
             training = Training.resume(path, cell, text)
         except TinygradError:
             training = None
-    if training is None:
+    if training is None or training.model.start != (start or {}):
         sizes: dict[str, Any] = {name: WIDE for name in cell.sizes if name != "inputs"}
-        training = Training(CharacterModel(cell, text, seed=1, **sizes), text, every=50)
+        model = CharacterModel(cell, text, seed=1, start=start, **sizes)
+        training = Training(model, text, every=50)
     rest = seconds - training.state.seconds
     try:
         if rest > 0.02 * seconds:  # the last step may have ended a little early

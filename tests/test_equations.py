@@ -18,10 +18,10 @@ import pytest
 
 import equations
 from equations import name_latex, name_unicode
-from equations.notation import look_alikes
 from lesson.commands import main
 from tinygrad_lstm import cell, cells, concat, exp, log_softmax, matvec, softmax, sqrt, tanh
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import look_alikes
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # ziamath's way of finding its font

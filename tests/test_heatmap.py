@@ -234,6 +234,53 @@ class TestInABrowser:
         tab.select_option(".heatmap select >> nth=1", "value")
         assert tab.locator(".heatmap .scale span").all_inner_texts() == ["0", "0.5", "1"]
 
+    @pytest.mark.parametrize(("at", "name", "layer"), [
+        ("0", "f", "value"), ("0", "f", "gradient"), ("3", "C", "value"), ("3", "C", "gradient"),
+    ])  # fmt: skip
+    def test_colours_scale_and_words_have_one_range(
+        self, tab: Any, line: measurements.Line, at: str, name: str, layer: str
+    ) -> None:
+        """A gate's values lie from 0 to 1; all else is measured by its own largest."""
+        for k, chosen in enumerate((at, layer, "by_number")):
+            tab.select_option(f".heatmap select >> nth={k}", chosen)
+        values = line.values[name] if layer == "value" else line.gradients[name]
+        high = 1.0 if name == "f" and layer == "value" else float(np.abs(values).max())
+        low = 0.0 if name == "f" and layer == "value" else -high
+        ticks = [number(t) for t in tab.locator(".heatmap .scale span").all_inner_texts()]
+        assert (ticks[0], ticks[-1]) == pytest.approx((low, high), rel=0.06)
+        told = tab.locator(".heatmap canvas[role=img]").get_attribute("aria-label")
+        ends = re.fullmatch(r"The chosen unit along the line, from (\S+) to (\S+)\.", told)
+        assert ends, told
+        assert (number(ends[1]), number(ends[2])) == pytest.approx((low, high), rel=0.06)
+        alphas = tab.evaluate(
+            """([columns, rows]) => {
+          const c = document.querySelector(".heatmap .map canvas");
+          const copy = new OffscreenCanvas(c.width, c.height);
+          const pen = copy.getContext("2d", { willReadFrequently: true });
+          pen.drawImage(c, 0, 0);
+          const at = (k, of, size) => Math.floor(((k + 0.5) / of) * size);
+          return Array.from({ length: columns }, (_, x) => Array.from({ length: rows }, (_, y) =>
+            pen.getImageData(at(x, columns, c.width), at(y, rows, c.height), 1, 1).data[3]));
+        }""",
+            [len(WORDS), 9],
+        )
+        share = np.abs(values) / high
+        expected = 255 * (np.sqrt(share) if layer == "gradient" else share)
+        large = share > 0.05
+        packed = 255 * 0.0051 / high if layer == "value" else 0.0  # values keep two decimals
+        np.testing.assert_allclose(np.array(alphas)[large], expected[large], atol=4 + packed)
+        tab.select_option(".heatmap select >> nth=0", "0")
+        tab.select_option(".heatmap select >> nth=1", "value")
+
+    def test_what_is_only_to_be_seen_is_not_read_out(self, tab: Any) -> None:
+        tree = tab.locator(".heatmap .view").aria_snapshot()
+        assert re.search(r'- img "The chosen unit along the line, from \S+ to \S+\."', tree)
+        assert 'grid "' in tree
+        letters = tab.locator(".heatmap .letters").inner_text().split()
+        assert "".join(letters).startswith("The␣quick")
+        said = re.sub(r"\s+", "", tree)
+        assert "The␣quick" not in said and "quick" not in said, tree
+
     def test_another_language_changes_every_word(self, tab: Any) -> None:
         tab.locator('input[value="ko"]').check()
         assert "글자" in read(tab)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import math
+import os
 import re
 import tracemalloc
 
@@ -214,6 +215,21 @@ def test_text_files(tmp_path):
         assert str(caught.value) == message
     with pytest.raises(DataError, match=f"^text file {tmp_path}/no does not exist.$"):
         learning.read_text(tmp_path / "no")
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it: to open it would be to wait for ever
+    for path in ("/dev/zero", tmp_path / "pipe"):
+        message = (
+            f"text file {path} cannot be read: it is a device or a pipe, which may have no end."
+        )
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            learning.read_text(path)
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2 << 30)  # takes no room
+    message = (
+        f"text file {tmp_path}/large has 2,147,483,648 bytes, but at most 1,073,741,824 are read.\n"
+        f"  Take a part of it, for example with `head -c 100M`."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        learning.read_text(tmp_path / "large")
     with pytest.raises(DataError, match=f"^text file {tmp_path} cannot be read: Is a directory.$"):
         learning.read_text(tmp_path)
 

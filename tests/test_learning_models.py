@@ -7,7 +7,13 @@ import pytest
 from problems import further, sizes_of
 
 from tinygrad_lstm import cell, cells, learning, matvec, tanh, value_and_grad
-from tinygrad_lstm.errors import CellError, DataError, ShapeError
+from tinygrad_lstm.errors import (
+    CellError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    UnknownNameError,
+)
 from tinygrad_lstm.learning import CharacterModel
 
 
@@ -21,6 +27,20 @@ def narrow(now, prev, x, p):
 def noisy(now, prev, x, p, noise):
     """A cell with a further input at each step, and a state that is not called h."""
     now.s = tanh(matvec(p.A, x) + 0.5 * prev.s + noise)
+
+
+@cell(state={"z": "code", "M": "slots, code"}, parameters={"V": "code, latent"}, x="latent")
+def elsewhere(now, prev, x, p):
+    """A cell whose sizes are called neither hidden nor inputs, with a state that is a table."""
+    now.v = matvec(p.V, x)
+    now.M = 0.5 * prev.M + now.v
+    now.z = tanh(now.v + 0.5 * prev.z)
+
+
+@cell(state={"M": "slots, code"}, parameters={"V": "code, inputs"})
+def table(now, prev, x, p):
+    """A cell without a vector to predict from."""
+    now.M = 0.5 * prev.M + matvec(p.V, x)
 
 
 ALL = [*cells.all().values(), narrow]
@@ -70,6 +90,35 @@ def test_parameters_of_a_model():
     assert repr(model) == (
         "CharacterModel of cell 'gru': hidden=5, inputs=3, embedding input, 156 numbers"
     )
+
+
+def test_the_width_of_x_has_any_name():
+    assert CharacterModel(elsewhere, "abc", code=2, slots=3, dtype=float).sizes == {
+        "latent": 64, "code": 2, "slots": 3
+    }  # fmt: skip
+    one_hot = CharacterModel(elsewhere, "abc", input="one-hot", code=2, slots=3)
+    assert one_hot.sizes["latent"] == 3
+    assert CharacterModel(narrow, "abc").sizes == {"hidden": 128}
+    assert CharacterModel(narrow, "abc", input="one-hot").sizes == {"hidden": 3}
+
+
+def test_what_is_read_out_is_the_output_of_the_cell():
+    for which in [*ALL, elsewhere]:
+        sizes = sizes_of(which, 4, 3)
+        own = (lambda *_: {}) if which.sequences or which.constants else None
+        model = CharacterModel(which, "abcd", further=own, **sizes)
+        assert model.output == which.output
+        width = which.program(**sizes).equations[which.output].shape
+        assert model.parameters["output.W_y"].shape == (4, *width)
+
+
+def test_start_values():
+    usual = CharacterModel(cells.lstm, "abc", hidden=3).parameters
+    model = CharacterModel(cells.lstm, "abc", hidden=3, start={"b_f": 2})
+    assert model.start == {"b_f": 2}
+    for name, value in model.parameters.items():
+        expected = np.full(3, 2.0) if name == "b_f" else usual[name]
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_further_inputs_know_where_in_the_text_they_are():
@@ -146,6 +195,17 @@ def test_samples_follow_the_probabilities():
         (lambda m: CharacterModel(narrow, "ab", input="one-hot", hidden=3), ShapeError,
          "cell 'narrow': x is (hidden) = 3 numbers, but one-hot input has one for each of the 2 "
          "symbols.\n  Use embedding input, or sizes that make x 2 long."),
+        (lambda m: CharacterModel(elsewhere, "ab"), ShapeError,
+         "cell 'elsewhere' needs code=…, slots=…: its sizes are code, slots, latent."),
+        (lambda m: CharacterModel(table, "ab", slots=2, code=3), CellError,
+         "cell 'table': the output M has the shape (2, 3), but a vector is needed to predict "
+         "from.\n  Name a state with one axis h."),
+        (lambda m: CharacterModel(cells.rnn, "ab", start={"hidden": 3}), UnknownNameError,
+         "cell 'rnn' has no parameter 'hidden' to start; its parameters are W, b."),
+        (lambda m: CharacterModel(cells.rnn, "ab", dtype="junk"), DTypeError,
+         "parameters are floating-point numbers, got dtype 'junk'."),
+        (lambda m: CharacterModel(cells.rnn, "ab", dtype=int), DTypeError,
+         "parameters are floating-point numbers, got dtype <class 'int'>."),
         (lambda m: CharacterModel(noisy, "ab"), CellError,
          "cell 'noisy' has further inputs (noise), which text does not give.\n"
          "  Pass further=f, a function f(start, shape) that returns their values."),

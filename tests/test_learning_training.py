@@ -2,6 +2,7 @@
 
 import _thread
 import dataclasses
+import os
 import re
 import threading
 import time
@@ -163,10 +164,10 @@ def test_interrupted_at_any_moment(uninterrupted, tmp_path):
         try:
             timer.start()
             training.run(steps=30 - training.state.step, checkpoint=path)
+            timer.join()
             time.sleep(0.06)  # or it comes now
         except KeyboardInterrupt:
             pass
-        timer.join()
         training = Training.resume(path, cells.lstm, RHYME)
     training.run(steps=30 - training.state.step)
     assert content(training) == uninterrupted
@@ -298,6 +299,9 @@ def test_paths_that_cannot_be_used(tmp_path):
         learning.load(tmp_path / "c.npz", cells.lstm)
     with pytest.raises(CheckpointError, match="cannot be read: Is a directory.$"):
         learning.load(tmp_path, cells.lstm)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="cannot be read: it is a device or a pipe, which"):
+        learning.load(tmp_path / "pipe", cells.lstm)
 
 
 def test_divergence_is_named_and_the_checkpoint_kept(tmp_path):
@@ -327,8 +331,14 @@ def test_divergence_is_named_and_the_checkpoint_kept(tmp_path):
         (lambda: small(held_out=1.0),
          "the share of text that is held out lies within 0 and 1, got 1.0."),
         (lambda: small(text="too short"),
-         "text has 9 characters, but batch=3 streams of length=10 need at least 33, of which 5% "
-         "are held out.\n  Take a longer text, or a smaller batch or length."),
+         "text has 9 characters, 7 of which are to learn from and not held out, but a batch of 3 "
+         "streams of length 10 needs 31.\n  Take a longer text, or a smaller batch or length."),
+        (lambda: small(length=2**31 - 1),  # is told at once
+         "text has 396 characters, 376 of which are to learn from and not held out, but a batch of "
+         "3 streams of length 2,147,483,647 needs 6,442,450,942.\n"
+         "  Take a longer text, or a smaller batch or length."),
+        (lambda: small(batch=2**31), "batch must be at most 2,147,483,647, got 2,147,483,648."),
+        (lambda: small(sample=10**9), "sample must be at most 100,000, got 1,000,000,000."),
         (lambda: small().run(), "say how long to train: run(steps=1000) or run(seconds=60)."),
         (lambda: small().run(steps=-1), "steps must be at least 0, got -1."),
         (lambda: small().run(seconds=float("nan")), "seconds must be at least 0, got nan."),

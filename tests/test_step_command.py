@@ -10,20 +10,22 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lesson.commands import main
 from lesson.commands.step import small_run
 from lesson.terminal_stepper import View, act, help_screen, screen, width_of, wrap
-from tinygrad_lstm import cells
+from tinygrad_lstm import Cell, cell, cells, matvec, tanh
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.stepping import step_through
+from tinygrad_lstm.stepping import Trace, step_through
+from tinygrad_lstm.tensor import Array
 
 THREE_STATES = '''
 from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh
 
 @cell(
-    state="fast slow out",
+    state="out fast slow",
     parameters={"W U": "hidden, hidden + inputs"},
     sequences={"noise": "hidden"}, constants={"rate": "hidden"},
 )
@@ -83,6 +85,112 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert all(f"{name}_3 = " in out for name in ("fast", "slow", "out"))
 
 
+@cell(
+    state="h", parameters={"U": "hidden, inputs", "V": "slots, hidden", "b v_a": "slots"},
+    sequences={"goal": "slots"}, constants={"M": "slots, hidden"},
+)  # fmt: skip
+def reader(now, prev, x, p, goal, M):
+    """An output that is no state, a loss of its own, sizes besides inputs and hidden."""
+    now.h = tanh(matvec(p.U, x) + prev.h)
+    now.y = p.v_a * (matvec(p.V, now.h) + matvec(M, now.h)) + p.b
+    now.cost = ((now.y - goal) * (now.y - goal)).sum()
+
+
+def arrays_of(trace: Trace) -> dict[str, Array]:
+    return {trace.labels[n]: n.data for n in trace.given}
+
+
+def test_the_loss_is_of_the_cells_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "output", "y")
+    loss, words = small_run(reader, 2, 3, {"slots": 3})
+    assert words == "loss = ½ Σ (y_2 − target)²"
+    found = step_through(loss)
+    g = arrays_of(found)
+    h = np.tanh(g["U"] @ g["x_2"] + np.tanh(g["U"] @ g["x_1"]))
+    y = g["v_a"] * (g["V"] @ h + g["M"] @ h) + g["b"]
+    assert loss.item() == pytest.approx(0.5 * ((y - [0.5, -0.5, 0.5]) ** 2).sum(), rel=1e-12)
+    assert [e.rule for e in found if e.name == "error"] == ["error = y_2 − target"]
+
+
+def test_the_loss_that_a_cell_declares_is_summed_over_the_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "loss", "cost", raising=False)
+    loss, words = small_run(reader, 2, 3, {})
+    assert words == "loss = Σ_t cost_t"
+    found = step_through(loss)
+    g, total, h = arrays_of(found), 0.0, np.zeros(2)
+    for t in ("1", "2"):
+        h = np.tanh(g["U"] @ g[f"x_{t}"] + h)
+        y = g["v_a"] * (g["V"] @ h + g["M"] @ h) + g["b"]
+        total += ((y - g[f"goal_{t}"]) ** 2).sum()
+    assert loss.item() == pytest.approx(total, rel=1e-12)
+    assert [e.rule for e in found if e.name == "loss"] == ["loss = cost_1 + cost_2"]
+
+
+@pytest.mark.parametrize("chosen", [*cells.all().values(), reader], ids=lambda c: c.name)
+def test_gradients_flow_through_every_parameter(
+    chosen: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "output", "y")
+    found = step_through(small_run(chosen, 3, 0, {})[0])
+    for name in chosen.parameters:
+        grown = found.gradient_at(found.lookup(name)[0], len(found))
+        assert grown is not None and grown[1].any(), name
+
+
+def test_sizes_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("""
+from tinygrad_lstm import cell, matvec, tanh
+
+@cell(state={"s": "slots"}, parameters={"W": "slots, inputs"}, constants={"rate": "slots"})
+def kept(now, prev, x, p, rate):
+    now.s = tanh(matvec(p.W, x)) + rate * prev.s
+""")
+    words = ["step", f"{path}:kept"]
+    assert main([*words, "--size", "slots=3", "--size", "inputs=2"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  rate = \[\S+ \S+ \S+\]$", out, re.MULTILINE)
+    assert re.search(r"^  x_1 = \[\S+ \S+\]$", out, re.MULTILINE)
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--size", "slots"])
+    assert "argument --size: 'slots' is not NAME=N, such as slots=3" in capsys.readouterr().err
+
+
+GREEK = """
+from tinygrad_lstm import cell, matvec, sigmoid, tanh
+
+@cell(
+    state="h",
+    parameters={"W1": "hidden, hidden", "U": "hidden, inputs", "mu_k nu beta": "hidden"},
+)
+def greek(now, prev, x, p):
+    '''Names of every kind.'''
+    now.gate_a = sigmoid(matvec(p.W1, prev.h) + p.mu_k)
+    now.C_tilde = tanh(p.nu * matvec(p.U, x) + p.beta)
+    now.h = now.gate_a * now.C_tilde
+"""
+
+
+def test_names_are_spelled_as_in_the_equations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "greek.py"
+    path.write_text(GREEK)
+    for name in ("C_tilde@2", "C_tilde_2", "C̃_2", "mu_k", "μ_k", "C̃"):
+        assert main(["step", f"{path}:greek", "--to", name, "--watch", name]) == 0
+        assert "gate_a_1 = σ(v" in capsys.readouterr().out, name
+    assert main(["step", f"{path}:greek"]) == 0
+    out = capsys.readouterr().out
+    for line in (
+        "  μ_k = [", "  W_1 = [[", "with W_1 = ", "    h_1 = gate_a_1 ⊙ C̃_1\n",
+        "    μ̄_k = v̄", "    ν̄ = ", "    β̄ = ", "    W̄_1 = v̄", "    C̃̄_2 = h̄_2 ⊙ gate_a_2\n",
+        "    l̅o̅s̅s̅ = 1\n", "    g̅a̅t̅e̅_̅a̅_2 = h̄_2 ⊙ C̃_2\n",
+    ):  # fmt: skip
+        assert line in out, line
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -90,7 +198,19 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["lstm", "--steps", "0"], "--steps must be at least 1, got 0."),
         (["lstm", "--hidden", "0"], "cell 'lstm': hidden must be a whole number of at least 1"),
         (["lstm", "--seed", "-1"], "--seed must be at least 0, got -1."),
-        (["lstm", "--digits", "0"], "digits must be at least 1, got 0."),
+        (["lstm", "--digits", "0"], "digits must be 1 to 17, which is all that a number has, got"),
+        (["lstm", "--digits", "400"], "digits must be 1 to 17, which is all that a number has, go"),
+        (["lstm", "--size", "slots=3"], "cell 'lstm' has no size 'slots'; its sizes are hidden, i"),
+        (
+            ["lstm", "--steps", "99999999999"],
+            "99,999,999,999 steps of cell 'lstm' have 3,699,999,999,999 numbers; a run of more "
+            "than 2,000,000 is too large to walk through.\n  Take at most --steps 54053, or small",
+        ),
+        (
+            ["lstm", "--hidden", "99999999999999999999999"],
+            "cell 'lstm' with hidden=99999999999999999999999, inputs=1 has 40,000,",
+        ),
+        (["rnn", "--hidden", "99999"], "cell 'rnn' with hidden=99999, inputs=1 has 10,000,099,998"),
         (["lstm", "--to", "f>>2"], "cannot read the breakpoint 'f>>2'; the forms are\n  f  "),
         (["lstm", "--to", "t=9"], "no event of this run is at t=9"),
         (["lstm", "--watch", "q"], "there is no value 'q' here; there are W_f, W_i,"),
@@ -135,14 +255,14 @@ def test_the_screen_says_where_one_is() -> None:
     view = make_view()
     press(view, "eee")
     lines = screen(view, 80, 24)
-    assert " ".join(lines[0].split()) == "lstm · forward · time step 1 · C_tilde_1 10 of 100"
-    assert lines[3].startswith("▸ C_tilde_1 = tanh(W_C · [h_0, x_1] + b_C) = [")
-    assert lines[4] == "  C_1 = f_1 ⊙ C_0 + i_1 ⊙ C_tilde_1 = ·"
+    assert " ".join(lines[0].split()) == "lstm · forward · time step 1 · C̃_1 10 of 100"
+    assert lines[3].startswith("▸ C̃_1 = tanh(W_C · [h_0, x_1] + b_C) = [")
+    assert lines[4] == "  C_1 = f_1 ⊙ C_0 + i_1 ⊙ C̃_1 = ·"
     view.index = view.trace.find("|grad C_1|>0") or 0
     lines = screen(view, 80, 24)
     assert "backward · time step 1 · h_1" in lines[0]
     assert lines[1].startswith("  f_1 = σ(W_f · [h_0, x_1] + b_f)   ") and lines[1].endswith(" = ·")
-    assert re.match(r"  C_1 = f_1 ⊙ C_0 \+ i_1 ⊙ C_tilde_1   C̄_1 = \[−0.18", lines[4])
+    assert re.match(r"  C_1 = f_1 ⊙ C_0 \+ i_1 ⊙ C̃_1   C̄_1 = \[−0.1687 0.2435\]$", lines[4])
 
 
 def test_keys_move() -> None:

@@ -154,11 +154,11 @@ def test_every_event_says_what_the_trace_says(name: str, chromium: Any, tmp_path
         assert lines == [x for x in event.numbers if not x.startswith("…")]
         sums = [f"{event.name}{at} = {text}" for at, text in found["sums"]]
         assert sums == [x for x in event.sum_numbers if not x.startswith("…")]
-        bars = {f"bar {trace.labels[n]}": trace.labels[n] for n in trace.operations}
+        bars = {f"bar {trace.labels[n]}": trace.labels.bar(n) for n in trace.operations}
         rule = event.rule.partition("= ")[2]
         written = found["rule"]
-        for bar, plain in bars.items():
-            written = re.sub(rf"{re.escape(bar)}(?!\w)", stepper.barred(plain), written)
+        for bar, right in bars.items():
+            written = re.sub(rf"{re.escape(bar)}(?!\w)", right, written)
         assert written == rule
         np.testing.assert_allclose(found["result"], np.ravel(event.value), rtol=1e-6, atol=1e-9)
         assert found["next"] == [trace.next(event.index, by) for by in ways]
@@ -259,6 +259,73 @@ def test_scrubber_shows_what_is_known_and_goes_there(tab: Tab) -> None:
 
 
 @pytest.mark.browser
+def test_arrows_go_to_the_nearest_cell_of_the_grid(tab: Tab) -> None:
+    """From o_5 in every direction, and back over the gaps of the rows that have few cells."""
+    focused = "document.activeElement.getAttribute('aria-label').split(',')[0]"
+    start = tab.page.get_by_role("button", name="o_5, not computed yet")
+    ways = {"ArrowRight": "o_6", "ArrowLeft": "o_4", "ArrowUp": "C_5", "ArrowDown": "h_5"}
+    for key, expected in ways.items():
+        start.focus()
+        tab.key(key)
+        assert tab.page.evaluate(focused) == expected, key
+    tab.page.get_by_role("button", name="o_1, not computed yet").focus()
+    tab.key("ArrowLeft")
+    assert tab.page.evaluate(focused) == "o_1"
+    tab.page.get_by_role("button", name="loss, not computed yet").focus()
+    tab.key("ArrowUp")
+    assert tab.page.evaluate(focused) == "scores"
+
+
+@pytest.mark.browser
+def test_what_scrolls_sideways_is_a_stop_of_the_tab_key(chromium: Any, tmp_path: Path) -> None:
+    html = stepper.document(tiny(), "en", cells.lstm)
+    size = {"width": 340, "height": 700}
+    with opened(chromium, html, tmp_path / "page.html", viewport=size) as tab:
+        found = tab("""return s.trace.events.flatMap((e) => {
+          s.go(e.index);
+          return [...document.querySelectorAll(".card, .state")].map(
+            (b) => [b.scrollWidth > b.clientWidth + 1, b.tabIndex]);
+        });""")
+    assert {(wide, stop) for wide, stop in found} == {(True, 0), (False, -1)}
+
+
+@pytest.mark.browser
+def test_a_long_vector_is_shown_in_part(chromium: Any, tmp_path: Path) -> None:
+    for count, text in ((48, None), (49, "… and 1 more entries"), (60, "… and 12 more entries")):
+        trace = step_through((Tensor(np.ones(count), "a") * 2.0).sum())
+        with opened(chromium, stepper.document(trace), tmp_path / "page.html") as tab:
+            shown = tab.page.locator(".card .bars >> nth=-1")
+            assert shown.locator(".bar").count() == min(count, 48)
+            rest = shown.locator("> span:not(.bar)").all_inner_texts()
+            assert rest == ([] if text is None else [text])
+
+
+@pytest.mark.browser
+def test_scrubber_and_sentence_agree_with_the_trace(tab: Tab) -> None:
+    trace = tiny().trace
+    shown = tab("""return s.trace.events.map((e) => {
+      s.go(e.index);
+      const cells = [...document.querySelectorAll(".grid button")];
+      const said = document.querySelector(".sentence").innerText;
+      return [cells.map((b) => b.getAttribute("aria-label")), said];
+    });""")
+    owners = [n for n in trace.operations if trace.labels.owner(n) is n]
+    for event, (states, sentence) in zip(trace, shown, strict=True):
+        expected = set()
+        for node in owners:
+            state = "not computed yet"
+            if found := trace.gradient_at(node, event.index):
+                whole = found[0] == len(trace.terms[node])
+                state = "gradient complete" if whole else "gradient under way"
+            elif trace.known_at(node, event.index):
+                state = "value computed"
+            expected.add(f"{trace.labels[node]}, {state}")
+        assert set(states) == expected, event.index
+        if event.of_terms > 1:
+            assert ("is complete" in sentence) is event.finished
+
+
+@pytest.mark.browser
 def test_not_computed_yet_is_a_dot_and_not_zero(tab: Tab) -> None:
     h = next(k for k, e in enumerate(tiny().trace) if e.name == "h_2" and e.direction == "forward")
     tab(f"s.go({h - 1})")
@@ -312,6 +379,33 @@ def test_the_figure_lights_up_where_one_is(tab: Tab) -> None:
     assert lit("forward") == set()
     assert "f" in lit("dim")
     assert "h" not in lit("dim")
+
+
+@pytest.mark.browser
+def test_operations_of_an_equation_are_dim_until_it_begins(tab: Tab) -> None:
+    """Shapes that stand for no named value: at this time step, and in this pass."""
+    trace = tiny().trace
+    shown = tab("""const own = (e, kind) => [...e.classList].filter((c) => c.startsWith(kind))
+      .map((c) => c.slice(kind.length));
+    const shapes = [...document.querySelectorAll(".stepper-figure g.node, .stepper-figure g.edge")]
+      .filter((e) => own(e, "eq-").length && !own(e, "val-").length && !e.matches(".body"));
+    return s.trace.events.map(({ index }) => {
+      s.go(index);
+      const is = (e, kind) => e.matches(kind);
+      return shapes.map((e) => [own(e, "eq-"), is(e, ".forward, .backward"), is(e, ".dim")]);
+    });""")
+    begun: set[tuple[str, int | None, str]] = set()
+    kinds = set()
+    for event, shapes in zip(trace, shown, strict=True):
+        own = trace.labels.name(trace.labels.owner(event.node))
+        begun.add((event.direction, event.time, own))
+        assert shapes
+        for names, lit, dim in shapes:
+            time = event.time or 8
+            reached = any((event.direction, time, name) in begun for name in names)
+            assert dim is (not lit and not reached), (event.index, names)
+            kinds.add((lit, dim))
+    assert kinds == {(True, False), (False, True), (False, False)}
 
 
 # --- the whole of it ------------------------------------------------------------------------------
@@ -380,6 +474,23 @@ def test_steps_through_any_cell(name: str, chromium: Any, tmp_path: Path) -> Non
     tab = Tab(chromium, html, tmp_path / "page.html")
     tab("for (let k = 0; k <= s.trace.last; k++) s.go(k);")
     tab.page.click(".now")
+    tab.close()
+
+
+@pytest.mark.browser
+def test_names_with_subscripts_are_set_as_names(chromium: Any, tmp_path: Path) -> None:
+    html = stepper.document(trace_of("crowded"), "en", crowded)
+    tab = Tab(chromium, html, tmp_path / "page.html")
+    heads = tab.page.locator(".grid tbody th").all_inner_texts()
+    assert heads == ["x", *(f"e{k}" for k in range(1, 9)), "a", "b", "c", "d", "y"]
+    texts = tab("""return s.trace.events.map((e) => {
+      s.go(e.index);
+      return document.querySelector(".card").innerText;
+    });""")
+    assert any("e4,2" in text for text in texts)
+    assert not [text for text in texts if "_" in text]
+    assert tab("return s.trace.lookup('e_4_2')[0].l") == "e_{4,2}"
+    assert tab("return s.trace.lookup('e_4@2')[0].l") == "e_{4,2}"
     tab.close()
 
 

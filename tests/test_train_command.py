@@ -10,6 +10,7 @@ import pytest
 
 from lesson.commands import main
 from tinygrad_lstm import cells, learning
+from tinygrad_lstm.cell_files import find
 
 TEXT = "a tiny text, told many times;\nit has no reason, though it rhymes.\n" * 8
 OPTIONS = ["--hidden", "8", "--size", "inputs=6", "--batch", "2", "--length", "8", "--seed", "3"]
@@ -48,16 +49,28 @@ def test_train_and_go_on(here, capsys):
     assert parameters("gru.npz") == parameters("whole.npz")
 
 
-def test_ctrl_c_saves_and_the_advice_goes_on(here, capsys):
-    words = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "700"]
+def started(*words):
+    """`train` in a process of its own."""
     start = [sys.executable, "-c", "import sys, lesson.commands as c; sys.exit(c.main())", "train"]
-    process = subprocess.Popen([*start, *words], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    while not process.stdout.readline().startswith("step 100:"):
+    return subprocess.Popen(
+        [*start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(process, line):
+    """Wait for what a process says."""
+    while not process.stdout.readline().startswith(line):
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_save_and_the_advice_goes_on(number, here, capsys):
+    words = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "700"]
+    process = started(*words)
+    until(process, "step 100:")
+    process.send_signal(number)
     rest = process.communicate(timeout=30)[0]
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     found = re.search(
         r"Stopped at step (\d+); saved as gru.npz. To go on:\n"
         r"  tinygrad-lstm train (gru --resume --steps (\d+))\n$",
@@ -67,6 +80,41 @@ def test_ctrl_c_saves_and_the_advice_goes_on(here, capsys):
     assert train(*found[2].split(), "--sample", "0") == 0
     assert train(*words, "--checkpoint", "whole.npz", "--sample", "0") == 0
     assert parameters("gru.npz") == parameters("whole.npz")
+    assert {p.name for p in here.iterdir()} == {"rhyme.txt", "gru.npz", "whole.npz"}
+
+
+def test_a_second_training_of_one_checkpoint_is_told_at_its_start(here, capsys):
+    words = ["gru", *OPTIONS, "--text", "rhyme.txt"]
+    first = started(*words, "--seconds", "60")
+    until(first, "CharacterModel")
+    for more in ([], ["--resume"]):
+        assert train(*words, *more, "--steps", "1") == 2
+        assert capsys.readouterr().err == (
+            "tinygrad-lstm train: checkpoint gru.npz is in use: another training writes it.\n"
+            "  Wait until that has ended, or name another file by --checkpoint PATH.\n"
+        )
+    until(first, "step 100:")
+    first.kill()  # it leaves its lock file, which is in nobody's way
+    first.communicate()
+    assert (here / "gru.npz.lock").exists()
+    assert train(*words, "--steps", "1") == 2  # nor is its checkpoint overwritten
+    assert "checkpoint gru.npz exists already" in capsys.readouterr().err
+    assert train("gru", "--resume", "--steps", "1", "--sample", "0") == 0
+    assert {p.name for p in here.iterdir()} == {"rhyme.txt", "gru.npz"}
+
+
+def test_start_values_of_parameters(here, capsys):
+    words = ["lstm", *OPTIONS, "--text", "rhyme.txt", "--steps", "0", "--sample", "0"]
+    start = ["--start", "b_f=2", "--start", "b_i=-1, W_o=0.25"]
+    assert train(*words, *start) == 0
+    assert train(*words, "--checkpoint", "usual.npz") == 0
+    found, usual = (learning.load(name, cells.lstm).model for name in ("lstm.npz", "usual.npz"))
+    assert found.start == {"b_f": 2.0, "b_i": -1.0, "W_o": 0.25} and usual.start == {}
+    for name, value in found.parameters.items():
+        expected = found.start.get(name, usual.parameters[name])
+        np.testing.assert_array_equal(value, np.broadcast_to(expected, value.shape))
+    # what a checkpoint has may be said again
+    assert train("lstm", "--resume", *start, "--steps", "1", "--sample", "0") == 0
 
 
 def test_a_cell_of_ones_own(here, capsys):
@@ -79,6 +127,25 @@ def test_a_cell_of_ones_own(here, capsys):
     words = ["--text", "rhyme.txt", "--batch", "2", "--length", "8", "--hidden", "8"]
     assert train("mine.py:mine", *words, "--steps", "3", "--sample", "5") == 0
     assert (here / "mine.npz").is_file()
+
+
+def test_a_cell_whose_sizes_have_other_names(here, capsys):
+    (here / "mine.py").write_text(
+        "from tinygrad_lstm import cell, matvec, tanh\n"
+        '@cell(state={"z": "code"}, parameters={"V": "code, latent"}, x="latent")\n'
+        "def mine(now, prev, x, p):\n"
+        "    now.z = tanh(0.5 * prev.z + matvec(p.V, x))\n"
+    )
+    words = ["mine.py:mine", "--text", "rhyme.txt", "--batch", "2", "--length", "8"]
+    assert train(*words, "--steps", "1") == 2
+    assert capsys.readouterr().err == (
+        "tinygrad-lstm train: cell 'mine' needs code=…: its sizes are code, latent.\n"
+        "  Give sizes by --size NAME=N.\n"
+    )
+    assert train(*words, "--size", "code=5", "--steps", "3", "--sample", "5") == 0
+    model = learning.load("mine.npz", find("mine.py:mine")).model
+    assert model.sizes == {"code": 5, "latent": 64} and model.output == "z"
+    assert model.parameters["input.E"].shape == (len(model.vocabulary), 64)
 
 
 def test_one_hot_input_and_a_text_in_korean(here):
@@ -99,15 +166,36 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
         (["nope"], f"there is no cell 'nope'; built in are {', '.join(cells.all())}.\n"
          "  For a cell of your own write path/to/file.py:NAME."),
         ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),
+        ([*NEW, "--text", "/dev/zero"],
+         "text file /dev/zero cannot be read: it is a device or a pipe, which may have no end."),
         ([*NEW, "--hidden", "0"],
-         "cell 'gru': hidden must be a whole number of at least 1, got 0."),
+         "cell 'gru': hidden must be a whole number of at least 1, got 0.\n"
+         "  Give sizes by --size NAME=N."),
         ([*NEW, "--size", "seed=3"],
          "cell 'gru' has no size 'seed'; its sizes are hidden, inputs."),
-        ([*NEW, "--rate", "nan"], "rate must be a number above 0, got nan."),
-        ([*NEW, "--seed", "-1"], "seed must be at least 0, got -1."),
-        ([*NEW, "--temperature", "-1"], "temperature must be 0 or more, got -1.0."),
-        ([*NEW, "--sample", "-1"], "a sample has 0 characters or more, got -1."),
-        ([*NEW, "--steps", "-1"], "steps must be at least 0, got -1."),
+        ([*NEW, "--start", "W_z=0.5,U=1"],
+         "--start U=…: cell 'gru' has no parameter 'U'; its parameters are W_z, W_r, W_h."),
+        (["clockwork", "--text", "rhyme.txt"],
+         "cell 'clockwork' has further inputs (clock, mask), which a text does not give, and no "
+         "option does.\n  Make them parameters, or train in Python: learning.CharacterModel(cell, "
+         "text, further=f),\n  where f(start, shape) returns a mapping of their names to values."),
+        ([*NEW, "--rate", "nan"], "--rate must be a number above 0, got nan."),
+        ([*NEW, "--clip", "0"], "--clip must be a number above 0, got 0.0."),
+        ([*NEW, "--seed", "-1"], "--seed must be at least 0, got -1."),
+        ([*NEW, "--batch", "0"], "--batch must be at least 1, got 0."),
+        ([*NEW, "--batch", "3000000000"],
+         "--batch must be at most 2,147,483,647, got 3,000,000,000."),
+        ([*NEW, "--temperature", "-1"], "--temperature must be at least 0, got -1.0."),
+        ([*NEW, "--sample", "-1"], "--sample must be at least 0, got -1."),
+        ([*NEW, "--steps", "-1"], "--steps must be at least 0, got -1."),
+        ([*NEW, "--length", "300"],  # and is told at once
+         "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
+         "batch of 2 streams of length 300 needs 601.\n"
+         "  Take a longer --text, or a smaller --batch or --length."),
+        ([*NEW, "--length", "99999999"],
+         "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
+         "batch of 2 streams of length 99,999,999 needs 199,999,999.\n"
+         "  Take a longer --text, or a smaller --batch or --length."),
         ([*NEW, "--checkpoint", "no/c.npz"],
          "checkpoint no/c.npz cannot be written: No such file or directory.\n"
          "  Name a file in a folder that exists and can be written."),
@@ -117,13 +205,19 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
          "  Leave out --resume to begin anew, or name a file with --checkpoint PATH."),
         (["rnn", "--resume", "--checkpoint", "old.npz"],
          "checkpoint old.npz is of cell 'gru', not of cell 'rnn'.\n"
-         "  Train gru, or name another file for rnn."),
+         "  Train gru, or name another file by --checkpoint PATH for rnn."),
         (["gru", "--resume", "--checkpoint", "old.npz", "--hidden", "9"],
          "checkpoint old.npz has hidden=8, not hidden=9.\n"
          "  Leave the option out to go on, or begin anew with another --checkpoint PATH."),
         (["gru", "--resume", "--checkpoint", "old.npz", "--text", "other.txt"],
          "checkpoint old.npz was trained on rhyme.txt, and other.txt is another text, or has "
-         "changed.\n  Name the same text, or another file to begin anew."),
+         "changed.\n  Name the same --text, or another file by --checkpoint PATH to begin anew."),
+        (["gru", "--resume", "--checkpoint", "old.npz", "--start", "W_z=0.5"],
+         "checkpoint old.npz has start W_z=default, not start W_z=0.5.\n"
+         "  Leave the option out to go on, or begin anew with another --checkpoint PATH."),
+        (["gru", "--resume", "--checkpoint", "rhyme.txt"],
+         "checkpoint rhyme.txt is not a checkpoint of this program, or only a part of one.\n"
+         "  Restore it from a copy, or name another file by --checkpoint PATH to begin anew."),
     ],
 )  # fmt: skip
 def test_bad_input(words, message, here, capsys):
@@ -138,11 +232,22 @@ def test_bad_input(words, message, here, capsys):
     assert {p.name for p in here.iterdir()} <= {"rhyme.txt", "other.txt", "old.npz", "gru.npz"}
 
 
+@pytest.mark.parametrize("value", ["b_f", "b_f=", "=2", "b f=2", "b_f=2,", "b_f=nan", "b_f=-inf"])
+def test_a_start_value_that_is_none(value, capsys):
+    with pytest.raises(SystemExit) as ended:
+        train("lstm", "--start", value)
+    assert ended.value.code == 2
+    word = "''" if value == "b_f=2," else repr(value)
+    assert capsys.readouterr().err.endswith(
+        f"argument --start: write NAME=VALUE, such as b_f=2, not {word}\n"
+    )
+
+
 def test_divergence_on_the_command_line(here, capsys):
     assert train(*NEW[:-1], "50", "--rate", "1e38") == 2
     assert capsys.readouterr().err == (
         "tinygrad-lstm train: after step 0 the step makes W_z infinite or nan; it was the first.\n"
-        "  Try a rate below 1e+38, or clip below 1. The last checkpoint is kept.\n"
+        "  Try a --rate below 1e+38, or --clip below 1. The last checkpoint is kept.\n"
     )
     assert all(
         np.isfinite(v).all() for v in learning.load("gru.npz", cells.gru).model.parameters.values()

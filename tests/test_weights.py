@@ -24,6 +24,47 @@ def same(found: Any, expected: Any) -> None:
         assert found[name].dtype == expected[name].dtype
 
 
+# --- by hand --------------------------------------------------------------------------------------
+def sigmoid(v: Any) -> Any:
+    return 1 / (1 + np.exp(-v))
+
+
+def by_hand(kind: str, w: Any, x: Any, h: Any, c: Any) -> Any:
+    """The formulas of PyTorch's documentation, with both of its biases."""
+    gi, gh = w["weight_ih"] @ x + w["bias_ih"], w["weight_hh"] @ h + w["bias_hh"]
+    if kind == "rnn":
+        return np.tanh(gi + gh)
+    if kind == "lstm":
+        i, f, g, o = np.split(gi + gh, 4)
+        return sigmoid(o) * np.tanh(sigmoid(f) * c + sigmoid(i) * np.tanh(g))
+    (ir, iz, n), (hr, hz, hn) = np.split(gi, 3), np.split(gh, 3)
+    z = sigmoid(iz + hz)
+    return (1 - z) * np.tanh(n + sigmoid(ir + hr) * hn) + z * h
+
+
+@pytest.mark.parametrize("ending", ["_l0", ""], ids=["module", "cell"])
+@pytest.mark.parametrize(("kind", "gates"), {"rnn": 1, "lstm": 4, "gru_reset_after": 3}.items())
+def test_a_step_of_pytorch_s_by_its_formula(kind: str, gates: int, ending: str) -> None:
+    draw = RANDOM.normal
+    w = {
+        "weight_ih": draw(size=(2 * gates, 3)), "weight_hh": draw(size=(2 * gates, 2)),
+        "bias_ih": draw(size=2 * gates), "bias_hh": draw(size=2 * gates),
+    }  # fmt: skip
+    x, h, c = draw(size=3), draw(size=2), draw(size=2)
+    state_dict = {f"encoder.{name}{ending}": value for name, value in w.items()}
+    state_dict["encoder_2.weight_hh_l0"] = np.ones(5)  # another part of the model
+    for prefix in ("encoder", "encoder."):
+        cell, p = weights.from_pytorch(state_dict, prefix=prefix)
+        assert cell is cells.all()[kind]
+        initial = {name: {"h": h, "C": c}[name] for name in cell.state}
+        found = unroll(cell, p, x[None], initial)["h"].data[0]
+        np.testing.assert_allclose(found, by_hand(kind, w, x, h, c), rtol=0, atol=1e-14)
+    if kind == "lstm":
+        biases = w["bias_ih"] + w["bias_hh"]
+        for name, expected in zip("ifCo", np.split(biases, 4), strict=True):
+            np.testing.assert_array_equal(p[f"b_{name}"].data, expected)
+
+
 # --- there and back -------------------------------------------------------------------------------
 PYTORCH = [cells.rnn, cells.lstm, cells.gru_reset_after]
 KERAS = [*PYTORCH, cells.gru_cho2014]

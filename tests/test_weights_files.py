@@ -1,6 +1,7 @@
 """Files of weights."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,12 +192,59 @@ def test_truncated_and_foreign_files(tmp_path: Path) -> None:
     save_file(RNN, file)
     assert message(lambda: weights.load(file), weights.WeightsError) == (
         f"weights file {file} does not say which network it is for: weights.save did not write "
-        "it.\n  Read its arrays with safetensors and give them to network.bind."
+        "it.\n  Read its arrays with safetensors.numpy.load_file(path) and give them to "
+        "network.bind."
     )
+    for prefix, more in {"": "", "encoder.rnn.": " with prefix='encoder.rnn'"}.items():
+        names = {f"{prefix}{kind}_l0": np.ones(2) for kind in ("weight_ih", "weight_hh")}
+        save_file({**names, "other": np.ones(2)}, file)
+        assert message(lambda: weights.load(file), weights.WeightsError).endswith(
+            "\n  Read its arrays with safetensors.numpy.load_file(path) and give them to "
+            f"weights.from_pytorch{more}."
+        )
     written(file, RNN, format="tinygrad-lstm weights 2")
     assert message(lambda: weights.load(file), weights.WeightsError) == (
         f"weights file {file} has the format 'tinygrad-lstm weights 2', and this version, "
         f"{__version__}, reads 'tinygrad-lstm weights 1'.\n  Use a newer version."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("a.pt", "of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."),
+        ("a.pth", "of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."),
+        ("a.keras", "of Keras, give the weights of each layer to weights.from_keras."),
+        ("a.onnx", "of ONNX, give the node and its arrays to weights.from_onnx."),
+        ("a.npz", "a checkpoint of a training, read it by learning.load(path, cell)."),
+    ],
+)
+def test_files_of_others(name: str, fix: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04 and so on")
+    said = message(lambda: weights.load(tmp_path / name), weights.WeightsError)
+    assert said.splitlines()[1] == f"  If it is {fix}"
+
+
+def test_numbers_that_a_file_does_not_have(tmp_path: Path) -> None:
+    file, p = tmp_path / "a", filled(cells.rnn)
+    for dtype in (complex, np.longdouble):
+        other = {n: t.data.astype(dtype) for n, t in p.items()}
+        assert message(lambda p=other: weights.save(file, cells.rnn, p), errors.DTypeError) == (  # type: ignore[misc]
+            f"weights file {file}: parameter W holds {np.dtype(dtype)}; a safetensors file holds "
+            "float16, float32, float64.\n  Convert it first."
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["BF16", "I64", "F8_E4M3"])
+def test_numbers_that_are_not_read(kind: str, tmp_path: Path) -> None:
+    file, size = tmp_path / "a", {"BF16": 2, "I64": 8, "F8_E4M3": 1}[kind]
+    about = {"W": {"dtype": kind, "shape": [3], "data_offsets": [0, 3 * size]}}
+    header = json.dumps(about).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
+    assert message(lambda: weights.load(file), errors.DTypeError) == (
+        f"weights file {file}: tensor W holds {kind}, but F16, F32 or F64 is needed.\n"
+        "  Save it anew as such; in PyTorch by tensor.float()."
     )
 
 
@@ -212,6 +260,11 @@ def test_paths_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     )
     assert message(lambda: weights.load(tmp_path), weights.WeightsError) == (
         f"weights file {tmp_path} cannot be read: Is a directory."
+    )
+    os.mkfifo(tmp_path / "pipe")
+    assert message(lambda: weights.load(tmp_path / "pipe"), weights.WeightsError) == (
+        f"weights file {tmp_path}/pipe cannot be read: it is a device or a pipe, which may have no "
+        "end."
     )
     assert message(lambda: weights.save(tmp_path, cells.rnn, p), weights.WeightsError) == (
         f"weights file {tmp_path} cannot be written: Is a directory.\n  Name a file in a folder "

@@ -43,25 +43,39 @@ def test_what_from_pytorch_refuses() -> None:
     assert message(lambda: convert([1, 2]), TypeError) == (  # type: ignore[arg-type]
         "from_pytorch: a mapping of names to arrays is needed, got list; pass module.state_dict()."
     )
+    own = "From a larger module take that part alone, by its own state_dict() or by prefix=."
+    names = "of an nn.RNN, nn.LSTM or nn.GRU, whose names are weight_ih_l0, weight_hh_l0, …"
     assert message(lambda: convert({}), KeyError) == (
-        "from_pytorch: an empty state_dict is not of an nn.RNN, nn.LSTM or nn.GRU, whose names "
-        "are weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part alone, by its "
-        "own state_dict()."
+        f"from_pytorch: the state_dict is empty.\n  {own}"
     )
     assert message(lambda: convert({**LSTM_DICT, "fc.weight": np.ones(2)}), KeyError) == (
-        "from_pytorch: fc.weight is not of an nn.RNN, nn.LSTM or nn.GRU, whose names are "
-        "weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part alone, by its own "
-        "state_dict()."
+        f"from_pytorch: fc.weight is not {names}\n  {own}"
     )
     assert message(lambda: convert({1: np.ones(2)}), KeyError) == (  # type: ignore[dict-item]
-        "from_pytorch: 1 is not of an nn.RNN, nn.LSTM or nn.GRU, whose names are weight_ih_l0, "
-        "weight_hh_l0, …\n  From a larger module take that part alone, by its own state_dict()."
+        f"from_pytorch: 1 is not {names}\n  {own}"
+    )
+    whole = {f"encoder.rnn.{name}": value for name, value in LSTM_DICT.items()}
+    whole |= {"cell.weight_ih": np.ones((8, 3)), "cell.weight_hh": np.ones((8, 2)), "a.b": 0}
+    fix = "Of a larger module name the part: prefix='encoder.rnn' or 'cell'."
+    assert message(lambda: convert(whole), KeyError) == (
+        "from_pytorch: encoder.rnn.weight_ih_l0, encoder.rnn.weight_hh_l0, "
+        f"encoder.rnn.bias_ih_l0, … are not {names}\n  {fix}"
+    )
+    assert message(lambda: convert(whole, prefix="a"), KeyError) == (
+        f"from_pytorch: a.b is not {names}\n  {fix}"
+    )
+    assert message(lambda: convert(whole, prefix="enc"), KeyError) == (
+        f"from_pytorch: the state_dict has no name that begins with 'enc.'.\n  {fix}"
+    )
+    both = {**LSTM_DICT, "weight_ih": np.ones((8, 3)), "weight_hh": np.ones((8, 2))}
+    assert message(lambda: convert(both), KeyError) == (
+        "from_pytorch: weight_ih, weight_hh belong to another module."
     )
     assert message(lambda: convert(without("bias_hh_l0")), KeyError) == (
-        "from_pytorch: bias_hh_l0 missing from the state_dict."
+        "from_pytorch: bias_hh_l0 is missing from the state_dict."
     )
     assert message(lambda: convert({**LSTM_DICT, "weight_ih_l1": np.ones((8, 2))}), KeyError) == (
-        "from_pytorch: weight_hh_l1, bias_ih_l1, bias_hh_l1 missing from the state_dict."
+        "from_pytorch: weight_hh_l1, bias_ih_l1, bias_hh_l1 are missing from the state_dict."
     )
     assert message(
         lambda: convert({**LSTM_DICT, "weight_ih_l999999": np.ones((8, 2))}), KeyError
@@ -69,8 +83,8 @@ def test_what_from_pytorch_refuses() -> None:
     assert message(
         lambda: convert({**LSTM_DICT, "weight_ih_l0_reverse": np.ones((8, 3))}), KeyError
     ) == (
-        "from_pytorch: weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse missing from "
-        "the state_dict."
+        "from_pytorch: weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse are missing "
+        "from the state_dict."
     )
     assert message(
         lambda: convert({**LSTM_DICT, "weight_hh_l0": np.ones((4, 2))}), errors.ShapeError
@@ -92,6 +106,25 @@ def test_what_from_pytorch_refuses() -> None:
     bad[3] = np.nan
     assert message(lambda: convert({**LSTM_DICT, "bias_ih_l0": bad}), errors.DataError) == (
         "from_pytorch: bias_ih_l0 holds nan at index [3]; 1 of 8 entries are not finite."
+    )
+
+
+class Half:
+    """As a tensor of PyTorch's in bfloat16, which NumPy does not know."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def float(self) -> Any:
+        return np.ones(8)
+
+
+def test_numbers_that_numpy_does_not_know() -> None:
+    assert message(
+        lambda: weights.from_pytorch({**LSTM_DICT, "bias_ih_l0": Half()}), errors.DTypeError
+    ) == (
+        "from_pytorch: bias_ih_l0 cannot be read as a NumPy array: Got unsupported ScalarType "
+        "BFloat16\n  Convert it first: bias_ih_l0.float()."
     )
 
 
@@ -345,6 +378,14 @@ COMMON = "activation_alpha, activation_beta, activations, clip, direction, hidde
         (
             "LSTM", {}, {**LSTM_NODE, "B": np.ones((1, 8))}, errors.ShapeError,
             "from_onnx: LSTM: B must be (directions, 8 * hidden) = (1, 16), got shape (1, 8).",
+        ),
+        (
+            "LSTM", {}, {**LSTM_NODE, "W": None}, errors.DTypeError,
+            "from_onnx: LSTM: W is None, but an array is needed.",
+        ),
+        (
+            "GRU", {}, {**LSTM_NODE, "R": None}, errors.DTypeError,
+            "from_onnx: GRU: R is None, but an array is needed.",
         ),
         (
             "LSTM", {}, {**LSTM_NODE, "P": np.ones((1, 8))}, errors.ShapeError,

@@ -142,9 +142,9 @@ def test_a_state_dict_of_a_larger_module_is_refused() -> None:
     with pytest.raises(KeyError) as said:
         weights.from_pytorch(module.state_dict())
     assert str(said.value) == (
-        "from_pytorch: 0.weight_ih_l0, 0.weight_hh_l0 is not of an nn.RNN, nn.LSTM or nn.GRU, "
-        "whose names are weight_ih_l0, weight_hh_l0, …\n  From a larger module take that part "
-        "alone, by its own state_dict()."
+        "from_pytorch: 0.weight_ih_l0, 0.weight_hh_l0 are not of an nn.RNN, nn.LSTM or nn.GRU, "
+        "whose names are weight_ih_l0, weight_hh_l0, …\n  Of a larger module name the part: "
+        "prefix='0'."
     )
 
 
@@ -154,5 +154,22 @@ def test_a_dtype_that_numpy_does_not_have() -> None:
         weights.from_pytorch(module.state_dict())
     assert str(said.value) == (
         "from_pytorch: weight_ih_l0 cannot be read as a NumPy array: Got unsupported ScalarType "
-        "BFloat16"
+        "BFloat16\n  Convert it first: weight_ih_l0.float()."
     )
+    weights.from_pytorch({name: value.float() for name, value in module.state_dict().items()})
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_cells_within_a_larger_module(kind: str, bias: bool) -> None:
+    torch.manual_seed(5)
+    module = torch.nn.ModuleDict(
+        {"emb": torch.nn.Embedding(5, 3), "own": getattr(torch.nn, kind)(3, 4, bias=bias)}
+    ).double()
+    cell, p = weights.from_pytorch(module.state_dict(), prefix="own")
+    xs = np.random.default_rng(3).normal(size=(3, 2, 3))
+    state: Any = None
+    for x in torch.from_numpy(xs):
+        state = module["own"](x, state)
+    h = state[0] if kind == "LSTMCell" else state
+    close(unroll(cell, p, xs).final["h"].data, h.detach().numpy(), "float64")

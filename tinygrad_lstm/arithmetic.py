@@ -8,7 +8,7 @@ where they came from; products and reductions are written as the sums that they 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from tinygrad_lstm.program import _operation_text
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
 from tinygrad_lstm.sizes import SUM as _SUM
-from tinygrad_lstm.tensor import TABLE, Tensor, constant
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant
 
 Text = tuple[str, int]  # a piece of an expression, and how tightly it binds
 Index = tuple[int, ...]
 
+MORE = 5  # further digits that the numbers of a line may need to give its result
 _NEGATIVE = 0  # a negative number needs brackets everywhere but at the start of a sum
 _MOVES = {
     "concat", "stack", "reshape", "transpose", "swapaxes", "broadcast_to", "getitem", "identity",
@@ -101,6 +102,46 @@ def rule_text(node: Tensor, digits: int = 4) -> Text:
         if len(kept) < 2:
             return (kept or parts)[0]
     return operation_text(node, parts)
+
+
+# --- numbers that close ---------------------------------------------------------------------------
+def rounded(value: Array, digits: int) -> Array:
+    """An array as it is shown, with so many significant digits."""
+    if value.dtype.kind != "f":
+        return value
+    shown = [float(f"{v:.{digits}g}") for v in value.ravel().tolist()]
+    return np.array(shown).reshape(value.shape)
+
+
+def from_shown(node: Tensor, digits: int) -> Array:
+    """What a rule gives where its leaves are as they are shown."""
+    values: dict[Tensor, Array] = {}
+    for n in ancestors([node]):
+        values[n] = (
+            np.asarray(TABLE[n.op or ""].forward(*(values[i] for i in n.inputs), **n.attributes))
+            if n.inputs else rounded(n.data, digits)
+        )  # fmt: skip
+    return values[node]
+
+
+def closing(
+    compute: Callable[[int], Array], result: Array, places: list[Index], digits: int
+) -> list[int | None]:
+    """How many more digits the numbers of each line need, so that a reader's arithmetic closes.
+
+    `compute(digits)`: what numbers of so many digits give. `result` is shown with `digits`. None
+    for a line that does not close with MORE of them, where nearly equal numbers cancel.
+    """
+    found: dict[Index, int] = {}
+    with np.errstate(all="ignore"):
+        for more in range(MORE + 1):
+            if len(found) == len(places):
+                break
+            given = np.broadcast_to(compute(digits + more), result.shape)
+            for at in places:
+                if at not in found and number(given[at], digits) == number(result[at], digits):
+                    found[at] = more
+    return [found.get(at) for at in places]
 
 
 # --- the numbers put in -------------------------------------------------------------------------
@@ -226,4 +267,15 @@ class Written:
 _PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
 _OVER_AXES = {"sum", "mean", "max", "logsumexp", "softmax", "log_softmax", "cumsum"}
 
-__all__ = ["Written", "array", "leaf", "number", "operation_text", "rule_text"]
+__all__ = [
+    "MORE",
+    "Written",
+    "array",
+    "closing",
+    "from_shown",
+    "leaf",
+    "number",
+    "operation_text",
+    "rounded",
+    "rule_text",
+]

@@ -10,7 +10,7 @@ one gets axes of length one between.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ class Call(NamedTuple):
     """An operation on values by their numbers; the result is the next number."""
 
     op: str
+    forward: Callable[..., Any]
     operands: tuple[int, ...]
     attributes: Mapping[str, Any]
     name: str | None
@@ -104,7 +105,7 @@ class Lifted:
     def _call(
         self, op: str, places: Sequence[int], attributes: Mapping[str, Any], name: str | None = None
     ) -> int:
-        self.calls.append(Call(op, tuple(places), attributes, name))
+        self.calls.append(Call(op, TABLE[op].forward, tuple(places), attributes, name))
         self._next += 1
         return self._next - 1
 
@@ -118,8 +119,8 @@ class Lifted:
     def arrays(self, values: Sequence[Any]) -> dict[str, Array]:
         """The outputs for arrays of the inputs."""
         found = [*values, *(c._data for c in self.constants)]
-        for op, places, attributes, _ in self.calls:
-            found.append(TABLE[op].forward(*[found[k] for k in places], **attributes))
+        for _, forward, places, attributes, _ in self.calls:
+            found.append(forward(*[found[k] for k in places], **attributes))
         return {name: np.asarray(found[k]) for name, k in self.outputs.items()}
 
     def nodes(
@@ -127,17 +128,16 @@ class Lifted:
     ) -> dict[str, Tensor]:
         """The outputs as nodes of a graph, named with the prefix, for Tensors of the inputs."""
         found = [*values, *self.constants]
-        traced = any(v.traced for v in values)
-        for op, places, attributes, name in self.calls:
+        add = found.append
+        traced = any([v._data is None for v in values])
+        for op, forward, places, attributes, name in self.calls:
             inputs = tuple([found[k] for k in places])
             if traced:
                 node = apply(op, *inputs, **attributes)
             else:
-                data = TABLE[op].forward(*[i._data for i in inputs], **attributes)
-                node = computed(
-                    data if type(data) is np.ndarray else np.asarray(data), op, inputs, attributes
-                )
+                data = forward(*[i._data for i in inputs], **attributes)
+                node = computed(data, op, inputs, attributes)
             if name is not None:
                 node.name, node.time = prefix + name, time
-            found.append(node)
+            add(node)
         return {name: found[k] for name, k in self.outputs.items()}

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lstm.arithmetic import Written, array, leaf, number, rule_text
+from tinygrad_lstm.arithmetic import (
+    MORE,
+    Written,
+    array,
+    closing,
+    from_shown,
+    leaf,
+    number,
+    rounded,
+    rule_text,
+)
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.labels import barred
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, unbroadcast
 
 if TYPE_CHECKING:
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
 ENTRIES = 24  # of a value are written out one by one
 TERMS = 8  # of a sum over time are written out one by one
 UNKNOWN = "·"
+_MORE_TERMS = " more … + "  # in a sum whose middle is left out
 
 
 @dataclass(frozen=True)
@@ -69,8 +80,8 @@ class Event:
     @property
     def name(self) -> str:
         """The label of what is computed: f_1, or its adjoint f̄_1."""
-        label = self.trace.labels[self.subject]
-        return label if self._k is None else barred(label)
+        labels = self.trace.labels
+        return labels[self.subject] if self._k is None else labels.bar(self.subject)
 
     # --- values ----------------------------------------------------------------------------------
     @cached_property
@@ -105,7 +116,7 @@ class Event:
         """Backward: the adjoint of the operation's result, which the rule starts from."""
         if self._k is None or self._k < 0:
             return None
-        label = barred(self.trace.labels[self.node])
+        label = self.trace.labels.bar(self.node)
         return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
 
     # --- the rule --------------------------------------------------------------------------------
@@ -174,34 +185,74 @@ class Event:
 
     # --- the numbers put in ----------------------------------------------------------------------
     @cached_property
-    def numbers(self) -> list[str]:
-        """The rule with the numbers put in, a line an entry: `f_1[0] = σ(−0.1423) = 0.4645`."""
-        value = self.value if self.contribution is None else self.contribution
-        digits, written = self.trace.digits, Written(self.trace.digits)
-        lines = []
-        for at in _first(value.shape):
-            text, result = written.entry(self._written, at)[0], number(value[at], digits)
-            middle = "" if text == result else f"{text} = "
-            lines.append(f"{self.name}{_place(at)} {self._sign} {middle}{result}")
-        return lines + _rest(value)
+    def closing(self) -> list[int | None]:
+        """How many more digits the lines of `numbers` need, so that their results are theirs."""
+        value, digits = self._computed, self.trace.digits
+        places = _first(value.shape)
+        written = Written(digits)
+        found = closing(lambda d: from_shown(self._written, d), value, places, digits)
+        left_out = [_MORE_TERMS in written.entry(self._written, at)[0] for at in places]
+        return [0 if some else more for some, more in zip(left_out, found, strict=True)]
 
     @cached_property
-    def sum_numbers(self) -> list[str]:
-        """Backward: the running sum, term by term, where this is not the first contribution."""
+    def sum_closing(self) -> list[int | None]:
+        """The same for the lines of `sum_numbers`."""
+        parts, digits = self._terms, self.trace.digits
+        if not parts:
+            return []
+
+        def added(digits: int) -> Array:
+            return reduce(np.add, (rounded(part, digits) for part in parts))
+
+        return closing(added, self.value, _first(self.value.shape), digits)
+
+    @property
+    def _computed(self) -> Array:
+        return self.value if self.contribution is None else self.contribution
+
+    @cached_property
+    def _terms(self) -> list[Array]:
+        """The terms of the running sum: all, or what came before and this one."""
         if self.contribution is None or self.term < 2:
             return []
         trace, count = self.trace, self.term
         if count <= TERMS:
-            parts = [trace.share(at) for at in trace.terms[self.subject][:count]]
-        else:
-            parts = [trace.total(self.subject, count - 1), self.contribution]
-        written, lines = Written(trace.digits), []
-        for at in _first(self.value.shape):
-            text = written.sum(written.number(part[at]) for part in parts)[0]
-            lines.append(
-                f"{self.name}{_place(at)} = {text} = {number(self.value[at], trace.digits)}"
-            )
-        return lines + _rest(self.value)
+            return [trace.share(at) for at in trace.terms[self.subject][:count]]
+        return [trace.total(self.subject, count - 1), self.contribution]
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        """The rule with the numbers put in, a line an entry: `f_1[0] = σ(−0.1423) = 0.4645`.
+
+        The numbers have as many digits as it takes that a reader who computes with them finds the
+        result that is shown; where MORE further ones do not do, there is ≈.
+        """
+        return self._lines(
+            self._computed, self.closing, self._sign,
+            lambda written, at: written.entry(self._written, at)[0],
+        )  # fmt: skip
+
+    @cached_property
+    def sum_numbers(self) -> list[str]:
+        """Backward: the running sum, term by term, where this is not the first contribution."""
+        if not self._terms:
+            return []
+        return self._lines(
+            self.value, self.sum_closing, "=",
+            lambda written, at: written.sum(written.number(part[at]) for part in self._terms)[0],
+        )  # fmt: skip
+
+    def _lines(
+        self, value: Array, more: list[int | None], sign: str,
+        write: Callable[[Written, tuple[int, ...]], str],
+    ) -> list[str]:  # fmt: skip
+        digits, lines = self.trace.digits, []
+        for at, extra in zip(_first(value.shape), more, strict=True):
+            text = write(Written(digits + (MORE if extra is None else extra)), at)
+            result = number(value[at], digits)
+            middle = "" if text == result else f"{text} {'≈' if extra is None else '='} "
+            lines.append(f"{self.name}{_place(at)} {sign} {middle}{result}")
+        return lines + _rest(value)
 
     # --- text ------------------------------------------------------------------------------------
     @property
@@ -320,7 +371,7 @@ class State:
     def adjoint(self, node: Tensor) -> str:
         """The adjoint of a value on one line: `f̄_1 = ·`, or the sum so far."""
         found = self.trace.gradient_at(node, self.index)
-        label = barred(self.trace.labels[node])
+        label = self.trace.labels.bar(node)
         if found is None:
             return f"{label} = {UNKNOWN}"
         count, of = found[0], len(self.trace.terms[node])

@@ -1,18 +1,18 @@
 """What the values of a computation are called when a person reads it.
 
-A named Tensor of a sequence is f_1, f_2, …; the states before the first step are h_0 and C_0; what
-lies between two named values is v1, v2, … and belongs to the equation that it helps to compute.
+A named Tensor of a sequence is f_1, C̃_1, μ_{k,1}, as `notation` writes it; the states before the
+first step are h_0 and C_0; what lies between two named values is v1, v2, … and belongs to the
+equation that it helps to compute.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
 from tinygrad_lstm.arithmetic import array, operation_text
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.program import spelled
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import SUM as _SUM
 from tinygrad_lstm.tensor import Tensor
@@ -21,7 +21,7 @@ _LONGEST = 64  # characters of an expression that stands inside another one
 
 
 def barred(label: str) -> str:
-    """The adjoint of a value: f_1 becomes f̄_1."""
+    """A bar over the first letter of a text; for names there is `notation.name_unicode`."""
     return unicodedata.normalize("NFC", f"{label[:1]}\u0304{label[1:]}")
 
 
@@ -35,8 +35,11 @@ class Labels:
         self._timed = any(n.time is not None for n in nodes)
         self._of_step = of_step
         self._labels: dict[Tensor, str] = {}
+        self._bars: dict[Tensor, str] = {}
+        self._names: dict[Tensor, str] = {}
         self._by_label: dict[str, Tensor] = {}
         self._by_name: dict[str, list[Tensor]] = {}
+        self._also: dict[str, list[Tensor]] = {}  # other ways to write a name
         self._time: dict[Tensor, int | None] = {}
         self._pieces: dict[Tensor, tuple[str, int]] = {}
         for node in nodes:
@@ -56,36 +59,31 @@ class Labels:
                 label = array(node.data)  # a number needs no other name
                 self._labels[node] = label
                 continue
-            self._register(node, label)
+            self._register(node, label, name_unicode(f"bar.{label[0]}", None) + label[1:])
             if label == "y":
                 self._by_name.setdefault("y", []).append(node)
         self._owners = self._find_owners(nodes, roots)
 
     def _name(self, node: Tensor) -> None:
         name, time = node.name or "", None if node.time is None else node.time + 1
-        adjoint = re.match(r"(?:bar\.)*", name)
-        bars = len(adjoint[0]) // 4 if adjoint else 0
-        name = name[4 * bars :]
-        if self._of_step:
-            label = spelled(name)
-        elif name.startswith("prev."):
-            name = name[5:]
-            time = 0 if self._timed else None
-            label = f"{name}_0" if self._timed else spelled(f"prev.{name}")
-        else:
-            label = name
-            if time is not None:
-                label = f"{name}_{time}"
-        for _ in range(bars):
-            label, name = barred(label), f"bar.{name}"
+        bare = name.replace("bar.", "")
+        if bare.startswith("prev.") and not self._of_step and self._timed:
+            name, time = name.replace("prev.", "", 1), 0
+        shown = None if time is None else str(time)
+        if shown is None and (bare.startswith("prev.") or (self._of_step and bare == "x")):
+            shown = "t"
         self._time[node] = time
         self._by_name.setdefault(name, []).append(node)
-        self._register(node, label)
+        for other in (name_unicode(name, None), *([] if time is None else [f"{name}_{time}"])):
+            self._also.setdefault(other, []).append(node)
+        self._register(node, name_unicode(name, shown), name_unicode(f"bar.{name}", shown))
+        self._names[node] = name
 
-    def _register(self, node: Tensor, label: str) -> None:
+    def _register(self, node: Tensor, label: str, bar: str) -> None:
         while label in self._by_label:  # two values of one name: the later one gets a prime
-            label += "′"
+            label, bar = f"{label}′", f"{bar}′"
         self._labels[node] = label
+        self._bars[node] = bar
         self._by_label[label] = node
 
     @staticmethod
@@ -103,6 +101,14 @@ class Labels:
     def __getitem__(self, node: Tensor) -> str:
         return self._labels[node]
 
+    def bar(self, node: Tensor) -> str:
+        """The label of a value's adjoint: that of f_1 is f̄_1."""
+        return self._bars[node]
+
+    def name(self, node: Tensor) -> str:
+        """What the author called a value, without its time step; its label where nobody did."""
+        return self._names.get(node, self._labels[node])
+
     def names(self) -> list[str]:
         """Every name that stands for values, whatever their time step."""
         return list(self._by_name)
@@ -119,11 +125,11 @@ class Labels:
         return None if owner.time is None else owner.time + 1
 
     def lookup(self, name: str) -> list[Tensor]:
-        """The values called `name`: f, f@1 or f_1."""
+        """The values called `name`: C_tilde, C_tilde@1 or C_tilde_1, or as it is read, C̃_1."""
         base, at, when = name.partition("@")
         if not at and base in self._by_label:
             return [self._by_label[base]]
-        found = self._by_name.get(base, [])
+        found = self._by_name.get(base) or self._also.get(base, [])
         if not found:
             raise UnknownNameError(
                 f"there is no value {base!r} here; there are {', '.join(self._by_name)}."

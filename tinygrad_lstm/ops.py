@@ -15,10 +15,10 @@ f(x + ih) checks derivatives to machine precision: comparisons look at real part
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -335,24 +335,25 @@ def at(axis: int, n: int, index: Any) -> tuple[Any, ...]:
 
 def flip(x: Any, axis: int) -> Any:
     """x in reverse order along an axis."""
-    return getitem(x, at(axis, x.ndim, slice(None, None, -1)))
+    return apply("getitem", x, index=at(axis, x.ndim, slice(None, None, -1)))
 
 
 def part(k: int) -> Function:
     """The rule of the k-th part of a concatenation: its own slice of g."""
 
     def rule(g: Any, y: Any, *parts: Any, axis: int) -> Any:
-        ends: list[Any] = [0]
-        for p in parts[: k + 1]:
-            ends.append(ends[-1] + p.shape[axis])
-        return getitem(g, at(axis, y.ndim, slice(*ends[-2:])))
+        start = 0
+        for p in parts[:k]:
+            start += p.shape[axis]
+        own = at(axis, y.ndim, slice(start, start + parts[k].shape[axis]))
+        return apply("getitem", g, index=own)
 
     return rule
 
 
 def layer(k: int) -> Function:
     """The rule of the k-th part of a stack: its own layer of g."""
-    return lambda g, y, *parts, axis: getitem(g, at(axis, y.ndim, k))
+    return lambda g, y, *parts, axis: apply("getitem", g, index=at(axis, y.ndim, k))
 
 
 def column(g: Any) -> Any:
@@ -404,8 +405,17 @@ def _abs(x: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    small = np.exp(-_abs(x))  # which loses no digits on either side
-    return np.where(np.real(x) < 0, small, np.ones((), small.dtype)) / (1 + small)
+    x = np.asarray(x)
+    if x.dtype.kind != "c":  # exact to the last digits for small values too; without overflow
+        return 1 / (1 + np.exp(np.minimum(-x, _largest_exponent(x.dtype))))
+    small = np.exp(-_abs(x))
+    return np.where(np.real(x) < 0, small, 1.0) / (1 + small)
+
+
+@functools.cache
+def _largest_exponent(dtype: Any) -> float:
+    kind = dtype if dtype.kind == "f" else np.dtype(float)
+    return float(np.floor(np.log(np.finfo(kind).max)))
 
 
 def _softplus(x: Any) -> Any:
@@ -657,7 +667,7 @@ reduced: Examples = (
     (((2, 3),), {"axis": None, "keepdims": False}), (((2, 3),), {"axis": 0, "keepdims": False}),
     (((2, 3, 2),), {"axis": -1, "keepdims": True}), (((3,),), {"axis": None, "keepdims": True}),
     (((2, 3, 2),), {"axis": (0, 2), "keepdims": False}))
-reduction = partial(register, signature="reduction", batch=_axes, examples=reduced)
+reduction = functools.partial(register, signature="reduction", batch=_axes, examples=reduced)
 reduction("sum",       np.sum,     (lambda g, y, x, axis, keepdims:
                                     broadcast_to(along(g, x, axis, keepdims), x.shape),))
 reduction("mean",      np.mean,    (lambda g, y, x, axis, keepdims:
@@ -673,13 +683,13 @@ reduction("logsumexp", _logsumexp, (lambda g, y, x, axis, keepdims:
                                     * exp(x - along(y, x, axis, keepdims)),))
 
 lines: Examples = ((((3,),), {"axis": -1}), (((2, 3),), {"axis": 0}), (((2, 3, 2),), {"axis": 1}))
-line = partial(register, signature="along", batch=_axes, examples=lines)
+line = functools.partial(register, signature="along", batch=_axes, examples=lines)
 line("softmax",     _softmax,  (lambda g, y, x, axis: y * (g - sum(g * y, axis, True)),))
 line("log_softmax", lambda x, axis: x - _logsumexp(x, axis, True),
                                (lambda g, y, x, axis: g - exp(y) * sum(g, axis, True),))
 line("cumsum",      np.cumsum, (lambda g, y, x, axis: flip(cumsum(flip(g, axis), axis), axis),))
 
-structure = partial(register, signature="structural")
+structure = functools.partial(register, signature="structural")
 structure("concat",    lambda *parts, axis: np.concatenate(parts, axis=axis), part, batch=_axes,
           examples=((((2,), (3,), (1,)), {"axis": -1}), (((2, 3), (1, 3)), {"axis": 0})))
 structure("stack",     lambda *parts, axis: np.stack(parts, axis=axis), layer, batch=_axes,
@@ -701,7 +711,7 @@ structure("getitem",   lambda x, index: x[index],
           batch=_indexed, examples=(
     (((4,),), {"index": (slice(1, 3),)}), (((3, 2),), {"index": (np.array([0, 2, 0]), full)}),
     (((3, 4),), {"index": (full, 1)}), (((4,),), {"index": (slice(None, None, -1),)})))
-structure("scatter",   _scatter,    (lambda g, y, x, index, shape: getitem(g, index),),
+structure("scatter",   _scatter,    (lambda g, y, x, index, shape: apply("getitem", g, index=index),),
           batch=_indexed, examples=(
     (((2,),), {"index": (slice(1, 3),), "shape": (4,)}),
     (((3, 2),), {"index": (np.array([0, 2, 0]), full), "shape": (3, 2)})))
@@ -772,7 +782,7 @@ def _in_kind(y: Any, inputs: Any) -> Any:
     return y.astype(kind) if kind.kind == "f" and y.dtype.kind in "fb" else y
 
 
-@partial(composite, domain=nonzero)
+@functools.partial(composite, domain=nonzero)
 def mod(a: Any, b: Any) -> Any:
     """The rest a - b ⌊a / b⌋, between 0 and b; its derivative in b is -⌊a / b⌋."""
     return a - b * floor(a / b)

@@ -52,8 +52,8 @@ def step_through(
     Tensor's shape, 1 where it has one entry; for a Program a mapping of its outputs' names,
     ones where not given. digits: significant digits in the text; values keep all of theirs.
     """
-    if digits < 1:
-        raise ShapeError(f"digits must be at least 1, got {digits}.")
+    if not 1 <= digits <= 17:
+        raise ShapeError(f"digits must be 1 to 17, which is all that a number has, got {digits}.")
     if isinstance(what, Program):
         nodes = _evaluated(what, dict(_flat(arrays or {})))
         given = dict(seed or {})

@@ -221,6 +221,11 @@ class Tensor:
             node._grad = adjoint
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self._live and (self.inputs or not self.shape):
+            raise TypeError(
+                f"NumPy would cut {self!r} off from its graph without a word.\n"
+                f"  Write stack([a, b]) to join Tensors, or t.numpy() where no gradient is wanted."
+            )
         return np.array(self.data, dtype=dtype, copy=copy)
 
     # --- a Tensor without axes is a number --------------------------------------------------------
@@ -290,6 +295,8 @@ class Tensor:
     def __rtruediv__(self, other: Any) -> Any: return apply("divide", other, self)
     def __pow__(self, other: Any) -> Any: return apply("power", self, other)
     def __rpow__(self, other: Any) -> Any: return apply("power", other, self)
+    def __mod__(self, other: Any) -> Any: return apply("mod", self, other)
+    def __rmod__(self, other: Any) -> Any: return apply("mod", other, self)
     def __matmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](self, other)
     def __rmatmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](other, self)
     def __neg__(self) -> Any: return apply("negative", self)
@@ -466,8 +473,15 @@ def computed(
     data: Array, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]
 ) -> Tensor:
     """A node whose value was computed elsewhere."""
+    if type(data) is not np.ndarray:
+        data = np.asarray(data)
     data.flags.writeable = False
-    return _make(data, op, inputs, attributes, any(i._live for i in inputs), _new(Tensor))
+    live = False
+    for i in inputs:
+        if i._live:
+            live = True
+            break
+    return _make(data, op, inputs, attributes, live, _new(Tensor))
 
 
 def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:

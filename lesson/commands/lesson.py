@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lesson import cell_options
 from lesson.prose import LANGUAGES
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError
@@ -25,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--cell", default="lstm", metavar="CELL",
         help="what the lesson is about: a name, or path/to/file.py:NAME (default: %(default)s)",
     )  # fmt: skip
+    cell_options.add_start(parser)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("build/lesson.html"), metavar="FILE",
         help="the page to write (default: %(default)s)",
@@ -110,6 +112,7 @@ def _built(
 
     cell = find(options.cell)
     suited(cell)
+    start = cell_options.chosen_starts(options, cell)
     text = read_text(options.text) if options.text else shakespeare()
     print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
     bar = _Bar()
@@ -122,7 +125,7 @@ def _built(
     try:
         return building.build(
             options.output, options.seconds, text, options.output.parent, tell, cell,
-            options.language,
+            options.language, start,
         )  # fmt: skip
     finally:
         bar.close()

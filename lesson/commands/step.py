@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import math
 import operator
 import sys
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import Cell, Tensor, sizes, unroll
+from lesson import cell_options
+from tinygrad_lstm import Tensor, sizes, unroll
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.program import named
+from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.stepping import step_through
-from tinygrad_lstm.tensor import ancestors
 
+MOST = 2_000_000  # numbers in a run that is walked through, parameters included
 _KEYS = (
     "Keys: n next, b back, e/E by equation, t/T by time step, p the other pass, g run to a "
     "breakpoint, w watch, ? help, q quit. Where output is no terminal the trace is printed."
@@ -30,6 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2, help="time steps (default 2)")
     parser.add_argument("--inputs", type=int, help="entries of x (default 1)")
     parser.add_argument("--hidden", type=int, help="entries of a state (default 2)")
+    cell_options.add_size(parser, "slots=3 (default 2)")
+    cell_options.add_start(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
     parser.add_argument(
         "--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan"
@@ -44,10 +53,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
     cell = find(options.cell)
-    chosen = {"inputs": options.inputs, "hidden": options.hidden}
     loss, about = small_run(
-        cell, options.steps, options.seed, {k: n for k, n in chosen.items() if n is not None}
-    )
+        cell, options.steps, options.seed, cell_options.chosen_sizes(options, cell),
+        cell_options.chosen_starts(options, cell),
+    )  # fmt: skip
     trace = step_through(loss, digits=options.digits)
     for name in options.watch:
         trace.lookup(name)
@@ -65,42 +74,75 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def small_run(cell: Cell, steps: int, seed: int, given: dict[str, int]) -> tuple[Tensor, str]:
+def small_run(
+    cell: Cell, steps: int, seed: int, given: Mapping[str, int],
+    start: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, str]:  # fmt: skip
     """The loss of a cell on a short random sequence, and the loss in words.
 
-    It is half the squared distance of the last state to a fixed target. Of several states it is
-    the one computed last, as h of an LSTM; all that no other one is computed from, if there are
-    more. Sizes not given are 2, and 1 for the inputs. Parameters and data are rounded to two
-    decimals, so that what is shown can be checked by hand.
+    It is the loss that the cell declares, summed over the steps; otherwise half the squared
+    distance of its last output to a fixed target. Sizes not given are 2, and 1 for the inputs.
+    Parameters and data are rounded to two decimals, so that what is shown can be checked by hand;
+    what would start at zero is drawn at random as well, so that gradients flow through it.
     """
     if steps < 1:
         raise DataError(f"--steps must be at least 1, got {steps}.")
     if seed < 0:
         raise DataError(f"--seed must be at least 0, got {seed}.")
-    lengths = {name: 1 if name == "inputs" else 2 for name in cell.sizes} | given
-    parameters = cell.init(seed=seed, **lengths)
-    rounded = {name: np.round(p.numpy(), 2) for name, p in parameters.items()}
+    small = {name: max(cell.bounds.get(name, 1), 1 + (name != "inputs")) for name in cell.sizes}
+    lengths = cell.complete(small | dict(given))
+    _check_room(cell, steps, lengths)
     random = np.random.default_rng(seed)
 
-    def draw(name: str, words: str, *lead: int) -> Tensor:
-        shape = (*lead, *sizes.shape(words, lengths))
+    def draw(name: str, shape: tuple[int, ...]) -> Tensor:
         return leaf(np.round(random.normal(size=shape), 2), name)
 
-    xs = draw("x", cell.x, steps)
-    further = {name: draw(name, words, steps) for name, words in cell.sequences.items()}
-    further |= {name: draw(name, words) for name, words in cell.constants.items()}
-    ran = unroll(cell, cell.bind(rounded), xs, None, **further)
-    used = {name: set(ancestors([last])) for name, last in ran.final.items()}
-    ends = {
-        name: last
-        for name, last in ran.final.items()
-        if not any(last in used[other] for other in used if other != name)
+    xs = draw("x", (steps, *sizes.shape(cell.x, lengths)))
+    further = {
+        name: draw(name, (steps, *sizes.shape(words, lengths)))
+        for name, words in cell.sequences.items()
     }
-    halves = []
-    for name, last in ends.items():
-        suffix = "" if len(ends) == 1 else f"_{name}"
-        target = leaf(np.resize([0.5, -0.5], last.shape), f"target{suffix}")
-        error = named(last - target, f"error{suffix}")
-        halves.append(0.5 * (error * error).sum())
-    text = " + ".join(f"½ Σ ({name}_{steps} − target)²" for name in ends)
-    return named(reduce(operator.add, halves), "loss"), f"loss = {text}"
+    further |= {
+        name: draw(name, sizes.shape(words, lengths)) for name, words in cell.constants.items()
+    }
+    parameters = {}
+    with warnings.catch_warnings():  # what starts at zero is drawn below
+        warnings.simplefilter("ignore")
+        fresh = cell.init(seed=seed, **lengths, **(start or {}))
+    for name, p in fresh.items():
+        given_zero = name in (start or {}) or p.numpy().any()
+        values = p.numpy() if given_zero else random.uniform(-0.5, 0.5, p.shape)
+        parameters[name] = np.round(values, 2)
+    ran = unroll(cell, cell.bind(parameters), xs, None, **further)
+    if declared := cell.loss:
+        total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")
+        return total, f"loss = Σ_t {name_unicode(declared, 't')}"
+    last = _of_steps(ran[cell.output])[-1]
+    target = leaf(np.resize([0.5, -0.5], last.shape), "target")
+    error = named(last - target, "error")
+    text = f"½ Σ ({name_unicode(cell.output, str(steps))} − target)²"
+    return named(0.5 * (error * error).sum(), "loss"), f"loss = {text}"
+
+
+def _of_steps(values: Tensor) -> Sequence[Tensor]:
+    """A value's Tensors, one a time step, each under its own name."""
+    return values.inputs if values.op == "stack" else list(values)
+
+
+def _check_room(cell: Cell, steps: int, lengths: dict[str, int]) -> None:
+    """Raise DataError where a run holds more numbers than anyone would walk through."""
+    declared = {**cell.parameters, **cell.constants, **cell.state}
+    fixed = sum(math.prod(sizes.shape(words, lengths)) for words in declared.values())
+    if fixed > MOST:
+        raise DataError(
+            f"{cell} with {', '.join(f'{name}={n}' for name, n in lengths.items())} has {fixed:,} "
+            f"numbers; a run of more than {MOST:,} is too large to walk through.\n"
+            f"  Take smaller sizes."
+        )
+    of_step = sum(node.size for node in cell.program(**lengths).nodes() if node.inputs)
+    if fixed + steps * of_step > MOST:
+        raise DataError(
+            f"{steps:,} steps of {cell} have {fixed + steps * of_step:,} numbers; a run of more "
+            f"than {MOST:,} is too large to walk through.\n"
+            f"  Take at most --steps {max((MOST - fixed) // of_step, 1)}, or smaller sizes."
+        )

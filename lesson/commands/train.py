@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import math
 import shlex
 import signal
 import sys
@@ -17,27 +18,41 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from lesson import cell_options
 from tinygrad_lstm import Cell, learning
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.errors import CellError, DataError, ShapeError, TinygradError
 from tinygrad_lstm.learning import CheckpointError, Progress, Training
 
 SECONDS = 60.0
+LEAST = {
+    "batch": 1, "length": 1, "seed": 0, "steps": 0, "seconds": 0, "sample": 0, "temperature": 0,
+}  # fmt: skip
+AS_OPTIONS = {  # what the library's errors ask for, as it is said here
+    "another file": "another file by --checkpoint PATH",
+    "the same text": "the same --text",
+    "a longer text, or a smaller batch or length": "a longer --text, or a smaller --batch or "
+    "--length",
+    "a rate below": "a --rate below", "or clip below": "or --clip below",
+    "embedding input, or sizes": "--input embedding, or sizes",
+    "batch must": "--batch must", "length must": "--length must", "seed must": "--seed must",
+}  # fmt: skip
 SAME = ("batch", "length", "clip", "seed")  # options that are settings under the same name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, on what, how long, and where to keep it."""
     parser.epilog = (
-        "Ctrl-C saves a checkpoint and stops; --resume goes on from it with the same numbers as "
-        "if it had never stopped. Losses are in bits a character; held-out text is not learnt from."
+        "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume goes on from it with the same "
+        "numbers as if it had never stopped. Losses are in bits a character; held-out text is not "
+        "learnt from."
     )
     add = parser.add_argument
     add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
     add("--text", metavar="FILE", help="a text in UTF-8 (default: Shakespeare)")
     add("--hidden", type=int, metavar="N", help="entries of a state (default 128)")
-    add("--size", type=_size, action="append", metavar="NAME=N", default=[],
-        help="another size of the cell, such as inputs=64")  # fmt: skip
+    cell_options.add_size(parser, "inputs=64")
+    cell_options.add_start(parser)
     add("--input", choices=("embedding", "one-hot"), help="of symbols (default embedding)")
     long = parser.add_mutually_exclusive_group()
     long.add_argument(
@@ -60,29 +75,57 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, save, and show what the model writes."""
     cell = find(options.cell)
+    _check(options, cell)
     path = options.checkpoint or Path(f"{cell.name}.npz")
+    try:
+        with learning.claim(path):
+            return _run(options, cell, path)
+    except TinygradError as error:
+        text = str(error)
+        for words, said in AS_OPTIONS.items():
+            text = text.replace(words, said)
+        raise type(error)(text) from error
+
+
+def _check(options: argparse.Namespace, cell: Cell) -> None:
+    """What the options alone tell to be wrong."""
+    for name, least in LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value < math.inf:
+            raise DataError(f"--{name} must be at least {least}, got {value}.")
+    for name in ("rate", "clip"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise DataError(f"--{name} must be a number above 0, got {value}.")
+    if cell.sequences or cell.constants:
+        names = ", ".join([*cell.sequences, *cell.constants])
+        raise CellError(
+            f"{cell} has further inputs ({names}), which a text does not give, and no option does."
+            f"\n  Make them parameters, or train in Python: learning.CharacterModel(cell, text, "
+            f"further=f),\n  where f(start, shape) returns a mapping of their names to values."
+        )
+
+
+def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
     training = _resumed(options, cell, path) if options.resume else _begun(options, cell, path)
     model, text = training.model, training.text
     if options.steps is None and options.seconds is None:
         options.seconds = SECONDS
-    # a bad option is better told now than after the training
-    learning.sample(model, min(options.sample, 1), temperature=options.temperature)
     print(
         f"{model}\n{text.name}: {len(text):,} characters, {len(text.vocabulary)} symbols, the last "
         f"{training.settings.held_out:.0%} held out; from step {training.state.step:,}", flush=True
     )  # fmt: skip
     steps, begun = training.state.step, time.perf_counter()
-    with contextlib.closing(_Watch(training, options)) as watch, _interrupt() as asked:
+    with contextlib.closing(_Watch(training, options)) as watch, _stopped() as asked:
 
         def report(progress: Progress) -> bool:
             watch.show(progress)
-            return asked.is_set()
+            return bool(asked)
 
-        try:
+        # asked a second time it is interrupted; `run` has saved all the same
+        with contextlib.suppress(KeyboardInterrupt):
             training.run(options.steps, options.seconds, report, path)
-        except KeyboardInterrupt:  # asked a second time; `run` has saved all the same
-            asked.set()
-    if asked.is_set():
+    if asked:
         if options.seconds is None:
             left = ["--steps", str(options.steps - training.state.step + steps)]
         else:
@@ -93,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
             f"Stopped at step {training.state.step:,}; saved as {path}. To go on:\n"
             f"  {shlex.join(words + left)}"
         )
-        return 130
+        return 128 + asked[0]
     last = training.history[-1]
     print(
         f"{last.validation_bits:.3f} bits a character on held-out text after {last.step:,} steps, "
@@ -119,11 +162,13 @@ def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     settings: dict[str, Any] = {k: given[k] for k in SAME if k in given}
     if "rate" in given:
         settings["optimiser"] = learning.Adam(rate=given["rate"])
-    if seed < 0:
-        raise DataError(f"seed must be at least 0, got {seed}.")
-    model = learning.CharacterModel(
-        cell, text, input=given.get("input", "embedding"), seed=seed, **_sizes(options, cell)
-    )
+    try:
+        model = learning.CharacterModel(
+            cell, text, input=given.get("input", "embedding"), seed=seed,
+            start=cell_options.chosen_starts(options, cell), **cell_options.chosen_sizes(options, cell),
+        )  # fmt: skip
+    except ShapeError as error:
+        raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
     return Training(model, text, eager=options.eager, **settings)
 
 
@@ -141,32 +186,17 @@ def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
         "input": training.model.input, **training.model.sizes,
     }  # fmt: skip
     given = {k: v for k, v in vars(options).items() if k in kept and v is not None}
-    for name, value in {**given, **_sizes(options, cell)}.items():
+    given |= cell_options.chosen_sizes(options, cell)
+    for name, value in cell_options.chosen_starts(options, cell).items():
+        kept[f"start {name}"] = training.model.start.get(name, "default")
+        given[f"start {name}"] = value
+    for name, value in given.items():
         if kept[name] != value:
             raise CheckpointError(
                 f"checkpoint {path} has {name}={kept[name]}, not {name}={value}.\n"
                 f"  Leave the option out to go on, or begin anew with another --checkpoint PATH."
             )
     return training
-
-
-def _sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
-    sizes = dict(options.size)
-    if options.hidden is not None:
-        sizes["hidden"] = options.hidden
-    for name in sizes:
-        if name not in cell.sizes:
-            raise UnknownNameError(
-                f"{cell} has no size {name!r}; its sizes are {', '.join(cell.sizes)}."
-            )
-    return sizes
-
-
-def _size(word: str) -> tuple[str, int]:
-    name, equals, number = word.partition("=")
-    if not (name.isidentifier() and equals and number.isdecimal()):
-        raise argparse.ArgumentTypeError(f"write NAME=N, such as inputs=64, not {word!r}")
-    return name, int(number)
 
 
 class _Watch:
@@ -212,20 +242,22 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def _interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that a step is finished; a second one interrupts."""
-    asked = threading.Event()
+def _stopped() -> Iterator[list[int]]:
+    """The signals that have asked to stop: after the first one the step is finished, a second
+    one interrupts. It may be Ctrl-C (SIGINT), or SIGTERM, as when a machine is shut down."""
+    asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set():
+        asked.append(number)
+        if len(asked) > 1:
             raise KeyboardInterrupt
-        asked.set()
 
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         yield asked
         return
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

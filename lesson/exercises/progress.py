@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lesson.exercises.exercise import ExerciseError
+from tinygrad_lstm.atomic import replace_whole
 
 FILE = ".tinygrad-lstm-exercises.json"
 
@@ -42,15 +42,12 @@ class Progress:
     def write(self) -> None:
         """Keep it; the file is replaced whole."""
         path = self.folder / FILE
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
         kept = {"passed": sorted(self.passed), "hints": self.hints}
         try:
-            beside.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-            os.replace(beside, path)
+            with replace_whole(path) as file:
+                file.write(json.dumps(kept, indent=1).encode() + b"\n")
         except OSError as error:
             raise ExerciseError(
                 f"{path} cannot be written: {error.strerror or error}.\n"
                 f"  Work in a folder that can be written."
             ) from error
-        finally:
-            beside.unlink(missing_ok=True)

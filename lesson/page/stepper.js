@@ -20,10 +20,9 @@
     const columns = [...trace.times, ...(owners.some((n) => !n.e) ? [null] : [])];
     const cells = [];
     const statusOf = (node) => {
-      const [forward, backward] = ends.get(node.id);
-      if (known() < forward) return "unknown";
-      if (backward >= 0 && known() >= backward) return "done";
-      return trace.gradientAt(node, known()) ? "growing" : "known";
+      if (!trace.knownAt(node, known())) return "unknown";
+      const found = trace.gradientAt(node, known());
+      return !found ? "known" : found.count < found.of ? "growing" : "done";
     };
     // To the end of an equation's forward pass; a second time, to the start of its backward pass.
     const jump = (node, event) => {
@@ -54,7 +53,9 @@
           cells.push({ button, node, r, c });
           return h("td", { role: "gridcell" }, button);
         });
-        const base = own[0].e ? { s: [own[0].s[0]] } : own[0];
+        const [letter, below = ""] = own[0].s;
+        const others = below.split(",").slice(0, -1).join(","); // subscripts besides the time
+        const base = own[0].e ? { s: others ? [letter, others] : [letter] } : own[0];
         return h("tr", {}, h("th", { scope: "row" }, nameOf(base)), tds);
       });
       return h("table", { class: "grid", role: "grid", "aria-label": say("move.grid"), onkeydown: walk },

@@ -4,6 +4,9 @@ const stepperView = (() => {
   const LINES = 4; // of arithmetic are shown at once
   const WIDE = 12; // entries of a vector that fit side by side
 
+  // a label in a text: h, W_f, C̃_1, μ_{k,2}, C^(2)_1
+  const NAME = /([\p{L}\p{M}](?:(?![ᵀ²]|_\{)[\p{L}\p{M}\p{N}_′])*(?:\^\([^)]*\))?(?:_\{[^}]*\}|_(?:(?![ᵀ²])[\p{L}\p{M}\p{N}_′])+)?′*)/u;
+
   const h = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -34,7 +37,7 @@ const stepperView = (() => {
   // trace: see trace.js. state: where the reader is, {index, watches, veil}; a veil hides what
   // a question asks for: "formula", or "value" for all that follows from the numbers.
   const view = (trace, state, figure, heading) => {
-    const symbols = (text) => text.split(/([\p{L}\p{M}](?:(?![ᵀ²])[\p{L}\p{M}\p{N}_′])*)/u).map((piece) => (trace.byLabel.has(piece) ? nameOf(trace.byLabel.get(piece)) : piece));
+    const symbols = (text) => text.split(NAME).map((piece) => (trace.byLabel.has(piece) ? nameOf(trace.byLabel.get(piece)) : piece));
     const written = (event, template) => trace.pieces(event, template).map((p) => (typeof p === "string" ? p : nameOf(p.node, p.bar)));
     const target = (event) => nameOf(event.subject, !event.forward);
     const rule = (event, template = event.pattern.r, sign = trace.sign(event)) => [target(event), ` ${sign} `, ...written(event, template)];

@@ -4,6 +4,7 @@
 const traces = (() => {
   const ENTRIES = 24; // of a value are written out one by one, and
   const TERMS = 8; // of a sum over time: as in the terminal
+  const MORE = 5; // further digits at most, so that a line's numbers give its result
 
   // So many significant digits, as Python's %g writes them, with a true minus sign.
   const number = (value, digits) => {
@@ -48,6 +49,7 @@ const traces = (() => {
         index, node: nodes[node], pattern: patterns[pattern], forward,
         seed: subject === node, subject: nodes[forward ? node : subject],
         share: share && share.map(plain), local: local && local.map(plain),
+        closing: data.closing[index].split(" "), // of each line, and of each line of the sum
       };
       event.time = event.node.e ?? null;
       event.equation = nodes[event.node.w ?? node];
@@ -92,10 +94,16 @@ const traces = (() => {
         return piece === "0" ? { node: event.node, bar: true } : { node: known[piece], bar: false };
       }).filter((piece) => piece !== "");
     };
-    const filled = (template, values) => template.replace(
-      /(\p{L}?)\(\{(\d+)\.(\d+)\}\)|\{(\d+)\.(\d+)\}/gu,
-      (_, before, slot, flat, bareSlot, bareFlat) => {
-        const text = number(values[slot ?? bareSlot][flat ?? bareFlat], digits);
+    // How a line is written: with so many digits, and whether they give the result.
+    const written = (closing, k) => {
+      const more = closing?.[k] ?? "0";
+      return more === "~" ? [digits + MORE, "≈"] : [digits + Number(more), "="];
+    };
+    const filled = (template, values, size) => template.replace(
+      /(\p{L}?)\(\{(\d+)\.(\d+)\}\)|\{(\d+)\.(\d+)\}|\{=([^}]*)\}/gu,
+      (_, before, slot, flat, bareSlot, bareFlat, exact) => {
+        if (exact) return number(Number(exact.replace(/−/g, "-")), size);
+        const text = number(values[slot ?? bareSlot][flat ?? bareFlat], size);
         if (slot === undefined) return text;
         return before || text.startsWith("−") ? `${before}(${text})` : text;
       },
@@ -108,9 +116,10 @@ const traces = (() => {
       const values = slots(event);
       const computed = event.forward ? event.node.v : event.share;
       return event.pattern.n.map((template, k) => {
-        const text = filled(template, values);
+        const [size, equals] = written(event.closing[0], k);
+        const text = filled(template, values, size);
         const value = number(computed[k], digits);
-        return [place(event.subject.d, k), text === value ? value : `${text} = ${value}`];
+        return [place(event.subject.d, k), text === value ? value : `${text} ${equals} ${value}`];
       });
     };
     const sums = (event) => {
@@ -119,11 +128,12 @@ const traces = (() => {
       const parts = event.term <= TERMS ? own : [total(event.subject, event.term - 1), event.share];
       const whole = result(event);
       return whole.slice(0, ENTRIES).map((value, k) => {
+        const [size, equals] = written(event.closing[1], k);
         const texts = parts.map((part, j) => {
-          const text = number(part[k], digits);
+          const text = number(part[k], size);
           return j && text.startsWith("−") ? `(${text})` : text;
         });
-        return [place(event.subject.d, k), `${texts.join(" + ")} = ${number(value, digits)}`];
+        return [place(event.subject.d, k), `${texts.join(" + ")} ${equals} ${number(value, digits)}`];
       });
     };
 
@@ -155,7 +165,8 @@ const traces = (() => {
     const lookup = (name) => {
       if (!name.includes("@")) {
         if (byLabel.has(name)) return [byLabel.get(name)];
-        return nodes.filter((node) => node.n === name);
+        const found = nodes.filter((node) => node.n === name);
+        return found.length ? found : nodes.filter((node) => node.a === name || `${node.n}_${node.t}` === name);
       }
       const [base, when] = name.split("@");
       return nodes.filter((node) => node.n === base && String(node.t) === when);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -10,16 +11,14 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-import equations
 import viz
 from lesson import prose
 from lesson.commands.step import small_run
 from lesson.figures import Drawer
-from lesson.parts.trace_data import compact, name_of
+from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
 from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
-from tinygrad_lstm.labels import barred
 from tinygrad_lstm.learning import CharacterModel, Text, Training
 from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
@@ -30,7 +29,10 @@ from tinygrad_lstm.tensor import Tensor
 
 SCRIPTS = ("trace", "stepper_view", "stepper", "predict")
 LINE, READ, NEXT = "to be or not to be, ", "to be or", " "
-_NAME = re.compile(r"([^\W\d_](?:[\w\u0304′](?<![ᵀ²]))*)")
+_LETTER = r"[\w\u0300-\u036f\u20d0-\u20ff′](?<![ᵀ²])"
+_NAME = re.compile(  # a label in a text: h, W_f, C̃_1, μ_{k,2}, C^(2)_1
+    rf"([^\W\d_](?:(?!_{{){_LETTER})*(?:\^\([^)]*\))?(?:_(?:{{[^}}]*}}|{_LETTER}+))?′*)"
+)
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
@@ -49,7 +51,9 @@ class TinyRun:
 
 
 @np.errstate(all="ignore")  # numbers that are none are part of the story
-def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
+def tiny_run(
+    cell: Cell, hidden: int = 4, training: int = 300, start: Mapping[str, Any] | None = None
+) -> TinyRun:
     """A cell of `hidden` units, trained on one line of text, which reads eight characters of it.
 
     The loss is -log p of the character that comes next. Parameters are rounded to two decimals, so
@@ -59,15 +63,15 @@ def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
     lengths: dict[str, Any] = {name: 3 if name == "inputs" else hidden for name in cell.sizes}
     try:
         text = Text(LINE * 160, "a line")
-        model = CharacterModel(cell, text, seed=1, dtype=np.float64, **lengths)
+        model = CharacterModel(cell, text, seed=1, dtype=np.float64, start=start, **lengths)
         Training(model, text, batch=8, length=20, every=training + 1).run(steps=training)
     except TinygradError:
-        return TinyRun(step_through(small_run(cell, len(READ), 0, lengths)[0]))
+        return TinyRun(step_through(small_run(cell, len(READ), 0, lengths, start)[0]))
     p = {name: np.round(value, 2) for name, value in model.parameters.items()}
     xs = leaf(p["input.E"][model.vocabulary.encode(READ)], "x")
     run = unroll(cell, cell.bind({name: p[name] for name in cell.parameters}), xs)
     W_y, b_y = Tensor(p["output.W_y"], "W_y"), Tensor(p["output.b_y"], "b_y")
-    scores = named(matvec(W_y, run.final[model.output]) + b_y, "scores")
+    scores = named(matvec(W_y, run.steps[-1][model.output]) + b_y, "scores")
     answer = int(model.vocabulary.encode(NEXT)[0])
     loss = named(-log_softmax(scores)[answer], "loss")
     return TinyRun(step_through(loss), READ, NEXT)
@@ -75,7 +79,7 @@ def tiny_run(cell: Cell, hidden: int = 4, training: int = 300) -> TinyRun:
 
 def markup(subject: Subject) -> Markup:
     """The stepper of a lesson's cell."""
-    return part(subject.cell, tiny_run(subject.cell), draw=subject.draw)
+    return part(subject.cell, tiny_run(subject.cell, start=subject.model.start), draw=subject.draw)
 
 
 def part(
@@ -183,15 +187,13 @@ def _row(texts: prose.Texts, event: Event, symbols: dict[str, str]) -> Markup:
 
 
 def _symbols(trace: Trace) -> dict[str, str]:
-    """Every label of the trace, and its bar, as they are read: C_tilde_1 is C̃_1."""
+    """Every label of the trace, and its bar, as a page sets it."""
     found = {}
     for node in (*trace.given, *trace.operations):
         label = trace.labels[node]
-        name, time = name_of(trace, node)
-        when = None if time is None else str(time)
         if label[0].isalpha():
-            found[label] = equations.name_unicode(name, when)
-            found[barred(label)] = equations.name_unicode(f"bar.{name}", when)
+            found[label] = symbol(trace, node)
+            found[trace.labels.bar(node)] = symbol(trace, node, bar=True)
     return found
 
 
@@ -200,8 +202,8 @@ def _written(text: str, symbols: dict[str, str]) -> Markup:
     made = Markup("")
     for piece in _NAME.split(text):
         if piece in symbols:
-            base, _, below = symbols[piece].partition("_")
-            lower = Markup("<sub>{}</sub>").format(below.strip("{}")) if below else ""
+            base, below = split(symbols[piece])
+            lower = Markup("<sub>{}</sub>").format(below) if below else ""
             made += Markup("<var>{}{}</var>").format(base, lower)
         else:
             made += piece

@@ -1,8 +1,9 @@
 """A trace as compact data for the page: values once a node, every rule once a shape it has.
 
 A pattern is what the events of one kind have in common: the rule with {0}, {1}, … where names
-stand, and the arithmetic of each entry with {1.3} for entry 3 of name 1. Name 0 is the adjoint of
-the operation's result, name 1 the result itself, the names after it are its operands.
+stand, and the arithmetic of each entry with {1.3} for entry 3 of name 1 and {=0.3333} for a
+number. Name 0 is the adjoint of the operation's result, name 1 the result itself, the names after
+it are its operands.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-import equations
 from lesson.parts import predictions
-from tinygrad_lstm.arithmetic import Text, Written, leaf, rule_text
+from tinygrad_lstm.arithmetic import MORE, Text, Written, leaf, rule_text
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.events import ENTRIES, Event, plain
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.stepping import Trace
 from tinygrad_lstm.tensor import TABLE, Tensor, apply, unbroadcast
 from viz.anatomy import anatomy
 
 MOST = 60_000  # numbers that a page can carry
-SIGNIFICANT = 9  # digits: what a sum of them loses is not among those shown
+SIGNIFICANT = 12  # digits: what a sum of them loses is not among those shown
 
 
 @np.errstate(all="ignore")  # of a run that has left the finite numbers
@@ -45,9 +46,10 @@ def compact(trace: Trace, cell: Cell | None = None, columns: Sequence[str] = ())
     ids = {node: k for k, node in enumerate(nodes)}
     parts = _parts(trace, cell)
     patterns = _Patterns(trace)
-    events = []
+    events, closing = [], []
     for event in trace:
         which = patterns.of(event)
+        closing.append(_closing(event))
         if event.direction == "forward":
             events.append([ids[event.node], which])
             continue
@@ -59,26 +61,36 @@ def compact(trace: Trace, cell: Cell | None = None, columns: Sequence[str] = ())
     made = [_node(trace, node, ids, parts.get(node)) for node in nodes]
     return {
         "digits": trace.digits, "nodes": made, "given": len(trace.given), "events": events,
-        "patterns": patterns.made, "columns": list(columns),
+        "closing": closing, "patterns": patterns.made, "columns": list(columns),
     }  # fmt: skip
+
+
+def _closing(event: Event) -> str:
+    """How many more digits each line needs, a character a line, then those of the sum."""
+    texts = (
+        "".join("~" if more is None else str(more) for more in lines)
+        for lines in (event.closing, event.sum_closing)
+    )
+    return " ".join(text if text.strip("0") else "" for text in texts).rstrip()
 
 
 def _node(trace: Trace, node: Tensor, ids: dict[Tensor, int], part: str | None) -> dict[str, Any]:
     """A value: label, shape, numbers, and how it is shown; then, where there is one,
 
-    "n" its name, "t" its time step, "e" that of its equation, "w" its equation's value, "o" the
-    operation, "i" the operands, "p" the shape in the figure, "x" what it stands for; "c": it is
-    a number that was written as such.
+    "n" its name, "a" the same as it is read, "t" its time step, "e" that of its equation, "w" its
+    equation's value, "o" the operation, "i" the operands, "p" the shape in the figure, "x" what it
+    stands for; "c": it is a number that was written as such.
     """
     labels = trace.labels
     name, time = name_of(trace, node)
-    shown = equations.name_unicode(name, None if time is None else str(time))
-    base, _, below = shown.partition("_")
+    base, below = split(symbol(trace, node))
     made: dict[str, Any] = {
         "l": labels[node], "d": list(node.shape), "v": numbers(node.data),
-        "s": [base, below.strip("{}")] if below else [base],
+        "s": [base, below] if below else [base],
     }  # fmt: skip
     made |= {"n": name} if node.name is not None or labels[node] == "y" else {}
+    if node.name is not None and (other := name_unicode(name, None)) != name:
+        made["a"] = other
     made |= {} if time is None else {"t": time}
     if node.inputs:
         made |= {
@@ -102,10 +114,21 @@ def numbers(value: Any) -> Any:
 
 def name_of(trace: Trace, node: Tensor) -> tuple[str, int | None]:
     """What a value is called without its time step, and that time step."""
-    label, time = trace.labels[node], None if node.name is None else trace.labels.time(node)
-    if time is None and node.name is not None and label.endswith("_0"):
-        return label[:-2], 0  # a state before the first step
-    return label.removesuffix(f"_{time}") if time is not None else label, time
+    return trace.labels.name(node), None if node.name is None else trace.labels.time(node)
+
+
+def symbol(trace: Trace, node: Tensor, bar: bool = False) -> str:
+    """A label, or its bar, as a page sets it: made-up names have a subscript, too."""
+    labels = trace.labels
+    if node.name is not None:
+        return labels.bar(node) if bar else labels[node]
+    return name_unicode(f"bar.{labels[node]}" if bar else labels[node], None)
+
+
+def split(symbol: str) -> tuple[str, str]:
+    """A symbol's base and its subscript: μ_{k,2} is μ and k,2."""
+    base, line, below = symbol.rpartition("_")
+    return (base, below.strip("{}")) if line else (symbol, "")
 
 
 def _parts(trace: Trace, cell: Cell | None) -> dict[Tensor, str]:
@@ -134,6 +157,12 @@ class _Slots(Written):
         super().__init__(digits)
         self._places = places
         _, self._level = self.number(-1.0)
+
+    def number(self, value: Any) -> Text:
+        """A number that was written as such; in braces where a line may need more of it."""
+        text, level = super().number(value)
+        exact, _ = Written(self.digits + MORE).number(value)
+        return (text if text == exact else f"{{={exact}}}"), level
 
     def entry(self, node: Tensor, at: tuple[int, ...]) -> Text:
         if node not in self._places:

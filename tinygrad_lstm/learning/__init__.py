@@ -11,7 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
-from tinygrad_lstm.learning.archive import CheckpointError
+from tinygrad_lstm.learning.archive import CheckpointError, claim
 from tinygrad_lstm.learning.checkpoints import Checkpoint, load
 from tinygrad_lstm.learning.losses import bits, cross_entropy, squared_error
 from tinygrad_lstm.learning.models import CharacterModel, Observation
@@ -24,6 +24,6 @@ from tinygrad_lstm.learning.training import DivergenceError, Training, evaluate
 __all__ = [
     "SGD", "Adam", "CharacterModel", "Checkpoint", "CheckpointError", "DivergenceError",
     "Observation", "Progress", "Record", "Settings", "Text", "Training", "Vocabulary", "bits",
-    "clip_by_norm", "cross_entropy", "evaluate", "global_norm", "load", "read_text", "sample",
-    "shakespeare", "squared_error",
+    "claim", "clip_by_norm", "cross_entropy", "evaluate", "global_norm", "load", "read_text",
+    "sample", "shakespeare", "squared_error",
 ]  # fmt: skip

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.atomic import check_regular, hold, replace_whole
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.tensor import Array
 
@@ -23,26 +24,41 @@ class CheckpointError(TinygradError, ValueError):
 def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write an .npz file. Whatever stops this, at any moment, the old file stays whole."""
     text = json.dumps(description).encode()
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # same folder: replace is atomic
+    entries = {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}
     try:
-        with open(beside, "wb") as file:
-            entries = {DESCRIPTION: np.frombuffer(text, np.uint8), **arrays}
+        with replace_whole(path) as file:
             np.savez(file, allow_pickle=False, **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def claim(path: str | Path) -> contextlib.AbstractContextManager[None]:
+    """Keep a checkpoint for this process, so that no other training writes it in the meantime.
+
+    CheckpointError while another process keeps it, and where it cannot be written.
+    """
+    try:
+        return hold(Path(path))
+    except BlockingIOError as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be written: {error.strerror or error}.\n"
-            f"  Name a file in a folder that exists and can be written."
+            f"checkpoint {path} is in use: another training writes it.\n"
+            f"  Wait until that has ended, or name another file."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(Path(path), error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint {path} cannot be written: {error.strerror or error}.\n"
+        f"  Name a file in a folder that exists and can be written."
+    )
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """The description and the arrays of a file that `write` made."""
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             arrays = _arrays(file)
         description = json.loads(arrays.pop(DESCRIPTION).tobytes())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError
+from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.learning.losses import bits
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.ops import matvec, softmax
@@ -18,6 +18,7 @@ from tinygrad_lstm.sequence import Run, unroll
 from tinygrad_lstm.tensor import Array, Tensor
 
 INPUTS = ("embedding", "one-hot")
+FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)]
 Further = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 
 
@@ -28,12 +29,13 @@ class CharacterModel:
         h_t = the cell's state
         p(symbol_{t+1}) = softmax(W_y · h_t + b_y)
 
-    cell: any Cell; its output is the state h, or its first state where it has none of that name.
-    text: a str, a Text or a Vocabulary: which symbols there are. sizes: the cell's own, by name;
-    where it has them, `hidden` is 128 and `inputs`, the width of the embedding, is 64 unless
-    told. dtype: float32 is faster, float64 for checks. further: for a cell with further inputs,
-    a function (start, shape) -> {name: array} of their values at the steps from `start` on of a
-    text; shape, (time, batch) or (time,), is that of the symbols read.
+    cell: any Cell; h_t stands for its output, `cell.output`. text: a str, a Text or a Vocabulary:
+    which symbols there are. sizes: the cell's own, by name; where it has them, `hidden` is 128 and
+    the size of x, `inputs` as a rule, is the width of the embedding, 64, unless told. dtype:
+    float32 is faster, float64 for checks. start: start values of parameters by name, as
+    `cell.init` takes them. further: for a cell with further inputs, a function (start, shape) ->
+    {name: array} of their values at the steps from `start` on of a text; shape, (time, batch) or
+    (time,), is that of the symbols read.
 
     `parameters` maps names to arrays: the cell's own names, and input.E, output.W_y (symbols,
     hidden), output.b_y (symbols,).
@@ -41,17 +43,25 @@ class CharacterModel:
 
     def __init__(
         self, cell: Cell, text: str | Text | Vocabulary, *, input: str = "embedding",
-        seed: int = 0, dtype: Any = np.float32, further: Further | None = None, **sizes: int,
+        seed: int = 0, dtype: Any = np.float32, further: Further | None = None,
+        start: Mapping[str, float | str] | None = None, **sizes: int,
     ) -> None:  # fmt: skip
         if input not in INPUTS:
             raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
-        if np.dtype(dtype).kind != "f":
-            raise DTypeError(f"parameters are floating-point, got dtype {np.dtype(dtype)}.")
+        if dtype not in FLOATS:
+            raise DTypeError(f"parameters are floating-point numbers, got dtype {dtype!r}.")
         self.cell, self.input, self.further = cell, input, further
         self.vocabulary = text if isinstance(text, Vocabulary) else _vocabulary(text)
         self.dtype = np.dtype(dtype)
         self.sizes = _sizes(cell, input, len(self.vocabulary), sizes)
-        self.output = "h" if "h" in cell.state else next(iter(cell.state))
+        self.output = cell.output
+        self.start: dict[str, Any] = dict(start or {})
+        for name in self.start:
+            if name not in cell.parameters:
+                raise UnknownNameError(
+                    f"{cell} has no parameter {name!r} to start; its parameters are "
+                    f"{', '.join(cell.parameters) or 'none'}."
+                )
         if (cell.sequences or cell.constants) and further is None:
             names = ", ".join([*cell.sequences, *cell.constants])
             raise CellError(
@@ -64,16 +74,16 @@ class CharacterModel:
         """The cell's own initial values; E and W_y uniform in ±1/√columns, b_y zero."""
         random = np.random.default_rng([seed, 1])
         symbols = len(self.vocabulary)
-        own = self.cell.init(seed=seed, dtype=self.dtype, **self.sizes)
+        own = self.cell.init(seed=seed, dtype=self.dtype, **self.sizes, **self.start)
         found = {name: tensor.data for name, tensor in own.items()}
         if self.input == "embedding":
             (width,) = dimensions.shape(self.cell.x, self.sizes)
             found["input.E"] = random.uniform(-1.0, 1.0, (symbols, width)).astype(self.dtype)
-        shape = dimensions.shape(self.cell.state[self.output], self.sizes)
+        shape = self.cell.program(**self.sizes).equations[self.output].shape
         if len(shape) != 1:
             raise CellError(
-                f"{self.cell}: the output {self.output} is ({self.cell.state[self.output]}), but "
-                f"a vector is needed to predict from.\n  Name a state with one axis h."
+                f"{self.cell}: the output {self.output} has the shape {shape}, but a vector is "
+                f"needed to predict from.\n  Name a state with one axis h."
             )
         W_y = random.uniform(-1.0, 1.0, (symbols, *shape)) / np.sqrt(shape[0])
         found["output.W_y"] = W_y.astype(self.dtype)
@@ -159,9 +169,18 @@ def _vocabulary(text: str | Text) -> Vocabulary:
 
 def _sizes(cell: Cell, input: str, symbols: int, given: Mapping[str, int]) -> dict[str, int]:
     """All sizes of the cell, with defaults for those that every character model has."""
-    usual = {"hidden": 128, "inputs": 64 if input == "embedding" else symbols}
+    width = list(dimensions.names({"x": cell.x}))
+    usual = {"hidden": 128}
+    if len(width) == 1 and (input == "one-hot" or width != ["hidden"]):
+        usual[width[0]] = 64 if input == "embedding" else symbols
     sizes = {**{name: n for name, n in usual.items() if name in cell.sizes}, **given}
-    cell.program(**sizes)  # names what is wrong or missing
+    missing = [name for name in cell.sizes if name not in sizes]
+    if missing:
+        raise ShapeError(
+            f"{cell} needs {', '.join(f'{name}=…' for name in missing)}: its sizes are "
+            f"{', '.join(cell.sizes)}."
+        )
+    cell.program(**sizes)  # names what is wrong
     axes = dimensions.shape(cell.x, sizes)
     if len(axes) != 1:
         raise CellError(f"{cell}: x is ({cell.x}), but a symbol is read as a vector.")

@@ -62,12 +62,22 @@ class Settings:
     optimiser: Optimiser = field(default_factory=lambda: Adam(rate=0.006))
 
     def __post_init__(self) -> None:
-        lowest = {"batch": 1, "length": 1, "every": 1, "sample": 0, "seed": 0}
-        for name, least in lowest.items():
+        most = 2**31 - 1
+        bounds = {
+            "batch": (1, most), "length": (1, most), "every": (1, most), "sample": (0, 100_000),
+            "seed": (0, 2**63 - 1),
+        }  # fmt: skip
+        for name, (least, most) in bounds.items():
             if getattr(self, name) < least:
                 raise DataError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+            if getattr(self, name) > most:
+                raise DataError(f"{name} must be at most {most:,}, got {getattr(self, name):,}.")
         if not self.clip > 0:
             raise DataError(f"clip must be a norm above 0, got {self.clip}.")
+        if not 0 < self.held_out < 1:
+            raise DataError(
+                f"the share of text that is held out lies within 0 and 1, got {self.held_out}."
+            )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_lstm.atomic import check_regular
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.tensor import Array
 
+LARGEST = 1 << 30  # bytes of a text file, which is held in memory several times over
 BLOCK = 1 << 20  # characters that are looked up at a time: a long text needs little room
 
 
@@ -109,8 +112,15 @@ def reserved(characters: int, share: float) -> int:
 
 
 def read_text(path: str | Path) -> Text:
-    """The Text in a UTF-8 file."""
+    """The Text in a UTF-8 file. DataError for one that cannot be read, or has no known end."""
     try:
+        check_regular(path)
+        size = os.path.getsize(path)
+        if size > LARGEST:
+            raise DataError(
+                f"text file {path} has {size:,} bytes, but at most {LARGEST:,} are read.\n"
+                f"  Take a part of it, for example with `head -c 100M`."
+            )
         raw = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"text file {path} does not exist.") from error
@@ -170,9 +180,7 @@ def chunks_in(characters: int, batch: int, length: int, offset: int = 0) -> int:
     return (characters - 1 - offset) // batch // length
 
 
-def chunk(
-    ids: Array, batch: int, start: int, stop: int, offset: int = 0
-) -> tuple[Array, Array]:
+def chunk(ids: Array, batch: int, start: int, stop: int, offset: int = 0) -> tuple[Array, Array]:
     """Symbols to read and to predict, each (stop - start, batch).
 
     The text from `offset` on is cut into `batch` contiguous streams, side by side, and read from

@@ -27,7 +27,6 @@ from tinygrad_lstm.learning.texts import (
     chunks_in,
     needed,
     read_text,
-    reserved,
     shakespeare,
     split,
 )
@@ -85,22 +84,25 @@ class Training:
                 f"checkpoint {path} was trained on {found.text}, and {text.name} is another text, "
                 f"or has changed.\n  Name the same text, or another file to begin anew."
             )
-        training = cls(found.model, text, eager=eager, **vars(found.settings))
+        try:
+            training = cls(found.model, text, eager=eager, **vars(found.settings))
+            place, most = found.state.chunk, training._chunks(found.state.passes)
+            if place >= most:
+                raise DataError(f"position.chunk must be below {most}, but is {place}")
+        except DataError as error:
+            raise checkpoints.unusable(path, error) from error
         training.state = found.state
         return training
 
     def _check_length(self, characters: int) -> None:
-        batch, length, share = self.settings.batch, self.settings.length, self.settings.held_out
-        if len(self.train_ids) >= needed(batch, length):
-            return
-        least = characters
-        while least - reserved(least, share) < needed(batch, length):
-            least += 1
-        raise DataError(
-            f"{self.text.name} has {characters:,} characters, but batch={batch} streams of "
-            f"length={length} need at least {least:,}, of which {share:.0%} are held out.\n"
-            f"  Take a longer text, or a smaller batch or length."
-        )
+        batch, length = self.settings.batch, self.settings.length
+        if len(self.train_ids) < needed(batch, length):
+            raise DataError(
+                f"{self.text.name} has {characters:,} characters, {len(self.train_ids):,} of which "
+                f"are to learn from and not held out, but a batch of {batch:,} streams of length "
+                f"{length:,} needs {needed(batch, length):,}.\n"
+                f"  Take a longer text, or a smaller batch or length."
+            )
 
     @property
     def history(self) -> tuple[Record, ...]:
@@ -187,7 +189,7 @@ class Training:
             if not np.isfinite(values).all():
                 raise self._diverged(f"step makes {name} infinite or nan")
         passes, place, seconds = s.passes, s.chunk + 1, clock()
-        if place == chunks_in(len(self.train_ids), batch, length, offset):
+        if place == self._chunks(passes):
             passes, place, carried = passes + 1, 0, {}
         self.state = replace(
             s, parameters=parameters, averages=averages, carried=carried, step=s.step + 1,
@@ -204,6 +206,11 @@ class Training:
         spare = min(length, len(self.train_ids) - needed(batch, length) + 1)
         random = np.random.default_rng([self.settings.seed, passes])
         return int(random.integers(spare)) if passes else 0
+
+    def _chunks(self, passes: int) -> int:
+        """How many steps a pass over the text has."""
+        batch, length = self.settings.batch, self.settings.length
+        return chunks_in(len(self.train_ids), batch, length, self._offset(passes))
 
     def _recorded(self) -> bool:
         return bool(self.history) and self.history[-1].step == self.state.step

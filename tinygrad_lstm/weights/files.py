@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,26 @@ import numpy as np
 
 import tinygrad_lstm
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.atomic import check_regular, replace_whole
 from tinygrad_lstm.cells import all as built_in
-from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
+from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights.gates import WeightsError, under
+from tinygrad_lstm.weights.pytorch import places
 
 FORMAT = "tinygrad-lstm weights 1"
+FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64)]
+_PYTORCH = "If it is of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."
+_KERAS = "If it is of Keras, give the weights of each layer to weights.from_keras."
+OTHERS = {  # files that are taken for ours
+    ".pt": _PYTORCH, ".pth": _PYTORCH, ".ckpt": _PYTORCH, ".bin": _PYTORCH,
+    ".h5": _KERAS, ".keras": _KERAS,
+    ".onnx": "If it is of ONNX, give the node and its arrays to weights.from_onnx.",
+    ".npz": "If it is a checkpoint of a training, read it by learning.load(path, cell).",
+}  # fmt: skip
 
 
 def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
@@ -30,7 +40,8 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
     cells: "lstm", {"stack": […]}, {"bidirectional": […]}, {"backward": …}), `sizes` of each cell
     and `equations` of each, by which `load` sees that a cell is still the one that was saved.
 
-    WeightsError if the file cannot be written, and for two different cells of one name.
+    WeightsError if the file cannot be written, and for two different cells of one name;
+    DTypeError for numbers that safetensors does not have.
     """
     from safetensors.numpy import save as encoded
 
@@ -49,21 +60,21 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
         "sizes": json.dumps(sizes),
         "equations": json.dumps({name: _equations(cell) for name, cell in cells.items()}),
     }
+    for name, tensor in bound.items():
+        if tensor.dtype not in FLOATS:
+            raise DTypeError(
+                f"weights file {path}: parameter {name} holds {tensor.dtype}; a safetensors file "
+                f"holds {', '.join(map(str, FLOATS))}.\n  Convert it first."
+            )
     data = encoded({n: np.ascontiguousarray(t.data) for n, t in bound.items()}, metadata)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # same folder: replace is atomic
     try:
-        with open(beside, "wb") as file:
+        with replace_whole(path) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
         raise WeightsError(
             f"weights file {path} cannot be written: {error.strerror or error}.\n"
             f"  Name a file in a folder that exists and can be written."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any, Parameters]:
@@ -77,9 +88,13 @@ def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any
     path = Path(path)
     metadata, arrays = _read(path)
     if not metadata.get("format", "").startswith("tinygrad-lstm weights "):
+        fix = "Read its arrays with safetensors.numpy.load_file(path) and give them to "
+        found = places(arrays)
+        fix += "weights.from_pytorch" if found else "network.bind"
+        fix += f" with prefix={' or '.join(map(repr, filter(None, found)))}" * any(found)
         raise WeightsError(
             f"weights file {path} does not say which network it is for: weights.save did not "
-            f"write it.\n  Read its arrays with safetensors and give them to network.bind."
+            f"write it.\n  {fix}."
         )
     if metadata["format"] != FORMAT:
         raise WeightsError(
@@ -109,11 +124,20 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with open(path, "rb"):  # says what is wrong with a path in the system's words
             pass
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-            return file.metadata() or {}, arrays
+            names = list(file.keys())
+            for name in names:
+                if (kind := file.get_slice(name).get_dtype()) not in ("F16", "F32", "F64"):
+                    raise DTypeError(
+                        f"weights file {path}: tensor {name} holds {kind}, but F16, F32 or F64 is "
+                        f"needed.\n  Save it anew as such; in PyTorch by tensor.float()."
+                    )
+            return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in names}
+    except DTypeError:
+        raise
     except FileNotFoundError as error:
         raise WeightsError(f"weights file {path} does not exist.") from error
     except OSError as error:
@@ -125,9 +149,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
 
 
 def _damaged(path: Path) -> WeightsError:
+    fix = OTHERS.get(path.suffix, "Restore it from a copy, or save the weights again.")
     return WeightsError(
         f"weights file {path} is not a safetensors file of this package, or only a part of one.\n"
-        f"  Restore it from a copy, or save the weights again."
+        f"  {fix}"
     )
 
 

@@ -123,10 +123,15 @@ def array(owner: str, name: str, value: Any) -> Array:
     """A copy of an array or a framework's tensor, checked; errors bear the framework's name."""
     for method in ("detach", "cpu"):
         value = getattr(value, method, lambda given=value: given)()
+    if value is None:
+        raise DTypeError(f"{owner}: {name} is None, but an array is needed.")
     try:
         found = np.asarray(value).copy()  # the tensor may go on changing
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DTypeError(f"{owner}: {name} cannot be read as a NumPy array: {error}") from error
+        convert = f"\n  Convert it first: {name}.float()." * hasattr(value, "float")
+        raise DTypeError(
+            f"{owner}: {name} cannot be read as a NumPy array: {error}{convert}"
+        ) from error
     if found.dtype.kind != "f":
         raise DTypeError(
             f"{owner}: {name} holds {found.dtype}, but floating-point numbers are needed."

@@ -95,7 +95,9 @@ def from_onnx(
     options = _options(owner, op_type, attributes)
     sides = DIRECTIONS[options["direction"]]
     weights = {"W": W, "R": R, "B": B, "P": P}
-    given = {name: array(owner, name, v) for name, v in weights.items() if v is not None}
+    given = {
+        name: array(owner, name, v) for name, v in weights.items() if name in "WR" or v is not None
+    }
     order = ORDERS[op_type]
     hidden = _check_shapes(owner, op_type, given, len(sides), options.get("hidden_size"))
     coupled = options.get("input_forget", 0)

@@ -1,4 +1,4 @@
-"""PyTorch: the state_dict of nn.RNN, nn.LSTM and nn.GRU."""
+"""PyTorch: the state_dict of nn.RNN, nn.LSTM, nn.GRU and of their cells."""
 
 from __future__ import annotations
 
@@ -27,23 +27,26 @@ from tinygrad_lstm.weights.gates import (
     layers,
     named,
     stacked,
+    under,
 )
 
 ORDERS: dict[Cell, str] = {rnn: "h", gru_reset_after: "rzn", lstm: "ifCo"}  # of rows
-_NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
+_NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)(?:_l(\d+)(_reverse)?)?")
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def from_pytorch(
-    state_dict: Mapping[str, Any], *, nonlinearity: str = "tanh"
+    state_dict: Mapping[str, Any], *, prefix: str = "", nonlinearity: str = "tanh"
 ) -> tuple[Any, Parameters]:
-    """The network and the parameters of an nn.RNN, nn.LSTM or nn.GRU.
+    """The network and the parameters of an nn.RNN, nn.LSTM or nn.GRU, or of their cells.
 
     state_dict: `module.state_dict()`, tensors or arrays: weight_ih_l{k} (G·H, inputs of layer k),
     weight_hh_l{k} (G·H, H), bias_ih_l{k} and bias_hh_l{k} (G·H), and the same with `_reverse` for
-    the other direction; rows in the order i f g o (LSTM, G = 4), r z n (GRU, 3). Which module it
-    was is seen from G: `rnn`, `lstm` or `gru_reset_after` is the cell. Where the cell has one bias
-    the two are added; without biases (bias=False) they are zero.
+    the other direction, or without `_l{k}` (nn.LSTMCell); rows in the order i f g o (LSTM, G = 4),
+    r z n (GRU, 3). Which module it was is seen from G: `rnn`, `lstm` or `gru_reset_after` is the
+    cell. Where the cell has one bias the two are added; without biases (bias=False) they are zero.
+    prefix: the module's place in a larger one, whose whole state_dict may then be given, such as
+    "encoder.rnn".
 
     One layer is the cell or `bidirectional(cell)`, several are a `stack` of them, and
     `unroll(network, parameters, xs)["h"]` is the module's output, (time, batch, directions · H).
@@ -64,28 +67,28 @@ def from_pytorch(
             f"from_pytorch: a mapping of names to arrays is needed, got "
             f"{type(state_dict).__name__}; pass module.state_dict()."
         )
-    count, sides = _structure(state_dict)
-    arrays = {name: array("from_pytorch", name, value) for name, value in state_dict.items()}
-    cell, hidden = _cell(arrays["weight_hh_l0"])
+    start = prefix and f"{prefix.removesuffix('.')}."
+    own_dict = under(start, {str(name): value for name, value in state_dict.items()})
+    suffixes = _suffixes(own_dict, start, places(state_dict))
+    arrays = {name: array("from_pytorch", name, value) for name, value in own_dict.items()}
+    first = suffixes[0][0]
+    cell, hidden = _cell(f"weight_hh{first}", arrays[f"weight_hh{first}"])
     order = ORDERS[cell]
-    zero = np.zeros(len(order) * hidden, arrays["weight_hh_l0"].dtype)
-    first = arrays["weight_ih_l0"]
-    inputs = first.shape[1] or 1 if first.ndim == 2 else 1
+    zero = np.zeros(len(order) * hidden, arrays[f"weight_hh{first}"].dtype)
+    lowest = arrays[f"weight_ih{first}"]
+    inputs = lowest.shape[1] or 1 if lowest.ndim == 2 else 1
     parts: list[Any] = []
     found: dict[str, Array] = {}
-    for k in range(count):
-        for side in sides:
-            suffix = f"_l{k}{side}"
+    for k, sides in enumerate(suffixes):
+        for side, suffix in zip(("forward.", "backward."), sides, strict=False):
             own = {kind: arrays.get(f"{kind}{suffix}", zero) for kind in _KINDS}
             _check_shapes(own, suffix, len(order), hidden, hidden * len(sides) if k else inputs)
-            prefix = f"{k + 1}." * (count > 1)
-            if len(sides) > 1:
-                prefix += "backward." if side else "forward."
+            place = f"{k + 1}." * (len(suffixes) > 1) + side * (len(sides) > 1)
             apart = [blocks(own[kind], order) for kind in _KINDS] + [blocks(zero, order)]
             gates = {gate: Gate(*(weights[gate] for weights in apart)) for gate in order}
-            found |= {f"{prefix}{n}": v for n, v in named(cell, gates).items()}
+            found |= {f"{place}{n}": v for n, v in named(cell, gates).items()}
         parts.append(bidirectional(cell) if len(sides) > 1 else cell)
-    network = stack(parts) if count > 1 else parts[0]
+    network = stack(parts) if len(parts) > 1 else parts[0]
     return network, network.bind(found)
 
 
@@ -120,16 +123,34 @@ def to_pytorch(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
     return found
 
 
-def _structure(names: Iterable[str]) -> tuple[int, list[str]]:
-    """How many layers and which directions ("" and "_reverse") the names of a state_dict mean."""
-    read = {str(name): _NAME.fullmatch(str(name)) for name in names}
+def places(names: Iterable[str]) -> list[str]:
+    """Where a state_dict has an nn.RNN, nn.LSTM, nn.GRU or one of their cells: the prefixes."""
+    found = (re.fullmatch(r"(?:(.+)\.)?weight_hh(?:_l0)?", str(name)) for name in names)
+    return [match[1] or "" for match in found if match]
+
+
+def _suffixes(names: Iterable[str], start: str, others: list[str]) -> list[list[str]]:
+    """What follows weight_ih in a state_dict: for each layer, forward and then backward.
+
+    start, others: the prefix taken off the names, and those that could have been.
+    """
+    read = {name: _NAME.fullmatch(name) for name in names}
     unknown = [name for name, match in read.items() if not match]
     if unknown or not read:
-        raise UnknownNameError(
-            f"from_pytorch: {', '.join(unknown) or 'an empty state_dict'} is not of an "
-            f"nn.RNN, nn.LSTM or nn.GRU, whose names are weight_ih_l0, weight_hh_l0, …\n  From a "
-            f"larger module take that part alone, by its own state_dict()."
+        what = (
+            f"the state_dict has no name that begins with {start!r}."
+            if start
+            else "the state_dict is empty."
         )
+        if unknown:
+            what = ", ".join(start + name for name in unknown[:3]) + ", …" * (len(unknown) > 3)
+            what += f" {'are' if len(unknown) > 1 else 'is'} not of an nn.RNN, nn.LSTM or nn.GRU, "
+            what += "whose names are weight_ih_l0, weight_hh_l0, …"
+        fix = "From a larger module take that part alone, by its own state_dict() or by prefix=."
+        if any(others):
+            named = " or ".join(repr(place) for place in others if place)
+            fix = f"Of a larger module name the part: prefix={named}."
+        raise UnknownNameError(f"from_pytorch: {what}\n  {fix}")
     matches = [match for match in read.values() if match]
     projected = [match[0] for match in matches if match[1] == "weight_hr"]
     if projected:
@@ -137,26 +158,34 @@ def _structure(names: Iterable[str]) -> tuple[int, list[str]]:
             f"from_pytorch: {projected[0]} is the projection of an LSTM with proj_size, which has "
             f"no equal here; only modules with proj_size=0 can be converted."
         )
-    count = 1 + max(int(match[2]) for match in matches)
-    sides = ["", "_reverse"] if any(match[3] for match in matches) else [""]
+    numbers = {int(match[2]) for match in matches if match[2]}
+    count = 1 + max(numbers, default=0)
     kinds = _KINDS if any(match[1].startswith("bias") for match in matches) else _KINDS[:2]
     if count > len(read):
         raise UnknownNameError(f"from_pytorch: layers are missing between 0 and {count - 1}.")
-    expected = [f"{kind}_l{k}{side}" for k in range(count) for side in sides for kind in kinds]
+    sides = ["", "_reverse"] if any(match[3] for match in matches) else [""]
+    suffixes = [[f"_l{k}{side}" for side in sides] for k in range(count)] if numbers else [[""]]
+    expected = [f"{kind}{suffix}" for own in suffixes for suffix in own for kind in kinds]
     missing = [name for name in expected if name not in read]
     if missing:
-        raise UnknownNameError(f"from_pytorch: {', '.join(missing)} missing from the state_dict.")
-    return count, sides
+        several = "are" if len(missing) > 1 else "is"
+        raise UnknownNameError(
+            f"from_pytorch: {', '.join(missing)} {several} missing from the state_dict."
+        )
+    if len(expected) < len(read):  # a module's and a cell's
+        several = ", ".join(name for name in read if name not in expected)
+        raise UnknownNameError(f"from_pytorch: {several} belong to another module.")
+    return suffixes
 
 
-def _cell(recurrent: Array) -> tuple[Cell, int]:
+def _cell(name: str, recurrent: Array) -> tuple[Cell, int]:
     """Which cell, and how wide: there is one square block of rows for each gate."""
     rows, hidden = recurrent.shape if recurrent.ndim == 2 else (0, 0)
     for cell, order in ORDERS.items():
         if hidden and rows == len(order) * hidden:
             return cell, hidden
     raise ShapeError(
-        f"from_pytorch: weight_hh_l0 has shape {recurrent.shape}; it must be (G * H, H) with G = 1 "
+        f"from_pytorch: {name} has shape {recurrent.shape}; it must be (G * H, H) with G = 1 "
         f"(nn.RNN), 3 (nn.GRU) or 4 (nn.LSTM) gates."
     )
 

@@ -1,0 +1,73 @@
+"""The options `--size NAME=N` and `--start NAME=VALUE` of commands that make parameters."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from tinygrad_lstm import Cell
+from tinygrad_lstm.errors import UnknownNameError
+
+
+def add_size(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add the option; it may be given several times."""
+    parser.add_argument(
+        "--size", type=_size, action="append", metavar="NAME=N", default=[],
+        help=f"another size of the cell, such as {example}",
+    )  # fmt: skip
+
+
+def chosen_sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+    """The sizes that were asked for, by --size and by an option of their own such as --hidden."""
+    own = {name: getattr(options, name, None) for name in ("inputs", "hidden")}
+    sizes = {**{name: n for name, n in own.items() if n is not None}, **dict(options.size)}
+    known = [*cell.sizes, *cell.derived]
+    for name in sizes:
+        if name not in known:
+            raise UnknownNameError(
+                f"{cell} has no size {name!r}; its sizes are {', '.join(known) or 'none'}."
+            )
+    return sizes
+
+
+def _size(word: str) -> tuple[str, int]:
+    name, equals, number = word.partition("=")
+    if not (name.isidentifier() and equals and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"write NAME=N, such as inputs=64, not {word!r}")
+    return name, int(number)
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the option; it may be given several times, and several values with commas."""
+    parser.add_argument(
+        "--start", type=_pairs, action="extend", metavar="NAME=VALUE", default=[],
+        help="start value of a parameter: a number or an initialiser's name, such as b_f=2",
+    )  # fmt: skip
+
+
+def chosen_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+    """What `cell.init` is to be given for the values that were asked for."""
+    for name, _ in options.start:
+        if name not in cell.parameters:
+            raise UnknownNameError(
+                f"--start {name}=…: {cell} has no parameter {name!r}; its parameters are "
+                f"{', '.join(cell.parameters) or 'none'}."
+            )
+    return dict(options.start)
+
+
+def _pairs(words: str) -> list[tuple[str, float | str]]:
+    return [_pair(word) for word in words.split(",")]
+
+
+def _pair(word: str) -> tuple[str, float | str]:
+    name, _, value = map(str.strip, word.partition("="))
+    try:
+        number = float(value)
+    except ValueError:
+        number = None
+    good = value.isidentifier() if number is None else math.isfinite(number)
+    if not (name.isidentifier() and good):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, such as b_f=2, not {word!r}")
+    return name, value if number is None else number
