@@ -24,10 +24,10 @@ def twice(now, prev, x, p):
     now.h = now.a * now.b - (now.constructor - 2 * prev.h) / (1 + now.b**2)
 
 
-@cell(state="h", parameters={"W": "hidden, 2 * hidden + inputs", "v": "3 * hidden"})
+@cell(state="h", parameters={"W": "hidden, 1 + hidden + inputs", "v": "3 * hidden"})
 def several(now, prev, x, p):
     """Values with several entries, reductions over them."""
-    now.s = softmax(p.v * sigmoid(p.v - prev.h))
+    now.s = softmax(p.v * sigmoid(p.v - prev.h[0]))
     now.m = p.v.max() + now.s.mean() - np.cumsum(now.s)[1:2]
     now.h = tanh(matvec(p.W, concatenated(now.m, prev.h, x))) * now.m
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import odd_cells
 import pytest
 from odd_cells import CELLS
 from test_equations_backward import agree, pair
 
 import equations
 from equations.algebra import Quantity
+from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
+from lesson.commands import main
 from tinygrad_lstm import cell, cells, matvec, tanh
+from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.tensor import TABLE
+from tinygrad_lstm.testing.properties import Outcome, examine
 
 EACH = pytest.mark.parametrize("name", CELLS)
 
@@ -131,18 +139,18 @@ def test_the_loss_that_a_cell_declares_is_the_default() -> None:
         state="h", parameters={"W": "hidden, inputs", "v": "hidden", "u": "hidden"},
         output="y", loss="E",
     )  # fmt: skip
-    def judged(now, prev, x, p):  # type: ignore[no-untyped-def]
+    def own(now, prev, x, p):  # type: ignore[no-untyped-def]
         now.h = tanh(matvec(p.W, x) + prev.h)
         now.y = p.v * now.h
         now.E = (now.y**2).sum()
         now.aside = p.u * now.h
 
-    lines = equations.backward(judged)
+    lines = equations.backward(own)
     assert lines["bar.y"].unicode() == "ȳ_t = 2 Ē_t ⊙ y_t"
     assert lines["bar.u"].unicode() == "ū = none (no loss reaches it)"
-    assert equations.derive(judged, "v")[-1].unicode() == "Ē_t = ∂L/∂E_t"
-    assert equations.derive(judged, "v")[-1].rule == "the loss reads it and nothing else does"
-    assert equations.backward(judged, "aside")["bar.E"].unicode() == (
+    assert equations.derive(own, "v")[-1].unicode() == "Ē_t = ∂L/∂E_t"
+    assert equations.derive(own, "v")[-1].rule == "the loss reads it and nothing else does"
+    assert equations.backward(own, "aside")["bar.E"].unicode() == (
         "Ē_t = none (no loss reaches it)"
     )
 
@@ -150,3 +158,45 @@ def test_the_loss_that_a_cell_declares_is_the_default() -> None:
 @EACH
 def test_javascript_is_written(name: str) -> None:
     assert "function backward" in equations.javascript(CELLS[name])
+
+
+# --- the property of `check` ---------------------------------------------------------------------
+def judged(one: Cell) -> Outcome:
+    what = next(p for p in EVERY_PROPERTY if p.name == "SymPy against engine")
+    with hypothesis_elsewhere():
+        return examine(one, what, examples=5)
+
+
+@pytest.mark.parametrize("name", ["of_parameters_alone", "output_no_state", "spiking"])
+def test_check_judges_every_named_equation(name: str) -> None:
+    outcome = judged(CELLS[name])
+    assert outcome.verdict is True and outcome.worst < 1e-10
+
+
+def test_check_of_a_parameter_that_nothing_reads() -> None:
+    @cell(state="h", parameters={"W": "hidden, inputs", "idle": "hidden"})
+    def lazy(now, prev, x, p):  # type: ignore[no-untyped-def]
+        now.h = tanh(matvec(p.W, x) + prev.h)
+
+    assert judged(lazy).verdict is True
+
+
+def test_check_finds_a_wrong_derivative_where_no_state_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = TABLE["exp"]
+    wrong = replace(right, derivatives=(lambda g, y, x: 1.5 * g * y,))
+    monkeypatch.setitem(TABLE, "exp", wrong)
+    outcome = judged(CELLS["output_no_state"])  # exp stands in its loss alone
+    assert outcome.verdict is False and "log_s" in outcome.text
+
+
+# --- the command ----------------------------------------------------------------------------------
+def test_the_command_takes_what_the_loss_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    file = f"{odd_cells.__file__}:output_no_state"
+    assert main(["equations", file, "--backward"]) == 0
+    assert "C̄ = none (no loss reaches it)" in capsys.readouterr().out
+    assert main(["equations", file, "--backward", "--loss", "nll h"]) == 0
+    assert "C̄ = Σ_t ȳ_t ⊗ h_t" in capsys.readouterr().out
+    assert main(["equations", file, "--derive", "C", "--loss", "y"]) == 0
+    assert "ȳ_t = ∂L/∂y_t" in capsys.readouterr().out
