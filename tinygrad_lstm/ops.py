@@ -162,6 +162,8 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
 
 def concat(*parts: Any, axis: int = -1) -> Any:
     """The parts one after another along an axis, the last unless told: [a, b]."""
+    if len(parts) == 1 and isinstance(parts[0], list | tuple):
+        (parts,) = parts
     return apply("concat", *map(stacked, parts), axis=axis)
 
 
@@ -387,7 +389,8 @@ def contracted(g: Any, other: Any, subscripts: str, k: int) -> Any:
     """The adjoint of the k-th of two operands of einsum, which is an einsum again."""
     before, after = subscripts.split("->")
     groups = before.split(",")
-    return einsum(f"{after},{groups[1 - k]}->{groups[k]}", g, other)
+    back = f"{after},{groups[1 - k]}->{groups[k]}"
+    return apply("einsum", g, other, subscripts=back)
 
 
 def _plain(edge: Any) -> float | None:
@@ -711,8 +714,8 @@ structure("getitem",   lambda x, index: x[index],
           batch=_indexed, examples=(
     (((4,),), {"index": (slice(1, 3),)}), (((3, 2),), {"index": (np.array([0, 2, 0]), full)}),
     (((3, 4),), {"index": (full, 1)}), (((4,),), {"index": (slice(None, None, -1),)})))
-structure("scatter",   _scatter,    (lambda g, y, x, index, shape: apply("getitem", g, index=index),),
-          batch=_indexed, examples=(
+structure("scatter",   _scatter,    (lambda g, y, x, index, shape:
+                                     apply("getitem", g, index=index),), batch=_indexed, examples=(
     (((2,),), {"index": (slice(1, 3),), "shape": (4,)}),
     (((3, 2),), {"index": (np.array([0, 2, 0]), full), "shape": (3, 2)})))
 # fmt: on
@@ -916,7 +919,14 @@ FUNCTIONS.update(
     ),
     outer=lambda a, b: outer(reshape(a, -1), reshape(b, -1)),  # which is what NumPy's does
     dot=lambda a, b: matmul(a, b) if np.ndim(a) and np.ndim(b) else multiply(a, b),
-    einsum=einsum,
+    einsum=einsum, std=lambda a, axis=None, keepdims=False: sqrt(var(a, axis, keepdims)),
+    hstack=lambda tup: concat(*tup, axis=0 if np.ndim(tup[0]) < 2 else 1),
+    vstack=lambda tup: concat(*(reshape(a, (1, -1)) if np.ndim(a) < 2 else a for a in tup), axis=0),
+    append=lambda arr, values, axis=None: (
+        concat(reshape(arr, -1), reshape(values, -1)) if axis is None
+        else concat(arr, values, axis=axis)
+    ),
+    norm=lambda x, ord=None, axis=None, keepdims=False: sqrt(sum(x * x, axis, keepdims)),
     where=where, reshape=lambda a, shape: reshape(a, shape),
     transpose=lambda a, axes=None: transpose(a, axes),
     swapaxes=lambda a, axis1, axis2: swapaxes(a, axis1, axis2),

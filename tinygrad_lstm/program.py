@@ -222,7 +222,7 @@ class Program:
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:
     """`node` under a name: itself if it is fresh, else an identity node, so names stay unique."""
-    if node.name is not None or not node.inputs or not node.traced:
+    if node.name is not None or not node.inputs:
         node = apply("identity", node)
     node.name, node.time = name, time
     return node

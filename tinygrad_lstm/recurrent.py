@@ -8,6 +8,7 @@ import keyword
 import linecache
 import sys
 import traceback
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from tinygrad_lstm.errors import (
 )
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite, dead_starts
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Array, Tensor, constant
+from tinygrad_lstm.tensor import Array, Tensor, apply, constant
 
 Step = Callable[..., None]
 
@@ -81,6 +82,8 @@ class Now(Names):
         _check_name(name)
         if not isinstance(value, Tensor):
             value = constant(value, np.dtype(float))
+        if not value.traced:  # of outside: it keeps its own name
+            value = apply("identity", value)
         values[name] = named(value, name)
 
     __setitem__ = __setattr__
@@ -505,7 +508,12 @@ _TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", 
 
 def _each(several: Mapping[str, Any]) -> dict[str, Any]:
     """{"a b": value} as {"a": value, "b": value}."""
-    return {name: value for names, value in several.items() for name in names.split()}
+    return {name: value for names, value in several.items() for name in _names(names)}
+
+
+def _names(several: str) -> list[str]:
+    """The names in a text, as Python reads them: p.Wᵢ is p.Wi to it."""
+    return unicodedata.normalize("NFKC", several).split()
 
 
 def _spread(declarations: Mapping[str, str]) -> dict[str, str]:
@@ -513,7 +521,7 @@ def _spread(declarations: Mapping[str, str]) -> dict[str, str]:
     spread: dict[str, str] = {}
     for several, words in declarations.items():
         dimensions.parse(words)
-        for name in several.split():
+        for name in _names(several):
             _check_name(name)
             if name in spread:
                 raise CellError(f"{name!r} is declared twice.")

@@ -322,6 +322,26 @@ class Tensor:
         """The largest entry over an axis, several, or all."""
         return apply("max", self, axis=axis, keepdims=keepdims)
 
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The smallest entry over an axis, several, or all."""
+        return FUNCTIONS["min"](self, axis, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The product over an axis, several, or all."""
+        return apply("prod", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The variance over an axis, several, or all."""
+        return FUNCTIONS["var"](self, axis, keepdims=keepdims)
+
+    def dot(self, other: Any) -> Any:
+        """The product of matrices and vectors, as NumPy's."""
+        return FUNCTIONS["dot"](self, other)
+
+    def flatten(self) -> Any:
+        """All entries in a row."""
+        return self.reshape(-1)
+
     def reshape(self, *shape: Any) -> Any:
         """The same entries in another shape, given as one tuple or as lengths."""
         return FUNCTIONS["reshape"](self, shape[0] if len(shape) == 1 else shape)

@@ -110,9 +110,9 @@ def small_run(
         warnings.simplefilter("ignore")
         fresh = cell.init(seed=seed, **lengths, **(start or {}))
     for name, p in fresh.items():
-        given_zero = name in (start or {}) or p.numpy().any()
-        values = p.numpy() if given_zero else random.uniform(-0.5, 0.5, p.shape)
-        parameters[name] = np.round(values, 2)
+        drawn = random.uniform(-0.5, 0.5, p.shape)
+        stays = name in (start or {}) or p.numpy().any()
+        parameters[name] = np.round(p.numpy() if stays else drawn, 2)
     ran = unroll(cell, cell.bind(parameters), xs, None, **further)
     if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")

@@ -165,7 +165,8 @@ def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     try:
         model = learning.CharacterModel(
             cell, text, input=given.get("input", "embedding"), seed=seed,
-            start=cell_options.chosen_starts(options, cell), **cell_options.chosen_sizes(options, cell),
+            start=cell_options.chosen_starts(options, cell),
+            **cell_options.chosen_sizes(options, cell),
         )  # fmt: skip
     except ShapeError as error:
         raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
