@@ -30,7 +30,7 @@ from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll
-from tinygrad_lstm.tensor import TABLE
+from tinygrad_lstm.tensor import TABLE, Tensor
 
 Array = NDArray[Any]
 Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step None: no time
@@ -155,22 +155,22 @@ def gradients(
             f"gradients evaluates the equations of one cell, got {cell}.\n"
             f"  Evaluate each part, or check the whole with check_gradients."
         )
-    plain = {name: np.asarray(value) for name, value in parameters.items()}
+    plain = {name: _array(value) for name, value in parameters.items()}
     run = unroll(cell, plain, xs, initial, **further)
-    xs = np.asarray(xs)
+    xs = _array(xs)
     rank = len(dimensions.parse(cell.x))
     batch = xs.shape[1] if xs.ndim == rank + 2 else None
     begin = {name: state.numpy() for name, state in run.initial.items()}
-    extra = {name: np.asarray(value) for name, value in further.items()}
-    for name, seed in seeds.items():
-        if np.shape(seed) != run[name].shape:
+    extra = {name: _array(value) for name, value in further.items()}
+    given = {name: _array(seed) for name, seed in seeds.items()}
+    for name, seed in given.items():
+        if seed.shape != run[name].shape:
             raise ShapeError(
-                f"{cell}: the seed of {name} has shape {np.shape(seed)}, but {name} over the "
+                f"{cell}: the seed of {name} has shape {seed.shape}, but {name} over the "
                 f"sequence is {run[name].shape}."
             )
     timed = {"x": xs, **{name: extra[name] for name in cell.sequences}}
     fixed = {**plain, **{name: extra[name] for name in cell.constants}}
-    given = {name: np.asarray(seed) for name, seed in seeds.items()}
     declared = cell.program().dimensions
     own = {name: len(dimensions.parse(words)) for name, words in declared.items()}
     # what is the same for every sample: its gradient is the sum of theirs
@@ -205,6 +205,10 @@ def gradients(
         else np.stack([f[name] for f in found], axis=int(name in timed))
         for name in found[0]
     }
+
+
+def _array(value: Any) -> Array:
+    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _gradients(
