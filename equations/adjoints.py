@@ -72,7 +72,8 @@ class Adjoints:
 
     def given(self, label: str) -> Quantity | None:
         """The input whose adjoint this is, if it is one's."""
-        return next((q for q in self.reading.given.values() if f"bar.{q.label}" == label), None)
+        own = (q for q in self.reading.given.values() if q.time in (0, None))
+        return next((q for q in own if f"bar.{q.label}" == label), None)
 
     def silence(self, label: str) -> str:
         """Why an adjoint has no terms."""
@@ -119,56 +120,36 @@ def assembled(
 
 def _put_together(shares: list[Share]) -> list[Share]:
     """Shares of slices that together are the whole as one: [a, b] for pad(a) + pad(b)."""
-    found: dict[tuple[int, int, bool], dict[int, Share]] = {}
+    found: dict[tuple[int, int, bool], dict[int, tuple[int, Share]]] = {}
     for share in shares:
         slot = _slot(share.value)
         if slot is not None:
-            axis, length, start = slot
+            axis, length, span = slot
             later = any(q.time == 1 for q in quantities(share.value))
-            found.setdefault((axis, length, later), {}).setdefault(start, share)
+            parts = found.setdefault((axis, length, later), {})
+            parts.setdefault(span.start, (span.stop, share))
     for (axis, length, _), parts in found.items():
-        ordered = [parts[start] for start in sorted(parts)]
-        spans = [_span(share.value)[1] for share in ordered]
-        ends = [span.stop for span in spans]
-        if len(ordered) > 1 and [span.start for span in spans] == [0, *ends[:-1]] and (
-            ends[-1] == length
-        ):  # fmt: skip
-            whole = operation("concat", *(s.value.operands[0] for s in ordered), axis=axis)
-            rules = dict.fromkeys(rule for share in ordered for rule in share.through)
-            place = shares.index(ordered[0])
-            rest = [share for share in shares if share not in ordered]
-            joined = Share(ordered[0].target, whole, None, tuple(rules))
-            shares = [*rest[:place], joined, *rest[place:]]
+        ends = [parts[start][0] for start in sorted(parts)]
+        if len(parts) > 1 and [*sorted(parts), length] == [0, *ends]:
+            own = [parts[start][1] for start in sorted(parts)]
+            whole = operation("concat", *(s.value.operands[0] for s in own), axis=axis)
+            rules = dict.fromkeys(rule for share in own for rule in share.through)
+            place = shares.index(own[0])
+            joined = Share(own[0].target, whole, None, tuple(rules))
+            shares = [joined if k == place else s for k, s in enumerate(shares) if s not in own[1:]]
     return shares
 
 
-def _slot(value: Expr) -> tuple[int, int, int] | None:
-    """The axis, counted from the end, its length and the first entry of a slice that is padded."""
+def _slot(value: Expr) -> tuple[int, int, range] | None:
+    """Of a padded slice its axis, counted from the end, the length there, and its entries."""
     if not isinstance(value, Operation) or value.op != "scatter":
         return None
-    if not all(isinstance(part, slice) for part in _parts(value)):
-        return None
-    axis, span = _span(value)
-    shape = value.attributes["shape"]
-    cut = [k for k, part in enumerate(_parts(value)) if part != slice(None)]
-    single = len(cut) == 1 and span.step == 1
-    return (axis - len(shape), int(shape[axis]), span.start) if single else None
-
-
-def _parts(value: Expr) -> tuple[Any, ...]:
     index, shape = value.attributes["index"], value.attributes["shape"]
-    parts = index if isinstance(index, tuple) else (index,)
-    if sum(part is Ellipsis for part in parts) == 1:
-        k = next(k for k, part in enumerate(parts) if part is Ellipsis)
-        parts = (*parts[:k], *[slice(None)] * (len(shape) - len(parts) + 1), *parts[k + 1 :])
-    return parts
-
-
-def _span(value: Expr) -> tuple[int, range]:
-    """Which axis a padded slice lies on, and the entries it takes there."""
-    parts, shape = _parts(value), value.attributes["shape"]
-    axis = next((k for k, part in enumerate(parts) if part != slice(None)), 0)
-    return axis, range(int(shape[axis]))[parts[axis]]
+    if not isinstance(index, tuple) or not all(isinstance(part, slice) for part in index):
+        return None
+    cut = [(k, part) for k, part in enumerate(index) if part != slice(None)]
+    span = range(int(shape[cut[0][0]]))[cut[0][1]] if len(cut) == 1 else range(0, 0, 2)
+    return (cut[0][0] - len(shape), int(shape[cut[0][0]]), span) if span.step == 1 else None
 
 
 def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -51,46 +51,50 @@ def _product_of_others(x: Any, axis: tuple[int, ...]) -> Any:
     return np.moveaxis(found.reshape(moved.shape), range(len(axis)), axis)
 
 
-def evaluate(expr: Expr, values: Values, step: int) -> Array:
-    """The value of an expression at a numbered step."""
+def evaluate(
+    expr: Expr, values: Values, step: int, known: dict[Expr, Array] | None = None
+) -> Array:
+    """The value of an expression at a numbered step.
+
+    known: what has been computed at that step already; new values are added to it.
+    """
+    known = {} if known is None else known
     if isinstance(expr, Quantity):
         return values[expr.label, None if expr.time is None else step + expr.time]
     if isinstance(expr, Literal):
         return expr.data
     if isinstance(expr, Extent | Nothing):
         return np.asarray(float(getattr(expr, "count", 0)))
-    if expr.is_number:
+    if expr.is_Number or isinstance(expr, sympy.NumberSymbol):
         return np.asarray(float(expr))
-    if isinstance(expr, detach):  # a constant, also where its argument is changed by an i ε
-        return np.real(evaluate(expr.args[0], values, step))
+    if expr not in known:
+        skip = isinstance(expr, Operation) and expr.op == "block"  # its second operand is a label
+        parts = expr.operands if isinstance(expr, Operation) else expr.args
+        operands = [evaluate(o, values, step, known) for o in (parts[:1] if skip else parts)]
+        known[expr] = np.asarray(_applied(expr, operands + [np.zeros(())] * skip))
+    return known[expr]
+
+
+def _applied(expr: Expr, args: list[Array]) -> Any:
+    """The function at the head of an expression, of the values of its arguments."""
     if isinstance(expr, Operation):
-        skip = expr.op == "block"  # its second operand is a label
-        operands = [
-            np.zeros(()) if skip and k else evaluate(o, values, step)
-            for k, o in enumerate(expr.operands)
-        ]
         function = OWN.get(expr.op) or TABLE[expr.op].forward
-        return np.asarray(function(*operands, **expr.settings))
-    if isinstance(expr, Pow) and expr.exp == Rational(1, 2):
-        return np.asarray(np.sqrt(evaluate(expr.base, values, step)))
+        return function(*args, **expr.settings)
+    if isinstance(expr, detach):  # a constant, also where its argument is changed by an i ε
+        return np.real(args[0])
     if isinstance(expr, clip):
-        x, low, high = expr.args
-        ends = {"low": float(low), "high": float(high)}
-        finite = {k: v if np.isfinite(v) else None for k, v in ends.items()}
-        return np.asarray(TABLE["clip"].forward(evaluate(x, values, step), **finite))
-    args = [evaluate(a, values, step) for a in expr.args]
+        low, high = (float(end) if np.isfinite(end) else None for end in args[1:])
+        return TABLE["clip"].forward(args[0], low=low, high=high)
     if isinstance(expr, Add):
-        return np.asarray(sum(args[1:], start=args[0]))
+        return sum(args[1:], start=args[0])
     if isinstance(expr, Mul):
-        return np.asarray(np.prod(np.broadcast_arrays(*args), axis=0))
+        return np.prod(np.broadcast_arrays(*args), axis=0)
     if isinstance(expr, Pow):
-        return np.asarray(args[0] ** args[1])
-    if isinstance(expr, sympy.sign | sympy.floor) and not hasattr(
-        expr, "op"
-    ):  # from a root of a square, which SymPy reads as |x|
-        return np.asarray(getattr(np, type(expr).__name__)(args[0]))
+        return np.sqrt(args[0]) if expr.exp == Rational(1, 2) else args[0] ** args[1]
+    if isinstance(expr, sympy.sign):  # from a root of a square, which SymPy reads as |x|
+        return np.sign(args[0])
     op = "abs" if isinstance(expr, sympy.Abs) else getattr(expr, "op", type(expr).__name__)
-    return np.asarray(TABLE[op].forward(*args))
+    return TABLE[op].forward(*args)
 
 
 def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Array]:
@@ -111,10 +115,12 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
         for term in terms:
             if step == steps and any(q.time == 1 for q in quantities(term)):
                 continue  # nothing comes back from beyond the last step
-            result = result + evaluate(term, values, step)
+            result = result + evaluate(term, values, step, known)
         return result
 
+    known: dict[Expr, Array] = {}
     for step in range(steps, 0, -1):
+        known.clear()
         for label, terms in every.items():
             space, name = space_of(label)
             given = every_given[label]
@@ -127,6 +133,7 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
             else:
                 share = total(terms, step, reading.shapes[given])
                 totals[name] = totals[name] + share if name in totals else share
+    known.clear()
     for name in reading.cell.state:
         later = [
             term for term in every[f"bar.{name}"]
@@ -228,8 +235,9 @@ def _gradients(
             step = 0 if space == "prev" else None
             values[symbol.label, step] = given[own, step]
     for step in range(1, steps + 1):
+        known: dict[Expr, Array] = {}
         for name, expr in reading.equations.items():
-            value = evaluate(expr, values, step)
+            value = evaluate(expr, values, step, known)
             values[name, step] = np.broadcast_to(value, reading.shapes[Quantity(name)])
     for name, array in seeds.items():
         values |= {(f"seed.{name}", t + 1): array[t] for t in range(steps)}

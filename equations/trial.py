@@ -78,14 +78,19 @@ class Trial:
             for inside, symbol in reversed(own.items()):
                 self.order.append((symbol.label, _opened(inside, own)))
             self.order.append((name, _opened(expr, own)))
-        self.values = _Measured(self, {**self.run({}), **self.seeds})
+        self.base: Values = {}
+        self.base = self.run({})
+        self.values = _Measured(self, {**self.base, **self.seeds})
 
     def run(self, changes: Values) -> Values:
         """The forward values at every step, with changes added to some of them."""
-        values = {key: a + changes[key] if key in changes else a for key, a in self.given.items()}
-        for step in range(1, _STEPS + 1):
+        values = {**self.base, **self.given}
+        values |= {key: values[key] + changes[key] for key in changes if key in self.given}
+        first = min((step or 1 for _, step in changes), default=1)  # what was before stays
+        for step in range(first, _STEPS + 1):
+            known: dict[Expr, Array] = {}
             for label, expr in self.order:
-                value = evaluate(expr, values, step)
+                value = evaluate(expr, values, step, known)
                 key = (label, step)
                 values[key] = value + changes[key] if key in changes else value
         return values
