@@ -165,9 +165,6 @@ def _barred(shape: Shape, name: str) -> Shape:
 
 def _turned(wire: Wire) -> Wire:
     """A line from its end to its start, with an arrow where the value came from."""
-    starts = not wire.tail.startswith("j-") or wire.tail.startswith("j-prev-")
-    points = tuple(reversed(wire.points))
-    return replace(
-        wire, points=points, tail=wire.head, head=wire.tail, arrow=starts,
-        classes=(*wire.classes, "backward"),
-    )  # fmt: skip
+    inside = wire.tail.startswith("j-") and not wire.tail.endswith("-0")
+    starts = not inside and "-cut" not in wire.tail and not wire.net.startswith("bus:")
+    return replace(wire.turned(starts), classes=(*wire.classes, "backward"))

@@ -155,7 +155,8 @@ def kept(now, prev, x, p, rate):
     assert re.search(r"^  x_1 = \[\S+ \S+\]$", out, re.MULTILINE)
     with pytest.raises(SystemExit, match="2"):
         main([*words, "--size", "slots"])
-    assert "argument --size: write NAME=N, such as inputs=64, not 'slots'" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "argument --size: write NAME=N, such as inputs=64, not 'slots'" in errors
 
 
 GREEK = """

@@ -14,6 +14,7 @@ from lesson.commands import main
 from tinygrad_lstm import cells, unroll
 from tinygrad_lstm.recurrent import cell as make_cell
 from viz.anatomy import anatomy
+from viz.drawing import Names
 from viz.free_layout import cell_scene
 from viz.palette import COLOURS, SHAPES
 from viz.rendering import layout
@@ -200,7 +201,7 @@ def test_alternative_text_names_every_equation(cell):
 # --- what a cell is made of -------------------------------------------------------------------
 def test_parts_of_unusual_cells():
     parts = anatomy(exotic).parts
-    assert parts["a"].text == "softmax" and parts["a"].merges
+    assert parts["a"].text == "softmax" and parts["a"].layer
     assert parts["u"].weights == ("W_u",) and parts["u"].inputs == ("x",)
     assert anatomy(exotic).inputs == ("x", "noise")
     states = anatomy(exponential).states
@@ -209,7 +210,7 @@ def test_parts_of_unusual_cells():
 
 def test_a_figure_by_graphviz_shows_the_same_parts():
     grid = {s.id for s in viz.cell(deep).scene.shapes if s.id.startswith("part-")}
-    free = cell_scene(anatomy(deep))
+    free, _ = cell_scene(anatomy(deep), Names())
     assert {s.id for s in free.shapes if s.id.startswith("part-")} == grid
     figure = viz.Figure("free", "Free", "Free.", free)
     assert ET.fromstring(figure.svg()).get("class") == "viz"

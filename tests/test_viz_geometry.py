@@ -4,9 +4,12 @@ from itertools import combinations
 
 import pytest
 from viz_cells import OWN, random_cell
+from viz_odd_cells import ODD
 
 from tinygrad_lstm import cells
+from viz.anatomy import anatomy
 from viz.cell_figures import arranged, drawn
+from viz.placement import Placer
 
 ALL = [*cells.all().values(), *OWN]
 # how often lines cross: a layout that needs more is worse than today's
@@ -127,6 +130,26 @@ def test_a_random_cell_is_as_tidy(seed):
     checks.test_lines_enter_shapes_at_their_border(cell)
     checks.test_no_unrelated_lines_lie_on_each_other(cell)
     checks.test_shapes_and_labels_lie_apart(cell)
+    checks.test_parts_stand_inside_the_body(cell)
+
+
+@pytest.mark.parametrize("cell", [*ALL, *ODD, *map(random_cell, (44, 50))], ids=lambda c: c.name)
+def test_lines_climb_into_a_lane_where_nothing_else_stands(cell):
+    plan = Placer(anatomy(cell)).plan()
+    for bus in plan.buses.values():
+        for source, column, _ in bus.ramps:
+            own = source in plan.place and plan.place[source][0] == column
+            assert own or not plan.columns[column].stack, (bus.key, source)
+            assert column < min(plan.place[layer][0] for layer in bus.layers)
+
+
+@pytest.mark.parametrize("cell", ODD, ids=lambda c: c.name)
+def test_an_odd_cell_is_as_tidy(cell):
+    checks = TestEveryCell()
+    checks.test_lines_run_level_or_upright(cell)
+    checks.test_no_line_passes_through_a_foreign_shape(cell)
+    checks.test_lines_enter_shapes_at_their_border(cell)
+    checks.test_no_unrelated_lines_lie_on_each_other(cell)
     checks.test_parts_stand_inside_the_body(cell)
 
 

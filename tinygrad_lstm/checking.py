@@ -19,6 +19,7 @@ from tinygrad_lstm.differences import (
     entry_of,
     largest,
     numerical,
+    one_sided,
     place_of,
 )
 from tinygrad_lstm.errors import DataError, GradientError
@@ -40,8 +41,9 @@ class Agreement:
 
 
 def check_gradients(
-    f: Callable[..., Any], *arrays: Any, second_order: bool = False, seed: int = 0
-) -> Agreement:
+    f: Callable[..., Any], *arrays: Any, second_order: bool = False, seed: int = 0,
+    orders: tuple[int, ...] = (),
+) -> Agreement:  # fmt: skip
     """Compare the derivatives of f that `backward` computes with numerical ones.
 
     f takes as many arguments as there are `arrays` (arrays, Tensors, or mappings of names to them,
@@ -54,8 +56,9 @@ def check_gradients(
       has a kink, or f takes no complex numbers. Tolerance: ten times the truncation error, taken
       from a second difference of step 2h, and a hundred times the rounding error ε |L| / h.
 
-    `second_order` also checks the derivatives of a random projection of the gradient. `seed`
-    chooses w and the projection. Computation is in float64, for float32 input on float64 copies.
+    `second_order` also checks the derivatives of a random projection of the gradient; `orders`
+    chooses, as in (2,) for these alone. `seed` chooses w and the projection. Computation is in
+    float64, for float32 input on float64 copies.
 
     Raises GradientError where a derivative is wrong; it names the entry, both numbers, the
     tolerance, and the equation and operation whose rule is wrong. DataError where there is no
@@ -64,12 +67,10 @@ def check_gradients(
     Source: Squire and Trapp 1998 (complex step); Griewank and Walther 2008 (projections).
     """
     problem = Problem(f, arrays)
-    found = _checked(First(problem, seed))
-    if second_order:
-        again = _checked(Second(problem, seed))
-        worst = max(found.worst, again.worst)
-        found = Agreement(found.entries + again.entries, worst, found.method)
-    return found
+    wanted = orders or ((1, 2) if second_order else (1,))
+    found = [_checked((First, Second)[order - 1](problem, seed)) for order in wanted]
+    worst = max(each.worst for each in found)
+    return Agreement(sum(each.entries for each in found), worst, found[0].method)
 
 
 # --- the comparison -------------------------------------------------------------------------------
@@ -111,6 +112,8 @@ def _compare(
 
 def _checked(target: First) -> Agreement:
     agreement, wrong = _compare(target)
+    if wrong is not None and not np.isfinite(wrong.engine):
+        raise _not_finite(target, wrong)
     if wrong is not None:
         raise GradientError(
             f"the {target.order} in {wrong.label} is wrong: backward gives {wrong.engine:.10g}, "
@@ -120,6 +123,23 @@ def _checked(target: First) -> Agreement:
             f"  {_culprit(target)}"
         )
     return agreement
+
+
+def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
+    """What to say of a derivative that backward finds to be nan or infinite."""
+    ahead, behind = one_sided(target, wrong.label)
+    if abs(ahead - behind) > 1e-3 * max(abs(ahead), abs(behind), 1e-3):
+        return DataError(
+            f"check_gradients: no verdict on {wrong.label}: there is no derivative here. The "
+            f"slope is {behind:.4g} before and {ahead:.4g} behind it.\n"
+            f"  Check it at another point."
+        )
+    return GradientError(
+        f"the {target.order} in {wrong.label} is {ahead:.6g}, but backward gives {wrong.engine}: "
+        f"an infinite slope meets a 0 on the way.\n"
+        f"  Where another branch is chosen by where(), give the function an operand that is safe "
+        f"there, too:\n  where(c, x, sqrt(where(c, 1.0, x))) in place of where(c, x, sqrt(x))."
+    )
 
 
 def _culprit(target: First) -> str:
@@ -139,6 +159,8 @@ def _blame(node: Tensor, kind: type[First]) -> str | None:
     """What is wrong with the rules of one operation at its own operands, if anything."""
     operation = TABLE[node.op or ""]
     moving = [k for k, i in enumerate(node.inputs) if i._live and operation.rule(k) is not None]
+    if not moving:
+        return None
 
     def alone(*operands: Tensor) -> Any:
         inputs: list[Any] = [i.data for i in node.inputs]

@@ -221,6 +221,21 @@ def _loses_imaginary_part(node: Tensor) -> bool:
     return any(rule is not None for rule in rules)
 
 
+def one_sided(target: First, label: str) -> tuple[float, float]:
+    """The slope ahead of an entry and the slope behind it."""
+    problem = target.problem
+    for k, v in enumerate(problem.values):
+        for index in np.ndindex(v.shape):
+            if entry_of(problem.labels[k], index) == label:
+                numbers = []
+                for step in (1e-7, 0.0, -1e-7):
+                    values = [np.array(a) for a in problem.values]
+                    values[k][index] += step
+                    numbers.append(float(target.value(values).number))
+                return (numbers[0] - numbers[1]) / 1e-7, (numbers[1] - numbers[2]) / 1e-7
+    return np.nan, np.nan
+
+
 def central_differences(target: First) -> Numbers:
     """Steps of h and 2h to either side; DataError where a kink lies within them."""
     problem = target.problem

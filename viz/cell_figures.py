@@ -4,44 +4,89 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from equations.wording import Said, joined
 from tinygrad_lstm.recurrent import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
-from viz.drawing import Drawing, Names
+from viz.drawing import Drawing, Names, Pairs
 from viz.figure import Figure, FigureError
+from viz.free_layout import cell_scene
 from viz.grid import NotPlaceable
 from viz.layers import single
 from viz.placement import Placer, belts_of
-from viz.routing import Grid, routed
-from viz.scene import Scene, Shape, Wire, prefixed
+from viz.routing import Effort, Grid, routed
+from viz.scene import Point, Scene, Shape, Wire, prefixed
 
 PERMUTED = 4  # belts, and lanes, of which every order is tried
 PATIENCE = 300  # parts that are laid out in all before the best arrangement so far is taken
+EFFORT = 400_000  # points looked at in all: two or three seconds
+LARGEST = 200  # parts: a grid of more is wider than any page
 
 
-@lru_cache(maxsize=64)
+@dataclass(frozen=True)
+class Picture:
+    """A cell's scene, what each line leads from and to, and where the states' lines begin and end.
+
+    `belts` are the states with a straight line.
+    """
+
+    scene: Scene
+    links: dict[str, Pairs]
+    enter: dict[str, Point]
+    leave: dict[str, Point]
+    belts: frozenset[str] = frozenset()
+
+
+def picture(cell: Cell, names: Names = Names()) -> Picture:  # noqa: B008
+    """A cell on the grid, or, where that fails in any way, in the order that Graphviz finds."""
+    a = anatomy(cell)
+    try:
+        grid = arranged(cell)
+        drawing = Drawing(grid, names)
+        scene = drawing.draw()
+    except Exception:  # whatever a cell of a kind unknown to the grid runs into
+        scene, links = cell_scene(a, names)
+        at = {shape.id: (shape.x, shape.y) for shape in scene.shapes}
+        enter = {s: at[f"label-{k}"] for k, s in a.previous.items() if f"label-{k}" in at}
+        return Picture(scene, links, enter, {s: at[f"label-{s}"] for s in a.states})
+    rows = {state: drawing.y[grid.at(0, row)[1]] for state, row in grid.plan.state_row.items()}
+    return Picture(
+        scene, drawing.links, {s: (drawing.x[0], y) for s, y in rows.items()},
+        {s: (drawing.x[grid.width - 1], y) for s, y in rows.items()}, frozenset(grid.plan.belts),
+    )  # fmt: skip
+
+
 def arranged(cell: Cell) -> Grid:
     """The best of several arrangements: orders of belts and of lanes, then wider tracks.
 
     Raises NotPlaceable where none can be drawn on the grid.
     """
+    found = _arranged(cell)
+    if isinstance(found, NotPlaceable):
+        raise found
+    return found
+
+
+@lru_cache(maxsize=64)
+def _arranged(cell: Cell) -> Grid | NotPlaceable:
     a = anatomy(cell)
     tries = max(2, PATIENCE // max(len(a.parts), 1))
+    effort = Effort(EFFORT)
     found: list[tuple[float, int, Grid]] = []
-    reason = ""
-    for k, (belts, lanes) in enumerate(itertools.islice(_orders(a), tries)):
+    reason = f"it has {len(a.parts)} parts" if len(a.parts) > LARGEST else ""
+    orders = iter(()) if reason else itertools.islice(_orders(a), tries)
+    for k, (belts, lanes) in enumerate(orders):
         for spare in (1, 2) if k == 0 else (1,):
             try:
-                grid, cost = routed(Placer(a, belts).plan(lanes), spare)
+                grid, cost = routed(Placer(a, belts).plan(lanes), spare, effort)
                 found.append((cost, len(found), grid))
             except NotPlaceable as error:
                 reason = str(error)
     if not found:
-        raise NotPlaceable(
+        return NotPlaceable(
             f"the figure of cell '{cell.name}' cannot be laid out on the grid: {reason}.\n"
             f"  viz.cell draws it with Graphviz's own layout instead."
         )
@@ -78,17 +123,13 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     Raises FigureError where focus names something that the cell does not have, and for a network.
     """
     single(cell, "cell")
-    try:
-        scene, _ = drawn(cell)
-    except NotPlaceable:
-        from viz.free_layout import cell_scene
-
-        scene = cell_scene(anatomy(cell))
+    drawn = picture(cell)
+    scene = drawn.scene
     wanted = (focus,) if isinstance(focus, str) else tuple(focus)
     name, title = f"{cell.name}-cell", f"The cell {cell.name}"
-    alt = sentences.of_cell(cell)
+    alt = sentences.of_cell(anatomy(cell), scene)
     if wanted:
-        scene = focused(scene, anatomy(cell), wanted)
+        scene = focused(drawn, anatomy(cell), wanted)
         name += "-" + "-".join(wanted).replace(":", "-")
         title += f", with {sentences.listed(wanted)} highlighted"
         told = Said(
@@ -99,13 +140,20 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     return Figure(name, title, alt, scene)
 
 
-def focused(scene: Scene, a: Anatomy, focus: tuple[str, ...]) -> Scene:
+def focused(drawn: Picture, a: Anatomy, focus: tuple[str, ...]) -> Scene:
     """The scene with everything dimmed that does not belong to `focus`."""
+    scene = drawn.scene
     classes, carried = _bright(a, focus)
+    carriers = {k for state, path in belts_of(a).items() if f"belt:{state}" in focus for k in path}
+    lit = carriers | {
+        key for key, part in a.parts.items()
+        if classes & {*prefixed([part.equation], "eq"), *prefixed([key], "part")}
+    }  # fmt: skip
+    nameless = {key for key in lit if not a.parts[key].names}
 
     def shines(wire: Wire) -> bool:
         own = set(wire.classes)
-        if own & classes:
+        if own & classes or any(s in nameless and r in lit for s, r in drawn.links[wire.id]):
             return True
         if not own & carried:
             return False

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from equations.wording import Said, joined
 from tinygrad_lstm.recurrent import Cell
-from viz import free_layout, sentences
+from viz import sentences
 from viz.anatomy import Anatomy, anatomy
-from viz.cell_figures import drawn
-from viz.drawing import Drawing
+from viz.cell_figures import Picture, picture
 from viz.figure import Figure
 from viz.glyphs import glyphs
-from viz.grid import NotPlaceable
+from viz.layers import single
 from viz.scene import Scene, Shape
 
 SPACE = 34.0
@@ -22,17 +21,15 @@ def difference(a: Cell, b: Cell) -> Figure:
     """The figures of two cells, with what is only in one of them in the colour of changes.
 
     A part is common if both cells have it in the equation of the same name, with the same
-    symbol; a line, if in both it leads from the same value to the same part. In a cell that is too
-    intricate for the grid nothing is marked; the text version tells the differences all the same.
+    symbol; a line, if in both it leads from the same value to the same part.
     """
-    scenes = []
-    for own, other in ((a, b), (b, a)):
-        try:
-            scene, drawing = drawn(own)
-        except NotPlaceable:
-            scenes.append(free_layout.cell_scene(anatomy(own)))
-        else:
-            scenes.append(_marked(scene, drawing, anatomy(other)))
+    for own in (a, b):
+        single(own, "difference")
+    pictures = picture(a), picture(b)
+    scenes = [
+        _marked(drawn, anatomy(own), anatomy(other))
+        for drawn, own, other in zip(pictures, (a, b), (b, a), strict=True)
+    ]
     left, right = (scene.bounds(0.0) for scene in scenes)
     dx = left[2] + SPACE - right[0]
     scene = scenes[0].shifted(0, prefix="a-")
@@ -44,7 +41,11 @@ def difference(a: Cell, b: Cell) -> Figure:
             Shape(f"{key}-name", "label", x + 8 + ink.width / 2, -16 - ink.height / 2, ink.width,
                   ink.height, latex, cell.name, 17.0)
         )  # fmt: skip
-    alt = joined([_told(a, b), sentences.of_cell(a), sentences.of_cell(b)])
+    shown = [
+        sentences.of_cell(anatomy(own), drawn.scene)
+        for own, drawn in zip((a, b), pictures, strict=True)
+    ]
+    alt = joined([_told(a, b), *shown])
     title = f"The cells {a.name} and {b.name}, their differences marked"
     return Figure(f"{a.name}-and-{b.name}", title, alt, scene)
 
@@ -62,13 +63,10 @@ def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
         (_signature(own, source), _signature(own, part.key))
         for part in own.parts.values() for source in part.inputs
     }  # fmt: skip
-    first = next(iter(own.states))
-    found |= {(_signature(own, v), (f"next.{s}",)) for s, v in own.states.items()}
-    return found | {(_signature(own, own.states[first]), ("output",))}
+    return found | {(_signature(own, v), (end,)) for end, v in own.leaving.items()}
 
 
-def _marked(scene: Scene, drawing: Drawing, other: Anatomy) -> Scene:
-    own = drawing.anatomy
+def _marked(drawn: Picture, own: Anatomy, other: Anatomy) -> Scene:
     known = {_signature(other, key) for key in other.parts}
     links = _links(other)
     changed_parts = {
@@ -77,30 +75,21 @@ def _marked(scene: Scene, drawing: Drawing, other: Anatomy) -> Scene:
     names = {n for p in other.parts.values() for n in p.names}
 
     def new_line(wire: str) -> bool:
-        key, readers = drawing.links[wire]
-        sources = _sources(drawing, key)
-        return all(
-            (_signature(own, s), _signature(own, r)) not in links for s in sources for r in readers
-        )
+        pairs = drawn.links[wire]
+        return all((_signature(own, s), _signature(own, r)) not in links for s, r in pairs)
 
     shapes = []
-    for shape in scene.shapes:
+    for shape in drawn.scene.shapes:
         new = shape.id in changed_parts or (
             any(c.startswith("name-") for c in shape.classes)
             and shape.id.removeprefix("label-") not in names
         )
         shapes.append(replace(shape, classes=(*shape.classes, "changed")) if new else shape)
     wires = [
-        replace(w, classes=(*w.classes, "changed")) if new_line(w.id) else w for w in scene.wires
+        replace(w, classes=(*w.classes, "changed")) if new_line(w.id) else w
+        for w in drawn.scene.wires
     ]
     return Scene(shapes, wires)
-
-
-def _sources(drawing: Drawing, key: str) -> set[str]:
-    bus = drawing.plan.buses.get(key)
-    if bus is None:
-        return {key}
-    return {s for source in bus.sources for s in _sources(drawing, source)}
 
 
 def _told(a: Cell, b: Cell) -> str:
@@ -119,5 +108,3 @@ def _told(a: Cell, b: Cell) -> str:
         "Two cells side by side, their differences highlighted: {differences}.",
         differences=joined(only, "{first}. {rest}"),
     )
-
-

@@ -12,18 +12,19 @@ from equations.wording import Said, joined
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.kernels.whole_sequences import expanded
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.tensor import Array, Tensor, ancestors
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 from viz import sentences
-from viz.anatomy import symbol_of
 from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
-from viz.scene import Scene, Shape, prefixed
+from viz.scene import Scene, Shape, Wire, prefixed
+from viz.symbols import symbol_of
 from viz.timeline import Item, timed
 
 FOLDS = ("equation", "op", "time")
 NAME, VALUE = 16.0, 10.5
 LINE = 15.0
+BACK = 16.0  # how long the arrow of a gradient is
 LARGEST = 1500  # nodes; dot takes seconds beyond it, and nobody reads such a picture
 FEW = 3  # entries of a vector that are written out
 
@@ -38,7 +39,7 @@ class _Card:
     text: str
     kind: str = "card"
     time: int | None = None
-    inputs: list[str] = field(default_factory=list)
+    inputs: dict[str, bool] = field(default_factory=dict)  # and whether a gradient came back
     lines: list[tuple[str, str]] = field(default_factory=list)  # LaTeX, text
 
 
@@ -51,7 +52,8 @@ def graph(
     shows a card for each named value, "op" every operation, "time" a card for each time step.
     A card shows the value, three significant digits of up to three entries, or its shape and its
     norm, and below it the gradient of what `backward` was called on; "·" stands for a gradient
-    that has not been computed. Parameters that every step uses appear with fold="op" only.
+    that has not been computed. Where a gradient has flowed, a second arrow points back. Parameters
+    that every step uses appear with fold="op" only.
 
     Raises FigureError for an unknown fold, or for more than 1,500 cards.
     """
@@ -123,21 +125,51 @@ def _equations(nodes: list[Tensor], roots: list[Tensor]) -> list[_Card]:
     shared = _used_at_several_times(nodes)
     asked = set(roots)  # a list would compare entry by entry
     cards: dict[Tensor, _Card] = {}
-    reads: dict[Tensor, dict[str, None]] = {}
+    reads: dict[Tensor, dict[str, bool]] = {}
     for k, node in enumerate(nodes):
         if node in shared or (not node.inputs and not node.name):
             reads[node] = {}
         elif node.name or node in asked:
-            latex, text = _named(node) if node.name else symbol_of(node.op or "")
+            latex, text = _named(node) if node.name else symbol_of(node)[:2]
             kind = "card" if node.inputs else "leaf"
-            inputs: dict[str, None] = {}
-            for i in node.inputs:
-                inputs.update(reads[i])
-            cards[node] = _Card(f"n{k}", node, latex, text, kind, node.time, list(inputs))
-            reads[node] = {f"n{k}": None}
+            inputs = _read(node, reads)
+            cards[node] = _Card(f"n{k}", node, latex, text, kind, node.time, inputs)
+            reads[node] = {f"n{k}": True}
         else:
-            reads[node] = {key: None for i in node.inputs for key in reads[i]}
+            reads[node] = _read(node, reads)
     return list(cards.values())
+
+
+def _read(node: Tensor, reads: Mapping[Tensor, Mapping[str, bool]]) -> dict[str, bool]:
+    """The cards that a node reads; of steps that were stacked, the one that it takes out."""
+    found: dict[str, bool] = {}
+    for i, flows in _operands(node):
+        for key, more in reads[i].items():
+            found[key] = found.get(key, False) or (flows and more)
+    return found
+
+
+def _operands(node: Tensor) -> list[tuple[Tensor, bool]]:
+    """What a node reads, and whether a gradient went back to it."""
+    step = _step_taken(node)
+    if step is not None:
+        return [(step, node.grad is not None and step.grad is not None)]
+    rules = TABLE[node.op].derivatives if node.op else ()
+    return [
+        (i, node.grad is not None and i.grad is not None
+         and (rules(k) if callable(rules) else rules[k]) is not None)
+        for k, i in enumerate(node.inputs)
+    ]  # fmt: skip
+
+
+def _step_taken(node: Tensor) -> Tensor | None:
+    """The one of several stacked values that a node takes out; None for any other node."""
+    index = node.attributes.get("index") if node.op == "getitem" else None
+    if isinstance(index, int) and node.inputs[0].op == "stack":
+        stacked = node.inputs[0]
+        if stacked.attributes["axis"] == 0 and stacked.name is None:
+            return stacked.inputs[index]
+    return None
 
 
 def _used_at_several_times(nodes: list[Tensor]) -> set[Tensor]:
@@ -163,21 +195,27 @@ def _operations(nodes: list[Tensor]) -> list[_Card]:
     key = {node: f"n{k}" for k, node in enumerate(nodes)}
     cards = []
     for node in nodes:
-        latex, text = symbol_of(node.op) if node.op else ("", "")
+        latex, text = symbol_of(node)[:2] if node.inputs else ("", "")
         if not node.inputs:
             latex, text = _named(node) if node.name else _value(node.data)
         elif node.name:
             own, plain = _named(node)
             latex, text = rf"{own} = {latex}" if node.op != "identity" else own, f"{plain} = {text}"
         kind = "op" if node.inputs else "leaf"
-        inputs = list(dict.fromkeys(key[i] for i in node.inputs))
+        inputs: dict[str, bool] = {}
+        for i, flows in _operands(node):
+            inputs[key[i]] = inputs.get(key[i], False) or flows
         cards.append(_Card(key[node], node, latex, text, kind, node.time, inputs))
     return cards
 
 
 def _steps(cards: list[_Card]) -> list[_Card]:
-    """A card for each time step, and those of what belongs to none."""
-    group = {c.key: c.key if c.time is None else f"t{c.time}" for c in cards}
+    """A card for each time step of each run, and those of what belongs to none."""
+    run = _runs(cards)
+    group = {
+        c.key: c.key if c.time is None else f"t{c.time}" + (f".{run[c.key]}" if run[c.key] else "")
+        for c in cards
+    }
     merged: dict[str, _Card] = {}
     for card in cards:
         own = group[card.key]
@@ -188,14 +226,38 @@ def _steps(cards: list[_Card]) -> list[_Card]:
             merged[own] = _Card(own, card.tensor, f"t = {step}", f"t = {step}", "step")
         if card.time is not None and card.kind != "leaf":
             merged[own].lines.append((card.latex, card.text))
-        for i in card.inputs:
-            if group[i] != own and group[i] not in merged[own].inputs:
-                merged[own].inputs.append(group[i])
+        for i, flows in card.inputs.items():
+            if group[i] != own:
+                merged[own].inputs[group[i]] = merged[own].inputs.get(group[i], False) or flows
     for card in merged.values():
         if card.lines:
             latex = r",\,".join(line for line, _ in card.lines)
             card.lines = [(latex, ", ".join(text for _, text in card.lines))]
     return list(merged.values())
+
+
+def _runs(cards: list[_Card]) -> dict[str, int]:
+    """Which run each card of a step belongs to: what a run was given as a sequence is not its own.
+
+    Within a run a step reads its own values and those of the step beside it.
+    """
+    by_key = {card.key: card for card in cards}
+    run = {card.key: card.key for card in cards if card.time is not None}
+
+    def first(key: str) -> str:
+        while run[key] != key:
+            key = run[key]
+        return key
+
+    for card in cards:
+        if card.time is None or _step_taken(card.tensor) is not None:
+            continue
+        for i in card.inputs:
+            before = by_key[i].time
+            if before is not None and abs(card.time - before) <= 1:
+                run[max(first(i), first(card.key))] = min(first(i), first(card.key))
+    number = {key: k for k, key in enumerate(dict.fromkeys(first(key) for key in run))}
+    return {key: number[first(key)] for key in run}
 
 
 def _describe(card: _Card, wanted: bool, fold: str) -> None:
@@ -267,6 +329,8 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
     else:
         links = [Link(i, c.key, ("wire", *_classes(c))) for c in cards for i in c.inputs]
         scene = placed(shapes, links)
+    flows = {(i, card.key) for card in cards for i, back in card.inputs.items() if back}
+    scene.wires += [_back(w) for w in scene.wires if (w.tail, w.head) in flows]
     place = {shape.id: shape for shape in scene.shapes}
     for card in cards:
         box = place[card.key]
@@ -284,6 +348,18 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
                 )
             )  # fmt: skip
     return scene
+
+
+def _back(wire: Wire) -> Wire:
+    """The gradient that came back along a line: an arrow to where the value came from."""
+    (x0, y0), (x1, y1) = wire.points[:2]
+    far = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5 or 1.0
+    length = min(BACK, 0.6 * far) if not wire.curve else BACK
+    start = (x0 + (x1 - x0) * length / far, y0 + (y1 - y0) * length / far)
+    return Wire(
+        f"{wire.id}-back", (start, (x0, y0)), wire.head, wire.tail, wire.net, True,
+        width=wire.width, classes=(*wire.classes, "backward"),
+    )  # fmt: skip
 
 
 def _key(scene: Scene, computed: bool) -> None:
@@ -377,4 +453,6 @@ def _told(cards: list[_Card], name: str, fold: str, computed: bool, gradients: b
                 + ("." if gradients else ", a dot as it has not been computed yet.")
             )
         )
+    if any(flows for card in cards for flows in card.inputs.values()):
+        said.append(Said("Arrows that point back show where a gradient has flowed."))
     return joined(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equations import name_latex, name_unicode
-from viz.anatomy import Anatomy, Part, sentence
+from viz.anatomy import OUTPUT, Anatomy, Part, sentence
 from viz.glyphs import glyphs
 from viz.labelling import LABEL, mark_second, name_beside
 from viz.routing import Cell, Grid, Net
@@ -19,6 +19,9 @@ SYMBOL = 15.0
 OUTSIDE = 30.0  # how far lines reach beyond the body
 BETWEEN = 40.0  # between the bodies of neighbours
 GAP = 4.5  # half the gap of a line that passes below another
+
+
+Pairs = set[tuple[str, str]]  # a value, and the part or end that reads it
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,20 @@ def part_size(part: Part) -> tuple[float, float]:
     if part.kind == "layer":
         return max(LAYER[0], ink.width + 16), LAYER[1]
     return max(CIRCLE, ink.width + 12 if ink.width > CIRCLE - 7 else 0), CIRCLE
+
+
+def part_shape(a: Anatomy, part: Part, x: float = 0.0, y: float = 0.0) -> Shape:
+    """The box or circle of a part."""
+    w, h = part_size(part)
+    return Shape(
+        f"part-{part.key}", part.kind, x, y, w, h, part.latex, part.text, SYMBOL,
+        round=part.kind == "op",
+        classes=(
+            *prefixed([part.equation], "eq"), *prefixed(part.names, "val"),
+            *prefixed([part.key], "part"),
+        ),
+        title=sentence(part, a.program),
+    )  # fmt: skip
 
 
 def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape:
@@ -59,7 +76,7 @@ class Drawing:
         self.sizes = {key: part_size(part) for key, part in self.anatomy.parts.items()}
         self._measure()
         self.crossed = set(grid.crossings())
-        self.links: dict[str, tuple[str, frozenset[str]]] = {}  # wire -> its value, its readers
+        self.links: dict[str, Pairs] = {}  # of each line
 
     # --- coordinates ----------------------------------------------------------------------------
     def _measure(self) -> None:
@@ -139,7 +156,8 @@ class Drawing:
             Shape("body", "body", self.width / 2, self.height / 2, self.width, self.height)
         )
         for key, part in self.anatomy.parts.items():
-            self._part(key, part)
+            at = self.point(self.grid.at(*self.plan.place[key]))
+            self.scene.shapes.append(part_shape(self.anatomy, part, *at))
         for name in self.anatomy.inputs:
             x, y = self.point(self.grid.at(*self.plan.place[name]))
             self.scene.shapes.append(self._input(name, x, y))
@@ -157,22 +175,6 @@ class Drawing:
 
     def _input(self, name: str, x: float, y: float) -> Shape:
         return terminal(f"in-{name}", name, self.anatomy.time(name, self.names.time), x, y)
-
-    def _part(self, key: str, part: Part) -> None:
-        x, y = self.point(self.grid.at(*self.plan.place[key]))
-        w, h = self.sizes[key]
-        kind = "layer" if part.kind == "layer" else "op"
-        self.scene.shapes.append(
-            Shape(
-                f"part-{key}", kind, x, y, w, h, part.latex, part.text, SYMBOL,
-                round=kind == "op",
-                classes=(
-                    *prefixed([part.equation], "eq"), *prefixed(part.names, "val"),
-                    *prefixed([key], "part"),
-                ),
-                title=sentence(part, self.anatomy.program),
-            )
-        )  # fmt: skip
 
     # --- lines ----------------------------------------------------------------------------------
     def _readers(self, net: Net, cell: Cell) -> set[str]:
@@ -197,6 +199,10 @@ class Drawing:
             if bus in other.sources:
                 found |= self._fed(other.key)
         return found
+
+    def _sources(self, key: str) -> set[str]:
+        bus = self.plan.buses.get(key)
+        return {s for b in bus.sources for s in self._sources(b)} if bus else {key}
 
     def _wires(self, net: Net) -> None:
         children: dict[Cell, list[Cell]] = {}
@@ -267,7 +273,9 @@ class Drawing:
         for k, piece in enumerate(pieces):
             last = k == len(pieces) - 1
             own = f"wire-{_id(net.key)}-{count}" + (f"-{k}" if k else "")
-            self.links[own] = (net.key, frozenset(readers))
+            while own in self.links:  # C.1 beside the first stroke of C
+                own += "-"
+            self.links[own] = {(s, r) for s in self._sources(net.key) for r in readers}
             self.scene.wires.append(
                 Wire(
                     own, tuple(piece),
@@ -316,7 +324,6 @@ class Drawing:
     # --- labels ---------------------------------------------------------------------------------
     def _borders(self) -> None:
         """Labels where states enter and leave, and the output above."""
-        first = next(iter(self.anatomy.states))
         for state in self.anatomy.states:
             y = self.y[self.grid.at(0, self.plan.state_row[state])[1]]
             if self.names.left and self.names.outer and f"prev.{state}" in self.grid.nets:
@@ -325,7 +332,8 @@ class Drawing:
                 self._label(state, self.width + OUTSIDE + 7, y, 1)
         x = self.x[self.grid.at(self.plan.exit_column, 0)[0]]
         y = -OUTSIDE - TERMINAL / 2
-        self.scene.shapes.append(terminal("out-output", first, self.names.time, x, y))
+        output = self.anatomy.cell.output
+        self.scene.shapes.append(terminal(f"out-{OUTPUT}", output, self.names.time, x, y))
 
     def _label(self, name: str, x: float, y: float, side: int) -> None:
         latex = name_latex(name, self.names.time)

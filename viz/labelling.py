@@ -15,16 +15,14 @@ def name_beside(scene: Scene, key: str, name: str, time: str) -> None:
     latex = name_latex(name, time)
     ink = glyphs(latex, LABEL)
     w, h = ink.width, ink.height
-    for x, y in _candidates(scene, key, w, h):
-        if _is_free(scene, x, y, w, h):
-            scene.shapes.append(
-                Shape(
-                    f"label-{name}", "label", x, y, w, h, latex,
-                    name_unicode(name, time), LABEL,
-                    classes=(*prefixed([name], "val"), *prefixed([name], "name")),
-                )
-            )  # fmt: skip
-            return
+    places = _candidates(scene, key, w, h)
+    x, y = next((p for p in places if _is_free(scene, *p, w, h)), places[-1])
+    scene.shapes.append(
+        Shape(
+            f"label-{name}", "label", x, y, w, h, latex, name_unicode(name, time), LABEL,
+            classes=(*prefixed([name], "val"), *prefixed([name], "name")),
+        )
+    )  # fmt: skip
 
 
 def mark_second(scene: Scene, part: Part) -> None:
@@ -36,20 +34,21 @@ def mark_second(scene: Scene, part: Part) -> None:
             continue
         (x0, y0), (x1, y1) = wire.points[-2:]
         far = min(abs(x1 - x0) + abs(y1 - y0), 26.0)
+        places = []
         for back, side in ((b, s) for b in (4.0, far / 2, far) for s in (1, -1)):
             x, y = step((x1, y1), (x0, y0), back)
-            if x0 == x1:
-                x += side * (8 + ink.width / 2)
-            else:
-                y -= side * (7 + ink.height / 2)
-            if _is_free(scene, x, y, ink.width, ink.height, 1.0):
-                scene.shapes.append(
-                    Shape(
-                        f"second-{part.key}", "label", x, y, ink.width, ink.height, latex,
-                        part.text, 13.0, classes=prefixed([part.equation], "eq"),
-                    )
-                )  # fmt: skip
-                return
+            beside = (8 + ink.width / 2, 0) if x0 == x1 else (0, -7 - ink.height / 2)
+            places.append((x + side * beside[0], y + side * beside[1]))
+        x, y = next(
+            (p for p in places if _is_free(scene, *p, ink.width, ink.height, 1.0)), places[0]
+        )
+        scene.shapes.append(
+            Shape(
+                f"second-{part.key}", "label", x, y, ink.width, ink.height, latex, part.text, 13.0,
+                classes=prefixed([part.equation], "eq"),
+            )
+        )  # fmt: skip
+        return
 
 
 def _candidates(scene: Scene, key: str, w: float, h: float) -> list[Point]:
@@ -71,7 +70,10 @@ def _candidates(scene: Scene, key: str, w: float, h: float) -> list[Point]:
     left, top, right, bottom = own.box
     for x in (right + 4 + w / 2, left - 4 - w / 2, own.x):
         found += [(x, top - 3 - h / 2), (x, own.y), (x, bottom + 3 + h / 2)]
-    return found
+    for k in range(2, 12):  # farther and farther away, where all is crowded
+        for dx, dy in ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1)):
+            found.append((own.x + dx * (own.width + w) * k / 4, own.y + dy * h * k / 2))
+    return [*found, (right + 4 + w / 2, own.y)]
 
 
 def _is_free(

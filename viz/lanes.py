@@ -17,6 +17,7 @@ class Lanes:
         self.place, self.layer_row = place, layer_row
         self.state_row = dict(belt_rows)
         self.inputs_below = set(anatomy.inputs)
+        self.previous = anatomy.previous
 
     def plan(self, lane_order: tuple[int, ...] | None) -> Plan:
         """Buses, lanes, ramps and terminals; `lane_order` permutes the lanes."""
@@ -34,8 +35,8 @@ class Lanes:
         for key, row in rows.items():
             self.buses[key].lane = row
             straight = self.buses[key].straight
-            if straight.startswith("prev."):
-                self.state_row[straight[5:]] = row
+            if straight in self.previous:
+                self.state_row[self.previous[straight]] = row
         bottom = max(rows.values(), default=self.layer_row)
         for state in lower:
             if state not in self.state_row:
@@ -56,10 +57,10 @@ class Lanes:
         return (-len(parents), min(self.place[layer][0] for layer in buses[k].layers))
 
     def _choose_straight(self, bus: Bus, free: list[str]) -> None:
-        entering = [s for s in bus.sources if s.startswith("prev.") and s[5:] in free]
+        entering = [s for s in bus.sources if self.previous.get(s) in free]
         if entering:
             bus.straight = entering[0]
-            free.remove(entering[0][5:])
+            free.remove(self.previous[entering[0]])
         parents = [s for s in bus.sources if s.startswith("bus:")]
         if not entering and parents and self._continues(bus, parents[0]):
             bus.straight = parents[0]
@@ -152,7 +153,8 @@ class Lanes:
             return True
         if source.startswith("bus:"):
             return self.buses[source].lane > bus.lane
-        return source.startswith("prev.") and self.state_row[source[5:]] > bus.lane
+        state = self.previous.get(source)
+        return state is not None and self.state_row[state] > bus.lane
 
     def _terminals(self, row: int) -> None:
         """x and further inputs stand below the first place that reads them."""

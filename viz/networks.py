@@ -10,8 +10,8 @@ from tinygrad_lstm.networks import Network
 from tinygrad_lstm.recurrent import Cell
 from viz import layers, sentences
 from viz.anatomy import anatomy
-from viz.cell_figures import arranged
-from viz.drawing import BETWEEN, TERMINAL, Drawing, Names, terminal
+from viz.cell_figures import picture
+from viz.drawing import BETWEEN, TERMINAL, Names, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
 from viz.labelling import LABEL
@@ -34,7 +34,7 @@ class _Module:
 
 def _module(cell: Cell, m: _Module, key: str) -> Scene:
     """A box A with its inputs below and its output above."""
-    first = next(iter(cell.state))
+    first = cell.output
     y = m.height / 2
     scene = Scene(
         [
@@ -102,7 +102,7 @@ def rolled(cell: Cell) -> Figure:
     alt = Said(
         "The network of the cell {cell} as a loop. The module A reads {inputs} from below and "
         "gives {output} above; its state {states} comes back to it at the next step.",
-        cell=cell.name, inputs=inputs, output=name_unicode(next(iter(cell.state))), states=states,
+        cell=cell.name, inputs=inputs, output=name_unicode(cell.output), states=states,
     )  # fmt: skip
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
@@ -143,7 +143,7 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
         f"The network of the cell {{cell}} unrolled over {{steps}} step{'s' if steps > 1 else ''}: "
         "copies of one module A in a row. The copy of step t reads x_t from below, gives {output} "
         "above, and hands {states} on to the copy on its right.",
-        cell=cell.name, steps=str(steps), output=name_unicode(next(iter(cell.state))),
+        cell=cell.name, steps=str(steps), output=name_unicode(cell.output),
         states=states,
     )  # fmt: skip
     title = f"The network of {cell.name} unrolled over {steps} step{'s' if steps > 1 else ''}"
@@ -169,37 +169,35 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
     The neighbours are plain boxes labelled A, or, with `detailed`, drawn like the one between.
     """
     layers.single(cell, "chain")
-    grid = arranged(cell)
-    middle = Drawing(grid, Names(left=False, right=False)).draw()
-    body = middle.shapes[0]
-    width, height = body.width, body.height
+    middle = picture(cell, Names(left=False, right=False))
     scene = Scene()
+    body = middle.scene.shapes[0]
+    left = min([body.box[0], *(x for x, _ in middle.enter.values())])
+    right = max(x for x, _ in middle.leave.values())
     if detailed:
-        step = width + BETWEEN
+        step = max(right, body.box[2] + BETWEEN) - left
         for k, time in ((-1, "t-1"), (0, "t"), (1, "t+1")):
             ends = Names(time, left=k < 0, right=k > 0, outer=False)
-            copy = Drawing(grid, ends).draw()
+            copy = picture(cell, ends).scene
             scene.add(copy.shifted(k * step, prefix=f"m{k + 1}-"))
     else:
-        box = min(max(width * 0.42, 96.0), 132.0)
-        levels = {s: Drawing(grid, Names()).y[grid.at(0, r)[1]] for s, r in
-                  grid.plan.state_row.items()}  # fmt: skip
-        scene.add(middle.shifted(0, prefix="m1-"))
-        for key, x, time in (
-            ("m0", -BETWEEN - box / 2, "t-1"), ("m2", width + BETWEEN + box / 2, "t+1"),
-        ):  # fmt: skip
-            scene.add(_module(cell, _Module(x, time, box, height), key))
-        left, right = -BETWEEN - box, width + BETWEEN + box
-        for state, y in levels.items():
-            for name, x0, x1, tail, head in (
-                ("enter", left - 30, left, f"from-{state}", "m0-box"),
-                ("pass", -BETWEEN, 0.0, "m0-box", f"m1-enter-{state}"),
-                ("leave", right, right + 30, "m2-box", f"to-{state}"),
-            ):
+        box = min(max(body.width * 0.42, 96.0), 132.0)
+        scene.add(middle.scene.shifted(0, prefix="m1-"))
+        low = left - BETWEEN
+        for key, x, time in (("m0", low - box / 2, "t-1"), ("m2", right + box / 2, "t+1")):
+            scene.add(_module(cell, _Module(x, time, box, body.height), key))
+        far = right + box
+        for state in cell.state:
+            lines = [("leave", middle.leave[state][1], far, far + 30, "m2-box", f"to-{state}")]
+            if state in middle.enter:
+                x, y = middle.enter[state]
+                lines.append(("enter", y, low - box - 30, low - box, f"from-{state}", "m0-box"))
+                lines.append(("pass", y, low, x, "m0-box", f"m1-enter-{state}"))
+            for name, y, x0, x1, tail, head in lines:
                 scene.wires.append(
                     Wire(
                         f"{name}-{state}", ((x0, y), (x1, y)), tail, head, f"{name}-{state}",
-                        name != "pass", width=2.4 if state in grid.plan.belts else 1.6,
+                        name != "pass", width=2.4 if state in middle.belts else 1.6,
                         classes=("wire", *prefixed([state], "val")),
                     )
                 )  # fmt: skip
@@ -208,6 +206,6 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
         + ("module." if detailed else "module, drawn as plain boxes labelled A."),
         cell=cell.name,
     )
-    alt = joined([told, sentences.of_cell(cell)])
+    alt = joined([told, sentences.of_cell(anatomy(cell), middle.scene)])
     name = f"{cell.name}-chain" + ("-detailed" if detailed else "")
     return Figure(name, f"The repeating module of {cell.name}", alt, scene)

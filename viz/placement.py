@@ -22,7 +22,7 @@ def belts_of(anatomy: Anatomy) -> dict[str, list[str]]:
         path = _carried(anatomy, start, value, taken)
         if path is None and any(not p.layer for p in anatomy.users(start)):
             path = []
-        if path is None and value in anatomy.states and value.startswith("prev."):
+        if path is None and value in anatomy.previous:
             path = []
         if path is not None:
             belts[state] = path
@@ -102,7 +102,7 @@ class Placer:
 
     def _above(self, key: str) -> bool:
         """Whether a value comes from a belt, or from what waits to hang below one."""
-        return key in self.on_belt or key.startswith("prev.")
+        return key in self.on_belt or key in self.anatomy.previous
 
     def _waits(self, part: Part) -> bool:
         """A chain that hangs below a belt is placed with the operation that it leads to."""
@@ -178,7 +178,7 @@ class Placer:
                 return
             others = [i for i in part.inputs if i != placed[-1][1]]
             top = column.open and column.stack[-1:] == [placed[-1][1]]
-            if top and others and all(i.startswith("prev.") for i in others):
+            if top and others and all(i in self.anatomy.previous for i in others):
                 column.stack.append(part.key)  # the states come along from the left
                 self.column[part.key] = column
                 return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from viz.anatomy import OUTPUT
 from viz.grid import NotPlaceable, Plan
 
 Cell = tuple[int, int]  # (column, row) of the fine grid
@@ -43,11 +44,24 @@ class Net:
     cost: float = 0.0
 
 
+@dataclass
+class Effort:
+    """How many points may still be looked at: a count, so that every machine draws the same."""
+
+    left: int
+
+    def spend(self) -> None:
+        """One point more."""
+        self.left -= 1
+        if self.left < 0:
+            raise NotPlaceable("its lines cross too much")
+
+
 class Grid:
     """The tracks: `spare` of them between every two columns and every two rows."""
 
-    def __init__(self, plan: Plan, spare: int) -> None:
-        self.plan, self.step = plan, spare + 1
+    def __init__(self, plan: Plan, spare: int, effort: Effort) -> None:
+        self.plan, self.step, self.effort = plan, spare + 1, effort
         self.width = (len(plan.columns) + 1) * self.step + 1
         self.height = (plan.rows + 1) * self.step + 1
         self.blocked: set[Cell] = set()
@@ -128,6 +142,7 @@ class Grid:
                     push(CORNER if d != came else 0.5, b, d, None)
         while heap:
             cost, _, point, d = heapq.heappop(heap)
+            self.effort.spend()
             if cost > best[point, d]:
                 continue
             if point == sink.at:
@@ -189,9 +204,9 @@ def _straightened(way: list[Cell]) -> list[Cell]:
     return [p for k, p in enumerate(way) if k == 0 or p != way[k - 1]]
 
 
-def routed(plan: Plan, spare: int) -> tuple[Grid, float]:
+def routed(plan: Plan, spare: int, effort: Effort) -> tuple[Grid, float]:
     """All lines of a plan, and what they cost."""
-    grid = Grid(plan, spare)
+    grid = Grid(plan, spare, effort)
     nets = _nets(plan, grid)
     grid.nets = nets
     early = [n for n in nets.values() if n.fixed]
@@ -258,8 +273,12 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
         nets[name] = Net(name, grid.at(*plan.place[name]), {UP: 0.0})
     for key, part in anatomy.parts.items():
         depart = {UP: 0.0} if part.layer else dict(any_side)
-        if not part.layer and plan.columns[plan.place[key][0]].down:
+        own = plan.columns[plan.place[key][0]]
+        if not part.layer and own.down:
             depart[RIGHT] = CORNER
+        below = own.stack[: own.stack.index(key)] if key in own.stack else []
+        if below and not own.down and below[-1] in part.inputs:
+            depart.pop(DOWN, None)  # the line that comes from there must get out
         nets[key] = Net(key, grid.at(*plan.place[key]), depart)
     for key, bus in plan.buses.items():
         nets[key] = Net(key, grid.at(bus.start, bus.lane), {RIGHT: 0.0})
@@ -308,14 +327,12 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
             if part.key in on_belt:
                 allowed = {UP: 0.0, DOWN: 0.0}
             net.sinks.append(Sink(at, allowed, part.key))
-    first = next(iter(anatomy.states))
     for state, value in anatomy.states.items():
         end = (grid.width - 1, grid.at(0, plan.state_row[state])[1])
         nets[value].sinks.append(Sink(end, {RIGHT: 0.0}, f"next.{state}"))
-        if state == first:
-            top = (grid.at(plan.exit_column, 0)[0], 0)
-            nets[value].sinks.append(Sink(top, {UP: 0.0}, "output"))
+    top = (grid.at(plan.exit_column, 0)[0], 0)
+    nets[anatomy.leaving[OUTPUT]].sinks.append(Sink(top, {UP: 0.0}, OUTPUT))
     used = {key: net for key, net in nets.items() if net.sinks}
     for net in used.values():
-        net.sinks.sort(key=lambda s: (s.part == "output", _distance(net.source, s.at)))
+        net.sinks.sort(key=lambda s: (s.part == OUTPUT, _distance(net.source, s.at)))
     return used

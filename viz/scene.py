@@ -77,6 +77,19 @@ class Wire:
     tip: Point | None = None
     title: str = ""
 
+    def turned(self, arrow: bool) -> Wire:
+        """The line from its end to its start, with an arrow there or without."""
+        points, tip = list(self.points), None
+        if self.curve and self.tip:
+            _straight(points, self.tip)
+        points.reverse()
+        if self.curve and arrow:
+            tip = points[-1]
+            points[-1] = _towards(tip, points[-2], HEAD)
+        return replace(
+            self, points=tuple(points), tail=self.head, head=self.tail, arrow=arrow, tip=tip
+        )
+
 
 @dataclass
 class Scene:

@@ -3,7 +3,7 @@
 As every name has a row of its own, a line may follow the row of the value that it carries until it
 stands before the column in which it is read, and meets no card on its way. It then takes a track of
 its own up or down. Where it would meet the next card of its own row (a value that is read much
-later), it runs along a lane below everything.
+later), or leads back in time, it runs along a lane below everything.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Timeline:
         return found
 
     def _lane_targets(self) -> dict[tuple[str, str], int]:
-        """The lines that would meet a card of their own row, each target with a lane."""
+        """Lines that lead back, or would meet a card of their own row: each target has a lane."""
         lanes: dict[tuple[str, str], int] = {}
         number: dict[str, int] = {}
         for key, users in self.users.items():
@@ -94,7 +94,7 @@ class _Timeline:
                     if self.row[k] == self.row[key]
                     and self.column[key] < self.column[k] < self.column[user]
                 ]  # fmt: skip
-                if between:
+                if between or self.column[user] <= self.column[key]:
                     lanes[key, user] = number.setdefault(user, len(number))
         return lanes
 
@@ -106,6 +106,8 @@ class _Timeline:
         last = 1 + self.steps * self.span
         for c in range(1, last):  # every step looks alike
             width[c] = max(width[c], *(width[d] for d in range(1, last) if self._alike(c, d)))
+        width.append(0.0)  # what leads back out of the last column falls behind it
+        count += 1
         tracks = [len(self._entering(c)) + len(self._falling(c)) for c in range(count)]
         self.left: list[float] = []
         x = 0.0

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             failed += outcome.verdict is False
             first = told.setdefault(outcome.text, what.name) if outcome.text else what.name
             summary = _summary(outcome) if first == what.name else f"fails like {first}"
-            print(f"  {MARKS[outcome.verdict]} {what.name:22} {summary}", flush=True)
+            print(f"  {MARKS[outcome.verdict]} {what.name:28} {summary}", flush=True)
             if outcome.text and first == what.name:
                 print(textwrap.indent(outcome.text, "      "), flush=True)
     if failed:

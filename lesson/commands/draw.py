@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 
 import viz
-from tinygrad_lstm.cell_files import find
+from tinygrad_lstm import compiled
+from tinygrad_lstm.cell_files import find, parts
+from tinygrad_lstm.cell_files import run as run_file
+from tinygrad_lstm.networks import Network
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll
 from viz.figure import ENDINGS
 
 SIZE, SEED = 2, 0  # of the small run whose graph is drawn
 
+OF_NETWORKS = ("unrolled", "graph")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The cell, the kind of figure and the file."""
-    parser.add_argument("cell", metavar="CELL", help="NAME or path/to/file.py:NAME")
+    """The cell or network, the kind of figure and the file."""
+    parser.add_argument(
+        "cell", metavar="CELL",
+        help="NAME or path/to/file.py:NAME; a network, too, with --kind unrolled or graph",
+    )  # fmt: skip
     parser.add_argument("--kind", choices=sorted(KINDS), default="cell", help="what to draw")
     parser.add_argument(
         "--focus", metavar="NAMES", default="",
@@ -41,9 +49,23 @@ def run(options: argparse.Namespace) -> int:
         raise viz.FigureError("--focus dims parts of a cell's figure; use it with --kind cell.")
     if options.against and options.kind != "difference":
         raise viz.FigureError("--against OTHER goes with --kind difference.")
-    figure = KINDS[options.kind](find(options.cell), options)
+    figure = KINDS[options.kind](_found(options.cell, options.kind), options)
     print(figure.save(options.output))
     return 0
+
+
+def _found(spec: str, kind: str) -> Any:
+    """The cell or network that a specification names."""
+    path, name = parts(spec)
+    value = run_file(path).get(name) if path else None
+    if not isinstance(value, Network):
+        return value if isinstance(value, Cell) else find(spec)
+    if kind not in OF_NETWORKS:
+        raise viz.FigureError(
+            f"--kind {kind} draws one cell, and {value} has several parts.\n"
+            f"  Draw it with --kind {' or '.join(OF_NETWORKS)}, or name one of its cells."
+        )
+    return value
 
 
 def _cell(cell: Cell, options: argparse.Namespace) -> viz.Figure:
@@ -51,22 +73,26 @@ def _cell(cell: Cell, options: argparse.Namespace) -> viz.Figure:
     return viz.cell(cell, focus=names)
 
 
-def _graph(cell: Cell, options: argparse.Namespace) -> viz.Figure:
+def _plan(cell: Cell, options: argparse.Namespace) -> viz.Figure:
+    return viz.plan(compiled(cell).plan(**{name: SIZE + k for k, name in enumerate(cell.sizes)}))
+
+
+def _graph(cell: Cell | Network, options: argparse.Namespace) -> viz.Figure:
     """The graph of a small run with random inputs, after backward from the sum of its output."""
     if options.steps < 1:
         raise viz.FigureError(f"--steps must be at least 1, got {options.steps}.")
-    sizes = {name: SIZE for name in cell.program().sizes}
+    program = cell.program(**dict.fromkeys(cell.sizes, SIZE))
     random = np.random.default_rng(SEED)
-    parameters = cell.init(seed=SEED, **sizes)
-    program = cell.program(**sizes)
-    further: dict[str, Any] = {
+    parameters = cell.init(seed=SEED, **program.sizes)
+    sequences = {"x", *getattr(cell, "sequences", ())}
+    given: dict[str, Any] = {
         name: random.normal(
-            size=((options.steps,) if name in cell.sequences else ()) + program.inputs[name].shape
+            size=((options.steps,) if name in sequences else ()) + program.inputs[name].shape
         )
-        for name in (*cell.sequences, *cell.constants)
+        for name in (*sorted(sequences), *getattr(cell, "constants", ()))
     }
-    xs = random.normal(size=(options.steps, *program.inputs["x"].shape))
-    loss = unroll(cell, parameters, xs, **further).final[next(iter(cell.state))].sum()
+    run = unroll(cell, parameters, given.pop("x"), **given)
+    loss = run.steps[-1][cell.output].sum()
     loss.name = "L"
     loss.backward()
     return viz.graph(loss, fold=options.fold)
@@ -77,14 +103,15 @@ def _difference(cell: Cell, options: argparse.Namespace) -> viz.Figure:
         raise viz.FigureError(
             "a difference needs a second cell: add --against OTHER, such as --against gru."
         )
-    return viz.difference(cell, find(options.against))
+    return viz.difference(cell, _found(options.against, "difference"))
 
 
-KINDS: dict[str, Callable[[Cell, argparse.Namespace], viz.Figure]] = {
+KINDS: dict[str, Callable[[Any, argparse.Namespace], viz.Figure]] = {
     "cell": _cell,
     "chain": lambda cell, options: viz.chain(cell),
     "difference": _difference,
     "graph": _graph,
+    "plan": _plan,
     "legend": lambda cell, options: viz.legend(),
     "rolled": lambda cell, options: viz.rolled(cell),
     "unrolled": lambda cell, options: viz.unrolled(cell, options.steps),

@@ -6,6 +6,7 @@ met, and raises `Disagreement` or `GradientError` where the difference is more t
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,7 @@ def examine(cell: Cell, what: Property, examples: int = 25, seed: int = 0) -> Ou
             hypothesis.reject()
         except NotApplicable:
             raise
-        except TinygradError as wrong:
+        except Exception as wrong:  # whatever it is, the case is shown and no traceback
             failure = case, wrong
             raise
         if failure is None:
@@ -91,83 +92,149 @@ def examine(cell: Cell, what: Property, examples: int = 25, seed: int = 0) -> Ou
         return Outcome(what, None, 0, 0.0, str(reason))
     except hypothesis.errors.Unsatisfiable:
         return Outcome(what, None, 0, 0.0, doubt)
-    except TinygradError:
+    except Exception:
         if failure is None:
             raise
         case, error = failure
-        return Outcome(what, False, tried, worst, f"{error}\n{case!r}")
+        kind = "" if isinstance(error, TinygradError) else f"{type(error).__name__}: "
+        return Outcome(what, False, tried, worst, f"{kind}{error}\n{case!r}")
     return Outcome(what, True, tried, worst)
 
 
 # --- the properties -------------------------------------------------------------------------------
-def _all_states(run: Run) -> Any:
-    return concat(*(run[name].reshape(-1) for name in run.cell.state))
+class _Leaves:
+    """A case as Tensors of which gradients are wanted, and its run."""
+
+    def __init__(self, case: Case, network: Any = None, initial: Any = None) -> None:
+        cell = case.cell
+        self.case = case
+        self.p = cell.bind(case.parameters, **case.sizes)
+        self.xs = Tensor(case.xs)
+        self.further = {name: Tensor(array) for name, array in case.further.items()}
+        self.initial = initial or {name: Tensor(array) for name, array in case.initial.items()}
+        self.run: Run = unroll(network or cell, self.p, self.xs, self.initial, **self.further)
+
+    def total(self, start: int = 0) -> Any:
+        """Every named equation at every entry and step, weighted at random; one number.
+
+        The weights of a step are the same in every sample, and however a sequence is cut.
+        """
+        total: Any = Tensor(0.0)
+        for name in self.run.names:
+            value = self.run[name]
+            if value.dtype.kind != "f":
+                continue
+            own = value.shape[1 + len(self.case.lead) :]
+            random = np.random.default_rng([zlib.crc32(name.encode()), *own])
+            weights = random.uniform(0.5, 1.5, (start + self.case.time, *own))[start:]
+            weights = weights.reshape(self.case.time, *(1,) * len(self.case.lead), *own)
+            total = total + (value * weights).sum()
+        return total
+
+    def gradients(self) -> dict[str, Array | None]:
+        """The gradient of the total in everything that the case holds."""
+        self.total().backward()
+        named = {**self.p, "xs": self.xs, **self.further}
+        named |= {f"initial {name}": t for name, t in self.initial.items()}
+        return {name: None if t.grad is None else t.grad.numpy() for name, t in named.items()}
 
 
-def _check(case: Case, second_order: bool) -> float:
-    def states(p: Any, xs: Any, initial: Any, further: Any) -> Any:
+def _check(case: Case, orders: tuple[int, ...]) -> float:
+    def equations(p: Any, xs: Any, initial: Any, further: Any) -> Any:
         begin = {name.removeprefix("initial "): value for name, value in initial.items()}
-        return _all_states(unroll(case.cell, p, xs, begin, **further))
+        run = unroll(case.cell, p, xs, begin, **further)
+        values = [run[name] for name in run.names if run[name].dtype.kind in "fc"]
+        return concat(*(value.reshape(-1) for value in values))
 
     initial = {f"initial {name}": value for name, value in case.initial.items()}
-    return check_gradients(
-        states, case.parameters, case.xs, initial, case.further, second_order=second_order
-    ).worst
+    arguments = case.parameters, case.xs, initial, case.further
+    return check_gradients(equations, *arguments, orders=orders).worst
 
 
 def numeric_gradients(case: Case) -> float:
-    """Every derivative of every state equals its complex step (central difference at kinks)."""
-    return _check(case, second_order=False)
+    """Every derivative of every equation equals its complex step (central difference at kinks)."""
+    return _check(case, (1,))
 
 
 def second_derivatives(case: Case) -> float:
     """So do the derivatives of the gradient."""
-    return _check(case, second_order=True)
+    return _check(case, (2,))
 
 
 def batch_against_singles(case: Case) -> float:
     """A batch gives what its samples give one by one, and the sum of their gradients."""
-    whole = _run(case)
-    batch = case.xs.shape[1]
+    whole = _Leaves(case)
+    singles = [_Leaves(case.sample(k)) for k in range(case.lead[0])]
+    batch = case.lead[0]
     worst = 0.0
-    singles = []
-    for k in range(batch):
-        own = {n: v[:, k] if n in case.cell.sequences else v for n, v in case.further.items()}
-        begin = {name: value[k] for name, value in case.initial.items()}
-        one = unroll(case.cell, _leaves(case), case.xs[:, k], begin, **own)
-        words = f"in the batch of {batch}", "alone"
-        for name in whole.steps[0]:
-            worst = max(worst, equal(f"{name}, sample {k}", words, whole[name].data[:, k],
-                                      one[name].data))  # fmt: skip
-        singles.append(_gradients(one))
+    words = f"in the batch of {batch}", "alone"
+    for k, one in enumerate(singles):
+        for name in whole.run.names:
+            values = whole.run[name].data[:, k], one.run[name].data
+            worst = max(worst, equal(f"{name}, sample {k}", words, *values))
     words = f"from the batch of {batch}", "from its samples"
-    for name, found in _gradients(whole).items():
-        added = sum((each[name] for each in singles), np.zeros(()))
-        worst = max(worst, equal(f"the gradient of {name}", words, found, added))
+    found = [one.gradients() for one in singles]
+    for name, gradient in whole.gradients().items():
+        each = [one[name] for one in found]
+        if gradient is None or any(g is None for g in each):
+            continue
+        parts: Any = np.stack(each, axis=1 if name == "xs" or name in case.cell.sequences else 0)  # type: ignore[arg-type]
+        if parts.shape != gradient.shape:  # shared by the batch
+            parts = sum(each)
+        worst = max(worst, equal(f"the gradient of {name}", words, gradient, parts))
     return worst
 
 
 def split_against_whole(case: Case) -> float:
     """A sequence in two parts, the states carried over, gives what it gives in one."""
-    whole, middle = _run(case), (case.time + 1) // 2
-    p = _leaves(case)
-
-    def part(steps: slice, begin: Mapping[str, Any]) -> Run:
-        own = {n: v[steps] if n in case.cell.sequences else v for n, v in case.further.items()}
-        return unroll(case.cell, p, case.xs[steps], begin, **own)
-
-    first = part(slice(0, middle), case.initial)
-    second = part(slice(middle, None), first.final)
+    whole, middle = _Leaves(case), (case.time + 1) // 2
+    first = _Leaves(case.steps(slice(0, middle)))
+    second = _Leaves(case.steps(slice(middle, None)), initial=first.run.final)
     worst = 0.0
     words = "in one", f"split after step {middle - 1}"
-    for name in whole.steps[0]:
-        pieces = np.concatenate([first[name].data, second[name].data])
-        worst = max(worst, equal(name, words, whole[name].data, pieces))
-    ends = {name: second.final[name] for name in case.cell.state}
-    expected = _gradients(whole, whole.final)
-    for name, found in _gradients(second, ends).items():
-        worst = max(worst, equal(f"the gradient of {name}", words, expected[name], found))
+    for name in whole.run.names:
+        pieces = np.concatenate([first.run[name].data, second.run[name].data])
+        worst = max(worst, equal(name, words, whole.run[name].data, pieces))
+    expected = whole.gradients()
+    (first.total() + second.total(middle)).backward()
+    pieces_of = {name: [tensor, second.p[name]] for name, tensor in first.p.items()}
+    pieces_of |= {f"initial {name}": [tensor] for name, tensor in first.initial.items()}
+    for name, tensors in pieces_of.items():
+        parts = [t.grad.numpy() for t in tensors if t.grad is not None]
+        found = expected[name]
+        if found is not None and parts:
+            added = np.sum(parts, axis=0)
+            worst = max(worst, equal(f"the gradient of {name}", words, found, added))
     return worst
+
+
+def compiled_against_interpreter(case: Case) -> float:
+    """Compiled code gives what the interpreter gives, and the same gradients."""
+    from tinygrad_lstm.kernels import compiled
+
+    plain = _Leaves(case)
+    expected = plain.gradients()
+    worst = 0.0
+    for code in ("auto", "numpy"):
+        words = f"compiled (code={code!r})", "interpreted"
+        fast = _Leaves(case, compiled(case.cell, code=code))
+        for name in plain.run.names:
+            values = fast.run[name].data, plain.run[name].data
+            worst = max(worst, equal(name, words, *values))
+        for name, gradient in fast.gradients().items():
+            other = expected[name]
+            if (gradient is None) != (other is None):
+                raise Disagreement(
+                    f"the gradient of {name} is {_there(gradient)} {words[0]}, {_there(other)} "
+                    f"{words[1]}."
+                )
+            if gradient is not None and other is not None:
+                worst = max(worst, equal(f"the gradient of {name}", words, gradient, other))
+    return worst
+
+
+def _there(gradient: Array | None) -> str:
+    return "absent" if gradient is None else "there"
 
 
 PROPERTIES = (
@@ -175,6 +242,7 @@ PROPERTIES = (
     Property("second derivatives", second_derivatives, {"max_time": 2, "max_size": 2}),
     Property("batch against singles", batch_against_singles, {"batched": True}),
     Property("split against whole", split_against_whole, {"min_time": 2, "max_time": 4}),
+    Property("compiled against interpreter", compiled_against_interpreter, {"max_size": 2}),
 )
 
 
@@ -199,27 +267,6 @@ def gradcheck(subject: Any, *arrays: Any, examples: int = 25, seed: int = 0, **o
 
 
 # --- comparing ------------------------------------------------------------------------------------
-def _leaves(case: Case) -> Any:
-    return case.cell.bind(case.parameters, **case.sizes)
-
-
-def _run(case: Case) -> Run:
-    return unroll(case.cell, _leaves(case), case.xs, case.initial, **case.further)
-
-
-def _gradients(run: Run, of: Mapping[str, Tensor] | None = None) -> dict[str, Array]:
-    """Gradients, in every parameter, of the states (at all steps unless told) weighted 1, 2, …"""
-    chosen = of or {name: run[name] for name in run.cell.state}
-    total: Any = Tensor(0.0)
-    for weight, name in enumerate(run.cell.state, start=1):
-        total = total + chosen[name].sum() * float(weight)
-    total.backward()
-    return {
-        name: np.zeros(t.shape) if t.grad is None else t.grad.numpy()
-        for name, t in run.parameters.items()
-    }
-
-
 def equal(what: str, words: tuple[str, str], one: Array, other: Array) -> float:
     """The relative difference; Disagreement where it is more than rounding."""
     if one.shape != other.shape:

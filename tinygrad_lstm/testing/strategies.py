@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,31 @@ class Case:
     further: dict[str, Array] = field(default_factory=dict)
 
     @property
+    def lead(self) -> tuple[int, ...]:
+        """The axes of the batch."""
+        return self.xs.shape[1 : self.xs.ndim - len(dimensions.parse(self.cell.x))]
+
+    def sample(self, k: int) -> Case:
+        """The k-th sample of a batch alone."""
+        full = self.cell.complete(self.sizes)
+        further = {}
+        for name, array in self.further.items():
+            steps = name in self.cell.sequences
+            words = (self.cell.sequences if steps else self.cell.constants)[name]
+            each = array.ndim > steps + len(dimensions.shape(words, full))
+            further[name] = (array[:, k] if steps else array[k]) if each else array
+        initial = {name: array[k] for name, array in self.initial.items()}
+        return replace(self, xs=self.xs[:, k], initial=initial, further=further)
+
+    def steps(self, part: slice) -> Case:
+        """Some of the steps."""
+        further = {
+            name: array[part] if name in self.cell.sequences else array
+            for name, array in self.further.items()
+        }
+        return replace(self, xs=self.xs[part], further=further)
+
+    @property
     def time(self) -> int:
         """The number of steps."""
         return int(self.xs.shape[0])
@@ -131,58 +156,83 @@ def _text(value: Array, indent: int) -> str:
 
 @st.composite
 def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
-    """Sizes of a cell, such as {"hidden": 2, "inputs": 3}."""
-    return {name: draw(st.integers(1, max_size)) for name in cell.sizes}
+    """Sizes of a cell within their bounds, such as {"hidden": 2, "inputs": 3}; often all equal."""
+    same = draw(st.sampled_from((None, *range(1, max_size + 1))))
+    return {
+        name: max(cell.bounds.get(name, 1), same or draw(st.integers(1, max_size)))
+        for name in cell.sizes
+    }
 
 
 @st.composite
 def parameters(
-    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], dtype: Any = np.float64
-) -> dict[str, Array]:
-    """Arrays for every parameter of a cell, with entries in [-1, 1]."""
+    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], dtype: Any = np.float64,
+    reach: float = 1.0,
+) -> dict[str, Array]:  # fmt: skip
+    """Arrays for every parameter of a cell, around its declared start or else within ±reach."""
+    full = cell.complete(sizes)
     return {
-        name: draw(arrays(dimensions.shape(words, sizes), (-1.0, 1.0), dtype))
+        name: draw(_around(cell, name, dimensions.shape(words, full), reach, dtype))
         for name, words in cell.parameters.items()
     }
+
+
+def _around(
+    cell: Cell, name: str, shape: tuple[int, ...], reach: float, dtype: Any
+) -> st.SearchStrategy[Array]:
+    """Arrays near a start value that is a number other than 0, or else within ±reach."""
+    start = cell.start.get(name, 0.0)
+    if not isinstance(start, str) and start and np.isfinite(start):
+        return arrays(shape, (start - 0.5, start + 0.5), dtype)
+    return arrays(shape, (-reach, reach), dtype)
 
 
 @st.composite
 def sequences(
     draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], time: int, batch: int | None,
-    dtype: Any = np.float64,
+    dtype: Any = np.float64, reach: float = 2.0,
 ) -> tuple[Array, dict[str, Array]]:  # fmt: skip
-    """A sequence xs, (time, inputs) or (time, batch, inputs), and the cell's further inputs."""
+    """A sequence xs, (time, inputs) or (time, batch, inputs), and the cell's further inputs.
+
+    Of a batch each sample has its own further inputs, or all share them.
+    """
+    full = cell.complete(sizes)
     lead = () if batch is None else (batch,)
-    domain = (-2.0, 2.0)
-    xs = draw(arrays((time, *lead, *dimensions.shape(cell.x, sizes)), domain, dtype))
+    domain = (-reach, reach)
+    xs = draw(arrays((time, *lead, *dimensions.shape(cell.x, full)), domain, dtype))
     further = {}
-    for name, words in cell.sequences.items():
-        own = dimensions.shape(words, sizes)
-        further[name] = draw(arrays((time, *lead, *own), domain, dtype))
-    for name, words in cell.constants.items():
-        further[name] = draw(arrays(dimensions.shape(words, sizes), domain, dtype))
+    for name, words in {**cell.sequences, **cell.constants}.items():
+        own = dimensions.shape(words, full)
+        steps = (time,) if name in cell.sequences else ()
+        each = lead if draw(st.booleans()) else ()
+        further[name] = draw(arrays((*steps, *each, *own), domain, dtype))
     return xs, further
 
 
 @st.composite
 def cases(
-    draw: st.DrawFn, cell: Cell, max_time: int = 3, max_batch: int = 2, max_size: int = 3,
+    draw: st.DrawFn, cell: Cell, max_time: int = 3, max_batch: int = 3, max_size: int = 3,
     min_time: int = 1, batched: bool | None = None, dtype: Any = np.float64,
 ) -> Case:  # fmt: skip
     """A Case of a cell: sizes, parameters, a sequence, initial states and further inputs.
 
-    `batched`: whether xs has a batch axis; drawn where it is None. Cases shrink to one unit, one
-    step and zeros.
+    `batched`: whether xs has a batch axis; drawn where it is None. Sizes, batch and time often
+    coincide, and values are often large. Cases shrink to one unit, one step and zeros.
     """
     small = draw(sizes(cell, max_size))
     with_batch = draw(st.booleans()) if batched is None else batched
-    batch = draw(st.integers(1, max_batch)) if with_batch else None
-    time = draw(st.integers(min_time, max_time))
-    weights = draw(parameters(cell, small, dtype))
-    xs, further = draw(sequences(cell, small, time, batch, dtype))
-    lead = () if batch is None else (batch,)
+    equal = len(set(small.values())) == 1 and draw(st.booleans())
+    n = next(iter(small.values()), 1)
+    batch = min(n, max_batch) if equal else draw(st.integers(1, max_batch))
+    time = min(max(n, min_time), max_time) if equal else draw(st.integers(min_time, max_time))
+    reach = draw(st.sampled_from((1.0, 3.0)))
+    weights = draw(parameters(cell, small, dtype, reach))
+    in_batch = batch if with_batch else None
+    xs, further = draw(sequences(cell, small, time, in_batch, dtype, 2 * reach))
+    lead = (batch,) if with_batch else ()
+    full = cell.complete(small)
     initial = {
-        name: draw(arrays((*lead, *dimensions.shape(words, small)), (-1.0, 1.0), dtype))
+        name: draw(_around(cell, name, (*lead, *dimensions.shape(words, full)), reach, dtype))
         for name, words in cell.state.items()
     }
     return Case(cell, small, weights, xs, initial, further)

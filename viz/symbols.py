@@ -1,0 +1,178 @@
+"""Operations as signs, as they stand in a circle, and expressions as figures and their words say.
+
+`written` puts an operation around its operands. One that comes along a line is a `HOLE`: of `1 - f`
+the sign is "1−", of `max(u, a)` it is "max(·, a)". With all operands in place the same function
+writes the expression itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lstm import program
+from tinygrad_lstm.tensor import Array, Tensor
+
+_RELATION, _SUM, _PRODUCT, _ATOM = range(4)
+# op: (LaTeX, text, how tightly it binds, how tightly its operands must)
+SIGNS: dict[str, tuple[str, str, int, tuple[int, int]]] = {
+    "add": ("+", "+", _SUM, (_SUM, _SUM)),
+    "subtract": ("-", "−", _SUM, (_SUM, _PRODUCT)),
+    "multiply": (r"\times", "×", _PRODUCT, (_PRODUCT, _PRODUCT)),
+    "divide": (r"\div", "÷", _PRODUCT, (_PRODUCT, _ATOM)),
+    "matvec": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
+    "matmul": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
+    "vecdot": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
+    "outer": (r"\otimes", "⊗", _PRODUCT, (_ATOM, _ATOM)),
+    "greater": (">", ">", _RELATION, (_SUM, _SUM)),
+    "greater_equal": (r"\geq", "≥", _RELATION, (_SUM, _SUM)),
+    "equal": ("=", "=", _RELATION, (_SUM, _SUM)),
+    "not_equal": (r"\neq", "≠", _RELATION, (_SUM, _SUM)),
+}
+# op: the sign alone, as LaTeX and as text
+NAMES = {
+    "tanh": (r"\tanh", "tanh"), "sigmoid": (r"\sigma", "σ"), "exp": (r"\exp", "exp"),
+    "log": (r"\log", "log"), "sin": (r"\sin", "sin"), "cos": (r"\cos", "cos"),
+    "maximum": (r"\max", "max"), "minimum": (r"\min", "min"), "max": (r"\max", "max"),
+    "sum": (r"\textstyle\sum", "Σ"), "sqrt": (r"\sqrt{\,\cdot\,}", "sqrt"),
+    "abs": (r"|\cdot|", "abs"), "concat": (r"[\,,]", "concat"), "negative": ("-", "−"),
+    "power": (r"(\cdot)^{(\cdot)}", "power"), "swapaxes": (r"(\cdot)^\top", "transpose"),
+    "transpose": (r"(\cdot)^\top", "transpose"),
+}  # fmt: skip
+# op: the sign around its operands, where it is not NAME(operands)
+_AROUND = {
+    "sqrt": (r"\sqrt{{}}", "sqrt({})"), "abs": ("|{}|", "|{}|"), "concat": ("[{}]", "[{}]"),
+}  # fmt: skip
+_AFTER = {"swapaxes": (r"^\top", "ᵀ"), "transpose": (r"^\top", "ᵀ")}
+
+
+class Written(NamedTuple):
+    """An expression as LaTeX and as text, and how tightly it binds."""
+
+    latex: str
+    text: str
+    level: int = _ATOM
+
+    def within(self, level: int) -> Written:
+        """In brackets where it binds less tightly than what stands around it."""
+        return self if self.level >= level else Written(f"({self.latex})", f"({self.text})")
+
+
+HOLE = Written("", "")
+DOT = Written(r"\cdot", "·")
+
+
+def words(text: str) -> str:
+    r"""Plain words as LaTeX: \text{…}, with what TeX reads as a command escaped."""
+    return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
+
+
+def symbol_of(node: Tensor) -> Written:
+    """The sign of an operation whose operands all come along lines."""
+    return written(node, [HOLE] * len(node.inputs))
+
+
+def expression(root: Tensor, known: Callable[[Tensor], Written | None]) -> Written:
+    """What computes a node, down to the nodes whose writing is known; numbers are numbers."""
+    pieces: dict[Tensor, Written] = {}
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        given = known(node)
+        if given is not None or not node.inputs or not node.traced:
+            pieces[stack.pop()] = given or _number(node.data)
+        elif todo := [i for i in node.inputs if i not in pieces]:
+            stack.extend(todo)
+        else:
+            pieces[stack.pop()] = written(node, [pieces[i] for i in node.inputs])
+    return pieces[root]
+
+
+def written(node: Tensor, operands: Sequence[Written]) -> Written:
+    """An operation around its operands."""
+    op = node.op or ""
+    holes = [operand == HOLE for operand in operands]
+    if op in SIGNS:
+        latex, text, level, needs = SIGNS[op]
+        if all(holes):
+            return Written(latex, op if text == "·" else text)
+        (a, b, _), (c, d, _) = (o.within(n) for o, n in zip(operands, needs, strict=True))
+        if any(holes):
+            return Written(f"{a}{{{latex}}}{c}", f"{b}{text}{d}")
+        return Written(f"{a} {latex} {c}", f"{b} {text} {d}", level)
+    if op == "getitem":
+        index = _text(node.attributes["index"])
+        whole = operands[0].within(_ATOM)
+        return Written(f"{whole.latex}{words(f'[{index}]')}", f"{whole.text}[{index}]")
+    latex, text = NAMES.get(op) or (rf"\mathrm{{{op.replace('_', chr(92) + ' ')}}}", op)
+    shown = _attributes(node)
+    if all(holes):
+        more = (rf"\;{words(shown)}", f" {shown}") if shown else ("", "")
+        return Written(latex + more[0], text + more[1])
+    filled = [DOT if hole else operand for operand, hole in zip(operands, holes, strict=True)]
+    if op == "identity":
+        return filled[0]
+    if op == "negative":
+        a, b, _ = filled[0].within(_PRODUCT)
+        return Written(f"-{a}", f"−{b}", _SUM)
+    if op == "power":
+        a, b, _ = Written(r"(\cdot)", "(·)") if holes[0] else filled[0].within(_ATOM)
+        return Written(f"{a}^{{{filled[1].latex}}}", f"{b}^{filled[1].within(_ATOM).text}")
+    if op in _AFTER and not shown:
+        a, b, _ = filled[0].within(_ATOM)
+        return Written(a + _AFTER[op][0], b + _AFTER[op][1])
+    latex, text = (
+        _AROUND[op] if op in _AROUND and not shown else (f"{latex}({{}})", f"{text}({{}})")
+    )
+    inner = [o.latex for o in filled], [o.text for o in filled]
+    if shown:
+        inner[0].append(words(shown))
+        inner[1].append(shown)
+    return Written(
+        latex.replace("{}", r",\,".join(inner[0])), text.replace("{}", ", ".join(inner[1]))
+    )
+
+
+def _attributes(node: Tensor) -> str:
+    """What an operation is told beside its operands, but for the last axis, which is usual."""
+    shown = {
+        name: value for name, value in node.attributes.items()
+        if value is not None and name != "keepdims" and (name, value) != ("axis", -1)
+    }  # fmt: skip
+    if node.op in _AFTER and node.ndim == 2:
+        return ""
+    if set(shown) == {"shape"}:
+        return f"({_text(shown['shape'])})"
+    return ", ".join(f"{name}={_text(value)}" for name, value in shown.items())
+
+
+def _text(index: Any) -> str:
+    return program._index_text(index).replace("Ellipsis", "…")
+
+
+def _number(data: Array) -> Written:
+    """A constant: a number, the first of several, a multiple of the identity, or that it is one."""
+    if data.size == 1:
+        return number(float(data.item()))
+    if data.ndim == 1:
+        parts = [number(float(v)) for v in data]
+        parts[2:-1] = [Written(r"\ldots", "…")] if len(parts) > 4 else parts[2:-1]
+        return Written(
+            f"[{', '.join(p.latex for p in parts)}]", f"[{', '.join(p.text for p in parts)}]"
+        )
+    if data.ndim == 2 and np.array_equal(data, data[0, 0] * np.eye(*data.shape)):
+        a, b, _ = number(float(data[0, 0])).within(_PRODUCT)
+        return Written(f"{a} I", f"{b} I", _PRODUCT) if data[0, 0] != 1 else Written("I", "I")
+    return Written(words("const"), "const")
+
+
+def number(value: float) -> Written:
+    """A number of up to four digits."""
+    text = f"{value:.4g}"
+    latex = text.replace("nan", words("nan")).replace("inf", r"\infty")
+    if "e" in text:
+        digits, _, power = text.partition("e")
+        latex = ("" if digits == "1" else rf"{digits} \cdot ") + f"10^{{{int(power)}}}"
+    return Written(latex, text.replace("-", "−"), _SUM if text.startswith("-") else _ATOM)
