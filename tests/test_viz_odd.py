@@ -204,7 +204,7 @@ def test_the_free_layout_marks_differences_too(monkeypatch):
 def test_signs_say_what_is_computed_from_parameters_and_where_slices_lie():
     shown = {
         "one_minus": {"(1 − μₖ)×", "(1 − a)×"}, "decay": {"−exp(w)", "÷(1 + exp(−u))"},
-        "parameter_alone": {"σ(a)"}, "packed": {"[…, 0:3]", "[…, 3:6]", "[…, 6:9]", "[…, 9:12]"},
+        "parameter_alone": {"σ(a)"}, "packed": {"[0:hidden]", "[hidden:2 * hidden]"},
         "constants_inside": {"(W − Wᵀ − 0.01 I)·", "0.1×"}, "powers": {"(·)^2", "1÷", "· + ·"},
         "peepholes": {"(q^2 − pᵢ)×", "+exp(q)"}, "attention": {"·U_aᵀ", "Σ axis=0"},
         "kinks": {"max(·, low)", "≥0", "where(·, 0.25, ·)"},

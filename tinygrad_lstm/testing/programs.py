@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tinygrad_lstm.ops import normal_index
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE, Array, apply
 
@@ -25,19 +26,6 @@ OPERATIONS = sorted(n for n, op in TABLE.items() if op.signature != "whole")
 COMMON = ("matvec", "matvec", "matvec", "concat", "add", "multiply", "sigmoid", "tanh")  # in cells
 COMPARISONS = ("greater", "greater_equal", "equal", "not_equal")
 LARGEST = 4.0  # of a value at the sample point; beyond it stands a tanh
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value of the step for one sample: whether a batch has one for each, and an example."""
-
-    batched: bool
-    example: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape for one sample."""
-        return self.example.shape
 
 
 @dataclass(frozen=True)
@@ -50,29 +38,16 @@ class Line:
     squash: str | None
     name: str | None
 
-    def compute(self, operands: Sequence[Any], ranks: Sequence[int]) -> Any:
-        """The value, from Tensors or arrays, of which each may have further axes in front."""
-        attributes = self._attributes(np.shape(operands[0])[: np.ndim(operands[0]) - ranks[0]])
+    def compute(self, operands: Sequence[Any]) -> Any:
+        """The value, from Tensors or arrays."""
         low, high = TABLE[self.op].domain
         if low > 0:
             operands = [0.5 + apply("sigmoid", v) for v in operands]
         if self.op == "where":
             operands = [apply("greater", operands[0], 0.1), *operands[1:]]
-        y = apply(self.op, *operands, **attributes)
+        y = apply(self.op, *operands, **self.attributes)
         y = y * 1.0 if self.op in COMPARISONS else y
         return apply(self.squash, y) if self.squash else y
-
-    def _attributes(self, lead: tuple[int, ...]) -> dict[str, Any]:
-        """The attributes as an author writes them, for whom axes may stand in front."""
-        found = dict(self.attributes)
-        if "shape" in found:
-            found["shape"] = (*lead, *found["shape"])
-        if "axes" in found:
-            n = len(lead)
-            found["axes"] = (*range(n), *(n + k for k in found["axes"]))
-        if "index" in found:
-            found["index"] = (Ellipsis, *found["index"])
-        return found
 
 
 @st.composite
@@ -90,11 +65,11 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     constants: dict[str, tuple[int, ...]] = {"memory": (2, n)} if further else {}
     random = np.random.default_rng(len(parameters))
 
-    def given(shape: tuple[int, ...], batched: bool) -> Value:
-        return Value(batched, random.uniform(-1.0, 1.0, shape))
-
-    values = [given(shape, True) for shape in (*states.values(), (m,), *sequences.values())]
-    values += [given(shape, False) for shape in (*constants.values(), *parameters.values())]
+    given = [*states.values(), (m,), *sequences.values()]
+    values = [random.uniform(-1.0, 1.0, shape) for shape in given]
+    values += [
+        random.uniform(-1.0, 1.0, shape) for shape in (*constants.values(), *parameters.values())
+    ]
     start, lines = len(values), list[Line]()
     length = max_equations - draw(st.integers(0, max_equations - 1))  # long ones first
     chosen = draw(st.integers(0, length - 1))
@@ -102,18 +77,16 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     def add(op: str, operands: tuple[int, ...], attributes: dict[str, Any], name: bool) -> None:
         label = f"v_{len(lines) + 1}" if name else None
         line = Line(op, operands, attributes, None, label)
-        own = [values[k] for k in operands]
-        ranks = [len(v.shape) for v in own]
-        example = np.asarray(line.compute([v.example for v in own], ranks))
+        example = np.asarray(line.compute([values[k] for k in operands]))
         if np.max(np.abs(example), initial=0.0) > LARGEST:
             line = Line(op, operands, attributes, "tanh", label)
             example = np.tanh(example)
         lines.append(line)
-        values.append(Value(any(v.batched for v in own), example))
+        values.append(example)
 
     add("concat", (0, len(states)), {"axis": -1}, draw(st.booleans()))  # [h, x]
     for k in range(start):
-        if values[k].shape == (n, n + m) and not values[k].batched and draw(st.booleans()):
+        if values[k].shape == (n, n + m) and draw(st.booleans()):
             add("matvec", (k, start), {}, draw(st.booleans()))
     for k in range(length):
         forced = operation if k == chosen else None
@@ -131,18 +104,17 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     ends: dict[str, tuple[int, list[int]]] = {}
     for k, (state, shape) in enumerate(states.items()):
         late = [i for i in range(start, len(values)) if values[i].shape == shape]
-        late = [i for i in late if values[i].batched] or [k]
-        own = draw(st.sampled_from(late))
+        own = draw(st.sampled_from(late or [k]))
         ends[state] = own, [i for i in left[k :: len(states)] if i != own]
     squashes = {s: draw(st.sampled_from(("tanh", "sigmoid"))) for s in states}
-    ranks = [len(v.shape) for v in values]
+    ranks = [v.ndim for v in values]
 
     def random_cell(now: Any, prev: Any, x: Any, p: Any, **more: Any) -> None:
         known = [*(getattr(prev, s) for s in states), x, *(more[s] for s in sequences)]
-        known += [*(more[s] for s in constants), *(p[s] for s in parameters)]
+        known += [*(more[s] for s in constants), *(getattr(p, s) for s in parameters)]
         for line in lines:
             operands = [known[k] for k in line.operands]
-            value = line.compute(operands, [ranks[k] for k in line.operands])
+            value = line.compute(operands)
             if line.name:
                 setattr(now, line.name, value)
                 value = getattr(now, line.name)
@@ -172,7 +144,7 @@ def _spread(value: Any, rank: int, wanted: int) -> Any:
 # --- what fits ------------------------------------------------------------------------------------
 @st.composite
 def _fitting(
-    draw: st.DrawFn, op: str, values: Sequence[Value]
+    draw: st.DrawFn, op: str, values: Sequence[Array]
 ) -> tuple[tuple[int, ...], dict[str, Any]] | None:
     """Operands and attributes of an operation; None where no value will do."""
     row = TABLE[op]
@@ -192,11 +164,11 @@ def _fitting(
         return tuple(chosen), {}
     if row.signature.startswith("("):
         axes = {"matmul": (2, 2), "matvec": (2, 1), "vecdot": (1, 1), "outer": (1, 1)}[op]
-        first = pick(
-            lambda v: len(v.shape) == axes[0] and any(_product(op, v, w, axes) for w in values)
-        )
-        second = None if first is None else pick(lambda w: _product(op, values[first], w, axes))
-        return None if first is None or second is None else ((first, second), {})
+        return draw(_factors(op, values, axes))
+    if op == "einsum":
+        found = draw(_factors("matvec", values, (2, 1)))
+        how = draw(st.sampled_from(("ij,j->i", "ij,j->ij", "ij,j->ji")))
+        return found and (found[0], {"subscripts": how})
     if op in ("concat", "stack"):
         first = pick(lambda v: op == "stack" or v.shape)
         if first is None:
@@ -204,7 +176,7 @@ def _fitting(
         one, operands = values[first], [first]
         axis = -draw(st.integers(1, len(one.shape) + (op == "stack")))
         for _ in range(draw(st.integers(0, 2))):
-            k = pick(lambda v: v.batched == one.batched and _joins(op, one, v, axis))
+            k = pick(lambda v: _joins(op, one, v, axis))
             assert k is not None
             operands.append(k)
         return tuple(operands), {"axis": axis}
@@ -215,11 +187,20 @@ def _fitting(
     return (first,), draw(_attributes(op, row.signature, values[first].shape))
 
 
-def _together(several: Sequence[Value]) -> bool:
-    """Whether operands broadcast for one sample, and for a batch in the same way."""
-    batched = {len(v.shape) for v in several if v.batched}
-    if len(batched) > 1 or any(len(v.shape) > min(batched, default=9) for v in several):
-        return False
+@st.composite
+def _factors(
+    draw: st.DrawFn, op: str, values: Sequence[Array], axes: tuple[int, int]
+) -> tuple[tuple[int, ...], dict[str, Any]] | None:
+    """Two factors of a product."""
+    pairs = [
+        (k, m) for k, a in enumerate(values) for m, b in enumerate(values)
+        if _product(op, a, b, axes)
+    ]  # fmt: skip
+    return (draw(st.sampled_from(pairs[::-1])), {}) if pairs else None
+
+
+def _together(several: Sequence[Array]) -> bool:
+    """Whether operands broadcast for one sample."""
     try:
         np.broadcast_shapes(*(v.shape for v in several))
     except ValueError:
@@ -227,13 +208,13 @@ def _together(several: Sequence[Value]) -> bool:
     return True
 
 
-def _product(op: str, a: Value, b: Value, axes: tuple[int, int]) -> bool:
+def _product(op: str, a: Array, b: Array, axes: tuple[int, int]) -> bool:
     if (len(a.shape), len(b.shape)) != axes:
         return False
     return op == "outer" or a.shape[-1] == (b.shape[0] if op == "matmul" else b.shape[-1])
 
 
-def _joins(op: str, a: Value, b: Value, axis: int) -> bool:
+def _joins(op: str, a: Array, b: Array, axis: int) -> bool:
     if op == "stack":
         return a.shape == b.shape
     if len(a.shape) != len(b.shape):
@@ -269,11 +250,13 @@ def _attributes(
         return {"shape": draw(st.sampled_from(((size,), (rows, size // rows), (1, size))))}
     if op == "scatter":
         before, after = draw(st.integers(0, 1)), draw(st.integers(0, 1))
-        places: tuple[Any, ...] = (slice(before, before + shape[-1]),)
+        place: Any = slice(before, before + shape[-1])
         if draw(st.booleans()):
-            places = (np.arange(shape[-1])[::-1] + before,)
+            place = np.arange(shape[-1])[::-1] + before
+        places = (*(slice(None),) * (rank - 1), place)
         return {"index": places, "shape": (*shape[:-1], before + shape[-1] + after)}
-    return {"index": draw(_index(shape))}
+    index, _ = normal_index((Ellipsis, *draw(_index(shape))), shape)
+    return {"index": index}
 
 
 @st.composite
