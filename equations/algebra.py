@@ -89,9 +89,36 @@ class Operation(Expr):  # type: ignore[misc]
         return self.args[0].attributes  # type: ignore[no-any-return]
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Its attributes without those that are for printing alone."""
+        return {key: value for key, value in self.attributes.items() if key != "over"}
+
+    @property
     def operands(self) -> tuple[Expr, ...]:
         """What it is applied to, in order."""
         return self.args[1:]  # type: ignore[no-any-return]
+
+
+class Extent(sympy.Symbol):  # type: ignore[misc]
+    """A number made of sizes: what it is here, and its words, such as `hidden` or `2 * hidden`."""
+
+    __slots__ = ("count", "words")
+    count: float
+    words: str
+
+    def __new__(cls, count: float, words: str) -> Extent:  # noqa: D102
+        self: Extent = sympy.Symbol.__xnew__(cls, f"{words}={count}", real=True)
+        self.count, self.words = count, words
+        return self
+
+    def __getnewargs_ex__(self) -> Any:
+        return (self.count, self.words), {}
+
+
+def extent(length: int) -> Expr:
+    """The length of an axis, by its words if it has any."""
+    words = getattr(length, "words", None)
+    return Extent(int(length), words) if words else number(length)
 
 
 def operation(op: str, *operands: Expr, **attributes: Any) -> Operation:
@@ -121,6 +148,13 @@ class Literal(sympy.Symbol):  # type: ignore[misc]
         return (self.data,), {}
 
 
+class Nothing(sympy.Symbol):  # type: ignore[misc]
+    """The adjoint of a value whose changes the loss does not see, and why: it is 0 in sums."""
+
+    def __new__(cls, why: str) -> Nothing:  # noqa: D102
+        return sympy.Symbol.__xnew__(cls, why)  # type: ignore[no-any-return]
+
+
 class SumOverTime(Expr):  # type: ignore[misc]
     """The sum of an expression over all steps t."""
 
@@ -146,6 +180,7 @@ class Elementwise(Function):  # type: ignore[misc]
     is_real = True  # SymPy searches long for what it is not told
     op: ClassVar[str]
     slopes: ClassVar[Callable[..., tuple[Any, ...]]]
+    meaning: ClassVar[Callable[..., Expr] | None] = None  # the same in other functions
 
     def fdiff(self, argindex: int = 1) -> Expr:
         """The derivative in one argument, as SymPy asks for it."""
@@ -157,6 +192,25 @@ class Elementwise(Function):  # type: ignore[misc]
 def _function(name: str, op: str, slopes: Callable[..., tuple[Any, ...]]) -> type[Elementwise]:
     names = {"op": op, "slopes": staticmethod(slopes)}
     return FunctionClass(name, (Elementwise,), names)  # type: ignore[no-any-return]
+
+
+def meaning(
+    op: str, value: Callable[..., Expr], given: Callable[..., tuple[Any, ...]] | None = None
+) -> type[Elementwise]:
+    """The function that means `value` of its arguments; SymPy derives its slopes from that.
+
+    given: the slopes of a function whose author wrote its derivative.
+    """
+
+    def slopes(y: Expr, *arguments: Expr) -> tuple[Expr, ...]:
+        own = [sympy.Dummy(real=True) for _ in arguments]
+        known = dict(zip(own, arguments, strict=True))
+        whole = value(*own).doit()
+        return tuple(sympy.diff(whole, symbol).xreplace(known) for symbol in own)
+
+    made = _function(op, op, given or slopes)
+    made.meaning = staticmethod(value)
+    return made
 
 
 def _holds(condition: Expr) -> Expr:
@@ -184,13 +238,18 @@ minimum = _function("minimum", "minimum", lambda y, a, b: (greater_equal(b, a), 
 where = _function("where", "where", lambda y, c, a, b: (0, _holds(c), 1 - _holds(c)))
 clip = _function("clip", "clip", lambda y, x, low, high: (_inside(x, low, high), 0, 0))
 detach = _function("detach", "detach", lambda y, x: (0,))
+sign = _function("sign", "sign", lambda y, x: (0,))  # SymPy's own has an impulse at 0
+floor = _function("floor", "floor", lambda y, x: (0,))
+log1p = meaning("log1p", lambda x: sympy.log(1 + x))
+expm1 = meaning("expm1", lambda x: sympy.exp(x) - 1)
+erf = meaning("erf", sympy.erf)
 # fmt: on
 
 NAMED: dict[str, Any] = {
     f.op: f
     for f in (
         sigma, softplus, relu, absolute, maximum, minimum, where, greater, greater_equal, equal,
-        not_equal, detach,
+        not_equal, detach, sign, floor, log1p, expm1, erf,
     )
 }  # fmt: skip
 NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}
@@ -276,6 +335,93 @@ def walk(expr: Expr) -> Iterator[Expr]:
 def quantities(expr: Expr) -> list[Quantity]:
     """The named values in an expression, each once, in order of appearance."""
     return list(dict.fromkeys(p for p in walk(expr) if isinstance(p, Quantity)))
+
+
+def height(expr: Expr) -> int:
+    """How deep an expression is: more than any part of it."""
+    return 1 + max(map(height, expr.args), default=0)
+
+
+# --- numbers in front --------------------------------------------------------------------------
+REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis
+_LINEAR = {
+    *REPEATED, "sum", "mean", "block", "getitem", "scatter", "reshape", "transpose", "swapaxes",
+    "cumsum", "reversed_cumsum",
+}  # fmt: skip
+_BILINEAR = {"matvec", "matmul", "vecdot", "outer", "einsum"}
+
+
+def folded(expr: Expr) -> Expr:
+    """A product with its numbers made one, which stands in front, and the lengths of axes too."""
+    if isinstance(expr, Add):
+        return plus(*map(folded, terms(expr)))
+    coefficient, lengths, parts = _collected(expr)
+    for k, part in enumerate(parts):
+        if isinstance(part, Add):
+            common, parts[k] = _common(part)
+            coefficient = coefficient * common
+    if coefficient.is_Float:
+        coefficient = number(float(coefficient))
+    above, below = coefficient.as_numer_denom() if coefficient.is_Rational else (coefficient, 1)
+    front = [] if above == 1 else [above]
+    under = [] if below == 1 else [below]
+    for symbol in dict.fromkeys(e.base for e in lengths):
+        count = sum(int(e.exp) for e in lengths if e.base == symbol)
+        (front if count > 0 else under).extend([symbol] * abs(count))
+    place = next((k for k, part in enumerate(parts) if any(map(is_divisor, _seen(part)))), None)
+    if place is None or not is_divisor(parts[place]):  # after a fraction that is repeated, or last
+        place = len(parts) if place is None else place + 1
+    parts[place:place] = [power(e, Integer(-1)) for e in under]
+    return times(*front, *parts)
+
+
+def _seen(expr: Expr) -> list[Expr]:
+    """The factors of a product, also of one that is repeated along an axis."""
+    repeated = isinstance(expr, Operation) and expr.op in REPEATED
+    return factors(expr.operands[0] if repeated else expr)
+
+
+def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
+    """The number in a product, the powers of lengths in it, and its other factors in order."""
+    coefficient, lengths, parts = Integer(1), [], []
+    for factor in factors(expr):
+        base = factor.base if is_divisor(factor) and factor.exp == -1 else factor
+        if base.is_Number and base.is_finite and base != 0:
+            coefficient = coefficient * (1 / base if base is not factor else base)
+        elif isinstance(base, Extent):
+            lengths.append(Pow(base, -1 if base is not factor else 1, evaluate=False))
+        elif isinstance(factor, Operation) and factor.op in _LINEAR | _BILINEAR:
+            own = list(factor.operands)
+            for k in range(len(own) if factor.op in _BILINEAR else 1):
+                inner, more, rest = _collected(own[k])
+                if rest:
+                    coefficient, lengths, own[k] = coefficient * inner, lengths + more, times(*rest)
+            parts.append(remade(factor, [factor.args[0], *own]))
+        else:
+            parts.append(factor)
+    return coefficient, lengths, parts
+
+
+def _common(expr: Expr) -> tuple[Expr, Expr]:
+    """The number that the terms of a sum have in common, and the sum without it."""
+    numbers = [_collected(term)[0] for term in terms(expr)]
+    if all(n.is_Rational for n in numbers):
+        common = sympy.gcd_list(numbers)
+    else:
+        common = abs(numbers[0]) if len({abs(n) for n in numbers}) == 1 else Integer(1)
+    if common == 1:
+        return common, expr
+    signs = [Integer(round(n / common)) for n in numbers]
+    rest = [
+        folded(times(sign, *[power(n, -1)] * (n != 1), term))
+        for sign, n, term in zip(signs, numbers, terms(expr), strict=True)
+    ]
+    return common, plus(*rest)
+
+
+def is_divisor(expr: Expr) -> bool:
+    """Whether a factor stands below the line of a fraction."""
+    return isinstance(expr, Pow) and bool(expr.exp.is_Number) and bool(expr.exp < 0)
 
 
 def factors(expr: Expr) -> list[Expr]:

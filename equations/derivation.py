@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from sympy import Add, Expr, Mul, Pow
+from sympy import Expr, Integer
 
-from equations import markup
+from equations import markup, reasons
 from equations.adjoints import Adjoints, assembled
 from equations.algebra import (
     EquationError,
-    Operation,
     Partial,
     Quantity,
     SumOverTime,
-    factors,
     plus,
     quantities,
     replaced,
@@ -28,23 +26,10 @@ from equations.lines import Equation, bundle
 from equations.trial import Trial
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.recurrent import Cell
 
 _TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps
-_THROUGH = {
-    "matvec": "matrix product",
-    "matmul": "matrix product",
-    "vecdot": "scalar product",
-    "outer": "outer product",
-    "concat": "parts of a concatenation",
-    "stack": "parts of a stack",
-}
-_TAKEN = {
-    "sigmoid": "derivative of the sigmoid, s (1 - s)",
-    "tanh": "derivative of tanh, 1 minus its square",
-    "exp": "derivative of exp, exp itself",
-    "log": "derivative of log, 1/x",
-}
 
 
 @dataclass(frozen=True)
@@ -80,9 +65,7 @@ class Derivation(Sequence[Step]):
 
     def latex(self) -> str:
         r"""All lines, aligned, each with its rule as \text at the right."""
-        rows = [
-            f"{s.latex().replace(' = ', ' &= ', 1)} && \\text{{{s.rule}}}" for s in self._steps
-        ]
+        rows = [f"{s.latex().replace(' = ', ' &= ', 1)} && \\text{{{s.rule}}}" for s in self._steps]
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
     def mathml(self, width: int = 60) -> str:
@@ -112,7 +95,7 @@ def derive(cell: Cell, name: str, loss: str | None = None) -> Derivation:
     The first lines say what the gradient is a sum of; every adjoint in them is derived in turn,
     until only the loss's own derivatives are left. `a^{f}_t` names what stands inside f's
     nonlinear function. Each line is checked at random numbers: an EquationError tells of one that
-    does not hold. loss: the names that the loss reads, the first state unless told.
+    does not hold. loss: the names that the loss reads, as for `backward`.
     """
     adjoints = assembled(cell, tuple(loss.split()) if loss else None)
     if f"bar.{name}" not in adjoints.shares:
@@ -150,6 +133,8 @@ class _Lines:
             for slope in [share.slope for share in ways if share.slope is not None]:
                 self.slope(slope)
         result = self.adjoints.line(label)
+        if not shares:
+            result = replace(result, right=Integer(0))
         self.line(label, result.right, Said("substitution") if ways else self.why(shares, ""))
         found = dict.fromkeys(q.label for q in quantities(result.right) if self.is_adjoint(q))
         return [other for other in found if other not in self.derived]
@@ -160,8 +145,8 @@ class _Lines:
     def definitions(self, share: Share) -> None:
         """The equations that an adjoint's share comes through."""
         for q in quantities(share.value):
-            space, _, rest = q.label.partition(".")
-            name = rest.partition(".")[0]
+            space, rest = space_of(q.label)
+            name = self.adjoints.owners.get(q.label, rest)
             if space not in ("bar", "delta") or name not in self.adjoints.reading.equations:
                 continue
             self.plain(Quantity(name), self.adjoints.reading.equations[name], Said("definition"))
@@ -172,16 +157,16 @@ class _Lines:
     def plain(self, left: Quantity, right: Expr, rule: str) -> None:
         if left not in self.shown:
             self.shown.add(left)
-            self.add(Equation(left.label, left, right), rule)
+            self.add(left.label, left, right, rule)
 
     def outline(self, share: Share) -> Expr:
         """A share with ∂/∂ standing for the derivative that has not been taken yet."""
         if share.slope is None:
             return share.value
         owner, target = share.slope.owner, share.slope.target
-        space = "delta" if owner.label.startswith("pre.") else "bar"
-        above = Quantity(f"{space}.{owner.label.removeprefix('pre.')}", owner.time)
-        return times(above, Partial(owner, target))
+        space, name = space_of(owner.label)
+        label = f"delta.{name}" if space == "pre" else f"bar.{owner.label}"
+        return times(Quantity(label, owner.time), Partial(owner, target))
 
     def slope(self, slope: Slope) -> None:
         left = Partial(slope.owner, slope.target)
@@ -193,9 +178,10 @@ class _Lines:
         leaf = slope.target if leaf is None else shifted(leaf, slope.target.time or 0)
         insides = self.trial.insides_of(slope.owner)
         taken, short = (replaced(e, insides.get) for e in (slope.taken, slope.slope))
-        self.add(Equation(name, left, taken), _rule_of(slope, leaf))
+        rules = _all(reasons.taken(slope.value, leaf))
+        self.add(name, left, taken, rules or reasons.ITSELF)
         if taken != short:
-            self.add(Equation(name, left, short), Said("the function's value has a name"))
+            self.add(name, left, short, Said("the function's value has a name"))
 
     def short(self, expr: Expr) -> Expr:
         """An expression with what stands inside functions under its name."""
@@ -205,78 +191,41 @@ class _Lines:
         """The rules by which an adjoint is the sum of its shares."""
         rules: list[str] = [Said(first)] if first else []
         timed = any(q.time == 1 for share in shares for q in quantities(share.value))
-        symbol = self.adjoints.reading.given.get(shares[0].target.label) if shares else None
+        symbol = self.adjoints.given(f"bar.{shares[0].target.label}") if shares else None
         if len(shares) > 1:
-            rules.append(
-                Said("sum over paths" + (", some through the next step" if timed else ""))
-            )
+            rules.append(Said("sum over paths" + (", some through the next step" if timed else "")))
         elif timed:
             rules.append(Said("the path through the next step"))
         if symbol is not None and symbol.time is None:
             rules.append(Said("sum over time"))
-        for op in dict.fromkeys(op for share in shares for op in share.through):
-            rules.append(Said(_THROUGH[op]) if op in _THROUGH else _derivative(op))
+        rules += [rule for share in shares for rule in share.through]
         if not shares:
             return Said("the loss does not depend on it")
-        return _all(rules) or Said("the loss reads it and nothing else does")
+        if not rules and shares[0].target.label in self.adjoints.loss:
+            return reasons.SEEN
+        return _all(rules) or reasons.ITSELF
 
     def line(self, label: str, right: Expr, rule: str) -> None:
         """An adjoint's line; a parameter's is summed over time."""
         result = self.adjoints.line(label)
         summed = result.left.time is None and not isinstance(right, SumOverTime) and right != 0
-        self.add(Equation(label, result.left, SumOverTime(right) if summed else right), rule)
+        self.add(label, result.left, SumOverTime(right) if summed else right, rule)
 
-    def add(self, equation: Equation, rule: str) -> None:
-        left, right = equation.left, equation.right
-        if equation.name not in self.adjoints.reading.equations and equation.name[:4] != "pre.":
+    def add(self, name: str, left: Expr, right: Expr, rule: str) -> None:
+        reading = self.adjoints.reading
+        if name not in reading.equations and space_of(name)[0] != "pre":
             right = self.short(right)
         error = self.trial.difference(left, right)
+        step = Step(name, left, right, None, reading.apart, rule, error)
         if not error <= _TOLERANCE:
             raise EquationError(
-                f"{self.adjoints.reading.cell}: the line {equation.unicode()} ({rule}) does not "
-                f"hold at random numbers: its sides differ by {error:.1e} of their size."
+                f"{reading.cell}: the line {step.unicode()} ({rule}) does not hold at random "
+                f"numbers: its sides differ by {error:.1e} of their size."
             )
         if self.steps and (self.steps[-1].left, self.steps[-1].right) == (left, right):
             return
-        self.steps.append(Step(equation.name, left, right, None, rule, error))
-
-
-def _rule_of(slope: Slope, leaf: Expr) -> str:
-    """The rules of differentiation that a slope took, from the outside in, on the way to `leaf`."""
-    rules: dict[str, None] = {}
-
-    def visit(part: Expr) -> bool:
-        if part == leaf:
-            return True
-        if isinstance(part, Operation) or not part.args:
-            return False
-        before = dict(rules)
-        rules.update(dict.fromkeys(_rules_of_part(part)))
-        if any([visit(a) for a in part.args]):
-            return True
-        rules.clear()
-        rules.update(before)
-        return False
-
-    visit(slope.value)
-    return _all(rules) or Said("a value changes as itself")
+        self.steps.append(step)
 
 
 def _all(rules: Iterable[str]) -> str:
-    return joined(rules, "{first}, {rest}")
-
-
-def _derivative(op: str) -> Said:
-    return Said("derivative of {operation}", operation=op.replace("_", " "))
-
-
-def _rules_of_part(part: Expr) -> list[str]:
-    if isinstance(part, Add):
-        return [Said("sum rule")]
-    if isinstance(part, Mul):
-        several = len([f for f in factors(part) if not f.is_Number]) > 1
-        return [Said("product rule")] if several else []
-    if isinstance(part, Pow):
-        return [Said("power rule")]
-    op = getattr(part, "op", type(part).__name__)
-    return [Said(_TAKEN[op]) if op in _TAKEN else _derivative(op)]
+    return joined(dict.fromkeys(rules), "{first}, {rest}")

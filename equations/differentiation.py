@@ -7,17 +7,22 @@ operations that mix units. `sympy.diff` differentiates each stretch as an expres
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 import sympy
 from sympy import Add, Expr, Function, Mul, Pow
 
+from equations import reasons
 from equations.algebra import (
     EquationError,
+    Extent,
     Literal,
     Operation,
     Quantity,
     factors,
+    folded,
+    height,
     plus,
     remade,
     shifted,
@@ -25,6 +30,7 @@ from equations.algebra import (
 )
 from equations.reading import Reading
 from equations.rules import RULES, summed
+from equations.wording import Said
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,13 @@ class Share:
     """What an operand receives of an equation's adjoint.
 
     slope: the derivative by which the adjoint of `slope.owner` is multiplied, if that is all.
-    through: the operations that the adjoint went through.
+    through: the rules by which the adjoint came here, a slope's own aside.
     """
 
     target: Quantity
     value: Expr
     slope: Slope | None = None
-    through: tuple[str, ...] = ()
+    through: tuple[Said, ...] = ()
 
     def shifted(self, steps: int) -> Share:
         """The same share at another step."""
@@ -72,20 +78,23 @@ class Differentiated:
 
     shares: what its operands receive, in the order of appearance, in terms of its own adjoint
     Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains a matrix
-    product, as {"f": W_f · […] + b_f}; its adjoint is Quantity("delta.f"), which receives the
-    share of that label in `deltas`.
+    product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is
+    Quantity("delta.f"), which receives the shares of that label in `deltas`.
     """
 
     shares: list[Share] = field(default_factory=list)
     insides: dict[str, Expr] = field(default_factory=dict)
-    deltas: dict[str, Share] = field(default_factory=dict)
+    deltas: dict[str, list[Share]] = field(default_factory=dict)
 
 
 def differentiated(reading: Reading, name: str) -> Differentiated:
     """Differentiate the equation `name`."""
     work = _Work(reading, name)
     work.stretch(reading.equations[name], Quantity(f"bar.{name}"), Quantity(name))
-    return work.result
+    found = work.result
+    order = sorted(found.insides, key=lambda label: -height(found.insides[label]))
+    insides = {label: found.insides[label] for label in order}
+    return Differentiated(found.shares, insides, {label: found.deltas[label] for label in order})
 
 
 def linear(expr: Expr) -> bool:
@@ -104,8 +113,9 @@ class _Work:
     def __init__(self, reading: Reading, name: str) -> None:
         self.reading, self.name = reading, name
         self.result = Differentiated()
-        self.numbered = _count_insides(reading.equations[name]) > 1
-        self.through: tuple[str, ...] = ()
+        self.insides = _insides(reading.equations[name])
+        self.labels: dict[Expr, str] = {}
+        self.through: tuple[Said, ...] = ()
 
     def stretch(self, expr: Expr, g: Expr, own: Quantity | None) -> None:
         """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
@@ -114,7 +124,8 @@ class _Work:
             return
         leaves: dict[Expr, sympy.Symbol] = {}
         meaning: dict[Expr, Expr] = {}
-        scalar = self.scalar(expr, leaves, True, meaning)
+        scalar = self.scalar(expr, expr, leaves, meaning, True)
+        before = self.through
         order = [own, *leaves] if own is not None else list(leaves)
         for leaf, symbol in leaves.items():
             derivative = sympy.diff(scalar, symbol)
@@ -124,37 +135,43 @@ class _Work:
             if own is not None and isinstance(scalar, Function | Pow):
                 derivative = derivative.subs(scalar, own)
             slope = _arranged(derivative, meaning, order)
-            inside = linear(leaf) and not linear(expr)
-            share = summed(times(*_with_sign(g, slope)), self.shape(expr), self.shape(leaf))
+            inside = leaf in self.insides
+            wide = times(g, *factors(slope))
+            share = summed(folded(wide), self.shape(expr), self.shape(leaf))
             found = None
             if own is not None and self.shape(expr) == self.shape(leaf):
-                target = Quantity(f"pre.{self.label()}") if inside else leaf
+                target = Quantity(f"pre.{self.label(leaf)}") if inside else leaf
                 if isinstance(target, Quantity):
                     found = Slope(own, target, expr, taken, slope)
-            if inside:
-                self.receive_inside(leaf, share, found)
-            elif isinstance(leaf, Quantity):
-                self.result.shares.append(Share(leaf, share, found, self.through))
-            else:
-                self.stretch(leaf, share, None)
+            if found is None:
+                several = self.shape(expr) != self.shape(leaf)
+                rules = reasons.taken(expr, leaf)
+                self.through = (*before, *rules, *[reasons.BROADCAST] * several)
+            self.receive(leaf, share, found)
+            self.through = before
 
-    def receive(self, operand: Expr, share: Expr) -> None:
+    def receive(self, operand: Expr, share: Expr, slope: Slope | None = None) -> None:
         if isinstance(operand, Quantity):
-            self.result.shares.append(Share(operand, share, None, self.through))
-        elif linear(operand):
-            self.receive_inside(operand, share, None)
-        elif not isinstance(operand, Literal) and not operand.is_Number:
+            self.result.shares.append(Share(operand, share, slope, self.through))
+        elif operand in self.insides:
+            self.receive_inside(operand, share, slope)
+        elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
             self.stretch(operand, share, None)
 
-    def label(self) -> str:
-        """The label of the next inside: the equation's name, numbered if it has several."""
-        return f"{self.name}.{len(self.result.insides) + 1}" if self.numbered else self.name
+    def label(self, inside: Expr) -> str:
+        """The label of an inside: the equation's name, numbered if it has several."""
+        number = len(self.labels) + 1
+        own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
+        return self.labels.setdefault(inside, own)
 
     def receive_inside(self, expr: Expr, share: Expr, slope: Slope | None) -> None:
-        label = self.label()
+        label = self.label(expr)
         inside = Quantity(f"pre.{label}")
+        shares = self.result.deltas.setdefault(label, [])
+        shares.append(Share(inside, share, slope, self.through))
+        if len(shares) > 1:  # used more than once, and passed on once, under its name
+            return
         self.result.insides[label] = expr
-        self.result.deltas[label] = Share(inside, share, slope, self.through)
         before, self.through = self.through, ()
         self.stretch(expr, Quantity(f"delta.{label}"), inside)
         self.through = before
@@ -169,49 +186,57 @@ class _Work:
         shapes = [self.shape(o) for o in expr.operands]
         shares = RULES[expr.op](g, expr if own is None else own, expr, shapes)
         before = self.through
-        self.through = (*before, expr.op)
+        self.through = (*before, reasons.through(expr.op))
         for operand, share in zip(expr.operands, shares, strict=True):
-            self.receive(operand, share)
+            self.receive(operand, folded(share))
         self.through = before
 
     def shape(self, expr: Expr) -> tuple[int, ...]:
         return self.reading.shapes[expr]
 
     def scalar(
-        self, expr: Expr, leaves: dict[Expr, sympy.Symbol], outside: bool,
-        meaning: dict[Expr, Expr],
+        self, expr: Expr, whole: Expr, leaves: dict[Expr, sympy.Symbol], meaning: dict[Expr, Expr],
+        outside: bool,
     ) -> Expr:  # fmt: skip
         """A stretch for one unit: what mixes units, or is an inside, becomes a symbol.
 
         `meaning` is told what the author wrote for each part of it.
         """
-        if expr.is_Number:
+        if expr.is_Number or isinstance(expr, Extent):
             return expr
         if isinstance(expr, Quantity):
             return leaves.setdefault(expr, expr)
-        if isinstance(expr, Operation | Literal) or (linear(expr) and not outside):
+        inside = expr != whole and (expr in self.insides or linear(expr) and not outside)
+        if isinstance(expr, Operation | Literal) or inside:
             symbol = leaves.setdefault(expr, sympy.Dummy("u", real=True))
             meaning[symbol] = expr
             return symbol
         outside = outside and linear(expr)
-        scalar = expr.func(*(self.scalar(a, leaves, outside, meaning) for a in expr.args))
+        parts = (self.scalar(a, whole, leaves, meaning, outside) for a in expr.args)
+        scalar = expr.func(*parts)
         if scalar.args:
             meaning.setdefault(scalar, expr)
         return scalar
 
 
-def _count_insides(expr: Expr, outside: bool = True) -> int:
-    if linear(expr) and not outside:
-        return 1 + _count_insides(expr)
-    outside = outside and linear(expr) and not isinstance(expr, Operation)
-    return sum(_count_insides(a, outside) for a in expr.args)
+def _insides(expr: Expr) -> set[Expr]:
+    """What stands inside nonlinear functions and is a matrix product or a sum with one."""
+    mixing = isinstance(expr, Operation)
+    found: set[Expr] = set()
+    for leaf in expr.operands if mixing else _leaves(expr, linear(expr)):
+        if linear(leaf) and (mixing or not linear(expr)):
+            found.add(leaf)
+        found |= _insides(leaf)
+    return found
 
 
-def _with_sign(g: Expr, slope: Expr) -> list[Expr]:
-    """g ⊙ slope with a number in front: -g ⊙ …, 2 g ⊙ …."""
-    parts = factors(slope)
-    numbers = [p for p in parts if p.is_Number and p != 1]
-    return [*numbers, g, *(p for p in parts if not p.is_Number)]
+def _leaves(expr: Expr, outside: bool) -> Iterator[Expr]:
+    """Where a stretch of arithmetic that begins with the parts of `expr` ends."""
+    for part in expr.args:
+        if isinstance(part, Operation) or (linear(part) and not outside):
+            yield part
+        else:
+            yield from _leaves(part, outside and linear(part))
 
 
 # --- SymPy's own order to a reader's --------------------------------------------------------
@@ -240,10 +265,9 @@ def _negative(expr: Expr) -> bool:
     return bool(expr.as_coeff_Mul()[0] < 0)
 
 
-def _rank(
-    expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]
-) -> tuple[int, int, str]:
-    places = [order.index(meaning.get(s, s)) for s in expr.free_symbols]
+def _rank(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> tuple[int, int, str]:
+    named = (meaning.get(s, s) for s in expr.free_symbols)
+    places = [order.index(e) for e in named if not isinstance(e, Extent)]
     kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
     kind = 3 if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0 else kind
     return (kind if not expr.is_Number else -1, min(places, default=-1), str(expr))

@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Mul, Pow, Rational
 
 from equations.adjoints import Adjoints, assembled
-from equations.algebra import EquationError, Literal, Operation, Quantity, clip, quantities
+from equations.algebra import (
+    EquationError,
+    Extent,
+    Literal,
+    Nothing,
+    Operation,
+    Quantity,
+    clip,
+    detach,
+    quantities,
+)
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import unroll
-from tinygrad_lstm.tensor import TABLE
+from tinygrad_lstm.tensor import TABLE, Tensor
 
 Array = NDArray[Any]
 Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step None: no time
@@ -27,44 +38,63 @@ Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step Non
 OWN: dict[str, Callable[..., Any]] = {
     "block": lambda g, part, index, timed: g[index],
     "spread": lambda g, kept, shape: np.broadcast_to(np.reshape(g, kept), shape),
+    "prod_of_others": lambda x, axis: _product_of_others(x, axis),
     "reversed_cumsum": lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis),
 }
 
 
-def evaluate(expr: Expr, values: Values, step: int) -> Array:
-    """The value of an expression at a numbered step."""
+def _product_of_others(x: Any, axis: tuple[int, ...]) -> Any:
+    """For every entry the product of the other entries along some axes."""
+    moved = np.moveaxis(np.asarray(x), axis, range(len(axis)))
+    flat = moved.reshape(-1, *moved.shape[len(axis) :])
+    found = np.stack([np.prod(np.delete(flat, k, 0), axis=0) for k in range(len(flat))])
+    return np.moveaxis(found.reshape(moved.shape), range(len(axis)), axis)
+
+
+def evaluate(
+    expr: Expr, values: Values, step: int, known: dict[Expr, Array] | None = None
+) -> Array:
+    """The value of an expression at a numbered step.
+
+    known: what has been computed at that step already; new values are added to it.
+    """
+    known = {} if known is None else known
     if isinstance(expr, Quantity):
         return values[expr.label, None if expr.time is None else step + expr.time]
     if isinstance(expr, Literal):
         return expr.data
-    if expr.is_Number:
+    if isinstance(expr, Extent | Nothing):
+        return np.asarray(float(getattr(expr, "count", 0)))
+    if expr.is_Number or isinstance(expr, sympy.NumberSymbol):
         return np.asarray(float(expr))
+    if expr not in known:
+        skip = isinstance(expr, Operation) and expr.op == "block"  # its second operand is a label
+        parts = expr.operands if isinstance(expr, Operation) else expr.args
+        operands = [evaluate(o, values, step, known) for o in (parts[:1] if skip else parts)]
+        known[expr] = np.asarray(_applied(expr, operands + [np.zeros(())] * skip))
+    return known[expr]
+
+
+def _applied(expr: Expr, args: list[Array]) -> Any:
+    """The function at the head of an expression, of the values of its arguments."""
     if isinstance(expr, Operation):
-        skip = expr.op == "block"  # its second operand is a label
-        operands = [
-            np.zeros(()) if skip and k else evaluate(o, values, step)
-            for k, o in enumerate(expr.operands)
-        ]
         function = OWN.get(expr.op) or TABLE[expr.op].forward
-        return np.asarray(function(*operands, **expr.attributes))
-    if isinstance(expr, Pow) and expr.exp == Rational(1, 2):
-        return np.asarray(np.sqrt(evaluate(expr.base, values, step)))
+        return function(*args, **expr.settings)
+    if isinstance(expr, detach):  # a constant, also where its argument is changed by an i ε
+        return np.real(args[0])
     if isinstance(expr, clip):
-        x, low, high = expr.args
-        ends = {"low": float(low), "high": float(high)}
-        finite = {k: v if np.isfinite(v) else None for k, v in ends.items()}
-        return np.asarray(TABLE["clip"].forward(evaluate(x, values, step), **finite))
-    args = [evaluate(a, values, step) for a in expr.args]
+        low, high = (float(end) if np.isfinite(end) else None for end in args[1:])
+        return TABLE["clip"].forward(args[0], low=low, high=high)
     if isinstance(expr, Add):
-        return np.asarray(sum(args[1:], start=args[0]))
+        return sum(args[1:], start=args[0])
     if isinstance(expr, Mul):
-        return np.asarray(np.prod(np.broadcast_arrays(*args), axis=0))
+        return np.prod(np.broadcast_arrays(*args), axis=0)
     if isinstance(expr, Pow):
-        return np.asarray(args[0] ** args[1])
+        return np.sqrt(args[0]) if expr.exp == Rational(1, 2) else args[0] ** args[1]
     if isinstance(expr, sympy.sign):  # from a root of a square, which SymPy reads as |x|
-        return np.asarray(np.sign(args[0]))
+        return np.sign(args[0])
     op = "abs" if isinstance(expr, sympy.Abs) else getattr(expr, "op", type(expr).__name__)
-    return np.asarray(TABLE[op].forward(*args))
+    return TABLE[op].forward(*args)
 
 
 def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Array]:
@@ -77,22 +107,25 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
     reading = adjoints.reading
     totals: dict[str, Array] = {}
     every = adjoints.terms
+    every_given = {label: adjoints.given(label) for label in every}
+    owners = adjoints.owners
 
     def total(terms: list[Expr], step: int, shape: tuple[int, ...]) -> Array:
         result = np.zeros(shape)
         for term in terms:
             if step == steps and any(q.time == 1 for q in quantities(term)):
                 continue  # nothing comes back from beyond the last step
-            result = result + evaluate(term, values, step)
+            result = result + evaluate(term, values, step, known)
         return result
 
+    known: dict[Expr, Array] = {}
     for step in range(steps, 0, -1):
+        known.clear()
         for label, terms in every.items():
-            space, _, name = label.partition(".")
-            given = reading.given.get(name) if space == "bar" else None
+            space, name = space_of(label)
+            given = every_given[label]
             if space == "delta":
-                owner = name.partition(".")[0]
-                inside = adjoints.parts[owner].insides[name]
+                inside = adjoints.parts[owners[label]].insides[name]
                 values[label, step] = total(terms, step, reading.shapes[inside])
             elif given is None or given.time is not None:
                 shape = reading.shapes[given or Quantity(name)]
@@ -100,6 +133,7 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
             else:
                 share = total(terms, step, reading.shapes[given])
                 totals[name] = totals[name] + share if name in totals else share
+    known.clear()
     for name in reading.cell.state:
         later = [
             term for term in every[f"bar.{name}"]
@@ -128,67 +162,89 @@ def gradients(
             f"gradients evaluates the equations of one cell, got {cell}.\n"
             f"  Evaluate each part, or check the whole with check_gradients."
         )
-    plain = {name: np.asarray(value) for name, value in parameters.items()}
+    plain = {name: _array(value) for name, value in parameters.items()}
     run = unroll(cell, plain, xs, initial, **further)
-    xs = np.asarray(xs)
+    xs = _array(xs)
     rank = len(dimensions.parse(cell.x))
     batch = xs.shape[1] if xs.ndim == rank + 2 else None
     begin = {name: state.numpy() for name, state in run.initial.items()}
-    extra = {name: np.asarray(value) for name, value in further.items()}
-    for name, seed in seeds.items():
-        if np.shape(seed) != run[name].shape:
+    extra = {name: _array(value) for name, value in further.items()}
+    given = {name: _array(seed) for name, seed in seeds.items()}
+    for name, seed in given.items():
+        if seed.shape != run[name].shape:
             raise ShapeError(
-                f"{cell}: the seed of {name} has shape {np.shape(seed)}, but {name} over the "
+                f"{cell}: the seed of {name} has shape {seed.shape}, but {name} over the "
                 f"sequence is {run[name].shape}."
             )
-    forward = {name: run[name].numpy() for name in run.steps[0]}
-    given = {name: np.asarray(seed) for name, seed in seeds.items()}
-    if batch is None:
-        return _gradients(cell, plain, xs, given, begin, extra, forward)
-    declared = {**cell.sequences, **cell.constants}
-    ranks = {n: len(dimensions.parse(declared[n])) + (n in cell.sequences) for n in extra}
-    shared = {n for n, v in extra.items() if v.ndim == ranks[n]}  # the same for every sample
+    timed = {"x": xs, **{name: extra[name] for name in cell.sequences}}
+    fixed = {**plain, **{name: extra[name] for name in cell.constants}}
+    declared = cell.program().dimensions
+    own = {name: len(dimensions.parse(words)) for name, words in declared.items()}
+    # what is the same for every sample: its gradient is the sum of theirs
+    shared = {n for n, a in fixed.items() if a.ndim == own[n]}
+    shared |= {n for n, a in timed.items() if a.ndim == own[n] + 1 and batch is not None}
+    samples = []
+    for k in range(batch or 1):
+        one: Values = {}
+        for name, array in timed.items():
+            alone = batch is None or name in shared
+            one[name, 1] = array if alone else array[:, k]
+        for name, array in fixed.items():
+            one[name, None] = array if name in shared else array[k]
+        for name, array in begin.items():
+            one[name, 0] = array if batch is None else array[k]
+        samples.append(one)
+    shapes = {f"prev.{n}" if t == 0 else n: a.shape[t or 0 :] for (n, t), a in samples[0].items()}
+    program = cell.program(**dimensions.infer(declared, shapes, str(cell)))
+    adjoints = assembled(cell, tuple(seeds), program)
     found = []
-    for k in range(batch):
-        one = {
-            n: v if n in shared else np.take(v, k, axis=int(n in cell.sequences))
-            for n, v in extra.items()
-        }
-        found.append(
-            _gradients(
-                cell, plain, xs[:, k], {n: v[:, k] for n, v in given.items()},
-                {n: v[k] for n, v in begin.items()}, one,
-                {n: v[:, k] for n, v in forward.items()},
-            )
-        )  # fmt: skip
-    timed = {"x", *cell.sequences}
+    for k, one in enumerate(samples):
+        seeded = {}
+        for name, seed in given.items():
+            every = seed.ndim == program.equations[name].ndim + 1  # read once for the whole batch
+            seeded[name] = seed * float(k == 0) if every else seed[:, k]
+        found.append(_gradients(adjoints, one, seeded, len(xs)))
+    if batch is None:
+        return found[0]
     return {
         name: np.sum([f[name] for f in found], axis=0)
-        if name in cell.parameters or name in shared
+        if name in shared
         else np.stack([f[name] for f in found], axis=int(name in timed))
         for name in found[0]
     }
 
 
+def _array(value: Any) -> Array:
+    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
 def _gradients(
-    cell: Cell, parameters: Mapping[str, Array], xs: Array, seeds: Mapping[str, Array],
-    initial: Mapping[str, Array], further: Mapping[str, Array], forward: Mapping[str, Array],
-) -> dict[str, Array]:  # fmt: skip
-    timed = {"x": xs, **{name: further[name] for name in cell.sequences}}
-    declared = {"x": cell.x, **cell.state, **cell.parameters, **cell.sequences, **cell.constants}
-    fixed = {**parameters, **{name: further[name] for name in cell.constants}}
-    shapes = {name: a.shape[1:] for name, a in timed.items()}
-    shapes |= {name: a.shape for name, a in {**initial, **fixed}.items()}
-    sizes = dimensions.infer(declared, shapes, str(cell))
-    adjoints = assembled(cell, tuple(seeds), cell.program(**sizes))
-    steps = len(xs)
-    values: Values = {(name, None): a for name, a in fixed.items()}
-    values |= {(name, 0): a for name, a in initial.items()}
-    for name, array in {**timed, **forward}.items():
-        values |= {(name, t + 1): array[t] for t in range(steps)}
+    adjoints: Adjoints, given: Values, seeds: Mapping[str, Array], steps: int
+) -> dict[str, Array]:
+    """The gradients of one sample, by the names of the step's inputs.
+
+    given: a sequence at 1, a state at 0, what has no time at None.
+    """
+    reading = adjoints.reading
+    values: Values = {}
+    for name, symbol in reading.given.items():
+        space, own = space_of(name)
+        if symbol.time == 0:
+            values |= {(symbol.label, t + 1): given[name, 1][t] for t in range(steps)}
+        else:
+            step = 0 if space == "prev" else None
+            values[symbol.label, step] = given[own, step]
+    for step in range(1, steps + 1):
+        known: dict[Expr, Array] = {}
+        for name, expr in reading.equations.items():
+            value = evaluate(expr, values, step, known)
+            values[name, step] = np.broadcast_to(value, reading.shapes[Quantity(name)])
     for name, array in seeds.items():
         values |= {(f"seed.{name}", t + 1): array[t] for t in range(steps)}
-    found = run_backward(adjoints, values, steps)
-    for name in timed:
-        found[name] = np.stack([values[f"bar.{name}", t + 1] for t in range(steps)])
-    return {name: found[name] for name in cell.program(**sizes).inputs}
+    totals = run_backward(adjoints, values, steps)
+    return {
+        name: np.stack([values[f"bar.{symbol.label}", t + 1] for t in range(steps)])
+        if symbol.time == 0
+        else totals[name if space_of(name)[0] == "prev" else symbol.label]
+        for name, symbol in reading.given.items()
+    }

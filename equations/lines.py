@@ -13,6 +13,7 @@ from equations import markup
 from equations.algebra import SumOverTime, plus
 from equations.printer import CellLatexPrinter, CellTextPrinter
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import Apart
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,23 @@ class Equation:
 
     name: what it defines, as in a Program: `f`, `bar.f`, `bar.W_f`, or `delta.f`, the derivative
     in what stands inside f's nonlinear function. step: the number t stands for, if it is one.
+    apart: what is written in its second way, see `name_latex`.
     """
 
     name: str
     left: Expr
     right: Expr
     step: int | None = None
+    apart: Apart = frozenset()
 
     def latex(self) -> str:
         """The line in LaTeX, without dollar signs."""
-        printer = CellLatexPrinter(self.step)
+        printer = CellLatexPrinter(self.step, apart=self.apart)
         return f"{printer._print(self.left)} = {printer._print(self.right)}"
 
     def unicode(self) -> str:
         """The line in Unicode, as for a terminal."""
-        printer = CellTextPrinter(self.step)
+        printer = CellTextPrinter(self.step, apart=self.apart)
         return f"{printer._print(self.left)} = {printer._print(self.right)}"
 
     def mathml(self, display: bool = False, width: int | None = None) -> str:
@@ -50,7 +53,7 @@ class Equation:
         The first row begins with =, a further one with the sign of its first term. width: about
         how many visible characters fit into a row; a single term is never broken.
         """
-        latex, text = CellLatexPrinter(self.step), CellTextPrinter(self.step)
+        latex, text = (p(self.step, apart=self.apart) for p in (CellLatexPrinter, CellTextPrinter))
         inner = self.right.args[0] if isinstance(self.right, SumOverTime) else None
         if inner is not None and inner.is_Add:  # a long sum over time is one sum for each term
             right = plus(*(SumOverTime(term) for term in inner.args))

@@ -47,8 +47,10 @@ def _repaired(element: xml.Element) -> None:
         element.tag = "mi"  # a function's name is no operator with space around it
     if element.get("mathvariant") == "italic":
         del element.attrib["mathvariant"]  # MathML Core has only "normal"; one letter is italic
-    if element.tag == "mrow" and len(element) > 1 and all(
-        child.tag == "mi" and child.get("mathvariant") == "normal" for child in element
+    if (
+        element.tag == "mrow"
+        and len(element) > 1
+        and all(child.tag == "mi" and child.get("mathvariant") == "normal" for child in element)
     ):
         word = "".join(child.text or "" for child in element)
         for child in list(element):

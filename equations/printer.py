@@ -15,8 +15,11 @@ from sympy.printing.str import StrPrinter
 
 from equations import faces
 from equations.algebra import (
+    REPEATED,
+    Extent,
     Literal,
     Marked,
+    Nothing,
     Operation,
     Partial,
     Quantity,
@@ -24,20 +27,24 @@ from equations.algebra import (
     factors,
     is_transpose,
     terms,
+    times,
 )
+from tinygrad_lstm.notation import Apart
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
 _BETWEEN = {"matvec": "dot", "matmul": "dot", "vecdot": "dot", "outer": "outer"}
-_PRIVATE = {"shape", "keepdims"}  # attributes that are bookkeeping
+_PRIVATE = {"shape", "keepdims", "over"}  # attributes that are bookkeeping
 _USUAL = (("axis", -1), ("axis", (-1,)))
 
 
 def subtracted(term: Expr) -> Expr | None:
     """What a term of a sum subtracts; None if it adds."""
-    if isinstance(term, Mul) and term.args[0] == -1:
-        rest = term.args[1:]
-        return rest[0] if len(rest) == 1 else Mul(*rest, evaluate=False)
+    if isinstance(term, Mul):
+        first, *rest = factors(term)
+        if first.is_Number and first < 0:
+            return times(*([] if first == -1 and rest else [-first]), *rest)
+        return None
     return -term if term.is_Number and term < 0 else None
 
 
@@ -45,13 +52,34 @@ def level(expr: Expr) -> int:
     """How tightly an expression binds, which tells where brackets are needed."""
     if isinstance(expr, Marked):
         return level(expr.args[0])
+    if isinstance(expr, Operation) and expr.op in REPEATED:
+        return level(expr.operands[0])
     if isinstance(expr, Add) or subtracted(expr) is not None:
         return _SUM
-    if isinstance(expr, Mul | SumOverTime) or isinstance(expr, Operation) and expr.op in _BETWEEN:
+    if (
+        isinstance(expr, Mul | SumOverTime)
+        or isinstance(expr, Operation)
+        and expr.op in (*_BETWEEN, "einsum")
+    ):
         return _PRODUCT
     if isinstance(expr, Pow) and expr.exp != _HALF:
         return _PRODUCT if _denominator(expr) is not None else _POWER
     return _ATOM
+
+
+def _unlike_number(expr: Expr) -> bool:
+    return not expr.is_Number and not isinstance(expr, Extent)
+
+
+def _visible(expr: Expr) -> list[Expr]:
+    """The factors of a product as they are shown: repeating is not, a negative one has brackets."""
+    if isinstance(expr, Operation) and expr.op in REPEATED:
+        return _visible(expr.operands[0])
+    if not isinstance(expr, Mul):
+        return [expr]
+    first, *rest = expr.args
+    opened = [[f] if subtracted(f) is not None else _visible(f) for f in rest]
+    return [*_visible(first), *(f for several in opened for f in several)]
 
 
 def _denominator(expr: Expr) -> Expr | None:
@@ -66,9 +94,11 @@ class _Notation:
     face: faces.Face
     _print: Any  # SymPy's dispatch on the class of an expression
 
-    def __init__(self, step: int | None = None, timed: bool = True) -> None:
+    def __init__(
+        self, step: int | None = None, timed: bool = True, apart: Apart = frozenset()
+    ) -> None:
         super().__init__({"order": "none"})  # type: ignore[call-arg]
-        self.step, self.timed = step, timed
+        self.step, self.timed, self.apart = step, timed, apart
 
     def fitted(self, expr: Expr, need: int) -> str:
         """An expression in brackets if it binds less tightly than needed."""
@@ -80,7 +110,14 @@ class _Notation:
         if expr.time is not None and self.timed:
             offset = f"{expr.time:+d}" if expr.time else ""
             time = f"t{offset}" if self.step is None else str(self.step + expr.time)
-        return self.face.name(expr.label, time)
+        return self.face.name(expr.label, time, self.apart)
+
+    def _print_Extent(self, expr: Extent) -> str:
+        text = self.face.length(expr.words)
+        return text if expr.words.isidentifier() else self.face.bracketed(text, "()")
+
+    def _print_Nothing(self, expr: Nothing) -> str:
+        return self.face.word(expr.name)
 
     # --- numbers, sums, products, powers ---------------------------------------------------------
     def _print_Integer(self, expr: Expr) -> str:
@@ -114,11 +151,16 @@ class _Notation:
             return "-" + self.fitted(rest, _PRODUCT)
         text = ""
         last: Expr | None = None
-        parts = factors(expr)
+        under: list[Expr] = []
+        parts = _visible(expr)
         for k, factor in enumerate(parts):
             below = _denominator(factor)
             if below is not None:
-                text = self._quotient(text or "1", below)
+                under.append(below)
+                if k + 1 == len(parts) or _denominator(parts[k + 1]) is None:
+                    # a / b / 3 is a / (3 b)
+                    text = self._quotient(text or "1", times(*sorted(under, key=_unlike_number)))
+                    under = []
             elif last is None:
                 alone = k + 1 < len(parts) and _denominator(parts[k + 1]) is not None
                 stretches = alone and isinstance(self.face, faces.Latex)
@@ -131,6 +173,8 @@ class _Notation:
     def _between(self, left: Expr, right: Expr) -> str:
         if right.is_Number:
             return self.face.dot
+        if isinstance(left, Extent):
+            return self.face.beside
         return " " if left.is_Number else self.face.hadamard
 
     def _quotient(self, above: str, below: Expr) -> str:
@@ -179,6 +223,9 @@ class _Notation:
     def _print_Infinity(self, expr: Expr) -> str:
         return "∞" if isinstance(self.face, faces.Text) else r"\infty"
 
+    def _print_Pi(self, expr: Expr) -> str:
+        return self.face.name("pi", None, frozenset())
+
     def _print_NegativeInfinity(self, expr: Expr) -> str:
         return "-" + self._print_Infinity(expr)
 
@@ -190,20 +237,49 @@ class _Notation:
         if op == "concat" and expr.attributes.get("axis") == -1:
             return f"[{', '.join(map(self._print, operands))}]"
         if op == "block":
-            label = type(self)(self.step, expr.attributes["timed"])._print(operands[1])
+            printer = type(self)(self.step, expr.attributes["timed"], self.apart)
+            label = printer._print(operands[1])
             return self.face.lowered(self.face.bracketed(self._print(operands[0]), "[]"), label)
+        if op == "einsum":
+            return self._indexed(expr)
         if is_transpose(expr):
             return self.face.raised(self.fitted(operands[0], _ATOM), self.face.top)
         if op == "getitem":
-            return f"{self.fitted(operands[0], _ATOM)}[{faces.index(expr.attributes['index'])}]"
-        if op in ("broadcast_to", "spread"):
+            return f"{self.fitted(operands[0], _ATOM)}[{self._index(expr)}]"
+        if op == "scatter":
+            return f"{self.face.word('pad')}[{self._index(expr)}]" + self._arguments(operands)
+        if op in REPEATED:
             return self._print(operands[0])  # type: ignore[no-any-return]
         shown = [
-            f"{self.face.word(key)}={faces.index(value)}"
+            f"{self.face.word(key)}={self._attribute(value)}"
             for key, value in expr.attributes.items()
             if key not in _PRIVATE and value is not None and (key, value) not in _USUAL
         ]
-        return self.face.operator(op) + self._arguments(operands, *shown)
+        over = expr.attributes.get("over")
+        if over:
+            shown = [text for text in shown if not text.startswith(self.face.word("axis"))]
+        name = self.face.operator(op)
+        lower = ", ".join(map(self.face.length, over or ()))
+        return (self.face.lowered(name, lower) if over else name) + self._arguments(
+            operands, *shown
+        )
+
+    def _indexed(self, expr: Operation) -> str:
+        """A sum of products with its letters: Σ_j [W]_ij [x]_j."""
+        before, _, after = expr.attributes["subscripts"].partition("->")
+        parts = [
+            self.face.lowered(self.face.bracketed(self._print(operand), "[]"), letters)
+            for operand, letters in zip(expr.operands, before.split(","), strict=True)
+        ]
+        summed = "".join(dict.fromkeys(c for c in before if c.isalpha() and c not in after))
+        return self.face.sum_over(summed) + " ".join(parts)
+
+    def _attribute(self, value: Any) -> str:
+        text = faces.index(value, self.face.length)
+        return self.face.bracketed(text, "()") if isinstance(value, tuple) else text
+
+    def _index(self, expr: Operation) -> str:
+        return faces.index(expr.attributes["index"], self.face.length)
 
     # --- what only gradients and differences have -------------------------------------------------
     def _print_SumOverTime(self, expr: SumOverTime) -> str:

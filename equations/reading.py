@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+import sympy
+from sympy import Expr, Integer
 
 from equations.algebra import (
     BUILDERS,
     EquationError,
+    Extent,
     Literal,
     Quantity,
     clip,
+    meaning,
     number,
     operation,
 )
 from equations.lines import Equation, Equations
-from tinygrad_lstm.notation import parts_of, step_before
+from equations.rules import over
+from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.tensor import Tensor, ancestors
+from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
 
-_LONGEST = 2000  # operations in one equation when every use of an unnamed value is written out
-_DEEPEST = 100  # operations inside each other: SymPy goes through them by recursion
+# an equation that would be longer written out, or deeper, gets names for its parts
+_LONGEST, _DEEPEST = 400, 20
 
 
 @dataclass(frozen=True)
@@ -32,62 +39,64 @@ class Reading:
     """A cell's step in SymPy: right-hand sides by name, in the author's order.
 
     `shapes` tells the shape of every expression in them; `given` maps what the step takes (the
-    states before it, x, further inputs, parameters) from a Program's names to symbols.
+    states before it, x, further inputs, parameters) from a Program's names to symbols. Parts of a
+    long equation stand before it under names of their own. `apart` tells the printers which names
+    look alike.
     """
 
     cell: Cell
     equations: dict[str, Expr]
     shapes: dict[Expr, tuple[int, ...]]
     given: dict[str, Quantity]
+    apart: Apart
 
 
 def read(cell: Cell, program: Program | None = None) -> Reading:
     """Read a cell's Program: for the sizes of `program`, or small ones."""
     program = program or cell.program()
-    for name in program.equations:
-        if name in program.inputs:
-            raise EquationError(
-                f"{cell}: equation {name} has the name of an input, and in an equation both would "
-                f"look alike.\n  Give it a name of its own."
-            )
-    given = {name: _input(cell, name) for name in program.inputs}
+    given = {name: _input(cell, name, name in program.equations) for name in program.inputs}
     known: dict[Tensor, Expr] = {node: given[name] for name, node in program.inputs.items()}
     shapes: dict[Expr, tuple[int, ...]] = {
         given[name]: node.shape for name, node in program.inputs.items()
     }
-    known |= {node: Quantity(name) for name, node in program.equations.items()}
-    equations = {}
+    roots = {node: name for name, node in program.equations.items()}
+    equations: dict[str, Expr] = {}
+    found: dict[Tensor, Expr] = {}
+    length: dict[Tensor, int] = {}
+    depth: dict[Tensor, int] = {}
     for name, root in program.equations.items():
-        found: dict[Tensor, Expr] = {}
-        length: dict[Tensor, int] = {}
-        depth: dict[Tensor, int] = {}
-        for node in ancestors([root], stop={n for n in known if n is not root}):
-            if node is not root and node in known:
+        for node in ancestors([root], stop={n for n in (*known, *roots) if n is not root}):
+            if node in found:
+                continue
+            if node in known or node in roots and node is not root:
                 found[node], length[node], depth[node] = known[node], 1, 0
-            elif not node.inputs:
-                found[node], length[node], depth[node] = _constant(node), 1, 0
-            else:
-                length[node] = 1 + sum(length[i] for i in node.inputs)
-                depth[node] = 1 + max(depth[i] for i in node.inputs)
-                if length[node] > _LONGEST or depth[node] > _DEEPEST:
-                    long = f"written out it has more than {_LONGEST} operations"
-                    deep = f"its operations stand more than {_DEEPEST} deep inside each other"
-                    raise EquationError(
-                        f"{cell}, equation {name}: {long if length[node] > _LONGEST else deep}.\n"
-                        f"  Give its parts names of their own: now.part = …"
-                    )
-                found[node] = _built(node, [found[i] for i in node.inputs])
-            shapes.setdefault(found[node], node.shape)
-        equations[name] = found[root]
-        shapes[known[root]] = root.shape
-    return Reading(cell, equations, shapes, given)
+                continue
+            expr = _built(node, [found[i] for i in node.inputs]) if node.inputs else _constant(node)
+            shapes.setdefault(expr, node.shape)
+            length[node] = 1 + sum(length[i] for i in node.inputs)
+            depth[node] = 1 + max((depth[i] for i in node.inputs), default=-1)
+            part = name
+            if node is not root:
+                if length[node] <= _LONGEST and depth[node] <= _DEEPEST:
+                    found[node] = expr
+                    continue
+                taken = {*equations, *program.equations, *program.inputs}
+                part = next(n for k in count(1) if (n := f"{name}_part{k}") not in taken)
+            equations[part] = expr
+            found[node], length[node], depth[node] = Quantity(part), 1, 0
+            shapes[found[node]] = node.shape
+        known[root] = found[root]
+    names = (space_of(name)[1] for name in (*program.inputs, *equations))
+    return Reading(cell, equations, shapes, given, look_alikes(names))
 
 
-def _input(cell: Cell, name: str) -> Quantity:
-    if name.startswith("prev."):
-        own = name.removeprefix("prev.")
+def _input(cell: Cell, name: str, shared: bool) -> Quantity:
+    """The symbol of an input; `shared` tells that an equation has its name."""
+    space, own = space_of(name)
+    if space == "prev":
         return Quantity(own, step_before(own))
-    return Quantity(name, 0 if name == "x" or _is_sequence(cell, name) else None)
+    timed = own == "x" or _is_sequence(cell, own)
+    return Quantity(f"input.{name}" if shared else name, 0 if timed else None)
 
 
 def _is_sequence(part: Any, name: str) -> bool:
@@ -98,7 +107,12 @@ def _is_sequence(part: Any, name: str) -> bool:
 
 
 def _constant(node: Tensor) -> Expr:
+    if "words" in node.attributes:  # a number made of sizes
+        return Extent(node.data.item(), node.attributes["words"])
     return number(node.data.item()) if node.size == 1 else Literal(np.array(node.data))
+
+
+_NEUTRAL = {"add": (0, 0), "subtract": (None, 0), "multiply": (1, 1), "divide": (None, 1)}
 
 
 def _built(node: Tensor, operands: list[Expr]) -> Expr:
@@ -107,9 +121,57 @@ def _built(node: Tensor, operands: list[Expr]) -> Expr:
         low, high = (node.attributes[end] for end in ("low", "high"))
         ends = (-np.inf if low is None else low, np.inf if high is None else high)
         return clip(operands[0], *map(number, ends), evaluate=False)
-    if op in BUILDERS:
-        return BUILDERS[op](*operands)
-    return operation(op, *operands, **node.attributes)
+    for nothing, number_, other in zip(
+        _NEUTRAL.get(op, ()), operands, operands[::-1], strict=False
+    ):
+        if number_.is_Number and number_ == nothing and node.shape == _shape(node, other, operands):
+            return other  # 0 + a, 1 a: what loops leave behind
+    attributes = dict(node.attributes)
+    if "keepdims" in attributes or op in ("softmax", "log_softmax", "cumsum"):
+        attributes |= over(attributes["axis"], node.inputs[0].shape)
+    return face(op)(*operands, **attributes)
+
+
+def _shape(node: Tensor, operand: Expr, operands: list[Expr]) -> tuple[int, ...]:
+    return node.inputs[operands.index(operand)].shape
+
+
+def face(op: str) -> Callable[..., Expr]:
+    """What SymPy has for an operation of the engine."""
+    if op not in BUILDERS:
+        record = TABLE.get(op)
+        definition, slopes, name = (
+            getattr(record, what, None) for what in ("definition", "slopes", "sympy")
+        )
+        if definition is not None:  # its derivative is the definition's, or what its author gave
+            given = partial(_given, slopes) if slopes is not None else None
+            made = meaning(op, partial(_defined, definition), given)
+        elif name:
+            made = meaning(op, getattr(sympy, name))
+        else:
+            return partial(operation, op)
+        BUILDERS[op] = partial(made, evaluate=False)
+    return BUILDERS[op]
+
+
+def _defined(program: Program, *arguments: Expr) -> Expr:
+    """The value of a composite operation: its definition with arguments put in."""
+    (value,) = _outputs(program, arguments)
+    return value
+
+
+def _given(slopes: Program, y: Expr, *arguments: Expr) -> tuple[Expr, ...]:
+    """The derivatives of an operation as its author wrote them, of an adjoint g of 1."""
+    return _outputs(slopes, (Integer(1), y, *arguments))
+
+
+def _outputs(program: Program, arguments: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    found = dict(zip(program.inputs.values(), arguments, strict=True))
+    for node in program.nodes():
+        if node not in found:
+            operands = [found[i] for i in node.inputs]
+            found[node] = _built(node, operands) if operands else _constant(node)
+    return tuple(found[node] for node in program.outputs.values())
 
 
 def forward(cell: Cell) -> Equations:
@@ -117,8 +179,10 @@ def forward(cell: Cell) -> Equations:
 
     Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole.
     """
-    lines = [Equation(name, Quantity(name), e) for name, e in read(cell).equations.items()]
-    return Equations(lines)
+    reading = read(cell)
+    return Equations(
+        [Equation(n, Quantity(n), e, apart=reading.apart) for n, e in reading.equations.items()]
+    )
 
 
 def unrolled(cell: Cell, steps: int = 3) -> Equations:
@@ -130,7 +194,7 @@ def unrolled(cell: Cell, steps: int = 3) -> Equations:
         raise EquationError(f"{cell}: steps must be a whole number of at least 1, got {steps}.")
     return Equations(
         [
-            Equation(f"{line.name}.{t}", line.left, line.right, step=t)
+            replace(line, name=f"{line.name}.{t}", step=t)
             for t in range(1, steps + 1)
             for line in forward(cell)
         ]

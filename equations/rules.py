@@ -18,11 +18,12 @@ from equations.algebra import (
     Operation,
     Quantity,
     equal,
+    extent,
     is_transpose,
     minus,
-    number,
     operation,
     plus,
+    power,
     replaced,
     times,
 )
@@ -46,20 +47,41 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
     lead = len(shape) - len(wanted)
     if lead > 0:
         axes = tuple(range(-len(shape), -len(wanted)))
-        share = operation("sum", share, axis=axes, keepdims=False)
+        share = operation("sum", share, axis=axes, keepdims=False, **over(axes, shape))
     repeated = tuple(
         k - len(wanted) for k, n in enumerate(wanted) if n == 1 and shape[lead + k] != 1
     )
-    return operation("sum", share, axis=repeated, keepdims=True) if repeated else share
+    if not repeated:
+        return share
+    named = over(repeated, shape[lead:])
+    return operation("sum", share, axis=repeated, keepdims=True, **named)
+
+
+def over(axis: Any, shape: Shape) -> dict[str, Any]:
+    """The names of the axes that a reduction is over, where it is not simply the last one."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if axis is None or {a % len(shape) for a in axes} == {len(shape) - 1}:
+        return {}
+    words = tuple(getattr(shape[a], "words", None) for a in axes)
+    return {"over": words} if all(words) else {}
+
+
+def reduced(of: Operation, shape: Shape) -> tuple[int, ...]:
+    """The axes that a reduction takes away."""
+    axis = of.attributes["axis"]
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return tuple(a % len(shape) for a in axes)
 
 
 def spread(g: Expr, of: Operation, shape: Shape) -> Expr:
     """A reduction's adjoint, repeated along the axes that were reduced."""
-    axis, kept = of.attributes["axis"], list(shape)
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    for a in axes:
-        kept[a] = 1
+    kept = [1 if k in reduced(of, shape) else n for k, n in enumerate(shape)]
     return operation("spread", g, kept=tuple(kept), shape=shape)
+
+
+def per_entry(of: Operation, shape: Shape) -> list[Expr]:
+    """One over the number of entries that a reduction takes together."""
+    return [power(extent(shape[k]), -1) for k in reduced(of, shape)]
 
 
 def _matvec(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -97,6 +119,16 @@ def _outer(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     ]
 
 
+def _einsum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    a, b = e.operands
+    before, _, after = e.attributes["subscripts"].partition("->")
+    first, second = before.split(",")
+    return [
+        operation("einsum", g, b, subscripts=f"{after},{second}->{first}"),
+        operation("einsum", g, a, subscripts=f"{after},{first}->{second}"),
+    ]
+
+
 def _untimed(expr: Expr) -> Expr:
     """An expression with every time index equal, to see whether labels without one are unique."""
     return replaced(expr, lambda e: Quantity(e.label, None) if isinstance(e, Quantity) else None)
@@ -129,14 +161,17 @@ def _sum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 def _mean(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    wide = spread(g, e, shapes[0])
-    count = int(np.prod(shapes[0])) // int(np.prod(wide.args[0].attributes["kept"]))
-    return [times(wide, sympy.Pow(number(count), -1, evaluate=False))]
+    return [times(spread(g, e, shapes[0]), *per_entry(e, shapes[0]))]
 
 
 def _max(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     (x,) = e.operands
     return [times(spread(g, e, shapes[0]), equal(x, spread(y, e, shapes[0]), evaluate=False))]
+
+
+def _prod(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+    others = operation("prod_of_others", *e.operands, axis=reduced(e, shapes[0]))
+    return [times(spread(g, e, shapes[0]), others)]
 
 
 def _logsumexp(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -146,12 +181,15 @@ def _logsumexp(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr
 
 
 def _softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    total = operation("sum", times(g, y), axis=e.attributes["axis"], keepdims=True)
+    axis = e.attributes["axis"]
+    named = over(axis, shapes[0])
+    total = operation("sum", times(g, y), axis=axis, keepdims=True, **named)
     return [times(y, plus(g, minus(total)))]
 
 
 def _log_softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    total = operation("sum", g, axis=e.attributes["axis"], keepdims=True)
+    axis = e.attributes["axis"]
+    total = operation("sum", g, axis=axis, keepdims=True, **over(axis, shapes[0]))
     return [plus(g, minus(times(sympy.exp(y, evaluate=False), total)))]
 
 
@@ -179,7 +217,13 @@ def _broadcast_to(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[E
 
 
 def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("scatter", g, index=e.attributes["index"], shape=shapes[0])]
+    index = e.attributes["index"]
+    parts = index if isinstance(index, tuple) else (index,)
+    whole = (slice(None), None, ...)
+    if all(isinstance(p, type(None) | type(...) | slice) and p in whole for p in parts):
+        back = tuple(0 if part is None else part for part in parts)  # only new axes
+        return [operation("getitem", g, index=back)]
+    return [operation("scatter", g, index=index, shape=shapes[0])]
 
 
 def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
@@ -187,9 +231,9 @@ def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 RULES: dict[str, Rule] = {
-    "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "concat": _concat,
-    "stack": _stack, "sum": _sum, "mean": _mean, "max": _max, "logsumexp": _logsumexp,
-    "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum, "reshape": _reshape,
-    "transpose": _transpose, "swapaxes": _swapaxes, "broadcast_to": _broadcast_to,
-    "getitem": _getitem, "scatter": _scatter,
+    "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "einsum": _einsum,
+    "concat": _concat, "stack": _stack, "sum": _sum, "mean": _mean, "max": _max, "prod": _prod,
+    "logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum,
+    "reshape": _reshape, "transpose": _transpose, "swapaxes": _swapaxes,
+    "broadcast_to": _broadcast_to, "getitem": _getitem, "scatter": _scatter,
 }  # fmt: skip

@@ -21,7 +21,9 @@ from sympy.printing.precedence import PRECEDENCE
 from equations.adjoints import assembled
 from equations.algebra import (
     NAMED,
+    Elementwise,
     EquationError,
+    Extent,
     Literal,
     Operation,
     Quantity,
@@ -39,6 +41,9 @@ from equations.algebra import (
 )
 from equations.evaluation import OWN
 from equations.lines import Equation
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.notation import space_of
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE
 
@@ -49,6 +54,17 @@ _HELPERS = {
     "softplus": (
         "const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"
     ),
+    "erf": """\
+const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
+  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
+  let sum = 0, term = 2 * a;
+  if (a > 3) {
+    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
+    return Math.sign(x) * (1 - e / (a + sum));
+  }
+  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
+  return Math.sign(x) * sum * e;
+};""",
 }  # fmt: skip
 _FORWARD = """\
 // One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
@@ -63,22 +79,23 @@ function forward(values) {{
 }}"""
 _BACKWARD = """\
 // One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
-// in each state after the step. Returned: bar, its derivative in every value and input; delta, in
-// the pre-activations; earlier, in the states before the step. What is held passes nothing on.
+// in each state after the step. Returned: bar, its derivative in every value and input; inputs, in
+// the inputs, where a value may have the same name; delta, in the pre-activations; earlier, in the
+// states before the step. What is held passes nothing on.
 function backward(values, seeds) {{
   const {{ prev, x, given, p, pre, now }} = values;
   const held = {{ __proto__: null, ...values.held }};
-  const bar = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
+  const bar = {{}}, inputs = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
 {lines}
-  return {{ bar, delta, earlier }};
+  return {{ bar, delta, earlier, inputs: {{ ...bar, ...inputs }} }};
 }}"""
 
 
 def javascript(cell: Cell) -> str:
     """Two pure functions, `forward(values)` and `backward(values, seeds)`, of a one-unit cell.
 
-    Every size of the cell is 1. Each statement stands below the equation that it computes, in
-    the author's order; `forward` takes and returns `{prev, x, given, p, pre, now}`.
+    Every size of the cell is 1 if it can be. Each statement stands below the equation that it
+    computes, in the author's order; `forward` takes and returns `{prev, x, given, p, pre, now}`.
 
     EquationError for a cell whose equations cannot be taken apart into numbers.
     """
@@ -90,12 +107,14 @@ class Script:
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        program = cell.program(**dict.fromkeys(cell.sizes, 1))
-        self.adjoints = assembled(cell, tuple(cell.state), program)
+        program = _smallest(cell)
+        self.sizes = program.sizes
+        self.seeds = tuple(dict.fromkeys((*cell.state, cell.output)))
+        self.adjoints = assembled(cell, self.seeds, program)
         self.reading = self.adjoints.reading
         parts = self.adjoints.parts.values()
         self.insides = {f"pre.{k}": expr for part in parts for k, expr in part.insides.items()}
-        self._printer = _Printer({"order": "none", "strict": True, "user_functions": _FUNCTIONS})
+        self._printer = _Printer({"order": "none", "strict": True})
 
     def text(self) -> str:
         """Both functions and the helpers that they use."""
@@ -127,12 +146,12 @@ class Script:
             return self._codes(self.opened(_sum(parts), self.insides), self.shape(of), label)
 
         for label, every in adjoints.terms.items():
-            space, _, name = label.partition(".")
+            space, name = space_of(label)
             own = [term for term in every if not _from_next(term)]
             yield self._comment(adjoints.written(label, own).left, own)
             if space == "bar":
-                target = self.reading.given.get(name, Quantity(name))
-                yield _statement(_place("bar", name), code(own, target, label))
+                target = adjoints.given(label) or Quantity(name)
+                yield _statement(_adjoint_place(name), code(own, target, label))
                 continue
             codes = code(own, self.insides[f"pre.{name}"], label)
             yield _statement(_place("delta", name), codes)
@@ -148,7 +167,7 @@ class Script:
 
     def _comment(self, left: Expr, right: Expr | list[Expr]) -> str:
         right = _sum(right) if isinstance(right, list) else right
-        return f"  // {Equation('', left, right).unicode()}"
+        return f"  // {Equation('', left, right, apart=self.reading.apart).unicode()}"
 
     def opened(self, expr: Expr, insides: Mapping[str, Expr]) -> Expr:
         """An expression in which what stands inside functions is a value of its own."""
@@ -176,6 +195,8 @@ class Script:
         """An expression as an array of expressions of numbers."""
         if isinstance(expr, Quantity):
             return self._named(expr)
+        if isinstance(expr, Extent):
+            return _wrapped([number(expr.count)], ())
         if isinstance(expr, Literal):
             return _wrapped([number(float(v)) for v in expr.data.flat], expr.data.shape)
         if expr.is_Number:
@@ -187,7 +208,7 @@ class Script:
                 for k, o in enumerate(expr.operands)
             ]
             function = _ENTRIES.get(expr.op) or OWN.get(expr.op) or TABLE[expr.op].forward
-            return np.asarray(function(*operands, **expr.attributes), object)
+            return np.asarray(function(*operands, **expr.settings), object)
 
         def together(*args: Any) -> _Entry:
             return _Entry(remade(expr, [_plain(a) for a in args]))
@@ -197,21 +218,30 @@ class Script:
 
     def _named(self, quantity: Quantity) -> Entries:
         label, time = quantity.label, quantity.time
-        space, _, name = label.partition(".")
+        space, name = space_of(label)
         if label in self.insides:
             place, shape = _place("pre", name), self.shape(self.insides[label])
         elif space == "delta":
             place, shape = _place("through", name), self.shape(self.insides[f"pre.{name}"])
         elif space in ("bar", "seed"):
-            place = _place("seeds" if space == "seed" else "bar", name)
-            shape = self.shape(self.reading.given.get(name, Quantity(name)))
+            place = _place("seeds", name) if space == "seed" else _adjoint_place(name)
+            shape = self.shape(self.adjoints.given(label) or Quantity(name))
         elif label in self.reading.equations:
             place, shape = _place("prev" if time == -1 else "now", label), self.shape(quantity)
         else:
-            place, shape = input_place(self.cell, label), self.shape(quantity)
+            own = name if space == "input" else label
+            place, shape = input_place(self.cell, own), self.shape(quantity)
         count = int(np.prod(shape))
         names = [place] if count == 1 else [f"{place}[{k}]" for k in range(count)]
         return _wrapped([Symbol(n, real=True) for n in names], shape)
+
+
+def _smallest(cell: Cell) -> Program:
+    """The cell's Program with every size 1, or with the usual small sizes where that cannot be."""
+    try:
+        return cell.program(**dict.fromkeys(cell.sizes, 1))
+    except TinygradError:
+        return cell.program()
 
 
 def _sum(parts: list[Expr]) -> Expr:
@@ -227,6 +257,11 @@ def input_place(cell: Cell, name: str) -> str:
     if name == "x" or name.startswith("prev."):
         return name if name == "x" else _place("prev", name.removeprefix("prev."))
     return _place("p" if name in cell.parameters else "given", name)
+
+
+def _adjoint_place(name: str) -> str:
+    space, own = space_of(name)
+    return _place("inputs" if space == "input" else "bar", own)
 
 
 def _place(owner: str, name: str) -> str:
@@ -285,6 +320,14 @@ def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
     return larger.reduce(x, axis=axis, keepdims=keepdims)
 
 
+def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
+    found = np.full(shape, 0, object)
+    places = np.arange(found.size).reshape(shape)[index]
+    for place, entry in zip(np.ravel(places), np.ravel(g), strict=True):
+        found.flat[place] = entry + found.flat[place] if found.flat[place] else entry
+    return found
+
+
 def _log_of_sum(x: Entries, axis: Any, keepdims: bool) -> Any:
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
@@ -293,6 +336,7 @@ def _log_of_sum(x: Entries, axis: Any, keepdims: bool) -> Any:
 _ENTRIES: dict[str, Callable[..., Any]] = {
     "matvec": lambda W, x: np.matmul(W, x[..., None])[..., 0],
     "max": _largest,
+    "scatter": _scattered,
     "logsumexp": _log_of_sum,
     "softmax": lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
     "log_softmax": lambda x, axis: x - _log_of_sum(x, axis, True),
@@ -300,28 +344,21 @@ _ENTRIES: dict[str, Callable[..., Any]] = {
 
 
 # --- the printer -----------------------------------------------------------------------------
-def _always(code: Callable[..., str]) -> Any:
-    return [(lambda *args: True, code)]
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "sigma": "sigmoid", "softplus": "softplus", "absolute": "Math.abs", "maximum": "Math.max",
-    "minimum": "Math.min",
-    "relu": _always(lambda x: f"Math.max({x}, 0)"),
-    "detach": _always(lambda x: f"({x})"),
-    "clip": _always(lambda x, low, high: f"Math.min(Math.max({x}, {low}), {high})"),
-    "where": _always(lambda c, a, b: f"({c} ? {a} : {b})"),
-    **{
-        name: _always(lambda a, b, sign=sign: f"Number({a} {sign} {b})")
-        for name, sign in (
-            ("greater", ">"), ("greater_equal", ">="), ("equal", "==="), ("not_equal", "!=="),
-        )
-    },
-}  # fmt: skip
-
-
 class _Printer(JavascriptCodePrinter):  # type: ignore[misc]
     """SymPy's printer, with the author's order kept in products too."""
+
+    def _print_Function(self, expr: Expr) -> str:
+        if not isinstance(expr, Elementwise):
+            return str(super()._print_Function(expr))
+        codes = [str(self._print(argument)) for argument in expr.args]
+        if expr.op == "clip":
+            return "Math.min(Math.max({}, {}), {})".format(*codes)
+        template = TABLE[expr.op].js
+        if template is not None:
+            return template.format(*codes)
+        if expr.meaning is None:
+            raise NotImplementedError(f"there is no JavaScript of {expr.op}")
+        return f"({self._print(expr.meaning(*expr.args))})"
 
     def _print_Add(self, expr: Expr, order: Any = None) -> str:
         codes = [str(self._print(term)) for term in terms(expr)]

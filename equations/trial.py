@@ -14,8 +14,17 @@ import numpy as np
 from sympy import Expr
 
 from equations.adjoints import Adjoints
-from equations.algebra import Literal, Operation, Partial, Quantity, SumOverTime, replaced
+from equations.algebra import (
+    EquationError,
+    Literal,
+    Operation,
+    Partial,
+    Quantity,
+    SumOverTime,
+    replaced,
+)
 from equations.evaluation import Array, Values, evaluate
+from tinygrad_lstm.notation import space_of
 
 _STEPS = 3
 _MIDDLE = 2  # has a step before it and one after it
@@ -53,7 +62,7 @@ class Trial:
         random = np.random.default_rng(seed)
         given: Values = {}
         for name, symbol in reading.given.items():
-            state = name.startswith("prev.")
+            state = space_of(name)[0] == "prev"
             steps = [None] if symbol.time is None else [0] if state else range(1, _STEPS + 1)
             for step in steps:
                 given[symbol.label, step] = random.normal(0.0, 0.7, reading.shapes[symbol])
@@ -69,22 +78,29 @@ class Trial:
             for inside, symbol in reversed(own.items()):
                 self.order.append((symbol.label, _opened(inside, own)))
             self.order.append((name, _opened(expr, own)))
-        self.values = _Measured(self, {**self.run({}), **self.seeds})
+        self.base: Values = {}
+        self.base = self.run({})
+        self.values = _Measured(self, {**self.base, **self.seeds})
 
     def run(self, changes: Values) -> Values:
         """The forward values at every step, with changes added to some of them."""
-        values = {key: a + changes[key] if key in changes else a for key, a in self.given.items()}
-        for step in range(1, _STEPS + 1):
+        values = {**self.base, **self.given}
+        values |= {key: values[key] + changes[key] for key in changes if key in self.given}
+        first = min((step or 1 for _, step in changes), default=1)  # what was before stays
+        for step in range(first, _STEPS + 1):
+            known: dict[Expr, Array] = {}
             for label, expr in self.order:
-                value = evaluate(expr, values, step)
+                value = evaluate(expr, values, step, known)
                 key = (label, step)
                 values[key] = value + changes[key] if key in changes else value
         return values
 
     def measured(self, label: str, step: int | None) -> Array:
         """The derivative of the loss in a value: `bar.f` at a step, `bar.W_f`, `delta.f`."""
-        space, _, name = label.partition(".")
+        space, name = space_of(label)
         key = (name if space == "bar" else f"pre.{name}", step)
+        if space not in ("bar", "delta"):
+            raise EquationError(f"{self.reading.cell}: there is no value {label} at step {step}.")
         shape = np.shape(self.values[key])
         found = np.zeros(shape)
         for place in np.ndindex(shape):
@@ -105,7 +121,7 @@ class Trial:
         expr = self.reading.equations.get(owner.label)
         if expr is None:
             expr = self.named[owner.label]
-        insides = self.insides_of(owner)
+        insides = self._own(owner)
 
         def held(part: Expr) -> Expr | None:
             if part in insides and part != expr:
@@ -120,8 +136,11 @@ class Trial:
 
     def insides_of(self, owner: Quantity) -> dict[Expr, Quantity]:
         """Names for what stands inside functions, as the owner's equation has them."""
+        return {**self.insides, **self._own(owner)}
+
+    def _own(self, owner: Quantity) -> dict[Expr, Quantity]:
         of = {symbol.label: name for name, own in self.own.items() for symbol in own.values()}
-        return {**self.insides, **self.own.get(of.get(owner.label, owner.label), {})}
+        return self.own.get(of.get(owner.label, owner.label), {})
 
     def value(self, expr: Expr, step: int) -> Array:
         """The value of one side of an equation."""

@@ -29,7 +29,7 @@ from tinygrad_lstm.testing.strategies import Case
 def sympy_against_engine(case: Case) -> float:
     """The equations that SymPy derives give the gradients that backward gives.
 
-    The loss reads every state at every step, with random weights of its own.
+    The loss reads every named equation at every step, with random weights of its own.
     """
     cell = case.cell
     leaves = cell.bind(case.parameters, **case.sizes)
@@ -38,7 +38,8 @@ def sympy_against_engine(case: Case) -> float:
     xs = Tensor(case.xs, "x")
     run = unroll(cell, leaves, xs, begin, **further)
     random = np.random.default_rng(0)
-    seeds = {name: random.normal(size=run[name].shape) for name in cell.state}
+    names = cell.program(**case.sizes).equations
+    seeds = {name: random.normal(size=run[name].shape) for name in names}
     total: Any = Tensor(0.0)
     for name, seed in seeds.items():
         total = total + (run[name] * seed).sum()

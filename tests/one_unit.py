@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import viz_cells
+from odd_cells import CELLS
 
 from tinygrad_lstm import cell, cells, matvec, sigmoid, softmax, tanh
 from tinygrad_lstm.program import Program
@@ -23,10 +24,10 @@ def twice(now, prev, x, p):
     now.h = now.a * now.b - (now.constructor - 2 * prev.h) / (1 + now.b**2)
 
 
-@cell(state="h", parameters={"W": "hidden, 2 * hidden + inputs", "v": "3 * hidden"})
+@cell(state="h", parameters={"W": "hidden, 1 + hidden + inputs", "v": "3 * hidden"})
 def several(now, prev, x, p):
     """Values with several entries, reductions over them."""
-    now.s = softmax(p.v * sigmoid(p.v - prev.h))
+    now.s = softmax(p.v * sigmoid(p.v - prev.h[0]))
     now.m = p.v.max() + now.s.mean() - np.cumsum(now.s)[1:2]
     now.h = tanh(matvec(p.W, concatenated(now.m, prev.h, x))) * now.m
 
@@ -92,11 +93,14 @@ def engine(program: Program, gradient: Program, arrays: dict[str, Any]) -> dict[
     found |= {f"bar.{n}": run[f"bar.{n}"] for n in program.equations if f"bar.{n}" in run}
     for name in program.inputs:
         space, _, state = name.partition(".")
-        found[f"earlier.{state}" if space == "prev" else f"bar.{name}"] = run[name]
+        found[f"earlier.{state}" if space == "prev" else f"inputs.{name}"] = run[name]
+        if space != "prev" and name not in program.equations:
+            found[f"bar.{name}"] = run[name]
     return found
 
 
 ALL = {
     **cells.all(), "exotic": viz_cells.exotic, "exponential": viz_cells.exponential,
     "deep": viz_cells.deep, "twice": twice, "several": several,
+    **{name: one for name, one in CELLS.items() if name != "second_unit"},
 }  # fmt: skip

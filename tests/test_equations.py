@@ -21,6 +21,7 @@ from equations import name_latex, name_unicode
 from lesson.commands import main
 from tinygrad_lstm import cell, cells, concat, exp, log_softmax, matvec, softmax, sqrt, tanh
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import look_alikes
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # ziamath's way of finding its font
@@ -49,7 +50,14 @@ NAMES = {
     "lambda_": (r"\lambda_t", "λ_t"),
     "Gamma_f": (r"\Gamma_{f, t}", "Γ_{f,t}"),
     "g_read": (r"g_{\mathrm{read}, t}", "g_{read,t}"),
-    "my_gate": (r"\mathit{my\_gate}_t", "my_gate_t"),
+    "my_gate": (r"\mathrm{my}_{\mathrm{gate}, t}", "my_{gate,t}"),
+    "lsigma2": (r"\mathrm{lsigma2}_t", "lsigma2_t"),
+    "bar.gX_r": (r"\overline{\mathrm{gX}}_{r, t}", "bar(gX)_{r,t}"),
+    "bar.logits": (r"\overline{\mathrm{logits}}_t", "bar(logits)_t"),
+    "delta": (r"\delta_t", "δ_t"),
+    "bar": (r"\mathrm{bar}_t", "bar_t"),
+    "bar.seed": (r"\overline{\mathrm{seed}}_t", "bar(seed)_t"),
+    "input.x": (r"x^{(in)}_t", "x^(in)_t"),
     "bar.f": (r"\bar{f}_t", "f̄_t"),
     "bar.C_tilde": (r"\bar{\tilde{C}}_t", "C̃̄_t"),
     "bar.W_f": (r"\bar{W}_f", "W̄_f"),
@@ -76,6 +84,17 @@ def test_time_index_of_a_name() -> None:
     assert name_latex("W", "t") == "W_t"  # asked for
 
 
+def test_what_looks_alike_is_written_apart() -> None:
+    names = ["x", "x_", "alpha", "α", "L", "delta", "h", "h_1", "h1"]
+    apart = look_alikes(names)
+    assert apart == {"x_", "alpha", "h_1", "seed.", "delta."}
+    assert len({name_unicode(name, "t", apart) for name in names}) == len(names)
+    assert name_unicode("seed.L", "t", apart) == "∂ℒ/∂L_t"
+    assert name_latex("seed.L", "t", apart) == r"\frac{\partial \mathcal{L}}{\partial L_t}"
+    assert name_latex("delta.T", "t", apart) == r"\partial^{T}_t"
+    assert name_unicode("pre.f", "t", frozenset({"pre."})) == "net^f_t"
+
+
 def test_names_need_no_sympy() -> None:
     code = "import sys, equations; equations.name_latex('f'); print('sympy' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -100,10 +119,10 @@ ALL = {**cells.all(), "greek": greek}
 
 def test_a_cell_of_ones_own_reads_as_written() -> None:
     assert equations.forward(greek).unicode() == (
-        "my_gate_t = softmax(W_in·[h_{t-1}, x_t] + p_read)\n"
+        "my_{gate,t} = softmax(W_in·[h_{t-1}, x_t] + p_read)\n"
         "θ_{1,t} = tanh²(W_2·[h_{t-1}, x_t] - α ⊙ (h_{t-1} - s̃_{t-1}))\n"
-        "s̃_t = 0.5 θ_{1,t} / √(1 + exp(-my_gate_t)) - [my_gate_t[0] > 0.1]·2\n"
-        "h_t = log_softmax(my_gate_t ⊙ s̃_{t-1}·2) + W_in[:, 0]"
+        "s̃_t = 0.5 θ_{1,t} / √(1 + exp(-my_{gate,t})) - [my_{gate,t}[0] > 0.1]·2\n"
+        "h_t = log_softmax(my_{gate,t} ⊙ s̃_{t-1}·2) + W_in[:, 0]"
     )
 
 
@@ -134,9 +153,7 @@ def test_the_papers_lines() -> None:
 def test_unrolled_numbers_the_steps() -> None:
     lines = equations.unrolled(cells.rnn, 3)
     assert lines.unicode() == (
-        "h_1 = tanh(W·[h_0, x_1] + b)\n"
-        "h_2 = tanh(W·[h_1, x_2] + b)\n"
-        "h_3 = tanh(W·[h_2, x_3] + b)"
+        "h_1 = tanh(W·[h_0, x_1] + b)\nh_2 = tanh(W·[h_1, x_2] + b)\nh_3 = tanh(W·[h_2, x_3] + b)"
     )
     assert lines.names == ["h.1", "h.2", "h.3"]
     assert lines["h.2"].latex() == r"h_2 = \tanh\left(W \cdot [h_1, x_2] + b\right)"

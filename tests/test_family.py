@@ -62,8 +62,8 @@ PAPERS: dict[str, dict[str, str]] = {
         "y_out": r"y_{\mathrm{out}, t} = "
         + GATE % (r"W_{\mathrm{out}} \cdot " + ALL + r" + b_{\mathrm{out}}"),
         "g": "g_t = 4 " + GATE % (r"W_c \cdot " + ALL + " + b_c") + " - 2",
-        "s_c": r"s_{c, t} = s_{c, t-1} + \left(\mathit{expand} \cdot y_{in, t}\right) \odot g_t",
-        "h": r"h_t = \left(\mathit{expand} \cdot y_{\mathrm{out}, t}\right) \odot "
+        "s_c": r"s_{c, t} = s_{c, t-1} + \left(\mathrm{expand} \cdot y_{in, t}\right) \odot g_t",
+        "h": r"h_t = \left(\mathrm{expand} \cdot y_{\mathrm{out}, t}\right) \odot "
         r"\left(2 \sigma\left(s_{c, t}\right) - 1\right)",
     },
     "lstm_peephole_gers": {**GERS, **{n: line for n, line in LSTM.items() if n not in "fi"}},
@@ -128,9 +128,9 @@ PAPERS: dict[str, dict[str, str]] = {
     },
     "clockwork": {
         "y_tilde": r"\tilde{y}_t = "
-        + TANH % r"\left(\mathit{mask} \odot W_H\right) \cdot y_{H, t-1} + W_I \cdot x_t + b",
-        "y_H": r"y_{H, t} = \mathit{clock}_t \odot \tilde{y}_t + "
-        r"\left(1 - \mathit{clock}_t\right) \odot y_{H, t-1}",
+        + TANH % r"\left(\mathrm{mask} \odot W_H\right) \cdot y_{H, t-1} + W_I \cdot x_t + b",
+        "y_H": r"y_{H, t} = \mathrm{clock}_t \odot \tilde{y}_t + "
+        r"\left(1 - \mathrm{clock}_t\right) \odot y_{H, t-1}",
     },
 }  # fmt: skip
 

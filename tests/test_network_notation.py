@@ -18,7 +18,7 @@ NAMES = [
     ("1.W_f", r"W^{(1)}_f", "W^(1)_f"),
     ("1.2.C_tilde", r"\tilde{C}^{(1,2)}_t", "C̃^(1,2)_t"),
     ("2.h_prime", r"h^{\prime(2)}_t", "h′^(2)_t"),
-    ("1.my_gate", r"\mathit{my\_gate}^{(1)}_t", "my_gate^(1)_t"),
+    ("1.my_gate", r"\mathrm{my}^{(1)}_{\mathrm{gate}, t}", "my^(1)_{gate,t}"),
     ("forward.h", r"\overrightarrow{h}_t", "h⃗_t"),
     ("backward.h", r"\overleftarrow{h}_t", "h⃖_t"),
     ("2.forward.h", r"\overrightarrow{h}^{(2)}_t", "h⃗^(2)_t"),
@@ -41,8 +41,8 @@ NAMES = [
     ("delta.f.2", r"\delta^{f,2}_t", "δ^{f,2}_t"),
     ("seed.2.h", r"\frac{\partial L}{\partial h^{(2)}_t}", "∂L/∂h^(2)_t"),
     # words that name no part
-    ("forward", r"\mathit{forward}_t", "forward_t"),
-    ("delta.forward.1", r"\delta^{\mathit{forward},1}_t", "δ^{forward,1}_t"),
+    ("forward", r"\mathrm{forward}_t", "forward_t"),
+    ("delta.forward.1", r"\delta^{\mathrm{forward},1}_t", "δ^{forward,1}_t"),
 ]  # fmt: skip
 
 
@@ -93,9 +93,9 @@ def test_equations_of_both_directions() -> None:
 def test_further_inputs_of_parts() -> None:
     network = stack([bidirectional(cells.rnn), cells.clockwork])
     line = equations.forward(network)["2.y_H"].latex()
-    assert r"\mathit{clock}^{(2)}_t" in line
+    assert r"\mathrm{clock}^{(2)}_t" in line
     inner = equations.forward(network)["2.y_tilde"].latex()
-    assert r"\mathit{mask}^{(2)} \odot W^{(2)}_H" in inner
+    assert r"\mathrm{mask}^{(2)} \odot W^{(2)}_H" in inner
 
 
 def test_a_transposed_matrix_of_a_layer_is_valid_latex() -> None:

@@ -181,13 +181,13 @@ def test_names_are_spelled_as_in_the_equations(
     path.write_text(GREEK)
     for name in ("C_tilde@2", "C_tilde_2", "C̃_2", "mu_k", "μ_k", "C̃"):
         assert main(["step", f"{path}:greek", "--to", name, "--watch", name]) == 0
-        assert "gate_a_1 = σ(v" in capsys.readouterr().out, name
+        assert "gate_{a,1} = σ(v" in capsys.readouterr().out, name
     assert main(["step", f"{path}:greek"]) == 0
     out = capsys.readouterr().out
     for line in (
-        "  μ_k = [", "  W_1 = [[", "with W_1 = ", "    h_1 = gate_a_1 ⊙ C̃_1\n",
-        "    μ̄_k = v̄", "    ν̄ = ", "    β̄ = ", "    W̄_1 = v̄", "    C̃̄_2 = h̄_2 ⊙ gate_a_2\n",
-        "    l̅o̅s̅s̅ = 1\n", "    g̅a̅t̅e̅_̅a̅_2 = h̄_2 ⊙ C̃_2\n",
+        "  μ_k = [", "  W_1 = [[", "with W_1 = ", "    h_1 = gate_{a,1} ⊙ C̃_1\n",
+        "    μ̄_k = v̄", "    ν̄ = ", "    β̄ = ", "    W̄_1 = v̄", "    C̃̄_2 = h̄_2 ⊙ gate_{a,2}\n",
+        "    bar(loss) = 1\n", "    bar(gate)_{a,2} = h̄_2 ⊙ C̃_2\n",
     ):  # fmt: skip
         assert line in out, line
 

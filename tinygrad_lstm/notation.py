@@ -2,14 +2,16 @@
 
 A Python name is read by the conventions of the literature: `_` begins a subscript, or an accent if
 one of `ACCENTS` follows; trailing digits are a subscript; Greek letters are spelled out. A word
-that is no letter stays a word: `my_gate`. A dot in a name marks a namespace, as in a Program, or
-a part of a network: `2.C` is C of layer 2, `backward.h` is h of the direction that reads backward.
+that is no letter stays a word, with its subscripts: `gate_read`. A dot in a name marks a namespace,
+as in a Program, or a part of a network: `2.C` is C of layer 2, `backward.h` is h of the direction
+that reads backward. A namespace needs its dot: a parameter may be called delta, bar or seed.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 # accent: (LaTeX, the character that Unicode puts over the one before it)
@@ -37,7 +39,12 @@ _GREEK_BELOW = {name: letter for name, letter in GREEK.items() if name != "xi"}
 _PLAIN = dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True))
 _PARAMETER = re.compile(r"(W|U|V|R|b)(\d+|_.*)?$")
 
+# what may stand before the dot: `input.x` is what a step takes where it also computes an x
+SPACES = ("prev", "bar", "seed", "pre", "delta", "input")
+
 Time = str | None
+Apart = frozenset[str]
+_NONE: Apart = frozenset()
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,23 @@ class Symbol:
         return (*self.accents, *self.directions)
 
 
+def space_of(label: str) -> tuple[str, str]:
+    """A namespace and the name in it: `bar.f` is ("bar", "f"), and `bar` is ("", "bar")."""
+    space, _, rest = label.partition(".")
+    return (space, rest) if rest and space in SPACES else ("", label)
+
+
+def look_alikes(names: Iterable[str]) -> Apart:
+    """What must be written in its second way for every sign to mean one thing: see `name_latex`."""
+    seen: dict[str, str] = {}
+    apart = set()
+    for name in sorted(dict.fromkeys(names), key=len):
+        own = name_unicode(name, None)
+        if seen.setdefault(own, name) != name:
+            apart.add(name)
+    return frozenset(apart | {f"{space}." for space, sign in _SIGNS.items() if sign[0][0] in seen})
+
+
 def parts_of(name: str) -> tuple[tuple[str, ...], str]:
     """The parts of a network that a name goes through, and its own name there.
 
@@ -77,10 +101,12 @@ def step_before(name: str) -> int:
     return 1 if parts_of(name)[0].count("backward") % 2 else -1
 
 
-def parse(name: str) -> Symbol:
+def parse(name: str, apart: Apart = _NONE) -> Symbol:
     """Take a name without a namespace apart."""
+    space, name = space_of(name)
     parts, name = parts_of(name)
-    own = _parsed(name.partition(".")[0])
+    own = Symbol(name) if name in apart else _parsed(name.partition(".")[0])
+    parts = (*parts, "in") if space == "input" else parts
     return replace(
         own, layers=tuple(p for p in parts if p not in DIRECTIONS),
         directions=tuple(p for p in reversed(parts) if p in DIRECTIONS),
@@ -104,8 +130,8 @@ def _parsed(name: str) -> Symbol:
         if len(decomposed) == 2 and decomposed[1] == mark:
             base = decomposed[0]
             accents.insert(0, key)
-    if base not in GREEK and len(base) > 1:  # a word: its underscores are part of it
-        return Symbol("_".join([first, *subscripts]), tuple(accents), (), tuple(suffixes))
+    if base not in GREEK and len(base) > 1:  # a word
+        return Symbol(first, tuple(accents), tuple(subscripts), tuple(suffixes))
     if number:
         subscripts.insert(0, number)
     return Symbol(GREEK.get(base, base), tuple(accents), tuple(subscripts), tuple(suffixes))
@@ -116,7 +142,8 @@ def index_of(name: str, time: Time = "t") -> Time:
 
     A weight matrix (W U V R) or bias (b), alone or with a subscript, carries none.
     """
-    own = re.sub(r"^((bar|seed|delta|pre|prev|forward|backward|\d+)\.)+", "", name)
+    spaces = "|".join((*SPACES, *DIRECTIONS))
+    own = re.sub(rf"^(({spaces}|\d+)\.)+", "", name)
     return None if _PARAMETER.match(own) and not name.startswith("prev.") else time
 
 
@@ -140,41 +167,51 @@ def _numbered(name: str) -> tuple[str, str]:
 
 
 _UNSET = "?"
+# the loss, what stands inside a function and its adjoint: a letter and, where the cell has a value
+# of that name, another, in Unicode and in LaTeX
+_SIGNS = {
+    "seed": (("L", "ℒ"), ("L", r"\mathcal{L}")), "pre": (("a", "net"), ("a", r"\mathrm{net}")),
+    "delta": (("δ", "∂"), (r"\delta", r"\partial")),
+}  # fmt: skip
 
 
-def name_latex(name: str, time: Time = _UNSET) -> str:
+def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
     r"""LaTeX of a name: `C_tilde` is \tilde{C}_t, `bar.W_f` is \bar{W}_f, `prev.C` is C_{t-1}.
 
     time: the index to show, such as "t+1" or "3", or None for none. Unless told it is t, and none
     for the names of weights and biases (W U V R b with any subscript).
 
     Namespaces: `prev.` one step earlier, `bar.` the derivative of the loss, `seed.` the loss's own
-    derivative, `pre.` what stands inside an equation's nonlinear function, `delta.` its derivative.
+    derivative, `pre.` what stands inside an equation's nonlinear function, `delta.` its derivative,
+    `input.` what a step takes where an equation has the same name.
     Parts of a network: `2.C` is C^{(2)}_t, `forward.h` \overrightarrow{h}_t, and `prev.backward.h`
     \overleftarrow{h}_{t+1}: whoever reads backward comes from there.
+
+    apart: what `look_alikes` finds: names to be written as they are (`x_` beside x), and
+    namespaces to be written with another letter (`seed.`: \mathcal{L} in a cell that has an L).
     """
     if time == _UNSET:
         time = index_of(name)
-    space, _, rest = name.partition(".")
-    if space == "prev" and rest:
-        return name_latex(rest, _previous(rest, time))
-    if space == "seed" and rest:
-        return rf"\frac{{\partial L}}{{\partial {name_latex(rest, time)}}}"
-    if space in ("delta", "pre") and rest:
-        letter = r"\delta" if space == "delta" else "a"
+    space, rest = space_of(name)
+    if space == "prev":
+        return name_latex(rest, _previous(rest, time), apart)
+    if space in _SIGNS:
+        letter = _SIGNS[space][1][f"{space}." in apart]
+        if space == "seed":
+            return rf"\frac{{\partial {letter}}}{{\partial {name_latex(rest, time, apart)}}}"
         own, number = _numbered(rest)
-        upper = name_latex(own, None) + (f",{number}" if number else "")
+        upper = name_latex(own, None, apart) + (f",{number}" if number else "")
         return rf"{letter}^{{{upper}}}" + ("" if time is None else f"_{_braced(time)}")
     over = []
-    while space == "bar" and rest:
+    while space == "bar":
         over.append("bar")
-        space, _, rest = rest.partition(".")
-        if space in ("prev", "seed", "delta", "pre") and rest:
-            inner = name_latex(f"{space}.{rest}", time)
-            return rf"\overline{{{inner}}}" if space != "prev" else _latex(
-                parse(rest), over, _previous(rest, time)
-            )  # fmt: skip
-    return _latex(parse(f"{space}.{rest}" if rest else space), over, time)
+        name = rest
+        space, rest = space_of(name)
+    if space in _SIGNS:
+        return rf"\overline{{{name_latex(name, time, apart)}}}"
+    if space == "prev":
+        name, time = rest, _previous(rest, time)
+    return _latex(parse(name, apart), over, time)
 
 
 def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
@@ -203,7 +240,7 @@ def _latex_base(base: str) -> str:
             return f"\\{_NAMES[base]}"
         return base if base.isascii() and base != "_" else rf"\text{{{_escaped(base)}}}"
     word = _escaped(base)
-    return rf"\mathit{{{word}}}" if base.isascii() else rf"\text{{{word}}}"
+    return rf"\mathrm{{{word}}}" if base.isascii() else rf"\text{{{word}}}"
 
 
 def _escaped(word: str) -> str:
@@ -225,30 +262,31 @@ def _braced(text: str) -> str:
     return text if len(text) == 1 else f"{{{text}}}"
 
 
-def name_unicode(name: str, time: Time = _UNSET) -> str:
+def name_unicode(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
     """A name as one reads it in a terminal: C̃_t, h_{t-1}, W̄_f. See `name_latex`."""
     if time == _UNSET:
         time = index_of(name)
-    space, _, rest = name.partition(".")
-    if space == "prev" and rest:
-        return name_unicode(rest, _previous(rest, time))
-    if space == "seed" and rest:
-        return f"∂L/∂{name_unicode(rest, time)}"
-    if space in ("delta", "pre") and rest:
+    space, rest = space_of(name)
+    if space == "prev":
+        return name_unicode(rest, _previous(rest, time), apart)
+    if space in _SIGNS:
+        letter = _SIGNS[space][0][f"{space}." in apart]
+        if space == "seed":
+            return f"∂{letter}/∂{name_unicode(rest, time, apart)}"
         own, number = _numbered(rest)
-        upper = name_unicode(own, None) + (f",{number}" if number else "")
-        letter = "δ" if space == "delta" else "a"
+        upper = name_unicode(own, None, apart) + (f",{number}" if number else "")
         wrapped = upper if len(unicodedata.normalize("NFC", upper)) <= 2 else f"{{{upper}}}"
         return f"{letter}^{wrapped}" + ("" if time is None else f"_{_wrapped(time)}")
     over = []
-    while space == "bar" and rest:
+    while space == "bar":
         over.append("bar")
-        space, _, rest = rest.partition(".")
-        if space in ("prev", "seed", "delta", "pre") and rest:
-            if space == "prev":
-                return _unicode(parse(rest), over, _previous(rest, time))
-            return f"bar({name_unicode(f'{space}.{rest}', time)})"
-    return _unicode(parse(f"{space}.{rest}" if rest else space), over, time)
+        name = rest
+        space, rest = space_of(name)
+    if space in _SIGNS:
+        return f"bar({name_unicode(name, time, apart)})"
+    if space == "prev":
+        name, time = rest, _previous(rest, time)
+    return _unicode(parse(name, apart), over, time)
 
 
 def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
@@ -257,10 +295,8 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
         mark = _MARKS[accent][1]
         if len(symbol.base) == 1:
             text += mark
-        elif accent == "bar":  # an overline joins into one stroke over a word
-            text = "".join(letter + "\u0305" for letter in text)
-        else:
-            text = text[0] + mark + text[1:]
+        else:  # a terminal sets no stroke over a whole word
+            text = f"{accent}({text})"
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
     text += f"^({','.join(symbol.layers)})" if symbol.layers else ""
     below = [_GREEK_BELOW.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])

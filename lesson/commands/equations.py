@@ -17,6 +17,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--unrolled", metavar="N", type=int, help="the equations for t = 1 … N")
     which.add_argument("--difference", metavar="OTHER", help="what another cell does differently")
     parser.add_argument(
+        "--loss", metavar="NAMES",
+        help="what the loss reads, for --backward and --derive: \"h C\" (default: the loss that "
+        "the cell declares, or its output)",
+    )  # fmt: skip
+    parser.add_argument(
         "--format", choices=("unicode", "latex", "mathml"), default="unicode",
         help="default: unicode",
     )  # fmt: skip
@@ -32,12 +37,12 @@ def run(options: argparse.Namespace) -> int:
         print(_written(changes, options.format) if changes else empty)
         return 0
     if options.derive is not None:
-        print(_written(equations.derive(cell, options.derive), options.format))
+        print(_written(equations.derive(cell, options.derive, options.loss), options.format))
         return 0
     if options.unrolled is not None:
         lines = equations.unrolled(cell, options.unrolled)
     elif options.backward:
-        lines = equations.backward(cell)
+        lines = equations.backward(cell, options.loss)
     else:
         lines = equations.forward(cell)
     print(_written(lines, options.format))

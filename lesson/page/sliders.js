@@ -37,7 +37,7 @@
     const read = (row, after, back) => {
       const { space, name, entry } = row;
       const holders = {
-        prev: [now.values.prev, back.earlier], p: [now.values.p, back.bar], x: [now.values, back.bar],
+        prev: [now.values.prev, back.earlier], p: [now.values.p, back.inputs], x: [now.values, back.inputs],
         seeds: [now.seeds, {}], pre: [after.pre, back.delta], now: [after.now, back.bar],
       };
       return holders[space].map((holder) => entryOf(holder[name], entry));

@@ -107,7 +107,7 @@ class _Board:
     def _setting(self) -> dict[str, Array]:
         """A number for every input, by its name in a Program; further inputs are 1."""
         cell = self.cell
-        fresh = cell.init(seed=5, **dict.fromkeys(cell.sizes, 1))
+        fresh = cell.init(seed=5, **self.script.sizes)
         states = dict(zip(cell.state, (0.5, 0.8, -0.4, 0.3), strict=False))
         given = {}
         for name, symbol in self.reading.given.items():
@@ -128,7 +128,7 @@ class _Board:
             values[name, 1] = evaluate(expr, values, 1)
         for name, inside in self.script.insides.items():
             values[name, 1] = evaluate(inside, values, 1)
-        for name in self.cell.state:
+        for name in self.script.seeds:
             shape = self.reading.shapes[Quantity(name)]
             values[f"seed.{name}", 1] = np.full(shape, float(name == self.cell.output))
         return values, run_backward(self.script.adjoints, values, 1)
@@ -153,10 +153,12 @@ class _Board:
                 derivative = self.totals[f"prev.{name}"]
                 found += self._entries(space, name, f"prev.{name}", f"prev.{name}", derivative)
         elif space == "x":
-            found += self._entries(space, "x", "x", "x", self.values["bar.x", 1])
+            label = self.reading.given["x"].label
+            found += self._entries(space, "x", "x", label, self.values[f"bar.{label}", 1])
         elif space == "p":
             for name in self.cell.parameters:
-                found += self._entries(space, name, name, name, self.totals[name])
+                label = self.reading.given[name].label
+                found += self._entries(space, name, name, label, self.totals[label])
         elif space == "pre":
             for label in self.gates:
                 derivative = self.values[f"delta.{label}", 1]
@@ -165,14 +167,14 @@ class _Board:
             for name in self.reading.equations:
                 found += self._entries(space, name, name, name, self.values[f"bar.{name}", 1])
         else:
-            for name in self.cell.state:
+            for name in self.script.seeds:
                 found += self._entries(space, name, f"seed.{name}", "", None)
         return found
 
     def _entries(
         self, space: str, name: str, label: str, barred: str, derivative: Array | None
     ) -> Iterator[_Number]:
-        value = self.given[label] if label in self.given else self.values[label, 1]
+        value = self.given[label] if space in ("prev", "x", "p") else self.values[label, 1]
         time = None if space == "p" else "t"
         slope = f"bar.{barred}" if barred else f"delta.{name}"
         marks = self._places(name, value.size) if space == "p" else None
@@ -220,7 +222,7 @@ class _Board:
                 "p": {name: plain(given[name]) for name in cell.parameters},
                 "given": {name: plain(given[name]) for name in further},
             },
-            "seeds": {name: plain(self.values[f"seed.{name}", 1]) for name in cell.state},
+            "seeds": {name: plain(self.values[f"seed.{name}", 1]) for name in self.script.seeds},
             "ranges": RANGES, "output": cell.output,
         }  # fmt: skip
         script = Markup('<script type="application/json" class="sliders-data">{}</script>')
