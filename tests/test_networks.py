@@ -19,6 +19,7 @@ from tinygrad_lstm import (
 )
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward
+from tinygrad_lstm.notation import name_unicode
 
 RANDOM = np.random.default_rng(12)
 TIME, BATCH, INPUTS = 6, 4, 3
@@ -295,8 +296,8 @@ def test_the_stepper_walks_through_a_stack() -> None:
     network = NETWORKS["stack_of_bidirectional"]
     run = unroll(network, parameters(network), XS[:2, 0])
     text = "\n".join(str(event) for event in step_through(run["h"].sum()))
-    assert "1.forward.f" in text
-    assert "2.backward.h" in text
+    assert name_unicode("1.forward.f", "1") in text
+    assert name_unicode("2.backward.h", "1") in text
 
 
 # --- errors ---------------------------------------------------------------------------------------

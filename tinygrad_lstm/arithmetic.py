@@ -172,7 +172,7 @@ class Written:
             ids = np.arange(node.size).reshape(node.shape)[node.attributes["index"]]
             wanted = np.argwhere(ids == np.ravel_multi_index(at, node.shape) if at else ids == 0)
             return self.sum(self.entry(source, tuple(k)) for k in wanted.tolist())
-        if op in _PRODUCTS:
+        if op in _PRODUCTS or op == "einsum":
             return self._products(node, at)
         if op in _OVER_AXES:
             return self._over_axes(node, at)
@@ -212,9 +212,11 @@ class Written:
 
     def _products(self, node: Tensor, at: Index) -> Text:
         a, b = node.inputs
-        core = _PRODUCTS[node.op or ""]
+        core = _PRODUCTS.get(node.op or "", 0)
         lead, own = at[: len(at) - core], at[len(at) - core :]
-        if node.op == "outer":
+        if node.op == "einsum":
+            pairs = _einsum_pairs(node, at)
+        elif node.op == "outer":
             pairs = [((*lead, own[0]), (*lead, own[1]))]
         elif node.op == "matvec":
             pairs = [((*lead, own[0], j), (*lead, j)) for j in range(a.shape[-1])]
@@ -253,6 +255,8 @@ class Written:
             return self.sum(parts)
         if op == "mean":
             return f"({self.sum(parts)[0]}) / {len(parts)}", _PRODUCT
+        if op == "prod":
+            return "×".join(self._factor(part) for part in parts), _PRODUCT
         if op == "max":
             return f"max({', '.join(text for text, _ in parts)})", _ATOM
         total = self.sum((f"exp({text})", _ATOM) for text, _ in parts)[0]
@@ -265,7 +269,25 @@ class Written:
 
 
 _PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
-_OVER_AXES = {"sum", "mean", "max", "logsumexp", "softmax", "log_softmax", "cumsum"}
+_OVER_AXES = {"sum", "mean", "max", "prod", "logsumexp", "softmax", "log_softmax", "cumsum"}
+
+
+def _einsum_pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
+    """The entries of the two operands whose products make up the entry `at`."""
+    before, after = node.attributes["subscripts"].replace("...", "").split("->")
+    groups = before.split(",")
+    lead, own = at[: len(at) - len(after)], at[len(at) - len(after) :]
+    lengths = {
+        letter: n for group, i in zip(groups, node.inputs, strict=True)
+        for letter, n in zip(group, i.shape[i.ndim - len(group) :], strict=True)
+    }  # fmt: skip
+    free = [letter for letter in lengths if letter not in after]
+    found = []
+    for rest in np.ndindex(*(lengths[letter] for letter in free)):
+        place = dict(zip((*after, *free), (*own, *rest), strict=True))
+        a, b = ((*lead, *(place[letter] for letter in group)) for group in groups)
+        found.append((a, b))
+    return found
 
 __all__ = [
     "MORE",

@@ -111,6 +111,13 @@ def _evaluated(program: Program, arrays: dict[str, Any]) -> dict[Tensor, Tensor]
     return nodes
 
 
+def _renames(node: Tensor) -> bool:
+    """Whether a node is but the name of what a caller gave: it is given, too."""
+    if node.op != "identity" or node.name is None:
+        return False
+    return not node.inputs[0].inputs and node.inputs[0].name is None
+
+
 class Trace(Sequence[Event]):
     """The events of a forward and a backward pass, in the order in which they happen.
 
@@ -125,8 +132,9 @@ class Trace(Sequence[Event]):
     ) -> None:  # fmt: skip
         every = ancestors([*seeds, *roots])
         self.digits = digits
-        self.given = [n for n in every if not n.inputs]
-        self.operations = [n for n in every if n.inputs]
+        self.operations = [n for n in every if n.inputs and not _renames(n)]
+        known = {*self.operations, *(n.inputs[0] for n in every if _renames(n))}
+        self.given = [n for n in every if n not in known]
         self.labels = Labels(every, set(seeds) | set(roots), labels_of_step)
         self.named = [n for n in self.operations if self.labels.owner(n) is n]
         self.adjoints: dict[Tensor, Array] = pullback(seeds, raw=True)
@@ -135,7 +143,8 @@ class Trace(Sequence[Event]):
         self._edges: list[tuple[Tensor, int]] = [(root, -1) for root in seeds]
         self._edges += [
             (node, k)
-            for node in order if node in self.adjoints and node.op is not None
+            for node in order
+            if node in self.adjoints and node.op is not None and not _renames(node)
             for k, i in enumerate(node.inputs) if i._live and TABLE[node.op].rule(k) is not None
         ]  # fmt: skip
         self._made = {node: k for k, node in enumerate(self.operations)}

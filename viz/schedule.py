@@ -88,8 +88,8 @@ def _drawn(name: str, spelling: dict[str, str]) -> str:
 
 
 def _lines(block: Block, spelling: dict[str, str]) -> list[tuple[str, str, float]]:
-    shape = r" \times ".join(map(str, block.shape))
-    note = (rf"{{{shape}}}", " × ".join(map(str, block.shape)), NOTE)
+    shape = r" \times ".join(map(str, block.shape or (1,)))
+    note = (rf"{{{shape}}}", " × ".join(map(str, block.shape or (1,))), NOTE)
     if block.kind == "product":
         result = _drawn(block.writes[-1], spelling)
         factors = [_drawn(part, spelling) for part in block.factors]
