@@ -78,7 +78,9 @@ def test_time_index_of_a_name() -> None:
 
 def test_names_need_no_sympy() -> None:
     code = "import sys, equations; equations.name_latex('f'); print('sympy' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert found.stdout.strip() == "False"
 
 

@@ -54,7 +54,7 @@ def no_bundled(monkeypatch):
 
 def program(path: Path, lines: str) -> Path:
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
     path.chmod(0o755)
     return path
 
@@ -195,7 +195,7 @@ def test_a_broken_renderer(tmp_path, monkeypatch, lines, said):
 
 def test_a_program_that_cannot_run(tmp_path):
     text = tmp_path / "dot"
-    text.write_text("not a program")
+    text.write_text("not a program", encoding="utf-8")
     text.chmod(0o755)
     assert "cannot be run (Exec format error)" in message("digraph {}", dot=text)
 

@@ -75,7 +75,7 @@ def test_every_cell(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(THREE_STATES)
+    path.write_text(THREE_STATES, encoding="utf-8")
     assert main(["step", f"{path}:layered", "--steps", "3", "--watch", "slow"]) == 0
     out = capsys.readouterr().out
     assert "layered, 3 time steps, loss = ½ Σ (out_3 − target)²" in out
@@ -91,6 +91,7 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["lstm", "--hidden", "0"], "cell 'lstm': hidden must be a whole number of at least 1"),
         (["lstm", "--seed", "-1"], "--seed must be at least 0, got -1."),
         (["lstm", "--digits", "0"], "digits must be at least 1, got 0."),
+        (["lstm", "--digits", "99999999999"], "--digits: a number has 17 at most, got 999"),
         (["lstm", "--to", "f>>2"], "cannot read the breakpoint 'f>>2'; the forms are\n  f  "),
         (["lstm", "--to", "t=9"], "no event of this run is at t=9"),
         (["lstm", "--watch", "q"], "there is no value 'q' here; there are W_f, W_i,"),
@@ -213,7 +214,7 @@ class TestTerminal:
         ) as process:  # fmt: skip
             out = b""
 
-            def until(mark: bytes, seconds: float = 30.0) -> None:
+            def until(mark: bytes, seconds: float = 120.0) -> None:
                 nonlocal out
                 start, end = len(out), time.monotonic() + seconds
                 while mark not in out[start:] and time.monotonic() < end:
@@ -225,7 +226,7 @@ class TestTerminal:
             for key in keys:
                 os.write(master, key)
                 until(b"\x1b[?1049l" if key in (b"q", b"\x03") else b"\x1b[J")
-            code = process.wait(timeout=30)
+            code = process.wait(timeout=120)
         echo = bool(termios.tcgetattr(slave)[3] & termios.ECHO & 0xFFFFFFFF)
         canonical = bool(termios.tcgetattr(slave)[3] & termios.ICANON)
         os.close(master)

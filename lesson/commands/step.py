@@ -43,6 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
+    if options.digits > 17:
+        raise DataError(f"--digits: a number has 17 at most, got {options.digits}.")
     cell = find(options.cell)
     chosen = {"inputs": options.inputs, "hidden": options.hidden}
     loss, about = small_run(

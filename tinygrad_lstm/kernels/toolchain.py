@@ -53,7 +53,7 @@ def machine() -> Machine:
 
 def _processor_flags() -> set[str]:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
                 return set(line.split(":", 1)[1].split())
     except OSError:
@@ -155,7 +155,7 @@ def _made(
 def _whole(library: Path, note: Path) -> bool:
     """Whether a kept library is what was compiled, byte for byte, and nobody else's."""
     try:
-        written = json.loads(note.read_text())
+        written = json.loads(note.read_text(encoding="utf-8"))
         state = library.stat()
         if hasattr(os, "geteuid") and (state.st_uid != os.geteuid() or state.st_mode & 0o022):
             return False
@@ -171,7 +171,7 @@ def _compile(
     work = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
         text, made = work / "cell.c", work / target.name
-        text.write_text(source)
+        text.write_text(source, encoding="utf-8")
         arm = platform.machine().lower() in ("arm64", "aarch64")
         flags = ["-mcpu=native" if arm else "-march=native", *_FLAGS]
         flags += ["-mprefer-vector-width=512"] if "VECTOR 64" in source else []
@@ -180,7 +180,8 @@ def _compile(
         try:
             done = subprocess.run(
                 [*command, *flags, *kind, "-o", str(made), *files, "-lm"],
-                capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL,
+                capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS,
+                stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoCompiler(f"the compiler {command[0]} did not run: {error}") from error
@@ -189,7 +190,9 @@ def _compile(
             first = next((line for line in said if "error" in line), said[0])
             raise NoCompiler(f"the compiler {command[0]} failed: {first}")
         beside = work / note.name
-        beside.write_text(json.dumps({"sha256": hashlib.sha256(made.read_bytes()).hexdigest()}))
+        beside.write_text(
+            json.dumps({"sha256": hashlib.sha256(made.read_bytes()).hexdigest()}), encoding="utf-8"
+        )
         made.chmod(0o700)
         os.replace(made, target)
         os.replace(beside, note)

@@ -91,10 +91,11 @@ class Training:
 
     def _check_length(self, characters: int) -> None:
         batch, length, share = self.settings.batch, self.settings.length, self.settings.held_out
-        if len(self.train_ids) >= needed(batch, length):
+        need = needed(batch, length)
+        if len(self.train_ids) >= need:
             return
-        least = characters
-        while least - reserved(least, share) < needed(batch, length):
+        least = int((need - 1) / (1 - share))  # or a little more, by rounding
+        while least - reserved(least, share) < need:
             least += 1
         raise DataError(
             f"{self.text.name} has {characters:,} characters, but batch={batch} streams of "
