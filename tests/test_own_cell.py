@@ -282,3 +282,4 @@ def test_make_takes_a_cell() -> None:
 
     assert last().endswith("tinygrad-lstm lesson")
     assert last("CELL=a b.py:own").endswith("tinygrad-lstm lesson --cell 'a b.py:own'")
+    assert last("SECONDS=5").endswith("tinygrad-lstm lesson --seconds 5")
