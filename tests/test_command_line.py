@@ -38,7 +38,6 @@ def ran(
         ["step", "rnn", "--plain"],
         ["check", "rnn", "--examples", "1"],
         ["exercise", "3", "--language", "ko"],
-        ["step", "σ"],
     ],
     ids=lambda words: words[0],
 )

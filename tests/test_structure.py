@@ -124,8 +124,8 @@ def test_the_readme_s_listing_is_the_cell() -> None:
 def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     block = next(b for b in python_blocks() if "check_gradients" in b)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
+        [sys.executable, "-W", "error", "-"],  # arguments are in the locale's encoding
+        cwd=tmp_path, input=block, capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "forget.svg").is_file()
@@ -136,8 +136,8 @@ def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None
     blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
     assert len(blocks) == 2
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
-        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
+        [sys.executable, "-W", "error", "-"],
+        cwd=tmp_path, input="\n".join(blocks), capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for shown in ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step"):
