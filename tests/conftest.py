@@ -28,10 +28,13 @@ FOREIGN = re.compile(
 )
 
 
+OURS = ROOM not in os.environ  # not a worker's
+
+
 def _settle() -> None:
     for name in [name for name in os.environ if FOREIGN.fullmatch(name)]:
         del os.environ[name]
-    if ROOM not in os.environ:
+    if OURS:
         os.environ[ROOM] = tempfile.mkdtemp(prefix="tinygrad-lstm-tests-")
     home = Path(os.environ[ROOM], "home")
     home.mkdir(exist_ok=True)
@@ -64,8 +67,8 @@ pytest_plugins = ["pytester"]
 
 def pytest_unconfigure() -> None:
     """The first process takes the folder away, after its workers have ended."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        shutil.rmtree(os.environ.pop(ROOM, ""), ignore_errors=True)
+    if OURS:
+        shutil.rmtree(os.environ[ROOM], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
