@@ -539,7 +539,8 @@ line("cumsum",      np.cumsum, (lambda g, y, x, axis: flip(cumsum(flip(g, axis),
 
 structure = functools.partial(register, signature="structural")
 structure("concat",    lambda *parts, axis: np.concatenate(parts, axis=axis), part,
-          batch=negative_axes, examples=((((2,), (3,), (1,)), {"axis": -1}), (((2, 3), (1, 3)), {"axis": 0})))
+          batch=negative_axes,
+          examples=((((2,), (3,), (1,)), {"axis": -1}), (((2, 3), (1, 3)), {"axis": 0})))
 structure("stack",     lambda *parts, axis: np.stack(parts, axis=axis), layer, batch=negative_axes,
           examples=((((3,), (3,)), {"axis": 0}), (((2, 3), (2, 3), (2, 3)), {"axis": 1})))
 structure("reshape",   np.reshape,  (lambda g, y, x, shape: reshape(g, x.shape),), batch=shaped,
