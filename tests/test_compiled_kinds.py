@@ -41,6 +41,7 @@ from tinygrad_lstm.ops import (
     silu,
     softmax,
     softsign,
+    split,
     stack,
     sum,
     tanh,
@@ -317,11 +318,25 @@ def of_other_operations(now, prev, x, p):
     now.h = tanh(0.1 * now.parts + now.smooth + now.bent + now.few + now.both + now.turned[:, 0])
 
 
+@cell(
+    state={"M": "3, hidden"}, x="3, inputs",
+    parameters={"W": "inputs, 2 * hidden", "U": "hidden, 2 * hidden", "V": "2 * inputs, hidden"},
+)  # fmt: skip
+def joined_along_every_axis(now, prev, x, p):
+    gate, value = split(matmul(x, p.W) + matmul(prev.M, p.U), 2)  # columns: so is their adjoint
+    now.beside = matmul(concat(tanh(x), sigmoid(x), axis=1), p.V)
+    now.under = concat(tanh(gate), value * prev.M, axis=0)
+    now.inside = concat(tanh(gate[:, None, :]), sigmoid(value[:, None, :]), axis=1)
+    now.long = concat(tanh(gate[None]), value[None] * gate, axis=1)
+    sums = now.under[1:4] + now.inside[:, 0] * now.inside[:, 1] + now.long[0, 2:5]
+    now.M = sigmoid(gate) * tanh(value) + tanh(now.beside) * sums
+
+
 KINDS = {
     c.name: c
     for c in (
         numbers, three_axes, reduced, indexed, for_the_loss_alone, without_parameters,
-        x_is_not_read, across, of_other_operations,
+        x_is_not_read, across, of_other_operations, joined_along_every_axis,
     )
 }  # fmt: skip
 SITUATIONS: dict[str, dict[str, Any]] = {

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from compiling import problem
+from readings.subjects import CELLS
 
 import viz
 from tinygrad_lstm import cell, cells, compiled, concat, matvec, sigmoid, tanh
 from tinygrad_lstm.kernels import describing, memory
-from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.kernels.plan import Pass, Place, Plan, Single, end_to_end
 
 GOLDEN = Path(__file__).parent / "golden" / "plans"
 LSTM = {"hoisted": 1, "forward": 1, "backward": 1, "deferred": 2, "inputs": 1}
@@ -123,6 +124,25 @@ def test_memory_per_step_is_what_is_allocated(
         totals.append(sum(asked))
     batch = 3
     assert totals[1] - totals[0] == 10 * batch * describing.per_step(plan(own), dtype)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_no_operation_writes_where_it_reads(name: str) -> None:
+    """But for parts of a concatenation that lie where they will be read."""
+    found = plan(CELLS[name])
+    for stage in (*found.ahead, *found.forward, *found.backward):
+        if isinstance(stage, Pass):
+            continue  # entry by entry
+        single = isinstance(stage, Single)
+        node = stage.node if single else stage.result
+        at, start = found.place(node), 0
+        for i in node.inputs if single else [stage.operand]:
+            own = found.place(i)
+            same = own is not None and at is not None and own.buffer == at.buffer
+            ready = end_to_end(node) and own == Place(at.buffer, at.start + start)
+            if same and not ready:
+                assert own.start + i.size <= at.start or at.start + node.size <= own.start, node
+            start += i.size
 
 
 def test_memory_of_an_lstm() -> None:

@@ -12,7 +12,16 @@ import numpy as np
 
 from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, literal, single
 from tinygrad_lstm.kernels.names import distinct, note
-from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage
+from tinygrad_lstm.kernels.plan import (
+    Buffer,
+    Pass,
+    Place,
+    Plan,
+    Product,
+    Single,
+    Stage,
+    end_to_end,
+)
 from tinygrad_lstm.kernels.toolchain import Machine, machine
 from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Array, Tensor
@@ -402,7 +411,7 @@ class Writer:
         buffers: dict[str, Buffer] = {}
         out = self._place(node)
         operands = []
-        if node.op == "concat" and node.ndim == 1:
+        if end_to_end(node):
             lines = list(self._concat(node, out, buffers))
         else:
             for i in node.inputs:

@@ -11,7 +11,16 @@ import numpy as np
 
 from tinygrad_lstm.batching import lift
 from tinygrad_lstm.kernels.names import distinct, note, number
-from tinygrad_lstm.kernels.plan import Buffer, Pass, Plan, Product, Single, Stage, is_view
+from tinygrad_lstm.kernels.plan import (
+    Buffer,
+    Pass,
+    Plan,
+    Product,
+    Single,
+    Stage,
+    end_to_end,
+    is_view,
+)
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _UFUNCS = (
@@ -138,7 +147,7 @@ class NumpyCode:
     def _single(self, stage: Single) -> Iterator[Call]:
         node = stage.node
         out = self._ref(node)
-        if node.op == "concat" and node.ndim == 1:
+        if end_to_end(node):
             start = out.start
             for part in node.inputs:
                 place = Ref(out.buffer, start, part.shape)

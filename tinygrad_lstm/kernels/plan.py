@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -381,7 +382,7 @@ class Plan:
         """Parts of a concatenation are written where they will be read."""
         inside = set(nodes)
         for node in reversed(nodes):
-            if node.op != "concat":
+            if not end_to_end(node):
                 continue
             if node not in self.stores:
                 self._put(node, Place(self.buffer(f"row.{len(self.buffers)}", node.size, "row")))
@@ -472,7 +473,7 @@ class Plan:
 
     def _parts(self, node: Tensor, place: Place) -> Iterator[tuple[Tensor, Place]]:
         """The parts of a concatenation of concatenations, with their places in it."""
-        if node.op != "concat" or node.ndim != 1:
+        if not end_to_end(node):
             yield node, place
             return
         start = place.start
@@ -542,6 +543,11 @@ def is_view(node: Tensor) -> bool:
     if node.op == "getitem":
         return span(node.attributes["index"], node.inputs[0].shape) is not None
     return node.op == "reshape"
+
+
+def end_to_end(node: Tensor) -> bool:
+    """Whether a node is a concatenation whose parts lie one behind the other in memory."""
+    return node.op == "concat" and math.prod(node.shape[: node.attributes["axis"] % node.ndim]) == 1
 
 
 def terms(node: Tensor) -> list[Tensor]:

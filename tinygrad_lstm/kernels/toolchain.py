@@ -22,7 +22,8 @@ from pathlib import Path
 from tinygrad_lstm.errors import TinygradError
 
 log = logging.getLogger("tinygrad_lstm")
-_FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
+_FLAGS = ("-std=gnu11", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
+_LONG = 20_000  # characters of a source for which the last passes of a compiler take too long
 _SECONDS = 120  # a compiler that takes longer is broken
 
 
@@ -153,12 +154,20 @@ def _made(
 ) -> Path:  # fmt: skip
     """The compiled form of a source in a folder, made unless it is there."""
     names = [part.name for part in parts]
-    all_of_it = [source, ending, target.name, *command, *_FLAGS, _age(command), *names]
+    all_of_it = [source, ending, target.name, *command, *_flags(source), _age(command), *names]
     name = hashlib.sha256("\0".join(all_of_it).encode()).hexdigest()[:32] + ending
     made, note = folder / name, folder / f"{name}.json"
     if not _whole(made, note):
         _compile(made, note, source, command, parts)
     return made
+
+
+def _flags(source: str) -> list[str]:
+    """What the compiler is told: for a long source, to make vectors but not to unroll loops."""
+    arm = platform.machine().lower() in ("arm64", "aarch64")
+    effort = ("-O2", "-ftree-vectorize") if len(source) > _LONG else ("-O3",)
+    wide = ("-mprefer-vector-width=512",) if "VECTOR 64" in source else ()
+    return ["-mcpu=native" if arm else "-march=native", *effort, *_FLAGS, *wide]
 
 
 def _whole(library: Path, note: Path) -> bool:
@@ -181,14 +190,11 @@ def _compile(
     try:
         text, made = work / "cell.c", work / target.name
         text.write_text(source, encoding="utf-8")
-        arm = platform.machine().lower() in ("arm64", "aarch64")
-        flags = ["-mcpu=native" if arm else "-march=native", *_FLAGS]
-        flags += ["-mprefer-vector-width=512"] if "VECTOR 64" in source else []
         kind = ["-c"] if target.suffix == ".o" else ["-shared"]
         files = [str(text), *map(str, parts)]
         try:
             done = subprocess.run(
-                [*command, *flags, *kind, "-o", str(made), *files, "-lm"],
+                [*command, *_flags(source), *kind, "-o", str(made), *files, "-lm"],
                 capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
