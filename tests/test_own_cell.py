@@ -129,9 +129,9 @@ def test_the_cell_was_checked(own: tuple[str, str]) -> None:
     table = re.search(r'aria-labelledby="checks-caption".*?</table>', page, re.S)
     assert table
     rows = re.findall("<tr>(.*?)</tr>", table[0], re.S)[1:]
-    assert len(rows) == 5 and all("✓" in row for row in rows)
+    assert len(rows) == 6 and all("✓" in row for row in rows)
     worst = re.findall(r"<td>([\d.]+\s·\s10⁻¹[⁰-⁹¹²³]|0)</td>", table[0])
-    assert len(worst) == 5
+    assert len(worst) == 6
 
 
 def test_ids_are_unique(own: tuple[str, str]) -> None:

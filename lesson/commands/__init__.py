@@ -20,7 +20,7 @@ COMMANDS = {
     "step": "walk forward and backward through a small run",
     "train": "train a cell as a character model",
     "exercise": "exercises with hints, checked by the project's own readings",
-    "check": "check a cell: gradients, derivations, batches, sequences",
+    "check": "check a cell: gradients, derivations, batches, sequences, compiled code",
 }
 
 
