@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -69,17 +70,19 @@ def test_the_readme_s_own_cell_works_with_every_command(
     file = tmp_path / "my_cells.py"
     file.write_text(block, encoding="utf-8")
     assert list(load(file)) == ["keeper"]
-    spec = f"{file}:keeper"
     text = tmp_path / "my.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
-    for words in (
-        ["equations", spec, "--backward"],
-        ["draw", spec, "-o", str(tmp_path / "keeper.svg")],
-        ["step", spec, "--plain"],
-        ["check", spec, "--examples", "2"],
-        ["train", spec, "--text", str(text), "--steps", "2", "--hidden", "4"],
-    ):
-        assert commands.main(words) == 0, words
+    quickly = {"train": ["--steps", "2", "--hidden", "4"], "check": ["--examples", "2"]}
+    commands_of_it = [
+        shlex.split(line, comments=True)[1:] for line in README.splitlines()
+        if line.startswith("tinygrad-lstm") and "my_cells.py:keeper" in line
+    ]  # fmt: skip
+    ran = []
+    for command, *words in commands_of_it:
+        if command != "lesson":  # see test_own_cell
+            assert commands.main([command, *words, *quickly.get(command, [])]) == 0, words
+            ran.append(command)
+    assert ran == ["equations", "draw", "step", "check", "train"]
     assert (tmp_path / "keeper.svg").is_file()
 
 
@@ -92,13 +95,28 @@ def test_the_readme_s_listing_is_the_cell() -> None:
 
 
 def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    block = next(b for b in python_blocks() if "check_gradients" in b)
+    block = next(b for b in python_blocks() if "step_through" in b)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "forget.svg").is_file()
+
+
+def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
+    block = next(b for b in python_blocks() if "p.replace(" in b)
+    declared = re.findall(r"^\| `(\w+=.*?)` \|", README, re.M)
+    assert len(declared) == 6
+    assert all(declaration in block for declaration in declared)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{block}\nprint(noisy.program())"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    losses = [float(word) for word in done.stdout.split("noisy:")[0].split()]
+    assert len(losses) == 20 and losses[-1] < 0.97 * losses[0]
+    assert "L = sum((y - target) ** 2) / outputs" in done.stdout
 
 
 def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None:
