@@ -176,3 +176,24 @@ def test_the_diff_in_contributing_is_the_real_one() -> None:
     added = [line[1:] for line in diff.splitlines() if line.startswith("+") and line[1:2] != "+"]
     file = ROOT / diff.split("+++ b/")[1].splitlines()[0]
     assert "\n".join(added).strip() in file.read_text(encoding="utf-8")
+
+
+def test_the_composite_in_contributing_is_the_real_one() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (listing,) = re.findall(r"```python\n(.*?)```", guide, re.S)
+    assert listing in (ROOT / "tinygrad_lstm" / "ops.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/asks.md"])
+def test_files_that_documents_name_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+(?:/|\.py|\.toml|\.md))`", text)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    folders = [ROOT / name for name in (*ORDER, "tests", "docs", "benchmarks")]
+    there = [f"/{p.relative_to(ROOT)}" for folder in folders for p in (folder, *folder.rglob("*"))]
+    assert linked or named
+    for name in named:
+        if not re.search(r"[A-Z]{4}|my_cells?", name):  # LANGUAGE and NAME stand for any
+            assert any(path.endswith(f"/{name.rstrip('/')}") for path in there), name
+    for name in linked:
+        assert ((ROOT / document).parent / name).exists(), name
