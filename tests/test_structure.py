@@ -122,7 +122,7 @@ def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
 def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None:
     asks = (ROOT / "docs" / "asks.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
