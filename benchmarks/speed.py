@@ -169,10 +169,10 @@ def write(path: Path) -> None:
     """Take the results into the README, and draw them."""
     if not path.is_file():
         raise SystemExit(f"{path} does not exist: measure first.")
-    whole = json.loads(path.read_text())
+    whole = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in whole:
         drawn = picture.svg(whole["rows"]["found"], report.heading(whole["rows"]))
-        path.with_suffix(".svg").write_text(drawn)
+        path.with_suffix(".svg").write_text(drawn, encoding="utf-8")
     report.write_readme(path)
 
 

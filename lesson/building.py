@@ -23,6 +23,7 @@ from tinygrad_lstm.cells import gru, lstm, rnn
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
 from tinygrad_lstm.learning import Progress, Text, shakespeare
 from tinygrad_lstm.recurrent import Cell
+from viz.rendering import ready
 
 Report = Callable[[str, Progress], Any]
 
@@ -60,6 +61,7 @@ def make(
     """The lesson's HTML, as `build` writes it."""
     known(language)
     suited(cell)
+    ready()
     text = text or shakespeare()
     models = {}
     for each, share in shares(cell).items():
@@ -91,7 +93,7 @@ def writable(path: Path) -> None:
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
+        with path.open("a", encoding="utf-8"):
             pass
         if not there:
             path.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterable
@@ -85,8 +86,11 @@ class Drawer:
                 return kept.read_text(encoding="utf-8")
         svg = _PAINT.sub("", _OUT.sub("", figure.svg(prefix=_PREFIX)))
         if kept:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(svg, encoding="utf-8")
+            part = kept.with_suffix(".part")  # another build sees all of a figure or nothing
+            with contextlib.suppress(OSError):  # then it is drawn again the next time
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                part.write_text(svg, encoding="utf-8")
+                part.replace(kept)
         return svg
 
 

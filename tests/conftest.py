@@ -1,16 +1,56 @@
-"""Hypothesis draws the same cases everywhere: no deadline, no database, nothing left behind."""
+"""What the tests find is the same on every machine, and they leave nothing behind.
 
+The user's settings, locale, proxies, home and kept compiled code do not reach them; Hypothesis
+draws the same cases everywhere, without a deadline and a database.
+"""
+
+import itertools
 import os
+import re
 import shutil
+import signal
+import site
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import configuration, settings
 
 from tinygrad_lstm.tensor import TABLE, Operation
 
+ROOM = "TINYGRAD_LSTM_TESTS"  # one passing folder for this run, its workers and their children
+FOREIGN = re.compile(
+    r"TINYGRAD_LSTM_(CC|DOT|THREADS)|LANG(UAGE)?|LC_.*|COLUMNS|LINES|(?i:\w+_proxy)|XDG_.*|CI|DISPLAY"
+    r"|WAYLAND_DISPLAY|BROWSER|NO_COLOR|FORCE_COLOR|MAKE(FLAGS|LEVEL|OVERRIDES)|MFLAGS"
+    r"|PYTHON(IOENCODING|COERCECLOCALE|WARNINGS|OPTIMIZE|BREAKPOINT|DONTWRITEBYTECODE)"
+)
+
+
+OURS = ROOM not in os.environ  # not a worker's
+
+
+def _settle() -> None:
+    for name in [name for name in os.environ if FOREIGN.fullmatch(name)]:
+        del os.environ[name]
+    if OURS:
+        os.environ[ROOM] = tempfile.mkdtemp(prefix="tinygrad-lstm-tests-")
+    home = Path(os.environ[ROOM], "home")
+    home.mkdir(exist_ok=True)
+    os.environ["PYTHONUSERBASE"] = site.getuserbase()  # found through the home otherwise
+    os.environ |= {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "TINYGRAD_LSTM_CACHE": str(Path(os.environ[ROOM], "compiled")),
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONUTF8": "1",  # what children print is read as UTF-8
+    }
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what is to run in
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the background, and its children
+
+
+_settle()
 settings.register_profile(
     "tests",
     derandomize=True,
@@ -20,9 +60,22 @@ settings.register_profile(
     max_examples=25,
 )
 settings.load_profile("tests")
-configuration.set_hypothesis_home_dir(tempfile.mkdtemp(prefix="hypothesis-"))
+configuration.set_hypothesis_home_dir(os.path.join(os.environ[ROOM], "hypothesis"))
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_unconfigure() -> None:
+    """The first process takes the folder away, after its workers have ended."""
+    if OURS:
+        shutil.rmtree(os.environ[ROOM], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser starts slowly, and the first test waits until the lesson is built."""
+    for item in items:
+        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture
@@ -32,6 +85,14 @@ def table() -> Iterator[dict[str, Operation]]:
     yield TABLE
     TABLE.clear()
     TABLE.update(before)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings go by a clock of the test's own: each look at it takes two milliseconds."""
+    ticks = itertools.count()
+    ours = SimpleNamespace(perf_counter=lambda: next(ticks) / 500)
+    monkeypatch.setattr("tinygrad_lstm.learning.training.time", ours)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def rendered() -> tuple[str, str, set[str]]:
 def written(root: Path) -> tuple[Path, Path]:
     """The two pages as files. They are built once for all test processes: `root` is theirs."""
     files = root / "lesson.html", root / "own.html"
-    with (root / "lesson.lock").open("w") as lock:
+    with (root / "lesson.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not files[1].exists():
             for file, page in zip(files, rendered(), strict=False):

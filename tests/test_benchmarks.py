@@ -167,7 +167,8 @@ def test_a_row_from_the_command_line_to_the_readme(
         "from tinygrad_lstm import cell, matvec, tanh\n"
         "@cell(state='h', parameters={'W': 'hidden, inputs', 'u': 'hidden'})\n"
         "def leaky(now, prev, x, p):\n"
-        "    now.h = tanh(matvec(p.W, x) + p.u * prev.h)\n"
+        "    now.h = tanh(matvec(p.W, x) + p.u * prev.h)\n",
+        encoding="utf-8",
     )
     results = tmp_path / "speed.json"
     sizes = ["--time", "3", "--batch", "2", "--inputs", "3", "--hidden", "4"]
@@ -175,10 +176,10 @@ def test_a_row_from_the_command_line_to_the_readme(
     end = subprocess.run(
         [sys.executable, str(SCRIPT), "--cell", f"{cell}:leaky", *sizes, "--rounds", "2",
          "--seconds", "0", "--json", str(results), "--interpreter"],
-        capture_output=True, text=True, check=False, env=no_compiler,
+        capture_output=True, encoding="utf-8", check=False, env=no_compiler,
     )  # fmt: skip
     assert end.returncode == 0, end.stderr
-    record = json.loads(results.read_text())["rows"]["found"][0]
+    record = json.loads(results.read_text(encoding="utf-8"))["rows"]["found"][0]
     assert record["workload"]["hidden"] == 4 and record["rounds"] == 2
     assert {"numpy", "numpy.kernel", "interpreter", "products.numpy"} <= set(record["times"])
     low, middle, high = (record["times"]["numpy"][k] for k in ("low", "median", "high"))
@@ -188,10 +189,12 @@ def test_a_row_from_the_command_line_to_the_readme(
     assert "| own | interpreter |" in end.stdout
 
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter\n")
+    readme.write_text(
+        "before\n<!-- speed: begin -->\nold\n<!-- speed: end -->\nafter\n", encoding="utf-8"
+    )
     monkeypatch.setattr(report, "README", readme)
     speed.write(results)
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| own | interpreter |" in text
     ElementTree.parse(results.with_suffix(".svg"))
@@ -215,7 +218,7 @@ def test_rows_measured_again_take_the_place_of_older_ones(tmp_path: Path) -> Non
     path = tmp_path / "results" / "speed.json"
     for found in ([{"label": "S", "n": 1}, {"label": "M", "n": 1}], [{"label": "S", "n": 2}]):
         report.save(path, "rows", found)
-    assert json.loads(path.read_text())["rows"]["found"] == [
+    assert json.loads(path.read_text(encoding="utf-8"))["rows"]["found"] == [
         {"label": "S", "n": 2}, {"label": "M", "n": 1},
     ]  # fmt: skip
 

@@ -31,7 +31,8 @@ def written(text: str) -> None:
         "import numpy as np\n"
         "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n"
         "from tinygrad_lstm.ops import register\n"
-        "from tinygrad_lstm.tensor import apply\n\n" + text
+        "from tinygrad_lstm.tensor import apply\n\n" + text,
+        encoding="utf-8",
     )
 
 

@@ -243,8 +243,9 @@ def test_the_example_in_the_readme_runs(tmp_path: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     (block,) = [b for b in re.findall(r"```python\n(.*?)```", readme, re.S) if "viz.plan(" in b]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "error", "-"],
+        input=block,
+        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "\n1\n" in done.stdout and "  u1 += W1 · h_{t-1}   (16 × 4)\n" in done.stdout

@@ -97,7 +97,9 @@ def test_what_looks_alike_is_written_apart() -> None:
 
 def test_names_need_no_sympy() -> None:
     code = "import sys, equations; equations.name_latex('f'); print('sympy' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert found.stdout.strip() == "False"
 
 

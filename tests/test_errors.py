@@ -506,7 +506,7 @@ def test_cell_files_that_do_not_run(
     monkeypatch.chdir(tmp_path)
     path = Path("mine.py") if relative else tmp_path / "mine.py"
     if text is not None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     with pytest.raises(CellError) as caught:
         find(f"{path}:gate")
     syntax = str(caught.value.__cause__)
@@ -515,7 +515,7 @@ def test_cell_files_that_do_not_run(
 
 def test_a_file_without_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("mine.py").write_text("from tinygrad_lstm.cells import gru, lstm\n")
+    Path("mine.py").write_text("from tinygrad_lstm.cells import gru, lstm\n", encoding="utf-8")
     raises(
         UnknownNameError,
         "mine.py:gate: no cell 'gate'; the file has gru, lstm.\n  Write mine.py:NAME.",
@@ -527,7 +527,7 @@ def test_a_file_without_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         lambda: find("mine.py"),
     )
     raises(CellError, f"cell file {tmp_path} is not a file.", lambda: find(f"{tmp_path}:gate"))
-    Path("none.py").write_text("x = 1\n")
+    Path("none.py").write_text("x = 1\n", encoding="utf-8")
     raises(
         UnknownNameError,
         "none.py:x: no cell 'x'; the file has no cells (use the decorator @cell).\n"
@@ -542,7 +542,8 @@ def test_a_cell_of_ones_own_is_found(tmp_path: Path) -> None:
         "from tinygrad_lstm import cell, matvec, tanh\n\n"
         '@cell(state="h", parameters={"U": "hidden, hidden"}, x="hidden")\n'
         "def leaky(now, prev, x, p):\n"
-        "    now.h = 0.9 * prev.h + 0.1 * tanh(matvec(p.U, prev.h) + x)\n"
+        "    now.h = 0.9 * prev.h + 0.1 * tanh(matvec(p.U, prev.h) + x)\n",
+        encoding="utf-8",
     )
     leaky = find(f"{path}:leaky")
     run = unroll(leaky, leaky.init(hidden=2), np.ones((3, 2)))
@@ -563,6 +564,6 @@ def test_a_cell_file_is_read_as_it_is_now(tmp_path: Path) -> None:
         "    now.h = 0.9 * prev.h + x\n"
     )
     for share in ("0.9", "0.8", "0.7"):  # of one size, within a second
-        path.write_text(text.replace("0.9", share))
+        path.write_text(text.replace("0.9", share), encoding="utf-8")
         assert share in find(f"{path}:leaky").program().text("h")
     assert list(tmp_path.iterdir()) == [path]

@@ -560,13 +560,13 @@ def test_the_way_through_an_exercise(capsys: pytest.CaptureFixture[str]) -> None
     path = Path("exercise-3-coupled-gates.py")
     assert begun.startswith("3. Couple two gates\n\nIn an LSTM two gates decide")
     assert "    tinygrad-lstm exercise 3 --check\n" in begun
-    assert "\nseed = 5  # " in path.read_text()
+    assert "\nseed = 5  # " in path.read_text(encoding="utf-8")
     assert re.search(r"  3 … Couple two gates {10,}begun\n", said())
 
-    path.write_text(path.read_text() + "# mine\n")
+    path.write_text(path.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
     again = said("3")
     assert "It is there already: exercise-3-coupled-gates.py" in again
-    assert path.read_text().endswith("# mine\n")
+    assert path.read_text(encoding="utf-8").endswith("# mine\n")
 
     wrong = said("3", "--check", code=1)
     assert wrong.startswith("✗ The cell still declares W_i, b_i: ")
@@ -582,7 +582,7 @@ def test_the_way_through_an_exercise(capsys: pytest.CaptureFixture[str]) -> None
     assert said("3", "--hint").startswith("Hint 1 of 3\n")  # a new file, from the first hint
     Path("old.py").replace(path)
 
-    path.write_text(COUPLED(path.read_text(), 5))
+    path.write_text(COUPLED(path.read_text(encoding="utf-8"), 5), encoding="utf-8")
     right = said("3", "--check")
     assert right.startswith("✓ The states are right: ") and right.endswith("\nSolved.\n")
     assert "the complex step" in right
@@ -594,10 +594,11 @@ def test_an_answer_in_another_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exercise", "coupled-gates", "--seed", "5"]) == 0
     Path("sent").mkdir()
     begun = Path("exercise-3-coupled-gates.py")
-    Path("sent/ada.py").write_text(COUPLED(begun.read_text(), 5))
+    Path("sent/ada.py").write_text(COUPLED(begun.read_text(encoding="utf-8"), 5), encoding="utf-8")
     assert main(["exercise", "3", "--check", "--answer", "sent/ada.py"]) == 0
     assert main(["exercise", "3", "--check"]) == 1
-    assert json.loads(Path("sent/.tinygrad-lstm-exercises.json").read_text())["passed"]
+    kept = Path("sent/.tinygrad-lstm-exercises.json").read_text(encoding="utf-8")
+    assert json.loads(kept)["passed"]
 
 
 @pytest.mark.parametrize(
@@ -647,10 +648,10 @@ def test_files_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exercise", "3", "--seed", "5"]) == 0
     assert main(["exercise", "3", "--seed", "6"]) == 2
     assert "is there, with seed 5, and is not written over" in capsys.readouterr().err
-    Path(".tinygrad-lstm-exercises.json").write_text("[]")
+    Path(".tinygrad-lstm-exercises.json").write_text("[]", encoding="utf-8")
     assert main(["exercise"]) == 2
     assert "delete it to begin counting anew" in capsys.readouterr().err
-    Path("exercise-3-coupled-gates.py").write_text("seed = x\n")
+    Path("exercise-3-coupled-gates.py").write_text("seed = x\n", encoding="utf-8")
     Path(".tinygrad-lstm-exercises.json").unlink()
     assert main(["exercise", "3", "--hint"]) == 2
     assert "has no line `seed = NUMBER`" in capsys.readouterr().err
@@ -684,7 +685,7 @@ def test_the_example_of_the_documentation(capsys: pytest.CaptureFixture[str]) ->
     assert main(["exercise", "12", *more, "--seed", "4"]) == 0
     assert "    tinygrad-lstm exercise 12 --file teacher.py --check\n" in capsys.readouterr().out
     path = Path("exercise-12-leaky-unit.py")
-    begun = path.read_text()
+    begun = path.read_text(encoding="utf-8")
     assert main(["exercise", "12", *more, "--check"]) == 1
     answers = {
         "0.9 * prev.h + 0.1 * tanh(matvec(p.W, x))": (0, "✓ The states are right"),
@@ -693,7 +694,7 @@ def test_the_example_of_the_documentation(capsys: pytest.CaptureFixture[str]) ->
         "0.9 * prev.h": (1, "✗ Your equation h = "),
     }
     for line, (code, first) in answers.items():
-        path.write_text(begun.replace("now.h = ...", f"now.h = {line}"))
+        path.write_text(begun.replace("now.h = ...", f"now.h = {line}"), encoding="utf-8")
         capsys.readouterr()
         assert main(["exercise", "12", *more, "--check"]) == code
         assert capsys.readouterr().out.startswith(first)
@@ -710,16 +711,16 @@ PLAIN = "one = Exercise('one', 'One', 'Do it.', ['So.'], 'answer = ...\\n', lamb
 def test_a_folder_of_exercises(capsys: pytest.CaptureFixture[str]) -> None:
     Path("more").mkdir()
     text = HEAD + PLAIN.format(check="a.right('good') if a.number('answer') == 2 else None")
-    Path("more/b.py").write_text(text)
-    Path("more/a.py").write_text(text.replace("'one'", "'two'"))
-    Path("more/_helpers.py").write_text("raise RuntimeError")
+    Path("more/b.py").write_text(text, encoding="utf-8")
+    Path("more/a.py").write_text(text.replace("'one'", "'two'"), encoding="utf-8")
+    Path("more/_helpers.py").write_text("raise RuntimeError", encoding="utf-8")
     assert main(["exercise", "--file", "more"]) == 0
     assert " 13   One" in capsys.readouterr().out
     assert main(["exercise", "one", "--file", "more", "--seed", "1"]) == 0
     path = Path("exercise-13-one.py")
-    begun = path.read_text()
+    begun = path.read_text(encoding="utf-8")
     for answer, code in (("2", 0), ("3", 1)):  # 3: the check finds nothing right
-        path.write_text(begun.replace("...", answer))
+        path.write_text(begun.replace("...", answer), encoding="utf-8")
         assert main(["exercise", "13", "--file", "more", "--check"]) == code
 
 
@@ -747,16 +748,16 @@ def test_a_folder_of_exercises(capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_of_exercises_that_are_not_right(
     text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("teacher.py").write_text(text)
+    Path("teacher.py").write_text(text, encoding="utf-8")
     assert main(["exercise", "--file", "teacher.py"]) == 2
     assert capsys.readouterr().err == f"tinygrad-lstm exercise: {message}\n"
 
 
 def test_a_check_that_fails_is_the_teachers(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("teacher.py").write_text(HEAD + PLAIN.format(check="1 / 0"))
+    Path("teacher.py").write_text(HEAD + PLAIN.format(check="1 / 0"), encoding="utf-8")
     assert main(["exercise", "12", "--file", "teacher.py", "--seed", "1"]) == 0
     path = Path("exercise-12-one.py")
-    path.write_text(path.read_text().replace("...", "2"))
+    path.write_text(path.read_text(encoding="utf-8").replace("...", "2"), encoding="utf-8")
     assert main(["exercise", "12", "--file", "teacher.py", "--check"]) == 2
     assert capsys.readouterr().err == (
         "tinygrad-lstm exercise: the check of exercise 'one' fails in teacher.py, line 2:\n"
@@ -777,6 +778,6 @@ def test_plain_words_need_no_languages() -> None:
 def test_the_file_of_the_forgetful_network_runs_by_itself() -> None:
     assert main(["exercise", "why-it-forgets", "--seed", "5"]) == 0
     path = Path("exercise-5-why-it-forgets.py")
-    run = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, path], capture_output=True, encoding="utf-8", check=True)
     lines = run.stdout.splitlines()
     assert len(lines) == 31 and lines[0].split() == ["t", "bit", "f", "i", "o", "C", "h"]

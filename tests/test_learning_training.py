@@ -164,10 +164,10 @@ def test_interrupted_at_any_moment(uninterrupted, tmp_path):
         try:
             timer.start()
             training.run(steps=30 - training.state.step, checkpoint=path)
-            timer.join()
-            time.sleep(0.06)  # or it comes now
+            timer.join()  # or it comes now
+            time.sleep(0.06)
         except KeyboardInterrupt:
-            pass
+            timer.join()
         training = Training.resume(path, cells.lstm, RHYME)
     training.run(steps=30 - training.state.step)
     assert content(training) == uninterrupted

@@ -86,6 +86,13 @@ def test_a_fresh_kernel_says_what_is_stored(pair: tuple[Any, Any]) -> None:
     assert said(fresh) == said(stored), "run `make notebooks`, and look at what has changed"
 
 
+def test_what_a_machine_lacks_is_not_shown(tmp_path: Path) -> None:
+    code = "import sys; print('no compiler', file=sys.stderr); print(1)\n2"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbformat.write(book, tmp_path / "book.ipynb")
+    assert said(notebooks.executed(tmp_path / "book.ipynb")) == [["1\n", "2"]]
+
+
 def test_no_two_outputs_share_an_id(pair: tuple[Any, Any]) -> None:
     data = [output.data for output in outputs(pair[1]) if "data" in output]
     found = Ids(*(d[kind] for d in data for kind in ("image/svg+xml", "text/html") if kind in d))

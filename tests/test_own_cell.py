@@ -203,7 +203,7 @@ def test_a_cell_that_leaves_the_finite_numbers(file: Path) -> None:
 
 
 # --- checkpoints --------------------------------------------------------------------------------
-def test_only_other_equations_are_trained_anew(tmp_path: Path) -> None:
+def test_only_other_equations_are_trained_anew(tmp_path: Path, clock: None) -> None:
     path, text = tmp_path / "mine.py", Text(WORDS, "two lines")
     path.write_text(CELLS, encoding="utf-8")
     first = models.train(find(f"{path}:single"), text, 0.3, tmp_path).training.state
@@ -275,9 +275,11 @@ def test_make_takes_a_cell() -> None:
 
     def last(*words: str) -> str:
         done: Any = subprocess.run(
-            [make, "-n", "lesson", *words], cwd=root, capture_output=True, text=True, check=True
-        )
+            [make, "-n", "--no-print-directory", "lesson", *words],
+            cwd=root, capture_output=True, encoding="utf-8", check=True,
+        )  # fmt: skip
         return str(done.stdout.strip().splitlines()[-1]).strip()
 
     assert last().endswith("tinygrad-lstm lesson")
     assert last("CELL=a b.py:own").endswith("tinygrad-lstm lesson --cell 'a b.py:own'")
+    assert last("SECONDS=5").endswith("tinygrad-lstm lesson --seconds 5")

@@ -1,11 +1,11 @@
 """Finding a Graphviz, and SVG to PNG and PDF."""
 
-import importlib.util
 import os
 import re
 import shutil
 import struct
 import sys
+import sysconfig
 import zlib
 from pathlib import Path
 
@@ -48,13 +48,13 @@ def no_dot(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def no_pygraphviz(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def no_bundled(monkeypatch):
+    monkeypatch.setattr(rendering, "_bundled", lambda: None)
 
 
 def program(path: Path, lines: str) -> Path:
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
     path.chmod(0o755)
     return path
 
@@ -68,15 +68,15 @@ def message(*arguments, **options) -> str:
 # ---- the Graphviz that draws --------------------------------------------------------------------
 
 
-@pytest.fixture(params=["pygraphviz", "dot"])
+@pytest.fixture(params=["bundled", "dot"])
 def each_graphviz(request, monkeypatch):
     """Once with the Graphviz that pip installs, once with the system's where there is one."""
-    if request.param == "pygraphviz":
+    if request.param == "bundled":
         request.getfixturevalue("no_dot")
     elif shutil.which("dot") is None:
         pytest.skip("no system Graphviz")
     else:
-        request.getfixturevalue("no_pygraphviz")
+        request.getfixturevalue("no_bundled")
 
 
 def test_given_coordinates_are_kept(each_graphviz):
@@ -103,20 +103,6 @@ def test_an_engine_places_the_nodes(each_graphviz):
     assert '"pos"' in layout("digraph { a -> b }", "neato", format="json")
 
 
-def test_many_figures_in_one_call(each_graphviz):
-    drawn = layout([f"digraph {{ n{number} }}" for number in range(3)])
-    assert [re.search(r"<title>(n\d)", svg)[1] for svg in drawn] == ["n0", "n1", "n2"]
-    assert layout([]) == []
-
-
-def test_many_figures_start_pygraphviz_once(no_dot, monkeypatch):
-    started = []
-    run = rendering._run
-    monkeypatch.setattr(rendering, "_run", lambda *job: started.append(job) or run(*job))
-    assert len(layout(["digraph { a }"] * 5)) == 5
-    assert len(started) == 1
-
-
 def test_words_of_other_scripts_arrive(each_graphviz):
     assert "순환 신경망 循环" in layout('digraph { a [label="순환 신경망 循环"] }')
 
@@ -133,27 +119,43 @@ def test_the_setting_comes_first(monkeypatch, tmp_path):
     assert layout("digraph {}", dot=other) == "another\n"
 
 
-def test_dot_on_path_comes_before_pygraphviz(monkeypatch, tmp_path):
+def test_dot_on_path_comes_before_the_bundled_one(monkeypatch, tmp_path):
     program(tmp_path / "bin" / "dot", "echo mine")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     assert layout("digraph {}") == "mine\n"
 
 
-def test_a_broken_dot_on_path_does_not_stop_pygraphviz(monkeypatch, tmp_path):
+def test_a_broken_dot_on_path_does_not_stop_the_bundled_one(monkeypatch, tmp_path):
     program(tmp_path / "bin" / "dot", "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert "<svg" in layout("digraph { a }")
 
 
+def test_the_bundled_one_is_found_where_pip_put_it(no_dot, monkeypatch, tmp_path):
+    program(tmp_path / "bin" / "graphviz-pure", "echo for all")
+    program(tmp_path / "own" / "graphviz-pure", "echo for me")
+    get_path = sysconfig.get_path
+    where = {"scripts": tmp_path / "bin"}  # of a virtual environment that is not activated
+    monkeypatch.setattr(
+        sysconfig, "get_path",
+        lambda name, scheme=None: str(tmp_path / "own" if scheme else where[name]),
+    )  # fmt: skip
+    assert layout("digraph {}") == "for all\n"
+    where["scripts"] = tmp_path / "none"
+    assert layout("digraph {}") == "for me\n"  # pip install --user
+    monkeypatch.setattr(sysconfig, "get_path", get_path)
+    assert "<svg" in layout("digraph {}")
+
+
 # ---- errors -------------------------------------------------------------------------------------
 
 
-def test_a_missing_renderer(no_dot, no_pygraphviz):
+def test_a_missing_renderer(no_dot, no_bundled):
     assert message("digraph {}") == (
         "no Graphviz could draw the figure. Tried:\n"
         "  dot on PATH: not found\n"
-        "  the Graphviz inside the package pygraphviz: not installed\n"
-        "Install one with `pip install pygraphviz` or `apt-get install graphviz`,\n"
+        "  the program of the package graphviz-pure: not found\n"
+        "Install one with `pip install graphviz-pure` or `apt-get install graphviz`,\n"
         "or name a Graphviz `dot` program with the environment variable TINYGRAD_LSTM_DOT."
     )
     assert issubclass(RendererError, TinygradError)
@@ -193,15 +195,9 @@ def test_a_broken_renderer(tmp_path, monkeypatch, lines, said):
 
 def test_a_program_that_cannot_run(tmp_path):
     text = tmp_path / "dot"
-    text.write_text("not a program")
+    text.write_text("not a program", encoding="utf-8")
     text.chmod(0o755)
     assert "cannot be run (Exec format error)" in message("digraph {}", dot=text)
-
-
-def test_a_crash_inside_pygraphviz_spares_this_process(no_dot, monkeypatch, tmp_path):
-    crash = program(tmp_path / "python", "echo 'assertion failed' >&2; kill -ABRT $$")
-    monkeypatch.setattr(sys, "executable", str(crash))
-    assert "package pygraphviz: ended by signal 6 (assertion failed)" in message("digraph {}")
 
 
 def test_wrong_dot_text_is_not_blamed_on_the_renderer(no_dot):
@@ -224,22 +220,42 @@ def test_png_background():
     assert svg_to_png(FIGURE, background="white") != svg_to_png(FIGURE)
 
 
-def test_png_shows_words_without_a_font_of_the_system():
-    blank = svg_to_png('<svg xmlns="http://www.w3.org/2000/svg" width="50" height="20"/>')
-    for family in ("", 'font-family="sans-serif"', 'font-family="No Such Font"'):
-        words = FIGURE[: FIGURE.index("<style>")] + f'<text y="20" {family}>tanh</text></svg>'
-        assert len(svg_to_png(words)) > 2 * len(blank), family
+FAMILIES = [
+    "", *(f' font-family="{name}"' for name in ("Times,serif", "monospace", "No Such Font")),
+    " style=\"font: 16px 'No Such Font'\"",
+]  # fmt: skip
+
+
+def words(family=""):
+    return FIGURE[: FIGURE.index("<style>")] + f'<text y="20"{family}>tanh</text></svg>'
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_png_shows_words_in_a_font_that_came_along(family):
+    """Whatever fonts the system has, the picture is that of the font's own name."""
+    assert svg_to_png(words(family)) == svg_to_png(words(' font-family="DejaVu Sans"'))
+    assert svg_to_png(words(family)) != svg_to_png(words().replace("tanh", ""))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pdf_shows_words_without_a_font_of_the_system(family):
+    assert b"/FontFile" in opened(svg_to_pdf(words(family)))
+    assert b"/FontFile" not in opened(svg_to_pdf(words().replace("tanh", "")))
 
 
 def test_pdf_is_vector_and_has_the_size_of_the_figure():
     pdf = svg_to_pdf(FIGURE)
     assert pdf.startswith(b"%PDF-")
-    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
-    opened = [_inflated(stream) for stream in streams]
-    everything = b"\n".join([pdf, *opened])
+    everything = opened(pdf)
     assert not re.search(rb"/Subtype\s*/Image", everything)
     assert re.search(rb"/MediaBox\s*\[0 0 72 36\]", everything)
-    assert any(re.search(rb"\bc\n", stream) for stream in opened)  # curves are drawn as curves
+    assert re.search(rb"\bc\n", everything)  # curves are drawn as curves
+
+
+def opened(pdf: bytes) -> bytes:
+    """A PDF, and then what is compressed in it."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    return b"\n".join([pdf, *map(_inflated, streams)])
 
 
 def _inflated(stream: bytes) -> bytes:

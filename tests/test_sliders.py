@@ -53,7 +53,9 @@ def evaluated(chromium: Any) -> Evaluate:
 def in_node(code: str, result: str) -> Any:
     """What node computes."""
     whole = f'"use strict"; {code}\nconsole.log(JSON.stringify({result}))'
-    run = subprocess.run([str(NODE), "-"], input=whole, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [str(NODE), "-"], input=whole, capture_output=True, encoding="utf-8", check=True
+    )
     return json.loads(run.stdout)
 
 

@@ -77,7 +77,7 @@ def test_every_cell(name: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(THREE_STATES)
+    path.write_text(THREE_STATES, encoding="utf-8")
     assert main(["step", f"{path}:layered", "--steps", "3", "--watch", "slow"]) == 0
     out = capsys.readouterr().out
     assert "layered, 3 time steps, loss = ½ Σ (out_3 − target)²" in out
@@ -334,7 +334,7 @@ class TestTerminal:
         ) as process:  # fmt: skip
             out = b""
 
-            def until(mark: bytes, seconds: float = 30.0) -> None:
+            def until(mark: bytes, seconds: float = 120.0) -> None:
                 nonlocal out
                 start, end = len(out), time.monotonic() + seconds
                 while mark not in out[start:] and time.monotonic() < end:
@@ -346,7 +346,7 @@ class TestTerminal:
             for key in keys:
                 os.write(master, key)
                 until(b"\x1b[?1049l" if key in (b"q", b"\x03") else b"\x1b[J")
-            code = process.wait(timeout=30)
+            code = process.wait(timeout=120)
         echo = bool(termios.tcgetattr(slave)[3] & termios.ECHO & 0xFFFFFFFF)
         canonical = bool(termios.tcgetattr(slave)[3] & termios.ICANON)
         os.close(master)

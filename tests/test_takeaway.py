@@ -245,7 +245,7 @@ class TestFigures:
         assert tikz.body(FIGURES["back"].scene) in path.read_text("utf-8")
         if ENGINE:
             command = [ENGINE, "-interaction=nonstopmode", "-halt-on-error", "back.tex"]
-            run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            run = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
             assert run.returncode == 0, run.stdout[-1500:]
 
 

@@ -165,14 +165,14 @@ def test_a_tex_engine_draws_the_figures_at_their_size(tmp_path: Path) -> None:
     file.write_text(document("".join(figure.tikz for figure in figures)), "utf-8")
     options = [] if "tectonic" in str(ENGINE) else ["-interaction=nonstopmode", "-halt-on-error"]
     run = subprocess.run(
-        [str(ENGINE), *options, file.name], cwd=tmp_path, capture_output=True, text=True
+        [str(ENGINE), *options, file.name], cwd=tmp_path, capture_output=True, encoding="utf-8"
     )
     assert run.returncode == 0, run.stdout[-2000:]
     assert "Warning" not in run.stdout
     if pdfinfo := shutil.which("pdfinfo"):
         told = subprocess.run(
             [pdfinfo, "-l", str(len(names)), "figures.pdf"], cwd=tmp_path, capture_output=True,
-            text=True, check=True,
+            encoding="utf-8", check=True,
         ).stdout  # fmt: skip
         sizes = re.findall(r"Page +\d+ size: +([\d.]+) x ([\d.]+)", told)
         assert len(sizes) == len(names)

@@ -49,7 +49,7 @@ def right() -> tuple[list[float], list[float]]:
 def start(cache: Path, code: str = "auto", **environment: str) -> subprocess.Popen[str]:
     given = {**os.environ, "TINYGRAD_LSTM_CACHE": str(cache), **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, code], env=given, text=True,
+        [sys.executable, "-c", PROGRAM, code], env=given, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_c_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["exit 3", "exit 0", "echo error: out of order >&2; exit 1"])
 def test_a_broken_compiler(tmp_path: Path, right: object, script: str) -> None:
     broken = tmp_path / "broken-cc"
-    broken.write_text(f"#!/bin/sh\n{script}\n")
+    broken.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     broken.chmod(0o755)
     kind, said = outcome(start(tmp_path / "c", TINYGRAD_LSTM_CC=str(broken)), right)  # type: ignore[arg-type]
     assert kind == "NumpyCode"
@@ -112,7 +112,7 @@ def test_a_poisoned_cache_is_not_loaded(tmp_path: Path, right: object, poison: s
     elif poison == "other":
         library.write_bytes(whole.replace(b"forward", b"forwird"))
     elif poison == "note":
-        (tmp_path / f"{library.name}.json").write_text("[]")
+        (tmp_path / f"{library.name}.json").write_text("[]", encoding="utf-8")
     else:
         library.chmod(0o777)
     assert outcome(start(tmp_path), right) == ("CCode", "")  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def test_nor_one_below_such_a_folder(tmp_path: Path, right: object) -> None:
 @needs_compiler
 def test_a_cache_that_cannot_be_made(tmp_path: Path, right: object) -> None:
     file = tmp_path / "a file"
-    file.write_text("")
+    file.write_text("", encoding="utf-8")
     kind, said = outcome(start(file / "cache"), right)  # type: ignore[arg-type]
     assert kind == "CCode" and said.count("\n") == 1
 

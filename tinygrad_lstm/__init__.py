@@ -7,6 +7,7 @@
     p.W_f.grad
 """
 
+from tinygrad_lstm import numpy_names as _numpy_names  # noqa: F401 - np.tanh(t) works
 from tinygrad_lstm import ops as ops  # the table must be full before anything is computed
 from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new one too
 

@@ -112,23 +112,30 @@ def _compare(
 
 def _checked(target: First) -> Agreement:
     agreement, wrong = _compare(target)
-    if wrong is not None and not np.isfinite(wrong.engine):
-        raise _not_finite(target, wrong)
     if wrong is not None:
+        culprit = _culprit(target)
+        if culprit is None and not np.isfinite(wrong.engine):
+            raise _not_finite(target, wrong)
         raise GradientError(
             f"the {target.order} in {wrong.label} is wrong: backward gives {wrong.engine:.10g}, "
             f"the {agreement.method} {wrong.number:.10g}.\n"
             f"  They differ by {abs(wrong.engine - wrong.number):.2g}; rounding explains "
             f"{wrong.allowed:.2g} where the largest is {wrong.scale:.4g}.\n"
-            f"  {_culprit(target)}"
+            f"  {culprit or _CUT}"
         )
     return agreement
+
+
+_CUT = (
+    "The rule of every operation is right by itself: is a value taken out of the graph, by "
+    "detach(),\n  .data, .numpy() or float(), or has f another input?"
+)
 
 
 def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
     """What to say of a derivative that backward finds to be nan or infinite."""
     ahead, behind = one_sided(target, wrong.label)
-    if abs(ahead - behind) > 1e-3 * max(abs(ahead), abs(behind), 1e-3):
+    if not _smooth(target, wrong.label):
         return DataError(
             f"check_gradients: no verdict on {wrong.label}: there is no derivative here. The "
             f"slope is {behind:.4g} before and {ahead:.4g} behind it.\n"
@@ -142,17 +149,20 @@ def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
     )
 
 
-def _culprit(target: First) -> str:
+def _smooth(target: First, label: str) -> bool:
+    """Whether the slopes on both sides of an entry agree."""
+    ahead, behind = one_sided(target, label)
+    return abs(ahead - behind) <= 1e-3 * max(abs(ahead), abs(behind), 1e-3)
+
+
+def _culprit(target: First) -> str | None:
     """Check each operation of the graph alone, and name the first that is wrong."""
     _, y = target.problem(target.problem.values)
     for graph in (y, target.gradient(target.problem.values).root):
         for node in ancestors([graph], live=True):
             if node.op is not None and (blame := _blame(node, type(target))):
                 return f"{place_of(node, graph)}: {blame}"
-    return (
-        "The rule of every operation is right by itself: is a value taken out of the graph, by "
-        "detach(),\n  .data, .numpy() or float(), or has f another input?"
-    )
+    return None
 
 
 def _blame(node: Tensor, kind: type[First]) -> str | None:
@@ -173,7 +183,7 @@ def _blame(node: Tensor, kind: type[First]) -> str | None:
     try:
         target = kind(problem, 0)
         agreement, wrong = _compare(target)
-        if wrong is None:
+        if wrong is None or not (np.isfinite(wrong.engine) or _smooth(target, wrong.label)):
             return None
         if _compare(target, central_differences)[1] is None:
             return (

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm import forwards
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.forwards import axes_of, indexed, lettered, negative_axes, permuted, shaped
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.tensor import (
-    FUNCTIONS,
     TABLE,
-    UFUNCS,
     Operation,
     Tensor,
     apply,
@@ -299,11 +299,6 @@ def along(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     return reshape(g, tuple(1 if k in gone else size for k, size in enumerate(x.shape)))
 
 
-def axes_of(axis: Any, n: int) -> tuple[int, ...]:
-    """The axes that a reduction of n axes goes over, counted from the front."""
-    return tuple(range(n)) if axis is None else tuple(int(a) % n for a in np.atleast_1d(axis))
-
-
 def count(x: Any, axis: Any) -> Any:
     """How many entries of x a reduction makes one of."""
     return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
@@ -397,157 +392,6 @@ def _plain(edge: Any) -> float | None:
     return None if edge is None else float(edge)
 
 
-# --- forwards that NumPy does not have, or not for complex numbers --------------------------------
-def _relu(x: Any) -> Any:
-    x = np.asarray(x)
-    return np.where(np.real(x) <= 0, np.zeros((), x.dtype), x)  # nan stays nan
-
-
-def _abs(x: Any) -> Any:
-    return np.where(np.real(x) < 0, -x, x) if np.iscomplexobj(x) else np.abs(x)
-
-
-def _sigmoid(x: Any) -> Any:
-    x = np.asarray(x)
-    if x.dtype.kind != "c":  # exact to the last digits for small values too; without overflow
-        return 1 / (1 + np.exp(np.minimum(-x, _largest_exponent(x.dtype))))
-    small = np.exp(-_abs(x))
-    return np.where(np.real(x) < 0, small, 1.0) / (1 + small)
-
-
-@functools.cache
-def _largest_exponent(dtype: Any) -> float:
-    kind = dtype if dtype.kind == "f" else np.dtype(float)
-    return float(np.floor(np.log(np.finfo(kind).max)))
-
-
-def _softplus(x: Any) -> Any:
-    part = np.where(np.real(x) < 0, np.zeros((), x.dtype), x)  # splits where _abs does, at 0 too
-    return part + np.log1p(np.exp(-_abs(x)))
-
-
-def _maximum(a: Any, b: Any) -> Any:
-    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
-        return np.maximum(a, b)
-    return np.where((np.real(a) >= np.real(b)) | np.isnan(a), a, b)
-
-
-def _minimum(a: Any, b: Any) -> Any:
-    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
-        return np.minimum(a, b)
-    return np.where((np.real(a) <= np.real(b)) | np.isnan(a), a, b)
-
-
-def _erf(x: Any) -> Any:
-    x = np.asarray(x)
-    if not np.iscomplexobj(x):
-        return np.vectorize(math.erf, otypes=[x.dtype])(x)
-    # Abramowitz and Stegun 7.1.6 near 0, 7.1.14 farther out, both analytic
-    term = series = 2 / math.sqrt(math.pi) * x * np.exp(-x * x)
-    for n in range(1, 120):
-        term = term * (2 * x * x / (2 * n + 1))
-        series = series + term
-    z = np.where(np.real(x) < 0, -x, x)
-    z = np.where(np.real(z) < 2.5, 2.5, z)
-    fraction: Any = z
-    for n in range(80, 0, -1):
-        fraction = z + n / 2 / fraction
-    far = 1 - np.exp(-z * z) / (math.sqrt(math.pi) * fraction)
-    far = np.where(np.real(x) < 0, -far, far)
-    return np.where(np.abs(np.real(x)) < 2.5, series, far)
-
-
-def _clip(x: Any, low: float | None, high: float | None) -> Any:
-    below = False if low is None else np.real(x) < low
-    above = False if high is None else np.real(x) > high
-    edge = np.where(below, low or 0.0, high or 0.0).astype(np.asarray(x).dtype)
-    return np.where(np.logical_or(below, above), edge, x)
-
-
-def _max(x: Any, axis: Any, keepdims: bool) -> Any:
-    if not np.iscomplexobj(x):
-        return np.max(x, axis=axis, keepdims=keepdims)
-    largest = x.real == np.max(x.real, axis=axis, keepdims=True)
-    return np.mean(x, axis=axis, keepdims=keepdims, where=largest)
-
-
-def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
-    most = np.max(np.real(x), axis=axis, keepdims=True)
-    most = np.where(np.isinf(most), np.zeros((), most.dtype), most)
-    with np.errstate(divide="ignore"):  # the logarithm of nothing at all is -inf
-        y = most + np.log(np.sum(np.exp(x - most), axis=axis, keepdims=True))
-    return y if keepdims else np.squeeze(y, axis=axis)
-
-
-def _softmax(x: Any, axis: int) -> Any:
-    e = np.exp(x - np.max(np.real(x), axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
-
-
-def _matvec(W: Any, x: Any) -> Any:
-    # one matrix product for a whole batch
-    return np.matmul(x, np.transpose(W)) if np.ndim(W) == 2 else np.matvec(W, x)
-
-
-def _scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    out = np.zeros(shape, g.dtype)
-    if any(isinstance(i, np.ndarray) for i in (index if isinstance(index, tuple) else (index,))):
-        np.add.at(out, index, g)  # an entry may be read more than once
-    else:
-        out[index] = g
-    return out
-
-
-# --- how far operands are from a kink -------------------------------------------------------------
-def _gap(a: Any, b: Any) -> Any:
-    return np.abs(a - b)
-
-
-def _edge_gap(x: Any, low: float | None, high: float | None) -> Any:
-    gaps = [np.abs(x - edge) for edge in (low, high) if edge is not None]
-    return np.min(gaps, axis=0) if gaps else np.full(np.shape(x), np.inf)
-
-
-def _rank_gap(x: Any, axis: Any, keepdims: bool) -> Any:
-    largest = x == np.max(x, axis=axis, keepdims=True)
-    gap = np.max(x, axis=axis) - np.max(np.where(largest, -np.inf, x), axis=axis)
-    return np.where(np.sum(largest, axis=axis) > 1, 0.0, gap)
-
-
-# --- on a batch: the attributes that do to each sample what they do to one ------------------------
-def _axes(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    """Axes counted from the end, which further ones in front do not move."""
-    n = node.inputs[0].ndim + (node.op == "stack")
-    found = dict(node.attributes)
-    for key in ("axis", "a", "b"):
-        if key in found:
-            axes = tuple(a - n for a in axes_of(found[key], n))
-            found[key] = axes[0] if isinstance(found[key], int) else axes
-    return found
-
-
-def _permuted(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    k = len(lead)
-    return {"axes": (*range(k), *(k + a for a in node.attributes["axes"]))}
-
-
-def _shaped(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    return {"shape": (*lead, *node.shape)}
-
-
-def _indexed(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    index = node.attributes["index"]
-    index = index if isinstance(index, tuple) else (index,)
-    found = {"index": (*(slice(None),) * len(lead), *index)}
-    return found | _shaped(node, lead) if node.op == "scatter" else found
-
-
-def _lettered(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    before, after = node.attributes["subscripts"].split("->")
-    groups = ",".join(f"...{group}" for group in before.split(","))
-    return {"subscripts": f"{groups}->...{after}"}
-
-
 # --- the table ------------------------------------------------------------------------------------
 # fmt: off
 positive, nonzero = (0.2, 3.0), (0.5, 2.0)
@@ -575,17 +419,17 @@ cos: Function = register("cos",      np.cos,       (lambda g, y, x: -g * sin(x),
 tanh     = register("tanh",     np.tanh,      (lambda g, y, x: g * (1 - y * y),),
     c="tanh_({0})", js="Math.tanh({0})", sympy="tanh",
     doc="(e^x - e^-x) / (e^x + e^-x), between -1 and 1.")
-sigmoid  = register("sigmoid",  _sigmoid,     (lambda g, y, x: g * y * (1 - y),),
+sigmoid  = register("sigmoid",  forwards.sigmoid,     (lambda g, y, x: g * y * (1 - y),),
     c="sigmoid_({0})", js="sigmoid({0})", doc="σ(x) = 1 / (1 + e^-x), between 0 and 1.")
-softplus = register("softplus", _softplus,    (lambda g, y, x: g * sigmoid(x),),
+softplus = register("softplus", forwards.softplus,    (lambda g, y, x: g * sigmoid(x),),
     c="softplus_({0})", js="softplus({0})", doc="log(1 + e^x), without overflow.")
-erf      = register("erf",      _erf,
+erf      = register("erf",      forwards.erf,
     (lambda g, y, x: g * exp(-x * x) * _TWO_OVER_ROOT_PI,),
     c="ERF({0})", js="erf({0})", sympy="erf", doc="2/√π ∫₀ˣ e^(-t²) dt, the error function.")
-relu     = register("relu",     _relu,        (lambda g, y, x: g * greater(x, 0.0),),
+relu     = register("relu",     forwards.relu,        (lambda g, y, x: g * greater(x, 0.0),),
     distance=np.abs, c="{0} <= 0 ? 0 : {0}", js="({0} <= 0 ? 0 : {0})",
     doc="x where x > 0, else 0.")
-abs      = register("abs",      _abs,
+abs      = register("abs",      forwards.abs,
     (lambda g, y, x: where(greater_equal(x, 0.0), g, -g),),
     distance=np.abs, c="{0} < 0 ? -{0} : {0}", js="Math.abs({0})", doc="|x|.")
 floor    = register("floor",    lambda x: np.floor(np.real(x)), (None,),
@@ -593,8 +437,7 @@ floor    = register("floor",    lambda x: np.floor(np.real(x)), (None,),
     sympy="floor", doc="The largest whole number that is not larger than x; no gradient.")
 sign     = register("sign",     lambda x: np.sign(np.real(x)), (None,),
     distance=np.abs, c="{0} != {0} ? {0} : ({0} > 0) - ({0} < 0)", js="Math.sign({0})",
-    sympy="sign",
-    doc="1 where x > 0, -1 where x < 0, else 0; no gradient.")
+    sympy="sign", doc="1 where x > 0, -1 where x < 0, else 0; no gradient.")
 
 add      = register("add",      np.add,       (lambda g, y, a, b: g,     lambda g, y, a, b: g),
     c="{0} + {1}", js="({0} + {1})", infix=("{} + {}", SUM, (SUM, SUM)), doc="a + b.")
@@ -612,13 +455,13 @@ power    = register("power",    np.power,     (lambda g, y, a, b: g * b * a ** o
     domain=positive, c="POW({0}, {1})", js="Math.pow({0}, {1})",
     infix=("{} ** {}", POWER, (ATOM, ATOM)),
     doc="a to the b, entry by entry; a > 0 where a gradient in b is wanted.")
-maximum  = register("maximum",  _maximum,     (lambda g, y, a, b: g * greater_equal(a, b),
+maximum  = register("maximum",  forwards.maximum,     (lambda g, y, a, b: g * greater_equal(a, b),
                                                lambda g, y, a, b: g * greater(b, a)),
-    distance=_gap, c="{0} >= {1} || {0} != {0} ? {0} : {1}", js="Math.max({0}, {1})",
+    distance=forwards.gap, c="{0} >= {1} || {0} != {0} ? {0} : {1}", js="Math.max({0}, {1})",
     doc="The larger of a and b, entry by entry; a where they are equal.")
-minimum  = register("minimum",  _minimum,     (lambda g, y, a, b: g * less_equal(a, b),
+minimum  = register("minimum",  forwards.minimum,     (lambda g, y, a, b: g * less_equal(a, b),
                                                lambda g, y, a, b: g * less(b, a)),
-    distance=_gap, c="{0} <= {1} || {0} != {0} ? {0} : {1}", js="Math.min({0}, {1})",
+    distance=forwards.gap, c="{0} <= {1} || {0} != {0} ? {0} : {1}", js="Math.min({0}, {1})",
     doc="The smaller of a and b, entry by entry; a where they are equal.")
 where: Function = register("where",    np.where,     (None, lambda g, y, c, a, b: where(c, g, 0.0),
                                                      lambda g, y, c, a, b: where(c, 0.0, g)),
@@ -626,10 +469,10 @@ where: Function = register("where",    np.where,     (None, lambda g, y, c, a, b
     doc="a where the condition holds, else b. A gradient flows to the chosen one alone, but one\n"
         "    that is infinite there still makes nan: choose safe operands before the function.")
 greater: Function = register("greater",       lambda a, b: np.real(a) >  np.real(b), (None, None),
-    distance=_gap, c="{0} > {1}",  js="Number({0} > {1})",  infix=("{} > {}", 0, (SUM, SUM)),
-    doc="Whether a > b.")
+    distance=forwards.gap, c="{0} > {1}", js="Number({0} > {1})",
+    infix=("{} > {}", 0, (SUM, SUM)), doc="Whether a > b.")
 greater_equal: Function = register("greater_equal",
-    lambda a, b: np.real(a) >= np.real(b), (None, None), distance=_gap,
+    lambda a, b: np.real(a) >= np.real(b), (None, None), distance=forwards.gap,
     c="{0} >= {1}", js="Number({0} >= {1})", infix=("{} >= {}", 0, (SUM, SUM)),
     doc="Whether a >= b.")
 equal         = register("equal",         lambda a, b: np.real(a) == np.real(b), (None, None),
@@ -638,15 +481,15 @@ equal         = register("equal",         lambda a, b: np.real(a) == np.real(b),
 not_equal     = register("not_equal",     lambda a, b: np.real(a) != np.real(b), (None, None),
     c="{0} != {1}", js="Number({0} !== {1})", infix=("{} != {}", 0, (SUM, SUM)),
     doc="Whether a ≠ b.")
-register("clip",     _clip,        (lambda g, y, x, low, high: g * inside(x, low, high),),
-         "structural", distance=_edge_gap, batch=lambda node, lead: dict(node.attributes),
+register("clip",     forwards.clip,        (lambda g, y, x, low, high: g * inside(x, low, high),),
+         "structural", distance=forwards.edge_gap, batch=lambda node, lead: dict(node.attributes),
          examples=((((2, 3),), {"low": -1.0, "high": 0.5}),
                    (((4,),), {"low": None, "high": 1.0})))
 
 register("matmul",   np.matmul,    (lambda g, y, A, B: matmul(g, swapaxes(B, -1, -2)),
                                     lambda g, y, A, B: matmul(swapaxes(A, -1, -2), g)),
          "(m,k),(k,n)->(m,n)", infix=("{} · {}", PRODUCT, (ATOM, ATOM)))
-matvec: Function = register("matvec", _matvec, (lambda g, y, W, x: outer_sum(g, x, W),
+matvec: Function = register("matvec", forwards.matvec, (lambda g, y, W, x: outer_sum(g, x, W),
                                       lambda g, y, W, x: matvec(swapaxes(W, -1, -2), g)),
          "(m,n),(n)->(m)", infix=("{} · {}", PRODUCT, (ATOM, ATOM)),
          doc="W · x over the last axis: (m,n),(n)->(m); leading axes broadcast.")
@@ -663,7 +506,7 @@ outer  = register("outer", lambda a, b: a[..., :, None] * b[..., None, :],
 register("einsum", lambda a, b, subscripts: np.einsum(subscripts, a, b),
                                    (lambda g, y, a, b, subscripts: contracted(g, b, subscripts, 0),
                                     lambda g, y, a, b, subscripts: contracted(g, a, subscripts, 1)),
-         "structural", batch=_lettered, examples=(
+         "structural", batch=lettered, examples=(
     (((2, 3), (3,)), {"subscripts": "ij,j->i"}), (((2,), (3,)), {"subscripts": "i,j->ji"}),
     (((2, 3, 2), (2, 3)), {"subscripts": "kij,ki->kj"})))
 
@@ -671,52 +514,54 @@ reduced: Examples = (
     (((2, 3),), {"axis": None, "keepdims": False}), (((2, 3),), {"axis": 0, "keepdims": False}),
     (((2, 3, 2),), {"axis": -1, "keepdims": True}), (((3,),), {"axis": None, "keepdims": True}),
     (((2, 3, 2),), {"axis": (0, 2), "keepdims": False}))
-reduction = functools.partial(register, signature="reduction", batch=_axes, examples=reduced)
+reduction = functools.partial(
+    register, signature="reduction", batch=negative_axes, examples=reduced)
 reduction("sum",       np.sum,     (lambda g, y, x, axis, keepdims:
                                     broadcast_to(along(g, x, axis, keepdims), x.shape),))
 reduction("mean",      np.mean,    (lambda g, y, x, axis, keepdims:
                                     broadcast_to(along(g, x, axis, keepdims), x.shape)
                                     / count(x, axis),))
-reduction("max",       _max,       (lambda g, y, x, axis, keepdims:
+reduction("max",       forwards.max,       (lambda g, y, x, axis, keepdims:
                                     along(g, x, axis, keepdims) * top(x, y, axis, keepdims),),
-          distance=_rank_gap)
+          distance=forwards.rank_gap)
 reduction("prod",      np.prod,    (lambda g, y, x, axis, keepdims:
                                     along(g, x, axis, keepdims) * others(x, axis),))
-reduction("logsumexp", _logsumexp, (lambda g, y, x, axis, keepdims:
+reduction("logsumexp", forwards.logsumexp, (lambda g, y, x, axis, keepdims:
                                     along(g, x, axis, keepdims)
                                     * exp(x - along(y, x, axis, keepdims)),))
 
 lines: Examples = ((((3,),), {"axis": -1}), (((2, 3),), {"axis": 0}), (((2, 3, 2),), {"axis": 1}))
-line = functools.partial(register, signature="along", batch=_axes, examples=lines)
-line("softmax",     _softmax,  (lambda g, y, x, axis: y * (g - sum(g * y, axis, True)),))
-line("log_softmax", lambda x, axis: x - _logsumexp(x, axis, True),
+line = functools.partial(register, signature="along", batch=negative_axes, examples=lines)
+line("softmax",     forwards.softmax,  (lambda g, y, x, axis: y * (g - sum(g * y, axis, True)),))
+line("log_softmax", lambda x, axis: x - forwards.logsumexp(x, axis, True),
                                (lambda g, y, x, axis: g - exp(y) * sum(g, axis, True),))
 line("cumsum",      np.cumsum, (lambda g, y, x, axis: flip(cumsum(flip(g, axis), axis), axis),))
 
 structure = functools.partial(register, signature="structural")
-structure("concat",    lambda *parts, axis: np.concatenate(parts, axis=axis), part, batch=_axes,
+structure("concat",    lambda *parts, axis: np.concatenate(parts, axis=axis), part,
+          batch=negative_axes,
           examples=((((2,), (3,), (1,)), {"axis": -1}), (((2, 3), (1, 3)), {"axis": 0})))
-structure("stack",     lambda *parts, axis: np.stack(parts, axis=axis), layer, batch=_axes,
+structure("stack",     lambda *parts, axis: np.stack(parts, axis=axis), layer, batch=negative_axes,
           examples=((((3,), (3,)), {"axis": 0}), (((2, 3), (2, 3), (2, 3)), {"axis": 1})))
-structure("reshape",   np.reshape,  (lambda g, y, x, shape: reshape(g, x.shape),), batch=_shaped,
+structure("reshape",   np.reshape,  (lambda g, y, x, shape: reshape(g, x.shape),), batch=shaped,
           examples=((((2, 3),), {"shape": (6,)}), (((4,),), {"shape": (2, -1)})))
 structure("transpose", np.transpose, (lambda g, y, x, axes:
                                       transpose(g, tuple(int(k) for k in np.argsort(axes))),),
-          batch=_permuted,
+          batch=permuted,
           examples=((((2, 3),), {"axes": (1, 0)}), (((2, 3, 4),), {"axes": (2, 0, 1)})))
 structure("swapaxes",  lambda x, a, b: np.swapaxes(x, a, b),
-                                    (lambda g, y, x, a, b: swapaxes(g, a, b),), batch=_axes,
+                                    (lambda g, y, x, a, b: swapaxes(g, a, b),), batch=negative_axes,
           examples=((((2, 3),), {"a": 0, "b": 1}), (((2, 3, 4),), {"a": -1, "b": 0})))
-structure("broadcast_to", np.broadcast_to, (lambda g, y, x, shape: g,), batch=_shaped,
+structure("broadcast_to", np.broadcast_to, (lambda g, y, x, shape: g,), batch=shaped,
           examples=((((3,),), {"shape": (2, 3)}), (((2, 1),), {"shape": (2, 4)})))
 full = slice(None)
 structure("getitem",   lambda x, index: x[index],
                                     (lambda g, y, x, index: scatter(g, index, x.shape),),
-          batch=_indexed, examples=(
+          batch=indexed, examples=(
     (((4,),), {"index": (slice(1, 3),)}), (((3, 2),), {"index": (np.array([0, 2, 0]), full)}),
     (((3, 4),), {"index": (full, 1)}), (((4,),), {"index": (slice(None, None, -1),)})))
-structure("scatter",   _scatter,    (lambda g, y, x, index, shape:
-                                     apply("getitem", g, index=index),), batch=_indexed, examples=(
+structure("scatter",   forwards.scatter,    (lambda g, y, x, index, shape:
+                                     apply("getitem", g, index=index),), batch=indexed, examples=(
     (((2,),), {"index": (slice(1, 3),), "shape": (4,)}),
     (((3, 2),), {"index": (np.array([0, 2, 0]), full), "shape": (3, 2)})))
 # fmt: on
@@ -870,68 +715,3 @@ globals()["__all__"] = sorted(
     {name for name in TABLE if name in globals() and name not in ("scatter", "stack", "identity")}
     | {"composite", "einsum", "less", "less_equal", "min", "split", "var", "with_gradient"}
 )
-
-# --- NumPy's names --------------------------------------------------------------------------------
-UFUNCS.update(
-    {f.__name__: f for f in (
-        add, subtract, multiply, divide, power, negative, exp, log, sqrt, sin, cos, tanh, maximum,
-        minimum, matmul, matvec, vecdot, greater, greater_equal, less, less_equal, equal, not_equal,
-        floor, sign, expm1, log1p,
-    )}
-)  # fmt: skip
-UFUNCS.update(absolute=abs, square=lambda x: x * x, remainder=mod)
-
-
-def _as_numpy(reduce: Function, *ignored: str) -> Function:
-    """A reduction with the arguments in NumPy's order, of which some have no meaning here."""
-
-    def function(a: Any, axis: Any = None, *rest: Any, **options: Any) -> Any:
-        given = {**dict(zip((*ignored, "keepdims"), rest, strict=False)), **options}
-        keepdims = given.pop("keepdims", False)
-        named = [name for name, value in given.items() if value is not None]
-        if named:
-            raise TypeError(
-                f"np.{reduce.__name__} with {', '.join(named)} does not work on Tensors: "
-                f"leave it out."
-            )
-        return reduce(a, axis, bool(keepdims))
-
-    return function
-
-
-FUNCTIONS.update(
-    {name: _as_numpy(f, *ignored) for name, f, *ignored in (
-        ("sum", sum, "dtype", "out"), ("mean", mean, "dtype", "out"),
-        ("prod", prod, "dtype", "out"),
-        ("var", var, "dtype", "out", "ddof"), ("max", max, "out"), ("min", min, "out"),
-        ("amax", max, "out"), ("amin", min, "out"),
-    )}
-)  # fmt: skip
-FUNCTIONS.update(
-    cumsum=lambda a, axis=None: cumsum(reshape(a, -1) if axis is None else a, axis or 0),
-    concatenate=lambda arrays, axis=0: (
-        concat(*(reshape(a, -1) for a in arrays), axis=0) if axis is None
-        else concat(*arrays, axis=axis)
-    ),
-    stack=lambda arrays, axis=0: stack(arrays, axis),
-    split=lambda ary, indices_or_sections, axis=0: split(ary, indices_or_sections, axis),
-    clip=lambda a, a_min=None, a_max=None, *, min=None, max=None: clip(
-        a, min if a_min is None else a_min, max if a_max is None else a_max
-    ),
-    outer=lambda a, b: outer(reshape(a, -1), reshape(b, -1)),  # which is what NumPy's does
-    dot=lambda a, b: matmul(a, b) if np.ndim(a) and np.ndim(b) else multiply(a, b),
-    einsum=einsum, std=lambda a, axis=None, keepdims=False: sqrt(var(a, axis, keepdims)),
-    hstack=lambda tup: concat(*tup, axis=0 if np.ndim(tup[0]) < 2 else 1),
-    vstack=lambda tup: concat(*(reshape(a, (1, -1)) if np.ndim(a) < 2 else a for a in tup), axis=0),
-    append=lambda arr, values, axis=None: (
-        concat(reshape(arr, -1), reshape(values, -1)) if axis is None
-        else concat(arr, values, axis=axis)
-    ),
-    norm=lambda x, ord=None, axis=None, keepdims=False: sqrt(sum(x * x, axis, keepdims)),
-    where=where, reshape=lambda a, shape: reshape(a, shape),
-    transpose=lambda a, axes=None: transpose(a, axes),
-    swapaxes=lambda a, axis1, axis2: swapaxes(a, axis1, axis2),
-    broadcast_to=lambda array, shape: broadcast_to(array, shape), matmul=matmul, getitem=getitem,
-    ndim=lambda a: a.ndim, shape=lambda a: a.shape,
-    size=lambda a, axis=None: a.size if axis is None else a.shape[axis],
-)  # fmt: skip

@@ -5,9 +5,9 @@ A Graphviz is looked for in this order:
 1. the user's setting: the argument `dot=`, or the environment variable `TINYGRAD_LSTM_DOT`
    (a program's name or path; when it is set nothing else is tried),
 2. a `dot` program on PATH,
-3. the Graphviz inside the pygraphviz wheel, so that `pip install` alone is enough to draw.
+3. the program that the package graphviz-pure brings, so that `pip install` alone is enough to draw.
 
-The third runs in a subprocess: a failed C assertion must not take the user's process down.
+Each runs in a process of its own, with a time limit: a layout that crashes or hangs ends alone.
 
 >>> svg = layout('digraph { a [pos="27,18"]; }', no_layout=True)
 >>> "<ellipse" in svg
@@ -15,21 +15,20 @@ True
 """
 
 import importlib.resources
-import importlib.util
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 from tinygrad_lstm.errors import TinygradError
 
 SETTING = "TINYGRAD_LSTM_DOT"
+BUNDLED = "graphviz-pure"  # a program of that name, from the package of that name
 SECONDS = 120.0  # a figure takes a tenth of one; a renderer that hangs is ended
 
 Engine = Literal["dot", "neato", "fdp", "sfdp", "circo", "twopi"]
@@ -44,38 +43,18 @@ class _Failed(Exception):
     """One renderer could not; its message becomes a line of the RendererError."""
 
 
-_Renderer = Callable[[list[str], str, str], list[str]]
+_Program = Callable[[], str | None]
 
 
-@overload
 def layout(
     dot_text: str,
-    engine: Engine = ...,
-    no_layout: bool = ...,
-    format: Format = ...,
-    *,
-    dot: str | os.PathLike[str] | None = ...,
-) -> str: ...
-@overload
-def layout(
-    dot_text: list[str],
-    engine: Engine = ...,
-    no_layout: bool = ...,
-    format: Format = ...,
-    *,
-    dot: str | os.PathLike[str] | None = ...,
-) -> list[str]: ...
-def layout(
-    dot_text: str | list[str],
     engine: Engine = "dot",
     no_layout: bool = False,
     format: Format = "svg",
     *,
     dot: str | os.PathLike[str] | None = None,
-) -> str | list[str]:
-    """Draw one DOT text, or several at once, with Graphviz.
-
-    Several figures in one call share one process where the renderer starts slowly.
+) -> str:
+    """Draw a DOT text with Graphviz.
 
     `no_layout` keeps the given coordinates: nodes are drawn at their `pos` (points, y upwards) and
     edges along their `pos` splines, as by `neato -n2`; the engine is then not asked for anything.
@@ -84,30 +63,37 @@ def layout(
 
     Raises RendererError where no Graphviz is found or none can draw the text.
     """
-    graphs = [dot_text] if isinstance(dot_text, str) else dot_text
-    if not graphs:
-        return []
     tried: list[str] = []
-    for place, renderer in _renderers(dot):
+    for place, find in _programs(dot):
         try:
-            drawn = renderer(graphs, "nop2" if no_layout else engine, format)
+            return _run(find(), "nop2" if no_layout else engine, format, dot_text)
         except _Failed as failure:
             tried.append(f"  {place}: {failure}")
-            continue
-        return drawn[0] if isinstance(dot_text, str) else drawn
     raise RendererError(_nothing_drew(tried, dot))
 
 
-def _renderers(dot: str | os.PathLike[str] | None) -> list[tuple[str, _Renderer]]:
-    """Every renderer that may be tried, in order, with the name that a message gives it."""
-    setting = dot or os.environ.get(SETTING)
+def ready() -> None:
+    """Find out before long work whether a figure can be drawn after it: a RendererError if not."""
+    layout("digraph {}")
+
+
+def _programs(dot: str | os.PathLike[str] | None) -> list[tuple[str, _Program]]:
+    """Every Graphviz that may be tried, in order, with the name that a message gives it."""
+    setting = os.fspath(dot or os.environ.get(SETTING, ""))
     if setting:
         place = "the argument dot=" if dot else f"the setting {SETTING}="
-        return [(f"{place}{os.fspath(setting)}", _with_program(os.fspath(setting)))]
+        return [(place + setting, lambda: shutil.which(setting))]
     return [
-        ("dot on PATH", _with_program("dot")),
-        ("the Graphviz inside the package pygraphviz", _with_pygraphviz),
+        ("dot on PATH", lambda: shutil.which("dot")),
+        (f"the program of the package {BUNDLED}", _bundled),
     ]
+
+
+def _bundled() -> str | None:
+    """Where pip put the program: a virtual environment that is not activated is not on PATH."""
+    user = sysconfig.get_preferred_scheme("user")
+    places = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user)]
+    return shutil.which(BUNDLED, path=os.pathsep.join(places)) or shutil.which(BUNDLED)
 
 
 def _nothing_drew(tried: list[str], dot: str | os.PathLike[str] | None) -> str:
@@ -118,42 +104,20 @@ def _nothing_drew(tried: list[str], dot: str | os.PathLike[str] | None) -> str:
         fix = f"Give a working Graphviz `dot` there, or leave {name} out: one is then looked for."
     else:
         fix = (
-            "Install one with `pip install pygraphviz` or `apt-get install graphviz`,\n"
+            f"Install one with `pip install {BUNDLED}` or `apt-get install graphviz`,\n"
             f"or name a Graphviz `dot` program with the environment variable {SETTING}."
         )
     return "\n".join(["no Graphviz could draw the figure. Tried:", *tried, fix])
 
 
-def _with_program(name: str) -> _Renderer:
-    """A renderer that runs the Graphviz program `name`, once a figure: it starts in 10 ms."""
-
-    def render(graphs: list[str], engine: str, format: str) -> list[str]:
-        program = shutil.which(name)
-        if program is None:
-            raise _Failed("not found")
-        return [_run([program, f"-K{engine}", f"-T{format}"], graph) for graph in graphs]
-
-    return render
-
-
-def _with_pygraphviz(graphs: list[str], engine: str, format: str) -> list[str]:
-    """The Graphviz inside pygraphviz, once for all figures: starting it takes 0.1 s."""
-    if importlib.util.find_spec("pygraphviz") is None:
-        raise _Failed("not installed")
-    # -P: this package's folder must not shadow modules of the standard library
-    worker = [sys.executable, "-P", str(Path(__file__).with_name("graphviz_worker.py"))]
-    job = json.dumps({"engine": engine, "format": format, "graphs": graphs})
-    drawn = [json.loads(line) for line in _run(worker, job).splitlines()]
-    if len(drawn) != len(graphs):
-        raise _Failed(f"drew {len(drawn)} of {len(graphs)} figures")
-    return drawn
-
-
-def _run(command: list[str], text: str) -> str:
+def _run(program: str | None, engine: str, format: str, text: str) -> str:
+    if program is None:
+        raise _Failed("not found")
     try:
         done = subprocess.run(
-            command, input=text.encode(), capture_output=True, timeout=SECONDS, check=False
-        )
+            [program, f"-K{engine}", f"-T{format}"], input=text.encode(), capture_output=True,
+            timeout=SECONDS, check=False,
+        )  # fmt: skip
     except OSError as error:
         raise _Failed(f"cannot be run ({error.strerror})") from None
     except subprocess.TimeoutExpired:
@@ -167,6 +131,9 @@ def _run(command: list[str], text: str) -> str:
     if done.returncode:
         raise _Failed(f"failed ({said})")
     raise _Failed(f"drew nothing ({said})")
+
+
+FONT = "DejaVu Sans"
 
 
 @cache
@@ -197,8 +164,13 @@ def svg_to_png(svg: str, scale: float = 2.0, background: str | None = None) -> b
                 dpi=96,
                 background=background,
                 font_files=[str(font)] if font else None,
-                font_family="DejaVu Sans",
-                sans_serif_family="DejaVu Sans",
+                # a word in a family that is not there is drawn in the serif, or not at all
+                font_family=FONT,
+                serif_family=FONT,
+                sans_serif_family=FONT,
+                monospace_family=FONT,
+                cursive_family=FONT,
+                fantasy_family=FONT,
             )
         )
     except ValueError as error:
@@ -228,7 +200,7 @@ def svg_to_pdf(svg: str) -> bytes:
     font = _font()
     fonts = typst.Fonts(font_paths=[font.parent] if font else [])
     # Typst has no idea of "sans-serif" and would take a serif.
-    svg = re.sub(r'(?i)(font-family[:=]\s*"?[^";]*?)\bsans-serif', r"\1DejaVu Sans", svg)
+    svg = re.sub(r'(?i)(font-family[:=]\s*"?[^";]*?)\bsans-serif', rf"\1{FONT}", svg)
     try:
         return typst.compile(page.encode(), font_paths=fonts, sys_inputs={"svg": svg})
     except RuntimeError as error:

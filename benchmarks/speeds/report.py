@@ -71,7 +71,7 @@ def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Rec
 def machine() -> Record:
     """What it was measured on, and when."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or "unknown processor"
@@ -93,13 +93,13 @@ def save(path: Path, part: str, found: Any) -> None:
 
     Rows of the table take the place of those with their label.
     """
-    whole: Record = json.loads(path.read_text()) if path.is_file() else {}
+    whole: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if part == "rows":
         rows = {row["label"]: row for row in [*whole.get("rows", {}).get("found", []), *found]}
         found = list(rows.values())
     whole[part] = {**machine(), "found": found}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(whole, indent=1) + "\n")
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def planning_table(found: list[Record]) -> str:
 
 def write_readme(results: Path) -> None:
     """Put the last results between the README's two marks."""
-    whole = json.loads(results.read_text())
+    whole = json.loads(results.read_text(encoding="utf-8"))
     parts = []
     if "rows" in whole:
         records = whole["rows"]["found"]
@@ -234,8 +234,8 @@ def write_readme(results: Path) -> None:
         parts += ["### Planning and compiling", heading(whole["plannings"])]
         parts += [planning_table(whole["plannings"]["found"])]
     first, last = "<!-- speed: begin -->", "<!-- speed: end -->"
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(first)
     _, _, after = rest.partition(last)
     inside = "\n\n".join(part for part in parts if part)
-    README.write_text(f"{before}{first}\n{inside}\n{last}{after}")
+    README.write_text(f"{before}{first}\n{inside}\n{last}{after}", encoding="utf-8")

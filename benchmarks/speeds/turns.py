@@ -45,10 +45,10 @@ class Contender:
         environment = {**os.environ, **dict.fromkeys(THREADS, count)}
         if cache is not None:
             environment[CACHE] = cache
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in close
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT), "--worker"], stdin=subprocess.PIPE, env=environment,
-            stdout=subprocess.PIPE, stderr=self._errors, text=True,
+            stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8",
         )  # fmt: skip
         try:
             self.first = self("prepare", name=name, workload=dataclasses.asdict(workload))
@@ -170,7 +170,7 @@ def take_turns(contenders: list[Contender], rounds: int, seconds: float) -> dict
 def peak() -> int:
     """The most memory this process has had, in bytes."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         import resource
@@ -182,7 +182,7 @@ def peak() -> int:
 def forget_peak() -> None:
     """Count the most memory from now on, where the system can do that."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def serve() -> None:

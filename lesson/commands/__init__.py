@@ -1,15 +1,21 @@
-"""The command line, `tinygrad-lstm`: one module a command, with `arguments` and `run`."""
+"""The command line, `tinygrad-lstm`: one module a command, with `arguments` and `run`.
+
+What takes time to import is imported by `main`, where Ctrl-C is one line and no traceback.
+"""
 
 from __future__ import annotations
 
-import argparse
 import importlib
+import io
 import os
+import re
 import sys
-from collections.abc import Sequence
 
-import tinygrad_lstm
-from tinygrad_lstm.errors import TinygradError
+TYPE_CHECKING = False  # what imports typing is interrupted by a traceback until it is there
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import FrameType
 
 COMMANDS = {
     "lesson": "train on real text, build the lesson page and open it",
@@ -22,10 +28,16 @@ COMMANDS = {
     "exercise": "exercises with hints, checked by the project's own readings",
     "check": "check a cell: gradients, derivations, batches, sequences, compiled code",
 }
+# NumPy's words for an array that no memory could hold
+_TOO_LARGE = re.compile("array is too big|allowed dimension exceeded|too large to convert")
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of the command line; only the named command's module is imported."""
+    import argparse
+
+    import tinygrad_lstm
+
     top = argparse.ArgumentParser(
         prog="tinygrad-lstm",
         description="Recurrent cells, written once: run, differentiated, printed, drawn, "
@@ -44,15 +56,87 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; bad input prints one message and returns 2, without a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if word in COMMANDS), None)
+    before, sys.unraisablehook = sys.unraisablehook, _unraisable
+    try:
+        import signal
+
+        if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupted)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # not every terminal or pipe knows ✓ and σ
+                stream.reconfigure(errors="backslashreplace")
+        return _run(command, words)
+    except KeyboardInterrupt:
+        return _ended(command, "stopped", 130)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        return _ended(command, "", 0)
+    finally:
+        sys.unraisablehook = before
+        if argv is None:  # the process ends: nothing is left that could be interrupted
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C: KeyboardInterrupt, but an end at once where some library's import may swallow it."""
+    while frame is not None:
+        if frame.f_code.co_name == "_find_and_load":
+            os._exit(_ended(next((w for w in sys.argv if w in COMMANDS), None), "stopped", 130))
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _run(command: str | None, words: list[str]) -> int:
+    """Run a command, and tell in one message what went wrong."""
+    from tinygrad_lstm.errors import TinygradError
+
     options = parser(command).parse_args(words)
     try:
-        return int(importlib.import_module(f"lesson.commands.{options.command}").run(options))
+        code = int(importlib.import_module(f"lesson.commands.{command}").run(options))
+        sys.stdout.flush()
+        return code
     except TinygradError as error:
-        print(f"tinygrad-lstm {options.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\ntinygrad-lstm {options.command}: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        said = str(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        said = f"cannot read or write: {place}{error.strerror or error}."
+    except (MemoryError, OverflowError, ValueError) as error:
+        if not isinstance(error, MemoryError) and not _TOO_LARGE.search(str(error)):
+            raise
+        why = str(error).rstrip(".") or "none is left"
+        said = f"the memory does not suffice: {why}.\n  Choose smaller sizes, or fewer steps."
+    except (KeyboardInterrupt, Exception):
+        raise
+    except BaseException as error:  # such as SystemExit, which no command raises
+        said = f"the code of a cell raised {type(error).__name__}: {error}."
+    return _ended(command, said, 2)
+
+
+def _ended(command: str | None, said: str, code: int) -> int:
+    """Say why a command ended early; what it printed before may be lost, if nobody takes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    if said:
+        start = "\n" if code == 130 else ""
+        name = f"tinygrad-lstm {command}" if command else "tinygrad-lstm"
+        print(f"{start}{name}: {said}", file=sys.stderr)
+    return code
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C where Python cannot raise it, as in a callback of the collector: once more, later."""
+    import _thread
+    import threading
+
+    if not issubclass(found.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(found)
+        return
+    while True:
+        try:
+            threading.Timer(0.01, _thread.interrupt_main).start()
+            return
+        except KeyboardInterrupt:  # came already, on a busy machine: here it would be lost, too
+            continue

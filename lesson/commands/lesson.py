@@ -157,6 +157,7 @@ class _Bar:
 
 def _has_browser() -> bool:
     """Whether there is a screen to open a browser on."""
-    if sys.platform in ("win32", "darwin"):
-        return not os.environ.get("CI")
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    screen = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    return screen and not os.environ.get("CI")

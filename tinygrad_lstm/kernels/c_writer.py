@@ -442,7 +442,7 @@ class Writer:
 
 
 def _text(name: str) -> str:
-    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text("utf-8")
+    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
 
 
 def _brief(plan: Plan) -> dict[str, int]:

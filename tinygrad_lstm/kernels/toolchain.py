@@ -53,7 +53,8 @@ def machine() -> Machine:
 
 def _processor_flags() -> set[str]:
     try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             if line.startswith(("flags", "Features")):
                 return set(line.split(":", 1)[1].split())
     except OSError:
@@ -163,7 +164,7 @@ def _made(
 def _whole(library: Path, note: Path) -> bool:
     """Whether a kept library is what was compiled, byte for byte, and nobody else's."""
     try:
-        written = json.loads(note.read_text("utf-8"))
+        written = json.loads(note.read_text(encoding="utf-8"))
         state = library.stat()
         if hasattr(os, "geteuid") and (state.st_uid != os.geteuid() or state.st_mode & 0o022):
             return False
@@ -179,7 +180,7 @@ def _compile(
     work = Path(tempfile.mkdtemp(prefix="making-", dir=target.parent))
     try:
         text, made = work / "cell.c", work / target.name
-        text.write_text(source, "utf-8")
+        text.write_text(source, encoding="utf-8")
         arm = platform.machine().lower() in ("arm64", "aarch64")
         flags = ["-mcpu=native" if arm else "-march=native", *_FLAGS]
         flags += ["-mprefer-vector-width=512"] if "VECTOR 64" in source else []
@@ -199,7 +200,7 @@ def _compile(
             raise NoCompiler(f"the compiler {command[0]} failed: {first}")
         beside = work / note.name
         digest = hashlib.sha256(made.read_bytes()).hexdigest()
-        beside.write_text(json.dumps({"sha256": digest}), "utf-8")
+        beside.write_text(json.dumps({"sha256": digest}), encoding="utf-8")
         made.chmod(0o700)
         os.replace(made, target)
         os.replace(beside, note)
