@@ -143,8 +143,8 @@ def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
     assert len(declared) == 6
     assert all(declaration in block for declaration in declared)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"{block}\nprint(noisy.program())"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "error", "-"], input=f"{block}\nprint(noisy.program())",
+        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     losses = [float(word) for word in done.stdout.split("noisy:")[0].split()]
