@@ -52,8 +52,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
-    if options.digits > 17:
-        raise DataError(f"--digits: a number has 17 at most, got {options.digits}.")
     cell = find(options.cell)
     loss, about = small_run(
         cell, options.steps, options.seed, cell_options.chosen_sizes(options, cell),
