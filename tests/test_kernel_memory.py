@@ -65,12 +65,12 @@ def test_products_read_nothing_behind_their_rows(dtype: type, tmp_path: Path) ->
     plan = compiled(cells.rnn).plan(inputs=1, hidden=1)
     products = Writer(plan, np.dtype(dtype), toolchain.machine()).products
     path, made = tmp_path / "guard.c", tmp_path / "guard"
-    path.write_text(products + GUARD)
+    path.write_text(products + GUARD, encoding="utf-8")
     command = toolchain.compiler()
     assert command is not None
     flags = ["-march=native", "-O1", "-w"]
     subprocess.run([*command, *flags, "-o", str(made), str(path), "-lm"], check=True, timeout=120)
-    done = subprocess.run([str(made)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([str(made)], capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -147,7 +147,7 @@ from tinygrad_lstm import cell, matvec, tanh
 @cell(state={"s": "slots"}, parameters={"W": "slots, inputs"}, constants={"rate": "slots"})
 def kept(now, prev, x, p, rate):
     now.s = tanh(matvec(p.W, x)) + rate * prev.s
-""")
+""", encoding="utf-8")
     words = ["step", f"{path}:kept"]
     assert main([*words, "--size", "slots=3", "--size", "inputs=2"]) == 0
     out = capsys.readouterr().out
@@ -178,7 +178,7 @@ def test_names_are_spelled_as_in_the_equations(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "greek.py"
-    path.write_text(GREEK)
+    path.write_text(GREEK, encoding="utf-8")
     for name in ("C_tilde@2", "C_tilde_2", "C̃_2", "mu_k", "μ_k", "C̃"):
         assert main(["step", f"{path}:greek", "--to", name, "--watch", name]) == 0
         assert "gate_{a,1} = σ(v" in capsys.readouterr().out, name
