@@ -141,16 +141,13 @@ def test_gradients_flow_through_every_parameter(
 
 def test_sizes_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(
-        """
+    path.write_text("""
 from tinygrad_lstm import cell, matvec, tanh
 
 @cell(state={"s": "slots"}, parameters={"W": "slots, inputs"}, constants={"rate": "slots"})
 def kept(now, prev, x, p, rate):
     now.s = tanh(matvec(p.W, x)) + rate * prev.s
-""",
-        encoding="utf-8",
-    )
+""", encoding="utf-8")
     words = ["step", f"{path}:kept"]
     assert main([*words, "--size", "slots=3", "--size", "inputs=2"]) == 0
     out = capsys.readouterr().out
