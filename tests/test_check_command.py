@@ -8,6 +8,8 @@ import pytest
 
 from lesson.checking import EVERY_PROPERTY, check
 from lesson.commands import main
+from lesson.parts.checks import KEYS
+from lesson.prose import Texts
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Operation
 
@@ -151,3 +153,9 @@ def test_options_that_are_no_numbers(capsys: pytest.CaptureFixture[Any]) -> None
 
 def test_the_properties_are_these() -> None:
     assert [p.name for p in EVERY_PROPERTY] == NAMES
+
+
+def test_the_page_has_words_for_every_property() -> None:
+    words = [Texts("checks").plain(KEYS[what.name]) for what in EVERY_PROPERTY]
+    assert all(text.strip() for said in words for text in said.values())
+    assert len({said["en"] for said in words}) == len(NAMES)

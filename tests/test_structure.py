@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -102,17 +103,19 @@ def test_the_readme_s_own_cell_works_with_every_command(
     file = tmp_path / "my_cells.py"
     file.write_text(block, encoding="utf-8")
     assert list(load(file)) == ["keeper"]
-    spec = f"{file}:keeper"
     text = tmp_path / "my.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
-    for words in (
-        ["equations", spec, "--backward"],
-        ["draw", spec, "-o", str(tmp_path / "keeper.svg")],
-        ["step", spec, "--plain"],
-        ["check", spec, "--examples", "2"],
-        ["train", spec, "--text", str(text), "--steps", "2", "--hidden", "4"],
-    ):
-        assert commands.main(words) == 0, words
+    quickly = {"train": ["--steps", "2", "--hidden", "4"], "check": ["--examples", "2"]}
+    commands_of_it = [
+        shlex.split(line, comments=True)[1:] for line in README.splitlines()
+        if line.startswith("tinygrad-lstm") and "my_cells.py:keeper" in line
+    ]  # fmt: skip
+    ran = []
+    for command, *words in commands_of_it:
+        if command != "lesson":  # see test_own_cell
+            assert commands.main([command, *words, *quickly.get(command, [])]) == 0, words
+            ran.append(command)
+    assert ran == ["equations", "draw", "step", "check", "train"]
     assert (tmp_path / "keeper.svg").is_file()
 
 
@@ -125,7 +128,7 @@ def test_the_readme_s_listing_is_the_cell() -> None:
 
 
 def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    block = next(b for b in python_blocks() if "check_gradients" in b)
+    block = next(b for b in python_blocks() if "step_through" in b)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],  # arguments are in the locale's encoding
         cwd=tmp_path, input=block, capture_output=True, encoding="utf-8", timeout=120,
@@ -134,10 +137,25 @@ def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert (tmp_path / "forget.svg").is_file()
 
 
+def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
+    block = next(b for b in python_blocks() if "p.replace(" in b)
+    declared = re.findall(r"^\| `(\w+=.*?)` \|", README, re.M)
+    assert len(declared) == 6
+    assert all(declaration in block for declaration in declared)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-"], input=f"{block}\nprint(noisy.program())",
+        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    losses = [float(word) for word in done.stdout.split("noisy:")[0].split()]
+    assert len(losses) == 20 and losses[-1] < 0.97 * losses[0]
+    assert "L = sum((y - target) ** 2) / outputs" in done.stdout
+
+
 def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None:
     asks = (ROOT / "docs" / "asks.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],
         cwd=tmp_path, input="\n".join(blocks), capture_output=True, encoding="utf-8", timeout=120,
@@ -205,3 +223,24 @@ def test_the_diff_in_contributing_is_the_real_one() -> None:
     added = [line[1:] for line in diff.splitlines() if line.startswith("+") and line[1:2] != "+"]
     file = ROOT / diff.split("+++ b/")[1].splitlines()[0]
     assert "\n".join(added).strip() in file.read_text(encoding="utf-8")
+
+
+def test_the_composite_in_contributing_is_the_real_one() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (listing,) = re.findall(r"```python\n(.*?)```", guide, re.S)
+    assert listing in (ROOT / "tinygrad_lstm" / "ops.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/asks.md"])
+def test_files_that_documents_name_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+(?:/|\.py|\.toml|\.md))`", text)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    folders = [ROOT / name for name in (*ORDER, "tests", "docs", "benchmarks")]
+    there = [f"/{p.relative_to(ROOT)}" for folder in folders for p in (folder, *folder.rglob("*"))]
+    assert linked or named
+    for name in named:
+        if not re.search(r"[A-Z]{4}|my_cells?", name):  # LANGUAGE and NAME stand for any
+            assert any(path.endswith(f"/{name.rstrip('/')}") for path in there), name
+    for name in linked:
+        assert ((ROOT / document).parent / name).exists(), name

@@ -154,7 +154,8 @@ def test_a_cell_whose_sizes_have_other_names(here, capsys):
         "from tinygrad_lstm import cell, matvec, tanh\n"
         '@cell(state={"z": "code"}, parameters={"V": "code, latent"}, x="latent")\n'
         "def mine(now, prev, x, p):\n"
-        "    now.z = tanh(0.5 * prev.z + matvec(p.V, x))\n"
+        "    now.z = tanh(0.5 * prev.z + matvec(p.V, x))\n",
+        encoding="utf-8",
     )
     words = ["mine.py:mine", "--text", "rhyme.txt", "--batch", "2", "--length", "8"]
     assert train(*words, "--steps", "1") == 2

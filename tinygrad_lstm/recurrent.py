@@ -469,6 +469,9 @@ def cell(
 ) -> Callable[[Step], Cell]:  # fmt: skip
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
+    They are written for one sample; `unroll` carries them out on batches. The function is called
+    to record them, once for given sizes, and never while it runs.
+
     state: the names that are carried from step to step, each of shape (hidden,), as in "h C"; a
     mapping gives them other shapes. parameters: names and their shapes in words, as in
     {"W_f W_i": "hidden, hidden + inputs", "b_f b_i": "hidden"}; several names may share a shape.

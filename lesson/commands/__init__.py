@@ -26,7 +26,7 @@ COMMANDS = {
     "step": "walk forward and backward through a small run",
     "train": "train a cell as a character model",
     "exercise": "exercises with hints, checked by the project's own readings",
-    "check": "check a cell: gradients, derivations, batches, sequences",
+    "check": "check a cell: gradients, derivations, batches, sequences, compiled code",
 }
 # NumPy's words for an array that no memory could hold
 _TOO_LARGE = re.compile("array is too big|allowed dimension exceeded|too large to convert")

@@ -103,7 +103,7 @@ class CharacterModel:
         self, ids: Array, states: Mapping[str, Any] | None = None, start: int = 0,
         parameters: Mapping[str, Any] | None = None, cell: Cell | None = None,
     ) -> Run:  # fmt: skip
-        """The cell over symbols (time, batch) or (time,), from `states`, zero where not given.
+        """The cell over symbols (time, batch) or (time,), from `states`, or from its own start.
 
         parameters: Tensors or arrays to use in place of the model's own; start: the number of
         steps read before, which only a cell's further inputs depend on; cell: the model's own,

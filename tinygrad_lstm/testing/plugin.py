@@ -22,7 +22,8 @@ def gradcheck() -> Callable[..., Any]:
 
     `gradcheck(f, *arrays, second_order=False, seed=0)` is tinygrad_lstm.check_gradients.
     `gradcheck(cell, examples=25, seed=0)` checks numeric gradients of both orders, batch against
-    singles, and split against whole sequences, and shows the smallest case that fails.
+    singles, split against whole sequences and compiled code against the interpreter, and shows the
+    smallest case that fails.
     """
     from tinygrad_lstm.testing import properties  # Hypothesis only where it is asked for
 
