@@ -10,7 +10,7 @@ import sys
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +180,13 @@ class Cell:
         previous = {f"prev.{name}": words for name, words in self.state.items()}
         return {**previous, "x": self.x, **self.sequences, **self.constants, **self.parameters}
 
-    def complete(self, given: Mapping[str, float]) -> dict[str, int]:
-        """Every size, those that others determine too, from the ones that are free; checked."""
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Every size, those that others determine too, from the ones that are free; checked.
+
+        `needed`: which must be given, all of them unless told.
+        """
         known = [*self.sizes, *self.derived]
         for name, n in given.items():
             if name not in known:
@@ -193,20 +198,21 @@ class Cell:
                 raise ShapeError(
                     f"{self}: {name} must be a whole number of at least {least}, got {n!r}."
                 )
-        missing = [name for name in self.sizes if name not in given]
+        wanted = self.sizes if needed is None else needed
+        missing = [name for name in self.sizes if name not in given and name in wanted]
         if missing:
             raise ShapeError(
                 f"{self} needs {', '.join(f'{m}=…' for m in missing)}: "
                 f"its sizes are {', '.join(self.sizes)}."
             )
-        found = {name: int(given[name]) for name in self.sizes}
-        while len(found) < len(known):
+        found = {name: int(given[name]) for name in self.sizes if name in given}
+        for _ in self.derived:  # one may depend on another
             for name, words in self.derived.items():
                 (axis,) = dimensions.parse(words)
                 if all(n in found for n in dimensions.names_in(axis)):
                     found[name] = dimensions.value(axis, found)
         for name, n in given.items():
-            if found[name] != n:
+            if found.get(name, n) != n:
                 raise ShapeError(
                     f"{self}: {name} is {self.derived[name]} = {found[name]} here, not {n}."
                 )
@@ -335,7 +341,8 @@ class Cell:
                     f"{', '.join(self.sizes)}, its parameters "
                     f"{', '.join(self.parameters) or 'none'}."
                 )
-        full = self.complete(sizes)
+        own = {name: self.derived.get(name, name) for name in dimensions.names(self.parameters)}
+        full = self.complete(sizes, dimensions.names(own))
         start = {**self.start, **fills}
         random = np.random.default_rng(seed)
         tensors = {}
