@@ -17,7 +17,7 @@ from tinygrad_lstm.program import _operation_text
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
 from tinygrad_lstm.sizes import SUM as _SUM
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant, fold
 
 Text = tuple[str, int]  # a piece of an expression, and how tightly it binds
 Index = tuple[int, ...]
@@ -88,20 +88,24 @@ def _without_ones(node: Tensor) -> list[int]:
 
 def rule_text(node: Tensor, digits: int = 4) -> Text:
     """A rule in symbols, down to its named leaves; factors of exactly 1 are left out."""
-    if not node.inputs:
-        if node.name is not None:
-            return node.name, _ATOM
-        text = array(node.data, digits)
-        return text, _NEGATIVE if text.startswith("−") else _ATOM
-    parts = [rule_text(i, digits) for i in node.inputs]
-    if node.op == "multiply":
-        kept = [
-            part for part, i in zip(parts, node.inputs, strict=True)
-            if i.name is not None or i.inputs or not np.array_equal(i.data, 1)
-        ]  # fmt: skip
-        if len(kept) < 2:
-            return (kept or parts)[0]
-    return operation_text(node, parts)
+
+    def make(node: Tensor, parts: list[Text]) -> Text:
+        if not node.inputs:
+            if node.name is not None:
+                return node.name, _ATOM
+            text = array(node.data, digits)
+            return text, _NEGATIVE if text.startswith("−") else _ATOM
+        if node.op == "multiply":
+            kept = [
+                part for part, i in zip(parts, node.inputs, strict=True)
+                if i.name is not None or i.inputs or not np.array_equal(i.data, 1)
+            ]  # fmt: skip
+            if len(kept) < 2:
+                return (kept or parts)[0]
+        return operation_text(node, parts)
+
+    text: Text = fold([node], {}, make)[node]
+    return text
 
 
 # --- numbers that close ---------------------------------------------------------------------------

@@ -29,10 +29,11 @@ from tinygrad_lstm.tensor import (
     Array,
     Tensor,
     ancestors,
-    apply,
     constant,
     contributions,
+    fold,
     pullback,
+    remade,
 )
 
 GROUPS = ("operation", "equation", "time", "pass")
@@ -99,16 +100,7 @@ def _evaluated(program: Program, arrays: dict[str, Any]) -> dict[Tensor, Tensor]
             value = np.asarray(arrays[name])
             nodes[node] = Tensor(value) if value.dtype.kind in "fc" else constant(value)
             nodes[node].name = name
-    for node in program.nodes():
-        if node in nodes:
-            continue
-        if not node.inputs or not node.traced:
-            nodes[node] = node
-            continue
-        made = apply(node.op or "", *(nodes[i] for i in node.inputs), **node.attributes)
-        made.name, made.time = node.name, node.time
-        nodes[node] = made
-    return nodes
+    return fold(program.nodes(), nodes, remade)
 
 
 def _renames(node: Tensor) -> bool:

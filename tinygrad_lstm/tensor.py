@@ -418,7 +418,7 @@ def _called(tensor: Tensor) -> str:
 
 
 def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
-    """A leaf that no gradient is wanted of. A Python number takes the dtype `like`.
+    """A leaf that no gradient is wanted of. Whole and Python numbers take the dtype `like`.
 
     An array that its owner may still change is copied; Tensors in a list are joined.
     """
@@ -432,6 +432,8 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
         data = np.array(value, dtype=like if weak else None)
     if data.dtype.kind not in "fcib":
         raise DTypeError(f"numbers are needed, got {data.dtype} in {value!r}.")
+    if like is not None and like.kind in "fc" and data.dtype.kind == "i":
+        data = data.astype(like)  # which NumPy would take for a reason to leave float32
     data.flags.writeable = False
     named = isinstance(value, Size | Ratio)
     attributes = {"words": value.words, "level": value.level} if named else _NONE
@@ -700,6 +702,15 @@ def fold(
         if node not in found:
             found[node] = make(node, [found[i] for i in node.inputs])
     return found
+
+
+def remade(node: Tensor, operands: Sequence[Tensor]) -> Tensor:
+    """The same operation on other operands, under the same name; a leaf as it is."""
+    if not node.inputs:
+        return node
+    made: Tensor = apply(node.op or "", *operands, **node.attributes)
+    made.name, made.time = node.name, node.time
+    return made
 
 
 def contributions(node: Tensor, g: Any, raw: bool) -> list[tuple[Tensor, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lstm.arithmetic import leaf, rule_text
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.tensor import Tensor, ancestors, apply
+from tinygrad_lstm.tensor import Tensor, ancestors, apply, fold, remade
 
 MOST = 4
 # kinds of mistakes; each one is explained in lesson/texts/LANGUAGE/stepper.toml
@@ -59,13 +59,9 @@ def wrong_rules(written: Tensor, digits: int = 4) -> list[tuple[str, str]]:
 
 def _rebuilt(node: Tensor, fresh: Callable[[Tensor], Tensor]) -> Tensor:
     """The same operations on other leaves; a leaf without a name is kept."""
-    made: dict[Tensor, Tensor] = {}
-    for n in ancestors([node]):
-        if n.inputs:
-            made[n] = apply(n.op or "", *(made[i] for i in n.inputs), **n.attributes)
-        else:
-            made[n] = n if n.name is None else fresh(n)
-    return made[node]
+    leaves = {n: fresh(n) for n in ancestors([node]) if not n.inputs and n.name is not None}
+    made: Tensor = fold([node], leaves, remade)[node]
+    return made
 
 
 def _reads(node: Tensor, name: str) -> bool:

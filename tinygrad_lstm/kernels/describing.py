@@ -13,7 +13,7 @@ from tinygrad_lstm.kernels.plan import Deferred, Pass, Plan, Product, Stage
 from tinygrad_lstm.labels import barred
 from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side, spelled
 from tinygrad_lstm.sizes import ATOM as _ATOM
-from tinygrad_lstm.tensor import Tensor, ancestors
+from tinygrad_lstm.tensor import Tensor, ancestors, fold
 
 SECTIONS = {
     "once": "weights packed",
@@ -141,21 +141,17 @@ class _Describer:
 
     def expression(self, root: Tensor, top: bool = False) -> str:
         """A value down to the next ones that have a name here."""
-        pieces: dict[Tensor, tuple[str, int]] = {}
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node in self.labels and not (top and node is root):
-                pieces[stack.pop()] = self.labels[node], _ATOM
-            elif not node.inputs:
-                name = (_name(node.name), _ATOM) if node.name else _leaf_text(node)
-                pieces[stack.pop()] = name
-            elif todo := [i for i in node.inputs if i not in pieces]:
-                stack += todo
-            else:
-                shown, level = _operation_text(node, [pieces[i] for i in node.inputs])
-                pieces[stack.pop()] = re.sub(_FROM_0, "[", re.sub(_TWICE, _once, shown)), level
-        return pieces[root][0]
+        leaves = {node: (label, _ATOM) for node, label in self.labels.items()}
+        if top:
+            leaves.pop(root, None)
+
+        def make(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, int]:
+            if not node.inputs:
+                return (_name(node.name), _ATOM) if node.name else _leaf_text(node)
+            shown, level = _operation_text(node, parts)
+            return re.sub(_FROM_0, "[", re.sub(_TWICE, _once, shown)), level
+
+        return str(fold([root], leaves, make)[root][0])
 
     def names(self, roots: Iterable[Tensor]) -> list[str]:
         """What values are made of: the names of this plan that occur in them."""

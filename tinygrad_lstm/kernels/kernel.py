@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.kernels.c_code import CCode
 from tinygrad_lstm.kernels.c_operations import Unsupported
 from tinygrad_lstm.kernels.memory import Pool, Views
@@ -15,7 +16,7 @@ from tinygrad_lstm.kernels.numpy_code import NumpyCode
 from tinygrad_lstm.kernels.plan import Buffer, Plan
 from tinygrad_lstm.kernels.rewriting import simplified
 from tinygrad_lstm.kernels.toolchain import NoCompiler, say
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
+from tinygrad_lstm.tensor import Array, Tensor
 
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
@@ -80,6 +81,10 @@ class Record:
         return last
 
 
+def _carried_out(lifted: Lifted, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return lifted.arrays([arrays.get(name) for name in lifted.inputs])
+
+
 class Kernel:
     """A plan and the code made of it, for one dtype."""
 
@@ -88,14 +93,14 @@ class Kernel:
         self.code: Any = _code(plan, self.dtype, code)
         self.pool = Pool()
         once = plan.once
-        self._pack = Straight(once.inputs, once.outputs)
+        self._pack = Lifted(once.outputs, once.inputs, dtype=self.dtype)
         gradient = once.gradient() if once.outputs else once
-        self._unpack = Straight(gradient.inputs, simplified(gradient, (), {}))
+        self._unpack = Lifted(simplified(gradient, (), {}), gradient.inputs, dtype=self.dtype)
 
     # --- weights --------------------------------------------------------------------------------
     def weights(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """The packed weights."""
-        packed = {**self._pack(parameters), **self.plan.fixed}
+        packed = {**_carried_out(self._pack, parameters), **self.plan.fixed}
         return {name: np.asarray(value, self.dtype, order="C") for name, value in packed.items()}
 
     def parameter_gradients(
@@ -103,7 +108,7 @@ class Kernel:
     ) -> dict[str, Array]:
         """From gradients of the packed weights those of the parameters."""
         seeds = {f"seed.{name}": value for name, value in packed.items()}
-        return self._unpack({**parameters, **seeds})
+        return _carried_out(self._unpack, {**parameters, **seeds})
 
     # --- forward --------------------------------------------------------------------------------
     def forward(
@@ -301,28 +306,3 @@ class _Flat:
             whole = record.inputs[name]
         rows = whole.reshape(-1, whole.shape[-1])
         return rows[:, place.start : place.start + node.size]
-
-
-class Straight:
-    """A graph of traced nodes, ready to be computed on arrays again and again."""
-
-    def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-        self._inputs, self._outputs = dict(inputs), dict(outputs)
-        leaves = set(self._inputs.values())
-        self._steps = [
-            (n, TABLE[n.op or ""].forward, n.inputs, n.attributes)
-            for n in ancestors(self._outputs.values(), stop=leaves) if n.inputs and n not in leaves
-        ]  # fmt: skip
-        self._fixed = {
-            n: n.data for n in ancestors(self._outputs.values()) if not n.inputs and not n.traced
-        }
-
-    def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs for arrays of the inputs."""
-        values: dict[Tensor, Any] = dict(self._fixed)
-        for name, node in self._inputs.items():
-            if name in arrays:
-                values[node] = arrays[name]
-        for node, forward, inputs, attributes in self._steps:
-            values[node] = forward(*[values[i] for i in inputs], **attributes)
-        return {name: values[node] for name, node in self._outputs.items()}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Tensor, ancestors, apply, constant
+from tinygrad_lstm.tensor import Tensor, ancestors, apply, constant, fold
 
 CONSTANT, ONCE, AHEAD, STEP = range(4)  # what a value depends on: nothing, weights, inputs, states
 
@@ -146,18 +146,16 @@ def simplified(
 ) -> dict[str, Tensor]:
     """The outputs of a Program from fewer nodes. Nodes to keep stay as they are."""
     builder = Builder()
-    new: dict[Tensor, Tensor] = dict(replace)
-    for node in keep:
-        new[node] = builder.adopt(node)
-    for node in program.nodes():
-        if node in new:
-            continue
+
+    def make(node: Tensor, operands: list[Tensor]) -> Tensor:
         if not node.inputs:
-            new[node] = node
-            continue
-        operands = [new[i] for i in node.inputs]
-        made = new[node] = builder.make(node.op or "", *operands, **node.attributes)
+            return node
+        made = builder.make(node.op or "", *operands, **node.attributes)
         made.name = made.name or node.name
+        return made
+
+    leaves = {**replace, **{node: builder.adopt(node) for node in keep}}
+    new = fold(program.outputs.values(), leaves, make)
     return {name: new[node] for name, node in program.outputs.items()}
 
 

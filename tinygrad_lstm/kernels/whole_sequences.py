@@ -21,7 +21,7 @@ from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, pullback
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, computed, pullback, remade
 
 CODES = ("auto", "c", "numpy")
 
@@ -408,10 +408,7 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
         elif node.op == "read":
             known = node.attributes
             new[node] = valued(runs[node.inputs[0]], known["name"], known["moment"])
-        elif any(new[i] is not i for i in node.inputs):
-            made = apply(node.op or "", *(new[i] for i in node.inputs), **node.attributes)
-            made.name, made.time = node.name, node.time
-            new[node] = made
         else:
-            new[node] = node
+            kept = all(new[i] is i for i in node.inputs)
+            new[node] = node if kept else remade(node, [new[i] for i in node.inputs])
     return [new[root] for root in roots]

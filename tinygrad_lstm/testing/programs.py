@@ -136,6 +136,9 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
 
 def _spread(value: Any, rank: int, wanted: int) -> Any:
     """The mean of a sample's entries, with as many axes of length one as wanted."""
+    shape = value.shape[len(value.shape) - rank :] if rank else ()
+    size = int(np.prod(shape, dtype=int))
+    value = value * np.linspace(0.5, 1.5, size).reshape(shape)  # so that their order counts
     for _ in range(rank):
         value = apply("mean", value, axis=-1, keepdims=False)
     return apply("reshape", value, shape=(*value.shape, *(1,) * wanted))
