@@ -8,9 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import tinygrad_lstm
-from tinygrad_lstm.errors import TinygradError
-
 COMMANDS = {
     "lesson": "train on real text, build the lesson page and open it",
     "cells": "list the built-in cells",
@@ -26,6 +23,8 @@ COMMANDS = {
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of the command line; only the named command's module is imported."""
+    import tinygrad_lstm
+
     top = argparse.ArgumentParser(
         prog="tinygrad-lstm",
         description="Recurrent cells, written once: run, differentiated, printed, drawn, "
@@ -44,15 +43,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; bad input prints one message and returns 2, without a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if word in COMMANDS), None)
-    options = parser(command).parse_args(words)
+    called = f"tinygrad-lstm {command}" if command else "tinygrad-lstm"
+    for stream in (sys.stdout, sys.stderr):  # a character that an encoding has not is spelled out
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return int(importlib.import_module(f"lesson.commands.{options.command}").run(options))
-    except TinygradError as error:
-        print(f"tinygrad-lstm {options.command}: {error}", file=sys.stderr)
-        return 2
+        done = _run(words, command, called)
+        sys.stdout.flush()
+        return done
     except KeyboardInterrupt:
-        print(f"\ntinygrad-lstm {options.command}: stopped", file=sys.stderr)
+        print(f"\n{called}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk below a redirected output
+        print(f"{called}: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+
+
+def _run(words: Sequence[str], command: str | None, called: str) -> int:
+    """Run a command. NumPy is imported in here, so that Ctrl-C during it is no traceback."""
+    from tinygrad_lstm.errors import TinygradError
+
+    options = parser(command).parse_args(words)
+    try:
+        return int(importlib.import_module(f"lesson.commands.{options.command}").run(options))
+    except TinygradError as error:
+        print(f"{called}: {error}", file=sys.stderr)
+        return 2
