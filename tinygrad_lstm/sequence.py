@@ -190,6 +190,11 @@ def unroll(
         )
     check_finite(f"{network}: xs", xs)
     _check_names(network, further)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise DataError(
+            f"{network}: seed is a whole number of at least 0, from which noise is drawn, got "
+            f"{seed!r}."
+        )
     if not isinstance(initial, Mapping | None):
         states = ", ".join(f"{name!r}: …" for name in network.state)
         raise DTypeError(
@@ -394,10 +399,12 @@ def _sizes_of(
             name for name, words in cell.state.items()
             if set(left) & set(dimensions.names({name: words}))
         ]  # fmt: skip
+        drawn = [n for n, words in cell.noise.items() if set(left) & {*dimensions.names({n: words})}]
         raise ShapeError(
             f"{cell}: nothing given tells {', '.join(left)}"
-            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states else ".")
-        )
+            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states
+               else f"; pass {drawn[0]}=… ({cell.noise[drawn[0]]})." if drawn else ".")
+        )  # fmt: skip
     return {name: known[name] for name in cell.sizes}
 
 
@@ -409,7 +416,8 @@ def _with_noise(cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...])
     # a size that only the noise has cannot be told from it
     plain = {n: np.zeros(()) for n in names}
     sizes = _sizes_of(cell, p, replace(reading, further={**reading.further, **plain}), x)
-    random = np.random.default_rng(reading.seed)
+    # each part of a network draws numbers of its own
+    random = np.random.default_rng([reading.seed, *reading.prefix.encode()])
     full = cell.complete(sizes)
     drawn = {
         name: random.standard_normal(
