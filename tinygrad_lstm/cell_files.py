@@ -63,7 +63,9 @@ def run(path: Path, what: str = "cell file") -> dict[str, Any]:
     module = importlib.util.module_from_spec(spec)
     try:
         loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # exit() in it is no reason to end without a word
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == whole]
         line = error.lineno if isinstance(error, SyntaxError) else None
         line = line or (frames[-1].lineno if frames else None)

@@ -149,6 +149,13 @@ class Cell:
                     f"{self}: a further input cannot be called {name!r}, which is an argument of "
                     f"{'the step' if name in step_takes else 'unroll'}; choose another name."
                 )
+        takes = inspect.signature(self.step).parameters
+        lacks = [name for name in (*self.sequences, *self.constants) if name not in takes]
+        if lacks and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            raise CellError(
+                f"{self}: the step does not take {', '.join(lacks)}; write "
+                f"def {self.name}({', '.join([*takes, *lacks])})."
+            )
         for name in written:
             if name not in sizes:
                 raise UnknownNameError(
@@ -285,9 +292,9 @@ class Cell:
             declared = dimensions.declared(self.parameters, place)
             fix = declared if isinstance(error, ShapeError) else ""
             raise type(error)(f"{place}\n  {error}{fix}") from error
-        except TinygradError:
+        except (TinygradError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # exit() too
             raise CellError(
                 f"{self._place(error)}\n  {type(error).__name__}: {error}"
             ) from error
@@ -398,7 +405,7 @@ class Cell:
     def _say_what_cannot_learn(
         self, start: Mapping[str, Any], fills: Mapping[str, Any]
     ) -> None:
-        """Warn of start values with which every gradient is 0, so that nothing is ever learned."""
+        """Warn of start values with which gradients stay 0, so that nothing is ever learned."""
         key = tuple(sorted((name, str(value)) for name, value in start.items()))
         if key in self._examined or not self.parameters:
             return
@@ -413,15 +420,15 @@ class Cell:
             name: self.initial(name, program.inputs[f"prev.{name}"].shape, float)
             for name in self.state
         }
-        dead = dead_starts(
+        dead, stuck = dead_starts(
             program, initial, self.loss or self.output, fixed, self.parameters, fills
         )
         if dead:
             warnings.warn(
-                f"{self}: nothing is learned from {', '.join(dead)} = "
-                f"{fixed[dead[0]]:g}: at this start every gradient is 0.\n"
+                f"{self}: {', '.join(stuck)} cannot learn from {', '.join(dead)} = "
+                f"{fixed[dead[0]]:g}: at this start the gradient stays 0.\n"
                 f"  Declare another start: @cell(start={{\"{' '.join(dead)}\": 1}}), or "
-                f"init({dead[0]}=1.0).",
+                f"init({', '.join(f'{name}=1.0' for name in dead)}).",
                 stacklevel=3,
             )
 

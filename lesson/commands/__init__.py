@@ -48,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        done = _run(words, command, called)
-        sys.stdout.flush()
-        return done
+        try:
+            return _run(words, command, called)
+        finally:  # so that what cannot be written is known here
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"\n{called}: stopped", file=sys.stderr)
         return 130
