@@ -41,7 +41,9 @@ def test_an_encoding_without_a_character_spells_it_out(
     plain = run(*words, PYTHONIOENCODING="utf-8")
     assert (done.returncode, done.stderr) == (plain.returncode, b"") and plain.stderr == b""
     text = plain.stdout.decode()
-    assert done.stdout.decode(encoding) == text.encode(encoding, "backslashreplace").decode(encoding)
+    assert done.stdout.decode(encoding) == text.encode(encoding, "backslashreplace").decode(
+        encoding
+    )
     if character in text:
         assert character.encode("ascii", "backslashreplace") in done.stdout
 

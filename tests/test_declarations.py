@@ -416,7 +416,7 @@ def said(make: Any) -> list[str]:
 
 def test_gains_that_start_at_zero_are_named() -> None:
     """h = o tanh(s_h norm(C) + b_h), C from s_C and b_C: by b_h the output gate learns, but s_h
-    waits for a C that is not 0, s_C and b_C for an s_h that is not 0, and W_f, W_i, W_C for ever."""
+    waits for a C that is not 0, s_C and b_C for an s_h that is not 0, and W_f, W_i, W_C ever."""
     made = normalised()
     assert said(lambda: made.init(inputs=2, hidden=3)) == [
         "cell 'layer_norm_lstm': W_f, W_i, W_C, U_f, U_i, U_C cannot learn from s_C = 0: at this "

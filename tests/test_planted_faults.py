@@ -83,9 +83,7 @@ def compiled_off(patch: Patch) -> Any:
     before = Kernel.parameter_gradients
 
     def off(self: Any, *args: Any) -> dict[str, Any]:
-        return {
-            name: None if g is None else 1.01 * g for name, g in before(self, *args).items()
-        }
+        return {name: None if g is None else 1.01 * g for name, g in before(self, *args).items()}
 
     patch.setattr(Kernel, "parameter_gradients", off)
     return subject()
@@ -207,8 +205,6 @@ def test_cases_coincide_in_all_their_sizes() -> None:
     draw()
     for what in ("all equal", "gate", "scale", "large"):
         assert {(what, True), (what, False)} <= seen
-
-
 
 
 def test_what_is_not_finite_agrees_with_itself_alone() -> None:

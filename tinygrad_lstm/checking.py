@@ -69,7 +69,7 @@ def check_gradients(
     if not callable(f):
         raise DataError(
             f"check_gradients takes a function of arrays that returns a Tensor, got {f!r}; for a "
-            f"network, lambda p: unroll(network, p, xs)[\"h\"]."
+            f'network, lambda p: unroll(network, p, xs)["h"].'
         )
     problem = Problem(f, arrays)
     wanted = orders or ((1, 2) if second_order else (1,))

@@ -319,7 +319,7 @@ class Cell:
             )
         return written
 
-    def _place(self, error: Exception) -> str:
+    def _place(self, error: BaseException) -> str:
         """The author's line that raised an error: the deepest one in the file of the step."""
         file = self.step.__code__.co_filename
         lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
@@ -350,7 +350,9 @@ class Cell:
                     f"{', '.join(self.sizes)}, its parameters "
                     f"{', '.join(self.parameters) or 'none'}."
                 )
-        full = self.complete(sizes)
+        told = dimensions.names({**self.parameters, **self.derived})
+        spare = {n: k for n, k in self.small_sizes().items() if n not in told}
+        full = self.complete({**spare, **sizes})  # a memory's length is no parameter's
         start = {**self.start, **fills}
         random = np.random.default_rng(seed)
         tensors = {}

@@ -209,7 +209,7 @@ def unroll(
     lead = xs.shape[1 : xs.ndim - x_rank]
     reading = Reading(
         Steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
-        initial or {}, further, {}, seed=seed,
+        initial or {}, further, {}, seed=int(seed),
     )  # fmt: skip
     return over(network, bound, reading)
 
@@ -399,7 +399,10 @@ def _sizes_of(
             name for name, words in cell.state.items()
             if set(left) & set(dimensions.names({name: words}))
         ]  # fmt: skip
-        drawn = [n for n, words in cell.noise.items() if set(left) & {*dimensions.names({n: words})}]
+        drawn = [
+            name for name, words in cell.noise.items()
+            if set(left) & set(dimensions.names({name: words}))
+        ]  # fmt: skip
         raise ShapeError(
             f"{cell}: nothing given tells {', '.join(left)}"
             + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states
