@@ -230,6 +230,11 @@ def test_bad_input() -> None:
         "check_gradients: f must return a Tensor, got ndarray.\n"
         "  Compute it from f's arguments with operations on Tensors."
     )
+    stacked = tl.stack([tl.cells.rnn])
+    assert refusal(DataError, stacked, X) == (
+        "check_gradients takes a function of arrays that returns a Tensor, got network "
+        "'stack_of_rnn'; for a network, lambda p: unroll(network, p, xs)[\"h\"]."
+    )
     random = np.random.default_rng(0)
     assert refusal(DataError, lambda x: x * random.normal(), X) == (
         "check_gradients: f is random, two calls with the same arguments differ.\n"

@@ -19,7 +19,7 @@ from tinygrad_lstm.ops import register
 from tinygrad_lstm.sequence import Steps
 from tinygrad_lstm.tensor import Tensor, apply
 from tinygrad_lstm.testing import strategies
-from tinygrad_lstm.testing.properties import examine
+from tinygrad_lstm.testing.properties import Disagreement, equal, examine
 
 Patch = pytest.MonkeyPatch
 
@@ -83,9 +83,7 @@ def compiled_off(patch: Patch) -> Any:
     before = Kernel.parameter_gradients
 
     def off(self: Any, *args: Any) -> dict[str, Any]:
-        return {
-            name: None if g is None else 1.01 * g for name, g in before(self, *args).items()
-        }
+        return {name: None if g is None else 1.01 * g for name, g in before(self, *args).items()}
 
     patch.setattr(Kernel, "parameter_gradients", off)
     return subject()
@@ -209,3 +207,23 @@ def test_cases_coincide_in_all_their_sizes() -> None:
         assert {(what, True), (what, False)} <= seen
 
 
+def test_what_is_not_finite_agrees_with_itself_alone() -> None:
+    """A cell that divides by 0 does so compiled and in a batch, too; nan is no number besides."""
+    inf, nan = np.inf, np.nan
+    words = "here", "there"
+    same = np.array([inf, -inf, nan, 2.0])
+    assert equal("y", words, same, same.copy()) == 0.0
+    for k, wrong in ((0, -inf), (0, nan), (1, 1.0), (2, 0.0), (2, inf), (3, nan), (3, 2.1)):
+        other = same.copy()
+        other[k] = wrong
+        for one, two in ((same, other), (other, same)):
+            with pytest.raises(Disagreement, match=rf"^y at \[{k}\] is .* here, .* there"):
+                equal("y", words, one, two)
+
+    @cell(state="h", parameters={"W": "hidden, inputs", "d": "hidden"})
+    def divided(now: Any, prev: Any, x: Any, p: Any) -> None:
+        now.h = matvec(p.W, x) / p.d + 0.5 * prev.h
+
+    for what in EVERY_PROPERTY:
+        if what.name in ("batch against singles", "split against whole"):
+            assert examine(divided, what, examples=20).verdict is not False

@@ -273,3 +273,30 @@ def test_divergence_on_the_command_line(here, capsys):
     assert all(
         np.isfinite(v).all() for v in learning.load("gru.npz", cells.gru).model.parameters.values()
     )
+
+
+NOISY = """
+from tinygrad_lstm import cell, matvec, tanh
+
+@cell(state="h", parameters={"W": "hidden, inputs", "U": "hidden, hidden", "s": "hidden"},
+      start={"s": 0.5}, noise={"eps": "hidden"})
+def noisy(now, prev, x, p, eps):
+    '''Moved at random.'''
+    now.h = tanh(matvec(p.W, x) + matvec(p.U, prev.h) + p.s * eps)
+"""
+
+
+def test_noise_is_drawn_anew_at_each_step_and_the_same_after_resuming(here, capsys):
+    (here / "own.py").write_text(NOISY, encoding="utf-8")
+    own = ["own.py:noisy", *OPTIONS, "--text", "rhyme.txt"]
+    assert train(*own, "--steps", "6", "--checkpoint", "whole.npz") == 0
+    assert train(*own, "--steps", "3", "--checkpoint", "parts.npz") == 0
+    again = ["own.py:noisy", "--resume", "--text", "rhyme.txt", "--checkpoint", "parts.npz"]
+    assert train(*again, "--steps", "3") == 0
+    cell = find("own.py:noisy")
+    assert parameters("whole.npz", cell) == parameters("parts.npz", cell)
+    model = learning.CharacterModel(cell, learning.Vocabulary("ab"), inputs=2, hidden=4)
+    ids = np.zeros((3, 2), int)
+    first, second, same = (model.run(ids, start=k)["h"].data for k in (0, 3, 0))
+    np.testing.assert_array_equal(first, same)
+    assert not np.any(first[0] == second[0])

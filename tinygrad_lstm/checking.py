@@ -66,6 +66,11 @@ def check_gradients(
 
     Source: Squire and Trapp 1998 (complex step); Griewank and Walther 2008 (projections).
     """
+    if not callable(f):
+        raise DataError(
+            f"check_gradients takes a function of arrays that returns a Tensor, got {f!r}; for a "
+            f'network, lambda p: unroll(network, p, xs)["h"].'
+        )
     problem = Problem(f, arrays)
     wanted = orders or ((1, 2) if second_order else (1,))
     found = [_checked((First, Second)[order - 1](problem, seed)) for order in wanted]

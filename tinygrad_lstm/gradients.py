@@ -22,11 +22,12 @@ def value_and_grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., t
     """
 
     def differentiated(*args: Argument, **options: Any) -> tuple[Tensor, Any]:
-        given = args[argnum]
+        place = range(len(args))[argnum]  # counted from the end where it is negative
+        given = args[place]
         mapping = isinstance(given, Mapping)
         leaves = {k: _leaf(v) for k, v in (given.items() if mapping else [(None, given)])}
         lifted = _rebuilt(given, leaves) if mapping else leaves[None]
-        value = f(*args[:argnum], lifted, *args[argnum + 1 :], **options)
+        value = f(*args[:place], lifted, *args[place + 1 :], **options)
         if not isinstance(value, Tensor) or value.size != 1:
             got = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else repr(value)
             raise ShapeError(f"grad needs a function that returns one number, got {got}.")

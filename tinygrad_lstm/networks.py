@@ -44,6 +44,7 @@ class Network:
         self.state = self._all("state")
         self.parameters = self._all("parameters")
         self.sizes = list(dict.fromkeys(size for part in parts.values() for size in part.sizes))
+        self.further = [f"{name}.{own}" for name, part in parts.items() for own in _further(part)]
 
     def _all(self, kind: str) -> dict[str, str]:
         return {
@@ -273,7 +274,7 @@ def _(network: Stack, p: Parameters, reading: Reading) -> Run:
                 for n in getattr(part, "sequences", {})
                 if n.endswith("_below")
             }
-        runs[name] = over(part, _bound(network, name, p), reading.part(name, **changes))
+        runs[name] = over(part, _bound(network, name, p), _of(name, part, reading, **changes))
     top = list(runs.values())[-1]
 
     def output(t: int) -> Tensor:
@@ -287,7 +288,8 @@ def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
     runs: dict[str, Run] = {}
     for name, part in network.parts.items():
         turned = reading.reverse if name == "forward" else not reading.reverse
-        runs[name] = over(part, _bound(network, name, p), reading.part(name, reverse=turned))
+        own = _of(name, part, reading, reverse=turned)
+        runs[name] = over(part, _bound(network, name, p), own)
 
     def output(t: int) -> Tensor:
         return network.joined(_merged(runs, t), t, reading.prefix)
@@ -302,12 +304,29 @@ def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
 @over.register
 def _(network: Backward, p: Parameters, reading: Reading) -> Run:
     (part,) = network.parts.values()
-    turned = reading.part("backward", reverse=not reading.reverse)
+    turned = _of("backward", part, reading, reverse=not reading.reverse)
     run = over(part, _bound(network, "backward", p), turned)
     return _together(
         network, p, reading, {"backward": run}, lambda t: run.steps[t][part.output],
         lambda: run[part.output],
     )  # fmt: skip
+
+
+def _further(part: Part) -> list[str]:
+    """The further inputs of a part that the layer below does not give."""
+    names = [*part.sequences, *part.constants] if isinstance(part, Cell) else part.further
+    return [name for name in names if not name.endswith("_below")]
+
+
+def _of(name: str, part: Part, reading: Reading, **changes: Any) -> Reading:
+    """The reading of a part, with those further inputs that it declares."""
+    takes, start = _further(part), f"{name}."
+    named = {n.rsplit(".", 1)[-1] for n in takes}
+    further = {
+        n.removeprefix(start): value for n, value in reading.further.items()
+        if n in named or n.startswith(start)
+    }  # fmt: skip
+    return reading.part(name, further=further, **changes)
 
 
 class _Value:

@@ -369,6 +369,11 @@ def one_less(b: Any) -> Any:
     return where(equal(b, 0.0), 1.0, b - 1)
 
 
+def not_zero(a: Any) -> Any:
+    """The base a, or 1 where a = 0, so that a^b * log(a) is 0 there."""
+    return where(equal(a, 0.0), 1.0, a)
+
+
 def top(x: Any, y: Any, axis: Any, keepdims: bool) -> Any:
     """The share of each entry in the maximum y: 1, or equal parts where several are largest."""
     largest = equal(x, along(y, x, axis, keepdims)) * 1.0
@@ -451,11 +456,11 @@ divide   = register("divide",   np.divide,    (lambda g, y, a, b: g / b,
     domain=nonzero, c="{0} / {1}", js="({0} / {1})",
     infix=("{} / {}", PRODUCT, (PRODUCT, POWER)), doc="a / b, entry by entry.")
 power    = register("power",    np.power,     (lambda g, y, a, b: g * b * a ** one_less(b),
-                                               lambda g, y, a, b: g * y * log(a)),
+                                               lambda g, y, a, b: g * y * log(not_zero(a))),
     domain=positive, c="POW({0}, {1})", js="Math.pow({0}, {1})",
     infix=("{} ** {}", POWER, (ATOM, ATOM)),
-    doc="a to the b, entry by entry; a > 0 where a gradient in b is wanted.")
-maximum  = register("maximum",  forwards.maximum,     (lambda g, y, a, b: g * greater_equal(a, b),
+    doc="a to the b, entry by entry; a >= 0 where a gradient in b is wanted.")
+maximum  = register("maximum",  forwards.maximum,  (lambda g, y, a, b: g * greater_equal(a, b),
                                                lambda g, y, a, b: g * greater(b, a)),
     distance=forwards.gap, c="{0} >= {1} || {0} != {0} ? {0} : {1}", js="Math.max({0}, {1})",
     doc="The larger of a and b, entry by entry; a where they are equal.")

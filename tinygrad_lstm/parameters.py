@@ -121,15 +121,25 @@ FILLS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
 def dead_starts(
     program: Program, initial: Mapping[str, Array], read: str, fixed: Mapping[str, float],
     parameters: Mapping[str, str], chosen: Collection[str],
-) -> list[str]:  # fmt: skip
-    """The parameters of `fixed`, with their start values, that make every gradient 0.
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """The parameters of `fixed` that by their start values keep gradients 0, and whose.
 
+    A gradient of 0 at the start is no harm where a parameter that learns will open its way.
     Those `chosen` by the caller stay and are not named. Three steps on random data, from the
     states `initial`; the loss is a random sum of `read`.
     """
     lifted = Lifted(program.equations, program.inputs)
+    others = set(parameters) - set(fixed) or set(parameters)
 
-    def learns(free: set[str]) -> bool:
+    def taught(free: set[str]) -> set[str]:
+        found = gradients(free)
+        while found & set(fixed) - free:  # what has a gradient moves, and may open more
+            free = free | found
+            found = gradients(free)
+        return found & others
+
+    def gradients(free: set[str]) -> set[str]:
+        """The parameters whose gradient is not 0 where those of `free` are random, too."""
         random = np.random.default_rng(0)
         values: dict[str, Any] = {}
         for name in parameters:
@@ -140,23 +150,26 @@ def dead_starts(
         states = {f"prev.{name}": constant(array) for name, array in initial.items()}
         total: Any = Tensor(0.0)
         for _ in range(3):
-            others = {
+            data = {
                 name: constant(random.uniform(-1.0, 1.0, node.shape))
                 for name, node in program.inputs.items() if name not in values
             }  # fmt: skip
-            inputs = [{**values, **others, **states}[name] for name in program.inputs]
+            inputs = [{**values, **data, **states}[name] for name in program.inputs]
             step = lifted.nodes(inputs)
             weights = random.uniform(0.5, 1.0, step[read].shape)
             total = total + (step[read] * weights).sum()
             states = {name: step[name.removeprefix("prev.")] for name in states}
         found = pullback({total: np.ones(())}, raw=True)
-        return any(np.any(found.get(t, 0.0) != 0.0) for t in values.values())
+        return {name for name, t in values.items() if np.any(found.get(t, 0.0) != 0.0)}
 
     with np.errstate(all="ignore"):
         free = {name for name in fixed if name not in chosen}
-        if learns(set()) or not learns(free):
-            return []
-        return [name for name in fixed if name in free and not learns(free - {name})]
+        stuck = taught(free) - taught(set())
+        needed = free if stuck else set()
+        for name in reversed([*fixed]):  # as few as will do, the first that are declared
+            if not stuck - taught(needed - {name}):
+                needed = needed - {name}
+    return [n for n in fixed if n in needed], [n for n in parameters if n in stuck]
 
 
 def check_finite(what: str, tensor: Tensor) -> None:

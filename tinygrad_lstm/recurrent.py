@@ -113,12 +113,14 @@ class Cell:
         self.doc = self.__doc__ = (step.__doc__ or "").strip()
         self.bounds = {n: least for n, words in sizes.items() if (least := dimensions.bound(words))}
         self.derived = {n: words for n, words in sizes.items() if n not in self.bounds}
+        declared = [*state, *parameters, *sequences, *self.noise, *constants]
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[tuple[int, ...], ...], dict[str, int]] = {}
         self._examined: set[Any] = set()
         every = dimensions.names({**self._shapes(), **self.derived})
         self.sizes = [name for name in every if name not in self.derived]
-        self._check_names([*state, *parameters, *self.sequences, *constants], every, sizes)
+        self._check_names(declared, every, sizes)
+        self.complete(self.small_sizes())
         self.start = dict(start or {})
         for name, value in self.start.items():
             if name not in parameters and name not in state:
@@ -147,6 +149,13 @@ class Cell:
                     f"{self}: a further input cannot be called {name!r}, which is an argument of "
                     f"{'the step' if name in step_takes else 'unroll'}; choose another name."
                 )
+        takes = inspect.signature(self.step).parameters
+        lacks = [name for name in (*self.sequences, *self.constants) if name not in takes]
+        if lacks and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            raise CellError(
+                f"{self}: the step does not take {', '.join(lacks)}; write "
+                f"def {self.name}({', '.join([*takes, *lacks])})."
+            )
         for name in written:
             if name not in sizes:
                 raise UnknownNameError(
@@ -193,11 +202,7 @@ class Cell:
                 raise UnknownNameError(
                     f"{self} has no size {name!r}; its sizes are {', '.join(known) or 'none'}."
                 )
-            least = self.bounds.get(name, 1)
-            if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < least:
-                raise ShapeError(
-                    f"{self}: {name} must be a whole number of at least {least}, got {n!r}."
-                )
+            self._check_size(name, n)
         wanted = self.sizes if needed is None else needed
         missing = [name for name in self.sizes if name not in given and name in wanted]
         if missing:
@@ -211,12 +216,22 @@ class Cell:
                 (axis,) = dimensions.parse(words)
                 if all(n in found for n in dimensions.names_in(axis)):
                     found[name] = dimensions.value(axis, found)
+        left = [name for name in self.derived if name not in found]
+        if left and needed is None:
+            raise CellError(f"{self}: the sizes {', '.join(left)} depend on one another.")
         for name, n in given.items():
             if found.get(name, n) != n:
                 raise ShapeError(
                     f"{self}: {name} is {self.derived[name]} = {found[name]} here, not {n}."
                 )
         return found
+
+    def _check_size(self, name: str, n: Any) -> None:
+        least = self.bounds.get(name, 1)
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < least:
+            raise ShapeError(
+                f"{self}: {name} must be a whole number of at least {least}, got {n!r}."
+            )
 
     def small_sizes(self) -> dict[str, int]:
         """Small sizes, all different, for a Program to look at."""
@@ -283,9 +298,9 @@ class Cell:
             declared = dimensions.declared(self.parameters, place)
             fix = declared if isinstance(error, ShapeError) else ""
             raise type(error)(f"{place}\n  {error}{fix}") from error
-        except TinygradError:
+        except (TinygradError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # exit() too
             raise CellError(
                 f"{self._place(error)}\n  {type(error).__name__}: {error}"
             ) from error
@@ -310,7 +325,7 @@ class Cell:
             )
         return written
 
-    def _place(self, error: Exception) -> str:
+    def _place(self, error: BaseException) -> str:
         """The author's line that raised an error: the deepest one in the file of the step."""
         file = self.step.__code__.co_filename
         lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
@@ -359,6 +374,9 @@ class Cell:
     def _fill(self, name: str, value: Any, finite: bool = True) -> Any:
         """A start value, checked: the name of an initialiser, or a number."""
         if isinstance(value, str):
+            words = self.parameters.get(name) or self.state.get(name, "")
+            if value in ("orthogonal", "identity", "glorot") and len(dimensions.parse(words)) < 2:
+                raise ShapeError(f"{self}: {name} is ({words}); {value} is for matrices.")
             if value in FILLS:
                 return value
             raise UnknownNameError(
@@ -366,10 +384,14 @@ class Cell:
                 f"{', '.join(FILLS)}."
             )
         real = isinstance(value, int | float | np.integer | np.floating)
-        if not real or isinstance(value, bool) or (finite and not np.isfinite(value)):
+        if not real or isinstance(value, bool) or not (np.isfinite(value) if finite
+                                                       else value == value):  # fmt: skip
+            fix = f"exchange it afterwards: p.replace({{{name!r}: array}})"
+            if name in self.state:
+                fix = f"pass it to unroll: initial={{{name!r}: array}}"
             raise DataError(
-                f"{self}: {name} is filled with one finite number, got {value!r}.\n"
-                f"  For an array, exchange it afterwards: p.replace({{{name!r}: array}})."
+                f"{self}: {name} is filled with one {'finite ' * finite}number, got {value!r}.\n"
+                f"  For an array, {fix}."
             )
         return float(value)
 
@@ -377,10 +399,6 @@ class Cell:
         value = self._fill(name, value)
         if not isinstance(value, str):
             return np.full(shape, value)
-        if len(shape) < 2 and value in ("orthogonal", "identity", "glorot"):
-            raise ShapeError(
-                f"{self}: {name} is ({self.parameters[name]}); {value} is for matrices."
-            )
         own = np.random.default_rng([seed, list(self.parameters).index(name)])
         return np.asarray(FILLS[value](own, shape))
 
@@ -394,7 +412,7 @@ class Cell:
     def _say_what_cannot_learn(
         self, start: Mapping[str, Any], fills: Mapping[str, Any]
     ) -> None:
-        """Warn of start values with which every gradient is 0, so that nothing is ever learned."""
+        """Warn of start values with which gradients stay 0, so that nothing is ever learned."""
         key = tuple(sorted((name, str(value)) for name, value in start.items()))
         if key in self._examined or not self.parameters:
             return
@@ -409,15 +427,15 @@ class Cell:
             name: self.initial(name, program.inputs[f"prev.{name}"].shape, float)
             for name in self.state
         }
-        dead = dead_starts(
+        dead, stuck = dead_starts(
             program, initial, self.loss or self.output, fixed, self.parameters, fills
         )
         if dead:
             warnings.warn(
-                f"{self}: nothing is learned from {', '.join(dead)} = "
-                f"{fixed[dead[0]]:g}: at this start every gradient is 0.\n"
+                f"{self}: {', '.join(stuck)} cannot learn from {', '.join(dead)} = "
+                f"{fixed[dead[0]]:g}: at this start the gradient stays 0.\n"
                 f"  Declare another start: @cell(start={{\"{' '.join(dead)}\": 1}}), or "
-                f"init({dead[0]}=1.0).",
+                f"init({', '.join(f'{name}=1.0' for name in dead)}).",
                 stacklevel=3,
             )
 
@@ -451,6 +469,8 @@ class Cell:
             tensors[name] = value if isinstance(value, Tensor) else Tensor(value, name)
             check_finite(f"{self}: parameter {name}", tensors[name])
         found = self.infer_sizes(tensors)
+        for name, n in found.items():
+            self._check_size(name, n)
         for name, n in sizes.items():
             if found.get(name, n) != n:
                 raise ShapeError(f"{self}: the arrays give {name}={found[name]}, not {n}.")
@@ -498,9 +518,21 @@ def cell(
     states = _spread(state if isinstance(state, Mapping) else {state: "hidden"})
     if not states:
         raise CellError('a cell needs at least one state: @cell(state="h", …).')
-    for words in (sizes or {}).values():
-        if dimensions.bound(words) is None:
-            dimensions.parse(words)
+    for what, given in (
+        ("parameters", parameters), ("sequences", sequences), ("constants", constants),
+        ("start", start), ("noise", noise), ("sizes", sizes),
+    ):  # fmt: skip
+        if not isinstance(given, Mapping | None):
+            raise CellError(f'{what} is a mapping, as in {what}={{"NAME": …}}, got {given!r}.')
+    for what, name in (("output", output), ("loss", loss)):
+        if not isinstance(name, str | None):
+            raise CellError(f"{what} is the name of an equation, got {name!r}.")
+    for several, words in (sizes or {}).items():
+        if not isinstance(words, str) or not dimensions.is_size(words):
+            raise CellError(
+                f"cannot read the size {several!r}: {words!r}.\n"
+                f"  Write a bound, 'at least 2', or what determines it, '2 * hidden + 1'."
+            )
 
     def decorate(step: Step) -> Cell:
         return Cell(
@@ -530,6 +562,11 @@ def _spread(declarations: Mapping[str, str]) -> dict[str, str]:
     """{"a b": shape} as {"a": shape, "b": shape}, with readable errors."""
     spread: dict[str, str] = {}
     for several, words in declarations.items():
+        if not isinstance(words, str):
+            raise CellError(
+                f"the shape of {several!r} is written in words, as 'hidden, hidden + inputs', "
+                f"got {words!r}."
+            )
         dimensions.parse(words)
         for name in _names(several):
             _check_name(name)

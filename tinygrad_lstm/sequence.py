@@ -190,6 +190,18 @@ def unroll(
             f"got shape {xs.shape}."
         )
     check_finite(f"{network}: xs", xs)
+    _check_names(network, further)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise DataError(
+            f"{network}: seed is a whole number of at least 0, from which noise is drawn, got "
+            f"{seed!r}."
+        )
+    if not isinstance(initial, Mapping | None):
+        states = ", ".join(f"{name!r}: …" for name in network.state)
+        raise DTypeError(
+            f"{network}: initial is a mapping of states to values, got {type(initial).__name__}; "
+            f"write initial={{{states}}}."
+        )
     for name in initial or {}:
         if name not in network.state:
             raise UnknownNameError(
@@ -198,7 +210,7 @@ def unroll(
     lead = xs.shape[1 : xs.ndim - x_rank]
     reading = Reading(
         Steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
-        initial or {}, further, {}, seed=seed,
+        initial or {}, further, {}, seed=int(seed),
     )  # fmt: skip
     return over(network, bound, reading)
 
@@ -292,6 +304,28 @@ def _where(present: Array, value: Tensor, otherwise: Any) -> Tensor:
     return chosen
 
 
+_MASK = "(time, batch) with padding at the end"
+_SHIFT = "\n  For padding at the front shift each sequence to step 0 first."
+
+
+def _check_names(network: Any, further: Mapping[str, Any]) -> None:
+    """Further inputs that a cell or a part of a network declares."""
+    known = getattr(network, "further", None)
+    if known is None:
+        known = [*network.sequences, *network.constants]
+    taken = {*known, *(name.rsplit(".", 1)[-1] for name in known)}
+    for name in further:
+        if name == "mask" and name not in taken:
+            raise UnknownNameError(
+                f"{network} has no further input 'mask'; padding is told by lengths: unroll(…, "
+                f"lengths=mask.sum(axis=0)) for mask {_MASK}.{_SHIFT}"
+            )
+        if name not in taken:
+            raise UnknownNameError(
+                f"{network} has no further input {name!r}; it has {', '.join(known) or 'none'}."
+            )
+
+
 def _present(
     network: Any, lengths: Any, time: int, lead: tuple[int, ...]
 ) -> list[Array | None]:
@@ -299,7 +333,11 @@ def _present(
         return [None] * time
     given = np.asarray(lengths)
     if given.dtype.kind not in "iu":
-        raise DTypeError(f"{network}: lengths are whole numbers of steps, got {given.dtype}.")
+        raise DTypeError(
+            f"{network}: lengths are whole numbers of steps, got {given.dtype}."
+            + (f"\n  Of a mask {_MASK} they are mask.sum(axis=0).{_SHIFT}"
+               if given.dtype.kind == "b" else "")
+        )  # fmt: skip
     if given.shape != lead:
         raise ShapeError(
             f"{network}: lengths has shape {given.shape}, but the batch is {lead}: one for each "
@@ -362,10 +400,15 @@ def _sizes_of(
             name for name, words in cell.state.items()
             if set(left) & set(dimensions.names({name: words}))
         ]  # fmt: skip
+        drawn = [
+            name for name, words in cell.noise.items()
+            if set(left) & set(dimensions.names({name: words}))
+        ]  # fmt: skip
         raise ShapeError(
             f"{cell}: nothing given tells {', '.join(left)}"
-            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states else ".")
-        )
+            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states
+               else f"; pass {drawn[0]}=… ({cell.noise[drawn[0]]})." if drawn else ".")
+        )  # fmt: skip
     return {name: known[name] for name in cell.sizes}
 
 
@@ -377,7 +420,8 @@ def _with_noise(cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...])
     # a size that only the noise has cannot be told from it
     plain = {n: np.zeros(()) for n in names}
     sizes = _sizes_of(cell, p, replace(reading, further={**reading.further, **plain}), x)
-    random = np.random.default_rng(reading.seed)
+    # each part of a network draws numbers of its own
+    random = np.random.default_rng([reading.seed, *reading.prefix.encode()])
     full = cell.complete(sizes)
     drawn = {
         name: random.standard_normal(
@@ -460,10 +504,6 @@ def _further(
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The cell's further inputs, checked, as functions of the step; those each sample has."""
     time, lead = reading.time, reading.lead
-    for name in reading.further:
-        if name not in cell.sequences and name not in cell.constants:
-            known = ", ".join([*cell.sequences, *cell.constants]) or "none"
-            raise UnknownNameError(f"{cell} has no further input {name!r}; it has {known}.")
     found = dict(reading.below)
     each = {n for n, below in found.items() if below(0).ndim > program.inputs[n].ndim}
     for name, value in reading.further.items():

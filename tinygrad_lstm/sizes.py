@@ -141,6 +141,15 @@ def bound(words: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_size(words: str) -> bool:
+    """Whether a text bounds a size by 1 or more, or determines it."""
+    least = bound(words)
+    if least is not None:
+        return least > 0
+    terms = [_TERM.match(term) for term in words.split("+")]
+    return all(terms) and any(term and term[2] for term in terms)
+
+
 def declared(parameters: Mapping[str, str], line: str) -> str:
     """The parameters that a line of code reads as p.NAME with their shapes' words, and the fix."""
     read = [f"{n} ({words})" for n, words in parameters.items() if re.search(rf"p\.{n}\b", line)]

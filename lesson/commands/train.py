@@ -97,8 +97,8 @@ def _check(options: argparse.Namespace, cell: Cell) -> None:
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             raise DataError(f"--{name} must be a number above 0, got {value}.")
-    if cell.sequences or cell.constants:
-        names = ", ".join([*cell.sequences, *cell.constants])
+    names = ", ".join(n for n in (*cell.sequences, *cell.constants) if n not in cell.noise)
+    if names:
         raise CellError(
             f"{cell} has further inputs ({names}), which a text does not give, and no option does."
             f"\n  Make them parameters, or train in Python: learning.CharacterModel(cell, text, "

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lstm.kernels.plan import Deferred, Pass, Plan, Product, Stage
 from tinygrad_lstm.labels import barred
+from tinygrad_lstm.notation import parse
 from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side, spelled
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
@@ -285,9 +286,10 @@ def _name(name: str) -> str:
     name = name.removeprefix("in.")
     if name.startswith("W."):
         name = name[2:] if not name[2:].isdigit() else f"W{name[2:]}"
-    shown = spelled(name)
+    shown, symbol = spelled(name), parse(name.removeprefix("prev."))
+    letter = len(symbol.base) == 1 and not symbol.marks  # C̄_tilde would be a relative of C̄
     for _ in range(bars):
-        shown = barred(shown)
+        shown = barred(shown) if letter else f"bar({shown})"
     return shown
 
 

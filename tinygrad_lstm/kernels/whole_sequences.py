@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -372,6 +372,8 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
 
     def read(name: str, moment: Moment, value: Array) -> Tensor:
         attributes = {"sequence": sequence, "name": name, "moment": moment}
+        if value.flags.writeable:  # the block that it lies in is written again, but not by callers
+            value = np.asarray(memoryview(cast(Any, value)).toreadonly())
         found = computed(value, "read", (node,), attributes)
         if moment != "all":
             found.name = reading.prefix + name

@@ -62,8 +62,8 @@ class CharacterModel:
                     f"{cell} has no parameter {name!r} to start; its parameters are "
                     f"{', '.join(cell.parameters) or 'none'}."
                 )
-        if (cell.sequences or cell.constants) and further is None:
-            names = ", ".join([*cell.sequences, *cell.constants])
+        names = ", ".join(n for n in (*cell.sequences, *cell.constants) if n not in cell.noise)
+        if names and further is None:
             raise CellError(
                 f"{cell} has further inputs ({names}), which text does not give.\n"
                 f"  Pass further=f, a function f(start, shape) that returns their values."
@@ -106,8 +106,8 @@ class CharacterModel:
         """The cell over symbols (time, batch) or (time,), from `states`, or from its own start.
 
         parameters: Tensors or arrays to use in place of the model's own; start: the number of
-        steps read before, which only a cell's further inputs depend on; cell: the model's own,
-        or `compiled` of it.
+        steps read before, which only a cell's further inputs and noise depend on; cell: the
+        model's own, or `compiled` of it.
         """
         p = self.parameters if parameters is None else parameters
         if self.input == "embedding":
@@ -116,7 +116,7 @@ class CharacterModel:
             xs = np.eye(len(self.vocabulary), dtype=self.dtype)[ids]
         further = self.further(start, ids.shape) if self.further else {}
         own = {name: p[name] for name in self.cell.parameters}
-        return unroll(cell or self.cell, own, xs, initial=states, **further)
+        return unroll(cell or self.cell, own, xs, initial=states, seed=start, **further)
 
     def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""

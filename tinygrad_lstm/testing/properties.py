@@ -74,7 +74,8 @@ def examine(cell: Cell, what: Property, examples: int = 25, seed: int = 0) -> Ou
     def attempt(case: Case) -> None:
         nonlocal tried, worst, failure, doubt
         try:
-            difference = what.holds(case)
+            with np.errstate(all="ignore"):  # what is not finite is compared like other numbers
+                difference = what.holds(case)
         except DataError as no_verdict:  # on a kink
             doubt = str(no_verdict)
             hypothesis.reject()
@@ -268,11 +269,13 @@ def gradcheck(subject: Any, *arrays: Any, examples: int = 25, seed: int = 0, **o
 
 # --- comparing ------------------------------------------------------------------------------------
 def equal(what: str, words: tuple[str, str], one: Array, other: Array) -> float:
-    """The relative difference; Disagreement where it is more than rounding."""
+    """The relative difference; Disagreement where it is more than rounding. nan agrees with nan."""
     if one.shape != other.shape:
         raise Disagreement(f"{what} has shape {one.shape} {words[0]}, {other.shape} {words[1]}.")
-    scale = max(float(np.max(np.abs(one), initial=0.0)), 1e-3)
-    difference = np.abs(one - other)
+    scale = max(float(np.max(np.abs(one[np.isfinite(one)]), initial=0.0)), 1e-3)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        difference = np.where(same, 0.0, np.abs(one - other))
     wrong = ~(difference <= RELATIVE * scale)
     if np.any(wrong):
         place = tuple(int(n) for n in np.argwhere(wrong)[0])
