@@ -77,10 +77,13 @@ class Adjoints:
 
     def silence(self, label: str) -> str:
         """Why an adjoint has no terms."""
-        own = space_of(label)[1]
-        reached = _reached(self.parts, self.loss)
-        read = (q.label for n in reached for q in quantities(self.reading.equations[n]))
-        if own in read:
+        equations = self.reading.equations
+        read, todo = set[str](), list(self.loss)
+        while todo:  # all that the loss's value depends on
+            found = {q.label for q in quantities(equations[todo.pop()])} - read
+            read |= found
+            todo += [name for name in found if name in equations]
+        if space_of(label)[1] in read:
             return "none (no derivative passes to it)"
         return "none (no loss reaches it)"
 

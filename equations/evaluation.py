@@ -195,7 +195,7 @@ def gradients(
             one[name, 0] = array if batch is None else array[k]
         samples.append(one)
     shapes = {f"prev.{n}" if t == 0 else n: a.shape[t or 0 :] for (n, t), a in samples[0].items()}
-    program = cell.program(**dimensions.infer(declared, shapes, str(cell)))
+    program = cell.program(**dimensions.infer(declared, shapes, str(cell), cell.derived))
     adjoints = assembled(cell, tuple(seeds), program)
     found = []
     for k, one in enumerate(samples):

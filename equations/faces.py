@@ -180,7 +180,13 @@ def array(data: NDArray[np.generic]) -> str:
         return number(float(data.flat[0]))
     if data.ndim == 2 and len(data) > 1 and np.array_equal(data, data[0, 0] * np.eye(len(data))):
         return "I" if data[0, 0] == 1 else f"{number(data[0, 0])} I"
-    shown = [array(row) for row in data[:4]] + ["…"] * (len(data) > 4)
+    return _entries(data)
+
+
+def _entries(data: NDArray[np.generic]) -> str:
+    if not data.ndim:
+        return number(float(data))
+    shown = [_entries(row) for row in data[:4]] + ["…"] * (len(data) > 4)
     return f"[{', '.join(shown)}]"
 
 

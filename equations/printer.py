@@ -234,8 +234,9 @@ class _Notation:
         if op in _BETWEEN:
             sign = str(getattr(self.face, _BETWEEN[op]))
             return sign.join(self.fitted(o, _ATOM) for o in operands)
-        if op == "concat" and expr.attributes.get("axis") == -1:
-            return f"[{', '.join(map(self._print, operands))}]"
+        if op == "concat" and expr.attributes.get("axis") in (-1, -2):  # beside, below one another
+            between = ", " if expr.attributes["axis"] == -1 else "; "
+            return f"[{between.join(map(self._print, operands))}]"
         if op == "block":
             printer = type(self)(self.step, expr.attributes["timed"], self.apart)
             label = printer._print(operands[1])

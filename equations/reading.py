@@ -51,9 +51,19 @@ class Reading:
     apart: Apart
 
 
+def checked(cell: Any) -> Any:
+    """A cell or a network as it is; EquationError for anything else."""
+    if not hasattr(cell, "step") and not hasattr(cell, "parts"):
+        raise EquationError(
+            f"equations are those of a cell or a network, got {cell!r:.60}; write cells.lstm, or "
+            f"cells.all()[name]."
+        )
+    return cell
+
+
 def read(cell: Cell, program: Program | None = None) -> Reading:
     """Read a cell's Program: for the sizes of `program`, or small ones."""
-    program = program or cell.program()
+    program = program or checked(cell).program()
     given = {name: _input(cell, name, name in program.equations) for name in program.inputs}
     known: dict[Tensor, Expr] = {node: given[name] for name, node in program.inputs.items()}
     shapes: dict[Expr, tuple[int, ...]] = {
@@ -71,7 +81,16 @@ def read(cell: Cell, program: Program | None = None) -> Reading:
             if node in known or node in roots and node is not root:
                 found[node], length[node], depth[node] = known[node], 1, 0
                 continue
-            expr = _built(node, [found[i] for i in node.inputs]) if node.inputs else _constant(node)
+            if not node.inputs:
+                expr = _constant(node)
+            else:
+                operands = [found[i] for i in node.inputs]
+                if TABLE[node.op or ""].signature != "elementwise":  # what has axes keeps them
+                    for k, i in enumerate(node.inputs):
+                        if operands[k].is_Number and i.ndim:
+                            operands[k] = Literal(np.array(i.data))
+                            shapes.setdefault(operands[k], i.shape)
+                expr = _built(node, operands)
             shapes.setdefault(expr, node.shape)
             length[node] = 1 + sum(length[i] for i in node.inputs)
             depth[node] = 1 + max((depth[i] for i in node.inputs), default=-1)
@@ -127,7 +146,10 @@ def _built(node: Tensor, operands: list[Expr]) -> Expr:
         if number_.is_Number and number_ == nothing and node.shape == _shape(node, other, operands):
             return other  # 0 + a, 1 a: what loops leave behind
     attributes = dict(node.attributes)
-    if "keepdims" in attributes or op in ("softmax", "log_softmax", "cumsum"):
+    if isinstance(axis := attributes.get("axis"), int) and axis >= 0:  # counted from the end
+        attributes["axis"] = axis - (node.ndim if op == "stack" else node.inputs[0].ndim)
+    along = op in ("softmax", "log_softmax", "cumsum") and attributes["axis"] != -1
+    if "keepdims" in attributes or along:
         attributes |= over(attributes["axis"], node.inputs[0].shape)
     return face(op)(*operands, **attributes)
 

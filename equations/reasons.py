@@ -16,6 +16,11 @@ _THROUGH = {
     "outer": "outer product",
     "concat": "parts of a concatenation",
     "stack": "parts of a stack",
+    "getitem": "entries of an array",
+    "einsum": "sum of products",
+    "transpose": "transposition",
+    "swapaxes": "transposition",
+    "reshape": "the same entries in another shape",
 }
 _TAKEN = {
     "sigmoid": "derivative of the sigmoid, s (1 - s)",

@@ -58,10 +58,10 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
 
 
 def over(axis: Any, shape: Shape) -> dict[str, Any]:
-    """The names of the axes that a reduction is over, where it is not simply the last one."""
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    if axis is None or {a % len(shape) for a in axes} == {len(shape) - 1}:
+    """The names of the axes that a reduction is over, where it could be over others."""
+    if axis is None or len(shape) == 1:
         return {}
+    axes = axis if isinstance(axis, tuple) else (axis,)
     words = tuple(getattr(shape[a], "words", None) for a in axes)
     return {"over": words} if all(words) else {}
 

@@ -41,6 +41,7 @@ from equations.algebra import (
 )
 from equations.evaluation import OWN
 from equations.lines import Equation
+from equations.reading import checked
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
@@ -79,7 +80,7 @@ function forward(values) {{
 }}"""
 _BACKWARD = """\
 // One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
-// in each state after the step. Returned: bar, its derivative in every value and input; inputs, in
+// in each state after the step and in the cell's output. Returned: bar, its derivative in every value and input; inputs, in
 // the inputs, where a value may have the same name; delta, in the pre-activations; earlier, in the
 // states before the step. What is held passes nothing on.
 function backward(values, seeds) {{
@@ -106,6 +107,8 @@ class Script:
     """The statements of a cell's step, and the values they need."""
 
     def __init__(self, cell: Cell) -> None:
+        if hasattr(checked(cell), "parts"):
+            raise EquationError(f"{cell}: JavaScript is written of one cell, such as a part of it.")
         self.cell = cell
         program = _smallest(cell)
         self.sizes = program.sizes
@@ -317,7 +320,10 @@ def _wrapped(exprs: Iterable[Expr], shape: tuple[int, ...]) -> Entries:
 
 def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
     larger = np.frompyfunc(lambda a, b: _Entry(maximum(_plain(a), _plain(b), evaluate=False)), 2, 1)
-    return larger.reduce(x, axis=axis, keepdims=keepdims)
+    gone = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    for a in gone:  # NumPy takes an order of its own only along one axis at a time
+        x = larger.reduce(x, axis=a, keepdims=True)
+    return x if keepdims else np.squeeze(x, axis=gone)
 
 
 def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:

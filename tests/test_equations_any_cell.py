@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import odd_cells
 import pytest
+from corpus import habits
 from odd_cells import CELLS
 from test_equations_backward import agree, pair
 
 import equations
-from equations.algebra import Quantity
+from equations.algebra import EquationError, Quantity
 from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
 from lesson.commands import main
-from tinygrad_lstm import cell, cells, matvec, tanh
+from tinygrad_lstm import cell, cells, matvec, stack, tanh
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import TABLE
 from tinygrad_lstm.testing.properties import Outcome, examine
@@ -200,3 +202,55 @@ def test_the_command_takes_what_the_loss_reads(capsys: pytest.CaptureFixture[str
     assert "C̄ = Σ_t ȳ_t ⊗ h_t" in capsys.readouterr().out
     assert main(["equations", file, "--derive", "C", "--loss", "y"]) == 0
     assert "ȳ_t = ∂L/∂y_t" in capsys.readouterr().out
+
+
+# --- habits of posted code -------------------------------------------------------------------------
+def lines(result: equations.Equations) -> list[str]:
+    return str(result.unicode()).splitlines()
+
+
+def test_the_axis_of_a_reduction_is_told_from_all_axes() -> None:
+    said = lines(equations.forward(habits.largest))
+    assert said[:2] == ["top_t = max_columns(A_{t-1})", "most_t = max(A_{t-1})"]
+
+
+def test_vectors_stand_beside_one_another_and_matrices_below() -> None:
+    said = lines(equations.forward(habits.numpy_lstm))
+    assert said[0] == "i_t = 1 / (1 + exp(-(Wᵀ·[h_{t-1}, x_t] + b)[:hidden]))"
+
+    @cell(state={"M": "slots, width"}, x="width", output="s")
+    def grown(now, prev, x, p):  # type: ignore[no-untyped-def]
+        now.s = np.concatenate([prev.M, x.reshape(1, -1)], axis=0).sum(axis=0)
+        now.M = prev.M * x
+
+    assert lines(equations.forward(grown))[0] == "s_t = sum_{slots + 1}([M_{t-1}; reshape(x_t)])"
+
+
+def test_every_row_of_a_fixed_matrix_is_written_out() -> None:
+    said = lines(equations.forward(habits.shifted))
+    assert "[[0, 1, 0], [0, 0, 1], [0, 0, 0]]·tanh(W·x_t) + 0.333333" in said[1]
+
+
+def test_what_the_loss_sees_through_a_step_function_is_not_called_unseen() -> None:
+    said = {line.split(" = ")[0]: line for line in lines(equations.backward(habits.clocked))}
+    for name in ("bar(phase)_t", "bar(clock)_t"):
+        assert said[name] == f"{name} = none (no derivative passes to it)"
+
+
+def test_a_derivation_names_no_operation_of_arrays() -> None:
+    for name in (*habits.numpy_lstm.parameters, *habits.bilinear.parameters):
+        one = habits.bilinear if name == "T" else habits.numpy_lstm
+        said = str(equations.derive(one, name).unicode())
+        assert not any(op in said for op in ("getitem", "einsum", "swapaxes", "axis"))
+
+
+@pytest.mark.parametrize("what", ["lstm", 3, None])
+@pytest.mark.parametrize("reading", ["forward", "backward", "unrolled", "javascript"])
+def test_what_is_no_cell_is_refused(reading: str, what: object) -> None:
+    with pytest.raises(EquationError, match="a cell or a network, got"):
+        getattr(equations, reading)(what)
+
+
+def test_javascript_is_of_one_cell() -> None:
+    with pytest.raises(EquationError, match="one cell"):
+        equations.javascript(stack([cells.lstm, cells.gru]))  # type: ignore[arg-type]

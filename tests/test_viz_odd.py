@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from corpus import habits
 from viz_cells import OWN
 from viz_odd_cells import ODD
 
@@ -13,6 +14,7 @@ import viz
 from equations import name_unicode
 from equations.wording import Said, translated
 from lesson import prose
+from lesson.commands import main
 from tinygrad_lstm import bidirectional, cell, cells, compiled, exp, sigmoid, stack, tanh, unroll
 from viz import cell_figures
 from viz.grid import NotPlaceable
@@ -296,3 +298,31 @@ def test_networks(network):
     for kind in (viz.cell, viz.chain, viz.rolled, lambda n: viz.difference(n, cells.lstm)):
         with pytest.raises(viz.FigureError, match="has several parts"):
             kind(network)
+
+
+def test_figures_say_sums_of_products_axes_and_sizes_as_formulas_do():
+    assert "mixed_t = Σ_j [T]_kij [h_{t-1}]_j" in viz.cell(habits.bilinear).alt
+    largest = viz.cell(habits.largest).alt
+    assert "top_t = max(A_{t-1}, axis=-1)" in largest and "most_t = max(A_{t-1})." in largest
+    assert "÷ sqrt(half)" in viz.cell(habits.halves).alt
+    shifted = viz.cell(habits.shifted).alt
+    assert "+ 0.3333." in shifted and "0.3333, 0.3333" not in shifted
+
+
+@pytest.mark.parametrize("figure", ["cell", "unrolled", "rolled", "chain", "plan"])
+def test_what_is_no_cell_is_refused(figure):
+    with pytest.raises(viz.FigureError, match=f"viz.{figure} draws .* cell, got 'lstm'"):
+        getattr(viz, figure)("lstm")
+
+
+@pytest.mark.parametrize("kind", ["graph", "plan"])
+def test_the_command_draws_within_a_cells_bounds(kind, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from tinygrad_lstm import cell, tanh\n"
+        '@cell(state={"M": "slots, width"}, x="width", sizes={"slots": "at least 5"})\n'
+        "def own(now, prev, x, p):\n"
+        "    now.M = tanh(prev.M[4] + prev.M * x)\n"
+    )
+    out = tmp_path / "own.svg"
+    assert main(["draw", f"{tmp_path / 'own.py'}:own", "--kind", kind, "-o", str(out)]) == 0
+    assert "<svg" in out.read_text()

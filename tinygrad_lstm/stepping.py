@@ -68,6 +68,11 @@ def step_through(
             root = nodes[node]
             seeds[root] = seeds.get(root, 0.0) + _seed(root, given.get(name, 1.0), name)
         return Trace(seeds, [nodes[n] for n in what.nodes()], digits, labels_of_step=True)
+    if not isinstance(what, Tensor):
+        raise TinygradError(
+            f"step_through walks through a Tensor or a Program, got {what!r:.60}.\n  Of a cell's "
+            f'run take a number: step_through(unroll(cell, p, xs)["h"].sum()).'
+        )
     if arrays is not None:
         raise TinygradError("arrays are the inputs of a Program; a Tensor holds its values.")
     if seed is None and what.data.size != 1:

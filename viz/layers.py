@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from equations import name_latex, name_unicode
 from tinygrad_lstm.networks import Bidirectional, Network, Stack
@@ -83,6 +84,15 @@ def single(part: Part, figure: str) -> None:
             f"viz.{figure} draws one cell, and {part} has several parts.\n"
             f"  Draw the whole with viz.unrolled, or one part: viz.{figure}(network.parts"
             f"[{next(iter(part.parts))!r}])."
+        )
+    known(part, figure)
+
+
+def known(part: Any, figure: str) -> None:
+    """Raise FigureError unless it is a cell or a network."""
+    if not hasattr(part, "state"):
+        raise FigureError(
+            f"viz.{figure} draws a cell, got {part!r:.60}; write cells.lstm, or cells.all()[name]."
         )
 
 

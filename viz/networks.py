@@ -117,6 +117,7 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
         raise FigureError(f"an unrolled figure shows 1 to 50 steps, not {steps}.")
     if isinstance(cell, Network):
         return layers.unrolled(cell, steps)
+    layers.known(cell, "unrolled")
     scene = Scene()
     pitch = WIDTH + 52.0
     levels = _levels(cell, HEIGHT)

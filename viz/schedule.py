@@ -11,8 +11,9 @@ from equations import name_latex
 from tinygrad_lstm.kernels import describing
 from tinygrad_lstm.kernels.describing import Block
 from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.program import Program
 from viz import sentences
-from viz.figure import Figure
+from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
 from viz.scene import Scene, Shape, prefixed
@@ -45,6 +46,11 @@ def plan(of: Plan) -> Figure:
     rounded one a pass over the units with the values that it computes; arrows are data. The packed
     weights, and what flows from step to step, stand in the formulas.
     """
+    if not isinstance(getattr(of, "step", None), Program):
+        raise FigureError(
+            f"viz.plan draws the plan of a compiled cell, got {of!r:.60}; write "
+            f"compiled(cell).plan(hidden=…, inputs=…)."
+        )
     spelling = _spelling(of)
     boxes = [
         _Box(f"{section}-{k}", section, block, _lines(block, spelling))

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lstm import program
-from tinygrad_lstm.tensor import Array, Tensor
+from tinygrad_lstm.sizes import PRODUCT, SUM
+from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _RELATION, _SUM, _PRODUCT, _ATOM = range(4)
 # op: (LaTeX, text, how tightly it binds, how tightly its operands must)
@@ -82,7 +83,7 @@ def expression(root: Tensor, known: Callable[[Tensor], Written | None]) -> Writt
         node = stack[-1]
         given = known(node)
         if given is not None or not node.inputs or not node.traced:
-            pieces[stack.pop()] = given or _number(node.data)
+            pieces[stack.pop()] = given or _constant(node)
         elif todo := [i for i in node.inputs if i not in pieces]:
             stack.extend(todo)
         else:
@@ -106,6 +107,8 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
         index = _text(node.attributes["index"])
         whole = operands[0].within(_ATOM)
         return Written(f"{whole.latex}{words(f'[{index}]')}", f"{whole.text}[{index}]")
+    if op == "einsum":
+        return _indexed(node.attributes["subscripts"], operands)
     latex, text = NAMES.get(op) or (rf"\mathrm{{{op.replace('_', chr(92) + ' ')}}}", op)
     shown = _attributes(node)
     if all(holes):
@@ -126,20 +129,42 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
     latex, text = (
         _AROUND[op] if op in _AROUND and not shown else (f"{latex}({{}})", f"{text}({{}})")
     )
+    below = op == "concat" and node.attributes["axis"] not in (-1, node.ndim - 1)
+    comma = "; " if below and not shown else ", "
     inner = [o.latex for o in filled], [o.text for o in filled]
     if shown:
         inner[0].append(words(shown))
         inner[1].append(shown)
     return Written(
-        latex.replace("{}", r",\,".join(inner[0])), text.replace("{}", ", ".join(inner[1]))
+        latex.replace("{}", rf"{comma[0]}\,".join(inner[0])),
+        text.replace("{}", comma.join(inner[1])),
     )
+
+
+def _indexed(subscripts: str, operands: Sequence[Written]) -> Written:
+    """A sum of products with its letters: Σ_j [W]_ij [x]_j."""
+    before, after = subscripts.replace("...", "").split("->")
+    summed = "".join(dict.fromkeys(c for c in before if c.isalpha() and c not in after))
+    sums = (rf"\textstyle\sum_{{{summed}}}", f"Σ_{summed} ") if summed else ("", "")
+    factors = [
+        (f"[{(DOT if o == HOLE else o).latex}]_{{{k}}}", f"[{(DOT if o == HOLE else o).text}]_{k}")
+        for o, k in zip(operands, before.split(","), strict=True)
+    ]
+    latex, text = zip(*factors, strict=True)
+    return Written(sums[0] + "".join(latex), sums[1] + " ".join(text), _PRODUCT)
 
 
 def _attributes(node: Tensor) -> str:
     """What an operation is told beside its operands, but for the last axis, which is usual."""
+    whole = node if node.op == "stack" else node.inputs[0]
+    usual: tuple[Any, ...] = (-1, whole.ndim - 1)
+    if whole.ndim > 1 and TABLE[node.op or ""].signature == "reduction":
+        usual = ()  # max(A) is the largest of all
+    if node.op == "concat" and node.ndim > 1:
+        usual += (-2, node.ndim - 2)  # [a; b]
     shown = {
         name: value for name, value in node.attributes.items()
-        if value is not None and name != "keepdims" and (name, value) != ("axis", -1)
+        if value is not None and name != "keepdims" and (name != "axis" or value not in usual)
     }  # fmt: skip
     if node.op in _AFTER and node.ndim == 2:
         return ""
@@ -152,10 +177,19 @@ def _text(index: Any) -> str:
     return program._index_text(index).replace("Ellipsis", "…")
 
 
+def _constant(node: Tensor) -> Written:
+    """A number made of sizes by their names, any other constant by its entries."""
+    if "words" not in node.attributes:
+        return _number(node.data)
+    text = node.attributes["words"]
+    level = {SUM: _SUM, PRODUCT: _PRODUCT}.get(node.attributes["level"], _ATOM)
+    return Written(words(text), text, level)
+
+
 def _number(data: Array) -> Written:
     """A constant: a number, the first of several, a multiple of the identity, or that it is one."""
-    if data.size == 1:
-        return number(float(data.item()))
+    if data.size and (data == data.flat[0]).all():
+        return number(float(data.flat[0]))
     if data.ndim == 1:
         parts = [number(float(v)) for v in data]
         parts[2:-1] = [Written(r"\ldots", "…")] if len(parts) > 4 else parts[2:-1]

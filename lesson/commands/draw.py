@@ -74,14 +74,16 @@ def _cell(cell: Cell, options: argparse.Namespace) -> viz.Figure:
 
 
 def _plan(cell: Cell, options: argparse.Namespace) -> viz.Figure:
-    return viz.plan(compiled(cell).plan(**{name: SIZE + k for k, name in enumerate(cell.sizes)}))
+    sizes = {n: max(SIZE, cell.bounds.get(n, 1)) + k for k, n in enumerate(cell.sizes)}
+    return viz.plan(compiled(cell).plan(**sizes))
 
 
 def _graph(cell: Cell | Network, options: argparse.Namespace) -> viz.Figure:
     """The graph of a small run with random inputs, after backward from the sum of its output."""
     if options.steps < 1:
         raise viz.FigureError(f"--steps must be at least 1, got {options.steps}.")
-    program = cell.program(**dict.fromkeys(cell.sizes, SIZE))
+    least = getattr(cell, "bounds", {})
+    program = cell.program(**{name: max(SIZE, least.get(name, 1)) for name in cell.sizes})
     random = np.random.default_rng(SEED)
     parameters = cell.init(seed=SEED, **program.sizes)
     sequences = {"x", *getattr(cell, "sequences", ())}
@@ -91,10 +93,15 @@ def _graph(cell: Cell | Network, options: argparse.Namespace) -> viz.Figure:
         )
         for name in (*sorted(sequences), *getattr(cell, "constants", ()))
     }
-    run = unroll(cell, parameters, given.pop("x"), **given)
+    initial = {}
+    if isinstance(cell, Cell):  # a state may be all that tells a size
+        states = {name: program.inputs[f"prev.{name}"].shape for name in cell.state}
+        initial = {name: cell.initial(name, shape, float) for name, shape in states.items()}
+    run = unroll(cell, parameters, given.pop("x"), initial, **given)
     loss = run.steps[-1][cell.output].sum()
     loss.name = "L"
-    loss.backward()
+    if parameters:
+        loss.backward()
     return viz.graph(loss, fold=options.fold)
 
 

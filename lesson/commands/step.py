@@ -117,7 +117,7 @@ def small_run(
         name: cell.initial(name, sizes.shape(words, lengths), float)
         for name, words in cell.state.items()
     }
-    ran = unroll(cell, cell.bind(parameters), xs, initial, **further)
+    ran = unroll(cell, cell.bind(parameters, **lengths), xs, initial, **further)
     if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")
         return total, f"loss = Σ_t {name_unicode(declared, 't')}"
