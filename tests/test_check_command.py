@@ -1,13 +1,16 @@
 """`tinygrad-lstm check`: a line for each property, and the simplest case of what fails."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lesson
 from lesson.checking import EVERY_PROPERTY, check
 from lesson.commands import main
+from lesson.parts import checks
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Operation
 
@@ -150,3 +153,10 @@ def test_options_that_are_no_numbers(capsys: pytest.CaptureFixture[Any]) -> None
 
 def test_the_properties_are_these() -> None:
     assert [p.name for p in EVERY_PROPERTY] == NAMES
+
+
+def test_the_page_has_words_for_every_property_in_every_language() -> None:
+    assert {checks.KEYS[p.name] for p in EVERY_PROPERTY} == set(checks.KEYS.values())
+    for language in ("en", "ko", "zh"):
+        texts = tomllib.loads((Path(lesson.__file__).parent / "texts" / language / "checks.toml").read_text())
+        assert all(texts[key].strip() for key in checks.KEYS.values())

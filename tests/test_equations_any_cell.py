@@ -204,7 +204,7 @@ def test_the_command_takes_what_the_loss_reads(capsys: pytest.CaptureFixture[str
     assert "ȳ_t = ∂L/∂y_t" in capsys.readouterr().out
 
 
-# --- habits of posted code -------------------------------------------------------------------------
+# --- habits of posted code ------------------------------------------------------------------------
 def lines(result: equations.Equations) -> list[str]:
     return str(result.unicode()).splitlines()
 

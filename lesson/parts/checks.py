@@ -15,7 +15,7 @@ MARKS = {True: "✓", False: "✗", None: "·"}
 KEYS = {
     "numeric gradients": "numeric", "SymPy against engine": "sympy",
     "second derivatives": "second", "batch against singles": "batch",
-    "split against whole": "split",
+    "split against whole": "split", "compiled against interpreter": "compiled",
 }  # fmt: skip
 
 

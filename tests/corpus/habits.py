@@ -7,7 +7,7 @@ from tinygrad_lstm import cell, concat, einsum, exp, split, tanh
 
 @cell(state="h c", parameters={"W": "hidden + inputs, 4 * hidden", "b": "4 * hidden"})
 def numpy_lstm(now, prev, x, p):
-    """An LSTM (Hochreiter and Schmidhuber 1997) as in scripts on NumPy: row vectors, 1/(1 + e^-z)."""
+    """An LSTM (Hochreiter and Schmidhuber 1997) as in scripts on NumPy, row vectors first."""
     z = np.concatenate([prev.h, x]).dot(p.W) + p.b
     i, f, o, g = split(z, 4)
     now.i, now.f, now.o = (1 / (1 + np.exp(-v)) for v in (i, f, o))
