@@ -80,9 +80,9 @@ function forward(values) {{
 }}"""
 _BACKWARD = """\
 // One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
-// in each state after the step and in the cell's output. Returned: bar, its derivative in every value and input; inputs, in
-// the inputs, where a value may have the same name; delta, in the pre-activations; earlier, in the
-// states before the step. What is held passes nothing on.
+// in each state after the step and in the cell's output. Returned: bar, its derivative in every
+// value and input; inputs, in the inputs, where a value may have the same name; delta, in the
+// pre-activations; earlier, in the states before the step. What is held passes nothing on.
 function backward(values, seeds) {{
   const {{ prev, x, given, p, pre, now }} = values;
   const held = {{ __proto__: null, ...values.held }};

@@ -158,5 +158,6 @@ def test_the_properties_are_these() -> None:
 def test_the_page_has_words_for_every_property_in_every_language() -> None:
     assert {checks.KEYS[p.name] for p in EVERY_PROPERTY} == set(checks.KEYS.values())
     for language in ("en", "ko", "zh"):
-        texts = tomllib.loads((Path(lesson.__file__).parent / "texts" / language / "checks.toml").read_text())
+        file = Path(lesson.__file__).parent / "texts" / language / "checks.toml"
+        texts = tomllib.loads(file.read_text())
         assert all(texts[key].strip() for key in checks.KEYS.values())
