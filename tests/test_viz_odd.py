@@ -321,8 +321,9 @@ def test_the_command_draws_within_a_cells_bounds(kind, tmp_path):
         "from tinygrad_lstm import cell, tanh\n"
         '@cell(state={"M": "slots, width"}, x="width", sizes={"slots": "at least 5"})\n'
         "def own(now, prev, x, p):\n"
-        "    now.M = tanh(prev.M[4] + prev.M * x)\n"
+        "    now.M = tanh(prev.M[4] + prev.M * x)\n",
+        encoding="utf-8",
     )
     out = tmp_path / "own.svg"
     assert main(["draw", f"{tmp_path / 'own.py'}:own", "--kind", kind, "-o", str(out)]) == 0
-    assert "<svg" in out.read_text()
+    assert "<svg" in out.read_text(encoding="utf-8")

@@ -164,7 +164,8 @@ def concat(*parts: Any, axis: int = -1) -> Any:
     """The parts one after another along an axis, the last unless told: [a, b]."""
     if len(parts) == 1 and isinstance(parts[0], list | tuple):
         (parts,) = parts
-    return apply("concat", *map(stacked, parts), axis=axis)
+    joined = [stacked(part) for part in parts]
+    return apply("concat", *joined, axis=axis - np.ndim(joined[0]) if axis >= 0 else axis)
 
 
 def stack(parts: Any, axis: int = 0) -> Any:
@@ -211,7 +212,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     if not arrow:
         letters = "".join(groups)
         after = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    plain = all(len(set(g)) == len(g) and g.isalpha() for g in (*groups, *([after] * bool(after))))
+    plain = all(len(set(g)) == len(g) and (not g or g.isalpha()) for g in (*groups, after))
     known = plain and set(after) <= set(before)
     if len(groups) != len(operands) or len(groups) > 2 or not known:
         raise ShapeError(
@@ -226,7 +227,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
             summed[k], groups[k] = sum(operands[k], alone), "".join(c for c in group if c in others)
             return einsum(f"{','.join(groups)}->{after}", *summed)
     if len(groups) == 1:
-        return transpose(operands[0], tuple(groups[0].index(c) for c in after))
+        order = tuple(groups[0].index(c) for c in after)
+        return operands[0] if groups[0] == after else transpose(operands[0], order)
+    if "" in groups:
+        number, other = operands if not groups[0] else operands[::-1]
+        return number * einsum(f"{''.join(groups)}->{after}", other)
     return apply("einsum", *operands, subscripts=f"{','.join(groups)}->{after}")
 
 
@@ -607,8 +612,8 @@ def composite(function: Function, **faces: Any) -> Function:
         )
         return share
 
-    def value(*inputs: Any) -> Any:
-        return _in_kind(function(*inputs), inputs)
+    def value(*inputs: Any) -> Any:  # as traced: Python's abs of a complex array is another one
+        return _in_kind(evaluate(program, "y", dict(zip(names, inputs, strict=True))), inputs)
 
     def distance(*inputs: Any) -> Any:
         leaves = dict(zip(program.inputs.values(), inputs, strict=True))
@@ -699,7 +704,9 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Function
         return y + 1j * np.sum(np.broadcast_arrays(*steps), axis=0)
 
     def adjoint(k: int) -> Function:
-        return lambda g, y, *inputs: shares(g, y, *inputs)[k]
+        return lambda g, y, *inputs: evaluate(
+            slopes, names[k], dict(zip(("g", "y", *names), (g, y, *inputs), strict=True))
+        )
 
     traced = {n: () for n in ("g", "y", *names)}
     slopes = Program.trace(

@@ -17,9 +17,12 @@ from tinygrad_lstm.tensor import Array, Tensor, constant, pullback
 class Parameters(Mapping[str, Tensor]):
     """The weights of a cell: a mapping of names to Tensors, which are attributes too (`p.W_f`)."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], owner: str) -> None:
+    def __init__(
+        self, tensors: Mapping[str, Tensor], owner: str, sizes: Mapping[str, int] | None = None
+    ) -> None:
         self._tensors = dict(tensors)
         self._owner = owner
+        self._sizes = dict(sizes or {})
 
     def __getattr__(self, name: str) -> Tensor:
         if name.startswith("__"):
@@ -51,7 +54,7 @@ class Parameters(Mapping[str, Tensor]):
         return tables.bundle(repr(self), tables.table(rows, ("parameter", "shape", "numbers")))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("_tensors", "_owner"):
+        if name in ("_tensors", "_owner", "_sizes"):
             object.__setattr__(self, name, value)
             return
         raise AttributeError(
@@ -71,11 +74,11 @@ class Parameters(Mapping[str, Tensor]):
         for name in tensors:
             self[name]  # noqa: B018 - an unknown name is an error
         new = {k: Tensor(v, k) for k, v in tensors.items()}
-        return Parameters({**self._tensors, **new}, self._owner)
+        return Parameters({**self._tensors, **new}, self._owner, self._sizes)
 
     def on(self, tensors: Mapping[str, Tensor]) -> Parameters:
         """The same parameters with these nodes for some of them."""
-        return Parameters({**self._tensors, **tensors}, self._owner)
+        return Parameters({**self._tensors, **tensors}, self._owner, self._sizes)
 
     @property
     def count(self) -> int:

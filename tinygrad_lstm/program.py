@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tinygrad_lstm import tables
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
 from tinygrad_lstm.sizes import ATOM as _ATOM
+from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
 from tinygrad_lstm.sizes import SUM as _SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, fold, pullback
 
@@ -203,7 +204,8 @@ class Program:
         parts = [w.strip() for w in words.split(",")] if words else []
         if len(parts) != len(node.shape):
             return str(node.shape)
-        return f"({', '.join(f'{w}={n}' for w, n in zip(parts, node.shape, strict=True))})"
+        axes = zip(parts, map(str, node.shape), strict=True)
+        return f"({', '.join(n if w == n else f'{w}={n}' for w, n in axes)})"
 
     def __str__(self) -> str:
         inputs = ", ".join(f"{spelled(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
@@ -283,12 +285,15 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
         ]
         return template.format(*fitted), own
     texts = [text for text, _ in parts]
-    if op == "concat" and node.attributes["axis"] == -1:
-        return f"[{', '.join(texts)}]", _ATOM
+    if op == "concat" and node.attributes["axis"] in (-1, -2):  # beside, below one another
+        between = ", " if node.attributes["axis"] == -1 else "; "
+        return f"[{between.join(texts)}]", _ATOM
+    if op == "einsum":
+        return _indexed(node.attributes["subscripts"], texts), _PRODUCT
     if op == "identity":
         return parts[0]
     atom = texts[0] if parts[0][1] == _ATOM else f"({texts[0]})"
-    if op == "swapaxes" and node.ndim == 2:
+    if op in ("swapaxes", "transpose") and node.ndim == 2 and node.attributes.get("axes") != (0, 1):
         return f"{atom}ᵀ", _ATOM
     if op == "getitem":
         return f"{atom}[{_index_text(node.attributes['index'])}]", _ATOM
@@ -298,6 +303,14 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
         if v is not None and v is not False
     ]  # fmt: skip
     return f"{op}({', '.join(texts + shown)})", _ATOM
+
+
+def _indexed(subscripts: str, texts: Sequence[str]) -> str:
+    """A sum of products with its letters: `Σ_j [W]_ij [x]_j`."""
+    before, after = subscripts.replace("...", "").split("->")
+    summed = "".join(dict.fromkeys(c for c in before if c.isalpha() and c not in after))
+    factors = (f"[{t}]_{k}" for t, k in zip(texts, before.split(","), strict=True))
+    return (f"Σ_{summed} " if summed else "") + " ".join(factors)
 
 
 def _index_text(index: Any) -> str:

@@ -369,7 +369,7 @@ class Cell:
                 array = self._filled(name, start[name], shape, seed)
             tensors[name] = Tensor(array.astype(dtype), name)
         self._say_what_cannot_learn(start, fills)
-        return Parameters(tensors, str(self))
+        return Parameters(tensors, str(self), full)
 
     def _fill(self, name: str, value: Any, finite: bool = True) -> Any:
         """A start value, checked: the name of an initialiser, or a number."""
@@ -468,21 +468,24 @@ class Cell:
                 )
             tensors[name] = value if isinstance(value, Tensor) else Tensor(value, name)
             check_finite(f"{self}: parameter {name}", tensors[name])
-        found = self.infer_sizes(tensors)
+        found = self.infer_sizes(tensors, sizes)
         for name, n in found.items():
             self._check_size(name, n)
         for name, n in sizes.items():
             if found.get(name, n) != n:
                 raise ShapeError(f"{self}: the arrays give {name}={found[name]}, not {n}.")
-        return Parameters(tensors, str(self))
+        return Parameters(tensors, str(self), found)
 
-    def infer_sizes(self, parameters: Mapping[str, Any]) -> dict[str, int]:
-        """The sizes that the shapes of parameters imply."""
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes that the shapes of parameters imply, and those they were made with."""
+        given = given or getattr(parameters, "_sizes", {})
         shapes = {name: tuple(parameters[name].shape) for name in self.parameters}
-        key = tuple(shapes.values())
+        key = (*shapes.values(), tuple(given.items()))
         if key not in self._inferred:
             self._inferred[key] = dimensions.infer(
-                self.parameters, shapes, str(self), self.derived
+                self.parameters, shapes, str(self), self.derived, given
             )
         return dict(self._inferred[key])
 

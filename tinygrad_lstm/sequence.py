@@ -394,6 +394,7 @@ def _sizes_of(
             unknown = [s for s in dimensions.names_in(axis) if s not in known]
             if len(unknown) == 1 and (found := dimensions.solved(axis, n, unknown[0], known)):
                 known[unknown[0]] = found
+    known = {**p._sizes, **known}  # what the parameters were made for, where nothing else tells
     left = [name for name in cell.sizes if name not in known]
     if left:
         states = [

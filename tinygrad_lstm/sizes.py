@@ -69,9 +69,9 @@ def names(declarations: Mapping[str, str]) -> list[str]:
 
 def infer(
     declarations: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], owner: str,
-    derived: Mapping[str, str] | None = None,
+    derived: Mapping[str, str] | None = None, given: Mapping[str, int] | None = None,
 ) -> dict[str, int]:  # fmt: skip
-    """The sizes that make declared shapes equal actual ones.
+    """The sizes that make declared shapes equal actual ones; `given` are for what those leave open.
 
     An axis with one size not yet known gives that size; every other axis must agree. `derived`
     are sizes that others determine, as in {"glimpse": "2 * patch * patch"}.
@@ -104,10 +104,18 @@ def infer(
                     f"{_known(sizes, source)}, which leaves no {unknown[0]}."
                 )
             sizes[unknown[0]], source[unknown[0]], progress = found, name, True
+        if not progress:  # heads * key alone tells neither
+            left = {s for _, axis, _ in todo for s in names_in(axis)} - set(sizes)
+            told = next((s for s in given or {} if s in left), None)
+            if told is not None:
+                sizes[told], source[told], progress = (given or {})[told], "what was given", True
     for name, axis, n in todo:
         missing = [s for s in names_in(axis) if s not in sizes]
         if missing and name in shapes:
-            raise ShapeError(f"{owner}: the shapes given do not determine {missing[0]}; pass it.")
+            raise ShapeError(
+                f"{owner}: the shapes given do not determine {missing[0]}.\n"
+                f"  Make the parameters with init, or with bind(arrays, {missing[0]}=…)."
+            )
         if not missing and value(axis, sizes) != n:
             words = declarations.get(name, (derived or {}).get(name, ""))
             expected = tuple(value(a, sizes) for a in parse(words))

@@ -418,6 +418,9 @@ def _called(tensor: Tensor) -> str:
     return f"{tensor.name!r}" if tensor.name else "this Tensor"
 
 
+_FLOAT = np.dtype(float)
+
+
 def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     """A leaf that no gradient is wanted of. Whole and Python numbers take the dtype `like`.
 
@@ -528,7 +531,8 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
     if not given:
         return operation.forward(*operands, **attributes)
     if given < len(operands):
-        like = next(o.dtype for o in operands if type(o) is Tensor)
+        kinds = (o.dtype for o in operands if type(o) is Tensor)
+        like = next((k for k in kinds if k.kind in "fc"), _FLOAT)
         operands = tuple([o if type(o) is Tensor else constant(o, like) for o in operands])
         values = [o._data for o in operands]
     try:

@@ -56,6 +56,7 @@ def plan(of: Plan) -> Figure:
         _Box(f"{section}-{k}", section, block, _lines(block, spelling))
         for section, blocks in describing.described(of).items()
         for k, block in enumerate(blocks, 1)
+        if block.lines
     ]
     title = f"The plan of the compiled cell {of.name}"
     return Figure(f"{of.name}-plan", title, _told(of, boxes), _scene(boxes))

@@ -67,10 +67,11 @@ def _belt_facts(subject: Subject) -> dict[str, str]:
 
 def small_run(cell: Cell) -> Tensor:
     """A cell of the smallest size over two inputs, after backward."""
-    sizes = dict.fromkeys(cell.sizes, 1)
+    sizes = {name: cell.bounds.get(name, 1) for name in cell.sizes}
     p = cell.init(seed=3, **sizes)
-    run = unroll(cell, p, np.array([[1.0], [-0.5]]))
-    loss: Tensor = 0.5 * (run.final[cell.output] - 1.0) ** 2
+    shape = cell.program(**sizes).inputs["x"].shape
+    run = unroll(cell, p, np.stack([np.full(shape, 1.0), np.full(shape, -0.5)]))
+    loss: Tensor = 0.5 * (run.steps[-1][cell.output] - 1.0) ** 2
     loss = loss.sum()
     loss.name = "L"
     loss.backward()

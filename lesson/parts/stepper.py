@@ -60,7 +60,10 @@ def tiny_run(
     that what is shown can be checked by hand. A cell that text cannot be given to, or that does
     not learn, runs on random numbers instead, as in `tinygrad-lstm step`.
     """
-    lengths: dict[str, Any] = {name: 3 if name == "inputs" else hidden for name in cell.sizes}
+    lengths: dict[str, Any] = {
+        name: max(3 if name == "inputs" else hidden, cell.bounds.get(name, 1))
+        for name in cell.sizes
+    }
     try:
         text = Text(LINE * 160, "a line")
         model = CharacterModel(cell, text, seed=1, dtype=np.float64, start=start, **lengths)

@@ -186,9 +186,12 @@ class _Describer:
                 Block("pack", [f"{_name(n)} = {_packed(v)}"], _leaves(v), [_name(n)], v.shape)
                 for n, v in plan.once.outputs.items() if _name(n) != v.name
             ],
-            "ahead": [self.block(stage) for stage in plan.ahead],
-            "forward": [self.block(stage) for stage in plan.forward],
-            "backward": [self.block(stage) for stage in plan.backward],
+            **{
+                section: [block for stage in stages if (block := self.block(stage)).lines]
+                for section, stages in (
+                    ("ahead", plan.ahead), ("forward", plan.forward), ("backward", plan.backward)
+                )
+            },
             "after": after,
         }  # fmt: skip
 

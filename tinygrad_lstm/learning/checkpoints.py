@@ -205,7 +205,8 @@ def _check_cell(path: Path, found: _Description, cell: Cell, arrays: Mapping[str
         )
     # before the cell is traced, which may loop over its sizes
     words = {n: w for n, w in cell.parameters.items() if f"parameters/{n}" in arrays}
-    shapes = {f"parameters/{n}": dimensions.shape(w, found.sizes) for n, w in words.items()}
+    sizes = cell.complete(found.sizes)
+    shapes = {f"parameters/{n}": dimensions.shape(w, sizes) for n, w in words.items()}
     _check_shapes(arrays, shapes)
     now = _equations(cell, found.sizes)
     if found.equations != tuple(now):

@@ -143,7 +143,8 @@ class _Leaves:
 def _check(case: Case, orders: tuple[int, ...]) -> float:
     def equations(p: Any, xs: Any, initial: Any, further: Any) -> Any:
         begin = {name.removeprefix("initial "): value for name, value in initial.items()}
-        run = unroll(case.cell, p, xs, begin, **further)
+        bound = case.cell.bind(p, **case.sizes)
+        run = unroll(case.cell, bound, xs, begin, **further)
         values = [run[name] for name in run.names if run[name].dtype.kind in "fc"]
         return concat(*(value.reshape(-1) for value in values))
 
