@@ -13,7 +13,20 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tg
-from tinygrad_lstm import Tensor, cell, cells, compiled, concat, grad, matvec, tanh, unroll, where
+from tinygrad_lstm import (
+    Tensor,
+    cell,
+    cells,
+    compiled,
+    concat,
+    grad,
+    matvec,
+    tanh,
+    unroll,
+    where,
+    with_gradient,
+)
+from tinygrad_lstm.cell_files import load
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.tensor import ancestors
 
@@ -538,3 +551,40 @@ def test_a_memory_whose_first_axis_is_the_slots_is_told_apart() -> None:
         "cell 'of_three_axes': H has shape (7, 6, 2), but (slots, hidden) = (6, 2) was declared.\n"
         "  Pass (6, 2), shared by the batch, or (6, 6, 2), one for each sample."
     )
+
+
+# --- operations of one's own ----------------------------------------------------------------------
+OWN = '''
+from tinygrad_lstm import cell, composite, softplus, tanh, with_gradient
+
+@composite
+def own_mish(x):
+    return x * tanh(softplus(x))
+
+spike = with_gradient(lambda v: v > 1.0, lambda g, y, v: g / (1 + abs(v - 1)) ** 2, "own_spike")
+
+@cell(state="h", parameters={"W": "hidden, hidden"})
+def own(now, prev, x, p):
+    now.h = own_mish(p.W @ prev.h) + spike(prev.h)
+'''
+
+
+def test_a_file_with_operations_of_its_own_is_read_again(tmp_path: Path, table: Any) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(OWN, encoding="utf-8")
+    texts = {str(load(path)["own"].program()) for _ in range(3)}
+    assert len(texts) == 1 and "own_spike(h_{t-1})" in texts.pop()
+
+
+def test_two_operations_of_one_line_are_two(table: Any) -> None:
+    slopes = []
+    for k in (1.0, 2.0):
+        steep = with_gradient(lambda v: v > 1.0, lambda g, y, v, k=k: g * k)
+        slopes.append(steep)
+    found = []
+    for steep in slopes:
+        v = Tensor([2.0])
+        steep(v).sum().backward()
+        assert v.grad is not None
+        found.append(v.grad.item())
+    assert found == [1.0, 2.0]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -41,6 +42,7 @@ Function = Callable[..., Any]
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 Examples = tuple[tuple[tuple[tuple[int, ...], ...], dict[str, Any]], ...]
 DEFINITIONS: dict[str, Program] = {}  # of the composite operations
+_origins: dict[str, Function] = {}  # what composites were made of
 
 
 def register(
@@ -628,10 +630,31 @@ def composite(function: Function, **faces: Any) -> Function:
         return np.min(np.broadcast_arrays(*gaps), axis=0)
 
     DEFINITIONS[name] = program
+    _take(name, function)
     return register(
         name, value, tuple(map(rule, names)), distance=distance if inner else None,
         definition=program, doc=function.__doc__ or "", **faces,
     )  # fmt: skip
+
+
+def _known_again(name: str, function: Function) -> bool:
+    """Whether a name is that of the same line of a file that is run once more.
+
+    A name may be taken anew then, as when a cell's file is read again; two functions that one run
+    of a file makes at the same line, in a loop, are two.
+    """
+    before = _origins.get(name)
+    if before is None or name not in TABLE:
+        return False
+    code, old = function.__code__, before.__code__
+    at, was = (code.co_filename, code.co_firstlineno), (old.co_filename, old.co_firstlineno)
+    return at == was and function.__globals__ is not before.__globals__
+
+
+def _take(name: str, function: Function) -> None:
+    if _known_again(name, function):
+        del TABLE[name]
+    _origins[name] = function
 
 
 def _in_kind(y: Any, inputs: Any) -> Any:
@@ -676,10 +699,9 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Function
     """
     own = name or getattr(forward, "__name__", "")
     own = own if own.isidentifier() else "surrogate"
-    known = 1
-    while (f"{own}_{known}" if known > 1 else own) in TABLE:
-        known += 1
-    own = f"{own}_{known}" if known > 1 else own
+    numbered = (f"{own}_{k}" if k > 1 else own for k in itertools.count(1))
+    own = next(n for n in numbered if n not in TABLE or _known_again(n, forward))
+    _take(own, forward)
     names = list(inspect.signature(forward).parameters)
     definition = Program.trace(lambda **v: forward(**v) * 1.0, **{n: () for n in names})
 
