@@ -1,0 +1,52 @@
+"""Every cell of the corpus and of the package: drawn, and walked through step by step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import viz
+from lesson.commands.step import small_run
+from readings.subjects import CELLS, Result, draw
+from tinygrad_lstm import cells, compiled, step_through
+from tinygrad_lstm.stepping import to_json
+
+
+def figures_are_drawn(cell: Any) -> None:
+    for figure in (viz.cell(cell), viz.unrolled(cell, steps=2)):
+        assert "<svg" in figure.svg()
+        assert figure.alt.endswith(".")
+    assert "<svg" in viz.difference(cell, cells.lstm).svg()
+
+
+def graphs_are_drawn(cell: Any) -> None:
+    assert "<svg" in viz.graph(cell.program()).svg()
+    assert "<svg" in viz.plan(compiled(cell, "numpy").plan(**cell.small_sizes())).svg()
+
+
+def steps_can_be_walked(cell: Any) -> None:
+    q = draw(cell, time=2, batch=None)
+    result = Result(q)
+    root = result.run[cell.output]
+    trace = step_through((root * root).sum())
+    assert len(json.loads(to_json(trace))["events"]) == len(trace)
+    loss, about = small_run(cell, 1, 0, {})
+    for line in step_through(loss).text():
+        assert "Ellipsis" not in line
+    assert about
+
+
+READINGS = (
+    figures_are_drawn,
+    graphs_are_drawn,
+    steps_can_be_walked,
+)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("reading", READINGS, ids=lambda f: f.__name__)
+def test_every_cell(reading: Callable[[Any], None], name: str) -> None:
+    reading(CELLS[name])
