@@ -117,7 +117,7 @@ def state_called_x(now, prev, x, p):
 @cell(state="add step", parameters={
     "delta": "hidden, hidden", "seed": "hidden, inputs", "bar": "hidden",
     "pre": "hidden", "input": "hidden",
-})  # fmt: skip
+}, start={"pre": 1})  # fmt: skip
 def names_of_namespaces(now, prev, x, p):
     """What the notation itself uses, as names of the cell's own."""
     now.b = sigmoid(matvec(p.delta, prev.add) + matvec(p.seed, x) + p.bar)
@@ -127,7 +127,8 @@ def names_of_namespaces(now, prev, x, p):
 
 
 @cell(state="L a", parameters={"T": "hidden, hidden", "x_": "hidden", "lambda_ Lambda": "hidden",
-                               "alpha α": "hidden"})  # fmt: skip
+                               "alpha α": "hidden"},
+      start={"x_ lambda_ alpha": 1})  # fmt: skip
 def look_alikes(now, prev, x, p):
     """Names that would be printed like others, or like the loss."""
     now.count = tanh(matvec(p.T, prev.L) + p.x_ * p.alpha * x.sum())

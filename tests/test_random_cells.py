@@ -133,17 +133,12 @@ def always_a_view(node: Tensor) -> bool:
     return right_view(node) or node.op == "getitem" and node.ndim == 1
 
 
-def any_concatenation(node: Tensor) -> bool:
-    return node.op == "concat"
-
-
 right_terms, right_lift, right_view = plan.terms, numpy_code.lift, plan.is_view
 MUTATIONS: dict[str, tuple[Any, str, Callable[..., Any], str | None]] = {
     "packed rows": (rewriting._Rewriter, "_start", wrong_rows, None),
     "deferred terms": (plan, "terms", without_the_last_term, None),
     "axes of a batch": (numpy_code, "lift", axes_from_the_front, "sum"),
     "views": (plan, "is_view", always_a_view, "getitem"),
-    "parts of a concatenation": (numpy_code, "end_to_end", any_concatenation, "concat"),
 }
 
 

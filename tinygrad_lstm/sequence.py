@@ -492,9 +492,9 @@ def _initial(cell: Cell, program: Program, reading: Reading, dtype: Any) -> dict
 
 def _called(node: Tensor, name: str) -> Tensor:
     """A node under a name; a Tensor of the caller's keeps its own."""
-    if node.name == name or (node.name and node.name.startswith("prev.")):
+    if node.name is not None:
         return node
-    if node._live or node.name is not None:
+    if node._live:
         node = apply("identity", node)
     node.name = name
     return node

@@ -151,7 +151,8 @@ def simplified(
         if not node.inputs:
             return node
         made = builder.make(node.op or "", *operands, **node.attributes)
-        made.name = made.name or node.name
+        if made.inputs:  # a leaf is the Program's own
+            made.name = made.name or node.name
         return made
 
     leaves = {**replace, **{node: builder.adopt(node) for node in keep}}
