@@ -35,6 +35,7 @@ test: lint
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 
 notebooks: $(VENV)/dev.stamp

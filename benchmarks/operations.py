@@ -37,9 +37,12 @@ def by_numpy(op: str) -> Chain:
         ys, g = [X], np.ones(4)
         other = np.zeros((4, 4)) if op == "matvec" else np.zeros(4)
         forward: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + C, "multiply": lambda y: y * C, "tanh": np.tanh, "sin": np.sin,
+            "add": lambda y: y + C,
+            "multiply": lambda y: y * C,
+            "tanh": np.tanh,
+            "sin": np.sin,
             "matvec": lambda y: np.matmul(y, W.T),
-        }  # fmt: skip
+        }
         step = forward[op]
         for _ in range(LENGTH):
             ys.append(step(ys[-1]))
@@ -75,9 +78,12 @@ def by_us(op: str) -> Chain:
     def run() -> Any:
         x, c, w = tl.Tensor(X), tl.Tensor(C), tl.Tensor(W)
         step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c, "multiply": lambda y: y * c, "tanh": tl.tanh, "sin": tl.sin,
+            "add": lambda y: y + c,
+            "multiply": lambda y: y * c,
+            "tanh": tl.tanh,
+            "sin": tl.sin,
             "matvec": lambda y: tl.matvec(w, y),
-        }  # fmt: skip
+        }
         chained(x, step[op]).backward(np.ones(4))
         return x.grad
 
@@ -92,9 +98,12 @@ def by_autograd(op: str) -> Chain:
     def f(args: Any) -> Any:
         x, c, w = args
         step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c, "multiply": lambda y: y * c, "tanh": anp.tanh, "sin": anp.sin,
+            "add": lambda y: y + c,
+            "multiply": lambda y: y * c,
+            "tanh": anp.tanh,
+            "sin": anp.sin,
             "matvec": lambda y: anp.dot(w, y),
-        }  # fmt: skip
+        }
         return chained(x, step[op])
 
     def run() -> Any:
@@ -114,9 +123,12 @@ def by_torch(op: str) -> Chain:
     def run() -> Any:
         x, c, w = (torch.tensor(a, requires_grad=True) for a in (X, C, W))
         step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c, "multiply": lambda y: y * c, "tanh": torch.tanh,
-            "sin": torch.sin, "matvec": lambda y: torch.mv(w, y),
-        }  # fmt: skip
+            "add": lambda y: y + c,
+            "multiply": lambda y: y * c,
+            "tanh": torch.tanh,
+            "sin": torch.sin,
+            "matvec": lambda y: torch.mv(w, y),
+        }
         chained(x, step[op]).backward(seed)
         return x.grad
 

@@ -77,15 +77,22 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         add(f"--{name}", type=_count, metavar="N", help=f"default {getattr(M, name)}")
     add("--dtype", choices=("float32", "float64"), help=f"default {M.dtype}")
     add("--input-gradient", action="store_true", help="the gradient of x too")
-    add("--torch-compile", action="store_true",
-        help="also torch.compile, for minutes a row, in the rows that compare with it")  # fmt: skip
+    add(
+        "--torch-compile",
+        action="store_true",
+        help="also torch.compile, for minutes a row, in the rows that compare with it",
+    )
     add("--interpreter", action="store_true", help="also the uncompiled cell")
     add("--rounds", type=_count, default=15, metavar="N", help="turns of each, default 15")
     add("--seconds", type=float, default=0.15, metavar="S", help="of a turn, default 0.15")
     add("--growth", action="store_true", help="time and memory against T, hidden and batch")
     add("--planning", action="store_true", help="time to plan and compile, anew and from cache")
-    add("--json", type=Path, metavar="PATH",
-        help="where results go; those of the whole table: results/speed.json")  # fmt: skip
+    add(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="where results go; those of the whole table: results/speed.json",
+    )
     add("--write", action="store_true", help=f"take {RESULTS.name} into the README, and draw it")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(given)

@@ -25,15 +25,30 @@ if TYPE_CHECKING:
 
 # SymPy takes a third of a second to import: it is loaded with the first equation that is asked for
 _HOMES = {
-    "Equation": "lines", "Equations": "lines", "forward": "reading", "unrolled": "reading",
-    "backward": "adjoints", "gradients": "evaluation", "derive": "derivation",
-    "difference": "comparison", "javascript": "scripting",
-}  # fmt: skip
+    "Equation": "lines",
+    "Equations": "lines",
+    "forward": "reading",
+    "unrolled": "reading",
+    "backward": "adjoints",
+    "gradients": "evaluation",
+    "derive": "derivation",
+    "difference": "comparison",
+    "javascript": "scripting",
+}
 
 __all__ = [
-    "Equation", "Equations", "backward", "derive", "difference", "forward", "gradients",
-    "javascript", "name_latex", "name_unicode", "unrolled",
-]  # fmt: skip
+    "Equation",
+    "Equations",
+    "backward",
+    "derive",
+    "difference",
+    "forward",
+    "gradients",
+    "javascript",
+    "name_latex",
+    "name_unicode",
+    "unrolled",
+]
 
 
 def __getattr__(name: str) -> Any:

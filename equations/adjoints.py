@@ -211,10 +211,14 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     state = adjoints.loss[0]
     letter = "ℒ" if "seed." in adjoints.reading.apart else "L"
     notes = [
-        named(f"bar.{state}", "the adjoint: the derivative of the loss {loss} in this value, along "
-              "all paths by which it reaches the loss, later steps included", loss=letter),
+        named(
+            f"bar.{state}",
+            "the adjoint: the derivative of the loss {loss} in this value, along "
+            "all paths by which it reaches the loss, later steps included",
+            loss=letter,
+        ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
-    ]  # fmt: skip
+    ]
     if any(isinstance(p, Quantity) and p.time == 1 for p in shown):
         words = Said("what comes back from the next step; nothing at the last")
         notes.append(Note("t+1", "t+1", words))
@@ -223,19 +227,25 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if deltas:
         label, inside = next(iter(deltas.items()))
         notes.append(
-            named(label, "the adjoint of what stands inside the function, here of {inside}",
-                  inside=CellTextPrinter(apart=adjoints.reading.apart)._print(inside))
-        )  # fmt: skip
+            named(
+                label,
+                "the adjoint of what stands inside the function, here of {inside}",
+                inside=CellTextPrinter(apart=adjoints.reading.apart)._print(inside),
+            )
+        )
     block = next((p for p in shown if isinstance(p, Operation) and p.op == "block"), None)
     if block is not None:
         part = CellTextPrinter(timed=block.attributes["timed"])._print(block.operands[1])
         notes.append(
             Note(
-                CellLatexPrinter()._print(block), CellTextPrinter()._print(block),
-                Said("the entries of the vector that belong to {part} in the concatenation",
-                     part=part),
+                CellLatexPrinter()._print(block),
+                CellTextPrinter()._print(block),
+                Said(
+                    "the entries of the vector that belong to {part} in the concatenation",
+                    part=part,
+                ),
             )
-        )  # fmt: skip
+        )
     whole = (p for e in adjoints.reading.equations.values() for p in walk(e))
     kept = next((p for p in whole if isinstance(p, detach)), None)
     if kept is not None:

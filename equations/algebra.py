@@ -248,10 +248,25 @@ erf = meaning("erf", sympy.erf)
 NAMED: dict[str, Any] = {
     f.op: f
     for f in (
-        sigma, softplus, relu, absolute, maximum, minimum, where, greater, greater_equal, equal,
-        not_equal, detach, sign, floor, log1p, expm1, erf,
+        sigma,
+        softplus,
+        relu,
+        absolute,
+        maximum,
+        minimum,
+        where,
+        greater,
+        greater_equal,
+        equal,
+        not_equal,
+        detach,
+        sign,
+        floor,
+        log1p,
+        expm1,
+        erf,
     )
-}  # fmt: skip
+}
 NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}
 
 
@@ -345,9 +360,18 @@ def height(expr: Expr) -> int:
 # --- numbers in front --------------------------------------------------------------------------
 REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis
 _LINEAR = {
-    *REPEATED, "sum", "mean", "block", "getitem", "scatter", "reshape", "transpose", "swapaxes",
-    "cumsum", "reversed_cumsum",
-}  # fmt: skip
+    *REPEATED,
+    "sum",
+    "mean",
+    "block",
+    "getitem",
+    "scatter",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "cumsum",
+    "reversed_cumsum",
+}
 _BILINEAR = {"matvec", "matmul", "vecdot", "outer", "einsum"}
 
 

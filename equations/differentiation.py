@@ -195,9 +195,13 @@ class _Work:
         return self.reading.shapes[expr]
 
     def scalar(
-        self, expr: Expr, whole: Expr, leaves: dict[Expr, sympy.Symbol], meaning: dict[Expr, Expr],
+        self,
+        expr: Expr,
+        whole: Expr,
+        leaves: dict[Expr, sympy.Symbol],
+        meaning: dict[Expr, Expr],
         outside: bool,
-    ) -> Expr:  # fmt: skip
+    ) -> Expr:
         """A stretch for one unit: what mixes units, or is an inside, becomes a symbol.
 
         `meaning` is told what the author wrote for each part of it.

@@ -136,17 +136,20 @@ def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Ar
     known.clear()
     for name in reading.cell.state:
         later = [
-            term for term in every[f"bar.{name}"]
-            if any(q.time == 1 for q in quantities(term))
-        ]  # fmt: skip
+            term for term in every[f"bar.{name}"] if any(q.time == 1 for q in quantities(term))
+        ]
         totals[f"prev.{name}"] = total(later, 0, reading.shapes[Quantity(name)])
     return totals
 
 
 def gradients(
-    cell: Cell, parameters: Mapping[str, Any], xs: Any, seeds: Mapping[str, Any],
-    initial: Mapping[str, Any] | None = None, **further: Any,
-) -> dict[str, Array]:  # fmt: skip
+    cell: Cell,
+    parameters: Mapping[str, Any],
+    xs: Any,
+    seeds: Mapping[str, Any],
+    initial: Mapping[str, Any] | None = None,
+    **further: Any,
+) -> dict[str, Array]:
     """Gradients of a loss over a sequence, by evaluating the equations that `backward` prints.
 
     xs: (time, inputs) or (time, batch, inputs); initial, further: as for `unroll`. seeds: for each

@@ -151,7 +151,4 @@ def bundle(result: Any) -> dict[str, str]:
     MathML is not among it: as HTML it would come first, and GitHub and an untrusted JupyterLab
     take its elements away and leave a row of letters.
     """
-    return {
-        "text/plain": result.unicode(),
-        "text/latex": f"$\\displaystyle {result.latex()}$",
-    }
+    return {"text/plain": result.unicode(), "text/latex": f"$\\displaystyle {result.latex()}$"}

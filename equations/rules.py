@@ -231,9 +231,25 @@ def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 RULES: dict[str, Rule] = {
-    "matvec": _matvec, "matmul": _matmul, "vecdot": _vecdot, "outer": _outer, "einsum": _einsum,
-    "concat": _concat, "stack": _stack, "sum": _sum, "mean": _mean, "max": _max, "prod": _prod,
-    "logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax, "cumsum": _cumsum,
-    "reshape": _reshape, "transpose": _transpose, "swapaxes": _swapaxes,
-    "broadcast_to": _broadcast_to, "getitem": _getitem, "scatter": _scatter,
-}  # fmt: skip
+    "matvec": _matvec,
+    "matmul": _matmul,
+    "vecdot": _vecdot,
+    "outer": _outer,
+    "einsum": _einsum,
+    "concat": _concat,
+    "stack": _stack,
+    "sum": _sum,
+    "mean": _mean,
+    "max": _max,
+    "prod": _prod,
+    "logsumexp": _logsumexp,
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "cumsum": _cumsum,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "swapaxes": _swapaxes,
+    "broadcast_to": _broadcast_to,
+    "getitem": _getitem,
+    "scatter": _scatter,
+}

@@ -52,9 +52,7 @@ Entries = NDArray[np.object_]  # an array of SymPy expressions, one for each num
 
 _HELPERS = {
     "sigmoid": "const sigmoid = (x) => 0.5 * (1 + Math.tanh(x / 2));",
-    "softplus": (
-        "const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"
-    ),
+    "softplus": ("const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"),
     "erf": """\
 const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
   const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
@@ -66,7 +64,7 @@ const erf = (x) => {  // by its power series, far out by the continued fraction 
   for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
   return Math.sign(x) * sum * e;
 };""",
-}  # fmt: skip
+}
 _FORWARD = """\
 // One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
 // the parameters; held (optional), pre-activations that are set and not computed. What has more

@@ -50,8 +50,9 @@ class Trial:
         reading = adjoints.reading
         self.named = {
             f"pre.{label}": expr
-            for part in adjoints.parts.values() for label, expr in part.insides.items()
-        }  # fmt: skip
+            for part in adjoints.parts.values()
+            for label, expr in part.insides.items()
+        }
         # two equations may have the same inside: each reads its own
         self.own = {
             name: {expr: Quantity(f"pre.{label}") for label, expr in part.insides.items()}

@@ -33,10 +33,15 @@ class BuildError(TinygradError):
 
 
 def build(
-    path: Path, seconds: float = 75.0, text: Text | None = None, folder: Path | None = None,
-    report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
+    path: Path,
+    seconds: float = 75.0,
+    text: Text | None = None,
+    folder: Path | None = None,
+    report: Report | None = None,
+    cell: Cell = lstm,
+    language: str = LANGUAGES[0],
     start: Mapping[str, Any] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
 
     seconds: of training in all. folder: where checkpoints and figures are kept between builds.
@@ -54,10 +59,14 @@ def build(
 
 
 def make(
-    seconds: float, text: Text | None = None, folder: Path | None = None,
-    report: Report | None = None, cell: Cell = lstm, language: str = LANGUAGES[0],
+    seconds: float,
+    text: Text | None = None,
+    folder: Path | None = None,
+    report: Report | None = None,
+    cell: Cell = lstm,
+    language: str = LANGUAGES[0],
     start: Mapping[str, Any] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """The lesson's HTML, as `build` writes it."""
     known(language)
     suited(cell)
@@ -104,9 +113,8 @@ def writable(path: Path) -> None:
 
 
 def subject(
-    trained: Trained, text: Text, beside: Mapping[str, Trained],
-    draw: figures.Drawer | None = None,
-) -> Subject:  # fmt: skip
+    trained: Trained, text: Text, beside: Mapping[str, Trained], draw: figures.Drawer | None = None
+) -> Subject:
     """A trained model on a line that it has not seen, and the unit to be followed on it."""
     model = trained.model
     held_out = text.characters[-len(trained.training.validation_ids) :]
@@ -125,24 +133,31 @@ def render(about: Subject, language: str = LANGUAGES[0]) -> str:
         facts |= chapter.facts
     words = Texts("page", facts)
     environment = Environment(
-        loader=PackageLoader("lesson", "page"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("lesson", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("page.html").render(
-        t=words, languages=sorted(words.files, key=lambda known: known != language),
+        t=words,
+        languages=sorted(words.files, key=lambda known: known != language),
         every_language=LANGUAGES,
-        chapters=list(CHAPTERS), subject=about,
+        chapters=list(CHAPTERS),
+        subject=about,
         css=Markup(figures.colours()) + _inlined("style", *PARTS, ending="css"),
         scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
         font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
-        told=told, part=lambda name: part(name, about),
+        told=told,
+        part=lambda name: part(name, about),
         listing=inspect.getsource(about.cell.step).rstrip(),
         figures={
             name: about.draw(name, figure)
-            for chapter in chapters.values() for name, figure in chapter.figures.items()
+            for chapter in chapters.values()
+            for name, figure in chapter.figures.items()
         },
         **{name: chapter.more for name, chapter in chapters.items()},
-    )  # fmt: skip
+    )
 
 
 def _inlined(*names: str, ending: str) -> Markup:

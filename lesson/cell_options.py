@@ -13,9 +13,13 @@ from tinygrad_lstm.errors import UnknownNameError
 def add_size(parser: argparse.ArgumentParser, example: str) -> None:
     """Add the option; it may be given several times."""
     parser.add_argument(
-        "--size", type=_size, action="append", metavar="NAME=N", default=[],
+        "--size",
+        type=_size,
+        action="append",
+        metavar="NAME=N",
+        default=[],
         help=f"another size of the cell, such as {example}",
-    )  # fmt: skip
+    )
 
 
 def chosen_sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
@@ -41,9 +45,13 @@ def _size(word: str) -> tuple[str, int]:
 def add_start(parser: argparse.ArgumentParser) -> None:
     """Add the option; it may be given several times, and several values with commas."""
     parser.add_argument(
-        "--start", type=_pairs, action="extend", metavar="NAME=VALUE", default=[],
+        "--start",
+        type=_pairs,
+        action="extend",
+        metavar="NAME=VALUE",
+        default=[],
         help="start value of a parameter: a number or an initialiser's name, such as b_f=2",
-    )  # fmt: skip
+    )
 
 
 def chosen_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:

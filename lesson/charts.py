@@ -78,9 +78,7 @@ def chart(
     for curve, end in zip(curves, ends, strict=True):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in curve.points))
         parts.append(f'<polyline class="curve {curve.style}" points="{path}"/>')
-        parts += _texts(
-            curve.name, f'x="{WIDTH - RIGHT + 8}" y="{end + 4:.1f}"', curve.style
-        )
+        parts += _texts(curve.name, f'x="{WIDTH - RIGHT + 8}" y="{end + 4:.1f}"', curve.style)
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         f'aria-labelledby="{caption}">' + "".join(parts) + "</svg>"

@@ -154,9 +154,10 @@ def backward(figure: Figure, names: Iterable[str]) -> Figure:
 
 def _outputs(figure: Figure) -> list[str]:
     return [
-        s.classes[0].removeprefix("val-") for s in figure.scene.shapes
+        s.classes[0].removeprefix("val-")
+        for s in figure.scene.shapes
         if s.id == "out-output" and s.classes
-    ]  # fmt: skip
+    ]
 
 
 def _barred(shape: Shape, name: str) -> Shape:

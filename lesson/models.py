@@ -52,9 +52,13 @@ def suited(cell: Cell) -> None:
 
 
 def train(
-    cell: Cell, text: Text, seconds: float, folder: Path | None = None,
-    report: Callable[[Progress], Any] | None = None, start: Mapping[str, Any] | None = None,
-) -> Trained:  # fmt: skip
+    cell: Cell,
+    text: Text,
+    seconds: float,
+    folder: Path | None = None,
+    report: Callable[[Progress], Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+) -> Trained:
     """A character model of a cell, trained for `seconds` in all.
 
     With a folder, its checkpoint is kept there, and what it has learned already is not learned

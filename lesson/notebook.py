@@ -41,7 +41,7 @@ _STYLE = """
     f".notebook-picture .curve.c{k}{{stroke:{colour};stroke-dasharray:{dash}}}"
     f".notebook-picture text.c{k}{{fill:{colour}}}"
     for k, (colour, dash) in enumerate(zip(_COLOURS, _DASHES, strict=True))
-)  # fmt: skip
+)
 _VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
@@ -121,8 +121,11 @@ def chart(
         raise DataError(f"a chart shows 1 to {len(_COLOURS)} curves, got {len(curves)}.")
     drawn = charts.chart(
         [charts.Curve(name, at, f"c{k}") for k, (name, at) in enumerate(curves.items())],
-        x, y, "", log=log,
-    )  # fmt: skip
+        x,
+        y,
+        "",
+        log=log,
+    )
     inside = str(drawn).split(">", 1)[1].removesuffix("</svg>")
     lines = [f"{y}, by {x}"]
     lines += [f"{name}: {', '.join(_point(*at) for at in _some(curves[name]))}" for name in curves]

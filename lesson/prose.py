@@ -101,9 +101,12 @@ class Texts:
         return {k: v[language] if isinstance(v, Mapping) else v for k, v in every.items()}
 
     def _say(
-        self, tag: str, make: Callable[[str, Mapping[str, str]], Markup], key: str,
+        self,
+        tag: str,
+        make: Callable[[str, Mapping[str, str]], Markup],
+        key: str,
         facts: Mapping[str, Any],
-    ) -> Markup:  # fmt: skip
+    ) -> Markup:
         return Markup("").join(
             said(x, make(self._found(x, key), self._facts(x, facts)), tag) for x in self.files
         )

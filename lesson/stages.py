@@ -27,11 +27,12 @@ class Stage:
 
 _LSTM = {
     "f": Stage("f", ("f",), "gate", ("f",), ("gate:f", "belt:C")),
-    "i": Stage("i", ("i", "C_tilde"), "gate", ("i", "C_tilde"),
-               ("gate:i", "gate:C_tilde", "belt:C")),
+    "i": Stage(
+        "i", ("i", "C_tilde"), "gate", ("i", "C_tilde"), ("gate:i", "gate:C_tilde", "belt:C")
+    ),
     "C": Stage("C", ("C",), "state", ("C",), ("belt:C", "h")),
     "o": Stage("o", ("o", "h"), "gate", ("o", "h"), ("o", "h")),
-}  # fmt: skip
+}
 
 
 def stages(cell: Cell) -> tuple[Stage, ...]:

@@ -215,10 +215,14 @@ def serving(site: Site, port: int = 0) -> Iterator[str]:
 
 
 def watch(
-    make: Callable[[Check], str], files: Callable[[], Iterable[Path]],
-    cell_file: Path | None = None, port: int = 0, started: Callable[[str], object] = print,
-    stop: threading.Event | None = None, interval: float = 0.25,
-) -> None:  # fmt: skip
+    make: Callable[[Check], str],
+    files: Callable[[], Iterable[Path]],
+    cell_file: Path | None = None,
+    port: int = 0,
+    started: Callable[[str], object] = print,
+    stop: threading.Event | None = None,
+    interval: float = 0.25,
+) -> None:
     """Build a lesson with `make`, serve it, and build it anew when one of `files` changes.
 
     make is given a function to call now and then, which raises Saved when what it makes is

@@ -63,17 +63,26 @@ class Problem:
         """The run, and everything that a gradient is wanted of."""
         leaves = self.leaves()
         run = unroll(
-            network, {n: leaves[n] for n in self.parameters}, leaves["xs"],
+            network,
+            {n: leaves[n] for n in self.parameters},
+            leaves["xs"],
             {n: leaves[f"initial {n}"] for n in self.initial},
-            lengths=self.lengths, reverse=self.reverse, **{n: leaves[n] for n in self.further},
-        )  # fmt: skip
+            lengths=self.lengths,
+            reverse=self.reverse,
+            **{n: leaves[n] for n in self.further},
+        )
         return run, leaves
 
 
 def problem(
-    network: Any, lead: tuple[int, ...] = (3,), dtype: Any = np.float64, time: int = 6,
-    initial: bool = True, seed: int = 1, **options: Any,
-) -> Problem:  # fmt: skip
+    network: Any,
+    lead: tuple[int, ...] = (3,),
+    dtype: Any = np.float64,
+    time: int = 6,
+    initial: bool = True,
+    seed: int = 1,
+    **options: Any,
+) -> Problem:
     """A small problem of a network; its sizes are all different."""
     random = np.random.default_rng(seed)
     sizes = {size: 3 + k for k, size in enumerate(network.sizes)}
@@ -131,9 +140,13 @@ def by_samples(own: Cell, given: Problem, equations: bool = True) -> dict[str, A
         further |= {n: cut(leaves[n], words, *at) for n, words in own.constants.items()}
         initial = {n: cut(leaves[f"initial {n}"], own.state[n], *at) for n in given.initial}
         run = unroll(
-            own, {n: leaves[n] for n in given.parameters}, cut(leaves["xs"], own.x, end, *at),
-            initial, reverse=given.reverse, **further,
-        )  # fmt: skip
+            own,
+            {n: leaves[n] for n in given.parameters},
+            cut(leaves["xs"], own.x, end, *at),
+            initial,
+            reverse=given.reverse,
+            **further,
+        )
         if len(run) > 2:
             loss = loss + (run.steps[2][own.output] ** 2).sum()
         for name in run.names:
@@ -149,9 +162,11 @@ def by_samples(own: Cell, given: Problem, equations: bool = True) -> dict[str, A
             loss = loss + (value * weights(name, shape, given)[at]).sum()
     loss.backward()
     found |= {
-        f"{name} at {t}": whole[t] for name, whole in found.items()
-        for t in (0, time - 1) if not name.startswith("final ")
-    }  # fmt: skip
+        f"{name} at {t}": whole[t]
+        for name, whole in found.items()
+        for t in (0, time - 1)
+        if not name.startswith("final ")
+    }
     return found | gradients(leaves)
 
 
@@ -181,9 +196,13 @@ def agree(one: dict[str, Array], other: dict[str, Array], tolerance: float) -> N
 
 
 def compare(
-    network: Any, given: Problem, code: str, equations: bool = True,
-    right: Callable[..., dict[str, Array]] = everything, **options: Any,
-) -> None:  # fmt: skip
+    network: Any,
+    given: Problem,
+    code: str,
+    equations: bool = True,
+    right: Callable[..., dict[str, Array]] = everything,
+    **options: Any,
+) -> None:
     """The compiled network computes what the interpreter computes."""
     tolerance = TOLERANCE[code, given.xs.dtype.char]
     plain = right(network, given, equations)

@@ -52,12 +52,7 @@ def _settle() -> None:
 
 _settle()
 settings.register_profile(
-    "tests",
-    derandomize=True,
-    print_blob=True,
-    deadline=None,
-    database=None,
-    max_examples=25,
+    "tests", derandomize=True, print_blob=True, deadline=None, database=None, max_examples=25
 )
 settings.load_profile("tests")
 configuration.set_hypothesis_home_dir(os.path.join(os.environ[ROOM], "hypothesis"))

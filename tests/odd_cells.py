@@ -78,8 +78,12 @@ def reshaped(now, prev, x, p):
     now.h = tanh(z[0] + matvec(p.U, prev.h)) * sigmoid(z[1] - matvec(p.U, prev.h)[::-1])
 
 
-@cell(state="s", parameters={"W": "keys, hidden", "V": "hidden, keys"}, x="hidden",
-      constants={"memory": "slots, keys"})  # fmt: skip
+@cell(
+    state="s",
+    parameters={"W": "keys, hidden", "V": "hidden, keys"},
+    x="hidden",
+    constants={"memory": "slots, keys"},
+)
 def attention(now, prev, x, p, memory):
     """A soft look into a memory."""
     now.q = matvec(p.W, prev.s + x)
@@ -88,9 +92,10 @@ def attention(now, prev, x, p, memory):
     now.s = tanh(matvec(p.V, now.r))
 
 
-@cell(state={"M": "keys, values", "n": "keys"}, parameters={
-    "W_k W_q": "keys, inputs", "W_v": "values, inputs", "f": "",
-})  # fmt: skip
+@cell(
+    state={"M": "keys, values", "n": "keys"},
+    parameters={"W_k W_q": "keys, inputs", "W_v": "values, inputs", "f": ""},
+)
 def outer_product(now, prev, x, p):
     """A memory of outer products with a normaliser, read through a maximum."""
     now.k, now.v, now.q = matvec(p.W_k, x), matvec(p.W_v, x), matvec(p.W_q, x)
@@ -114,10 +119,17 @@ def state_called_x(now, prev, x, p):
     now.h = 0.5 * prev.h + now.x * prev.x
 
 
-@cell(state="add step", parameters={
-    "delta": "hidden, hidden", "seed": "hidden, inputs", "bar": "hidden",
-    "pre": "hidden", "input": "hidden",
-}, start={"pre": 1})  # fmt: skip
+@cell(
+    state="add step",
+    parameters={
+        "delta": "hidden, hidden",
+        "seed": "hidden, inputs",
+        "bar": "hidden",
+        "pre": "hidden",
+        "input": "hidden",
+    },
+    start={"pre": 1},
+)
 def names_of_namespaces(now, prev, x, p):
     """What the notation itself uses, as names of the cell's own."""
     now.b = sigmoid(matvec(p.delta, prev.add) + matvec(p.seed, x) + p.bar)
@@ -126,9 +138,16 @@ def names_of_namespaces(now, prev, x, p):
     now.add, now.step = now.values * prev.step, now.tanh - 0.5 * prev.add
 
 
-@cell(state="L a", parameters={"T": "hidden, hidden", "x_": "hidden", "lambda_ Lambda": "hidden",
-                               "alpha α": "hidden"},
-      start={"x_ lambda_ alpha": 1})  # fmt: skip
+@cell(
+    state="L a",
+    parameters={
+        "T": "hidden, hidden",
+        "x_": "hidden",
+        "lambda_ Lambda": "hidden",
+        "alpha α": "hidden",
+    },
+    start={"x_ lambda_ alpha": 1},
+)
 def look_alikes(now, prev, x, p):
     """Names that would be printed like others, or like the loss."""
     now.count = tanh(matvec(p.T, prev.L) + p.x_ * p.alpha * x.sum())
@@ -205,8 +224,11 @@ def oscillator(now, prev, x, p):
     now.y = prev.y + 0.1 * now.z
 
 
-@cell(state="h", parameters={"M S N R": "latent, inputs", "V": "hidden, latent"},
-      sequences={"eps": "latent"})  # fmt: skip
+@cell(
+    state="h",
+    parameters={"M S N R": "latent, inputs", "V": "hidden, latent"},
+    sequences={"eps": "latent"},
+)
 def gaussian(now, prev, x, p, eps):
     """A sample, and the divergence of two normal distributions, which no state reads."""
     now.mu, now.mu_z = matvec(p.M, x), matvec(p.N, x)
@@ -238,8 +260,9 @@ def gate_of_two_kinds(now, prev, x, p, gate):
     now.h = now.gate * x + (1 - now.gate) * prev.h * gate
 
 
-@cell(state={"h": "rows, columns"}, parameters={"A": "rows, rows", "B": "columns"},
-      x="rows, columns")  # fmt: skip
+@cell(
+    state={"h": "rows, columns"}, parameters={"A": "rows, rows", "B": "columns"}, x="rows, columns"
+)
 def matrix_state(now, prev, x, p):
     """A matrix as state and input; reductions over both of its axes."""
     m = mean(prev.h, axis=0, keepdims=True) + sum(x, axis=-1, keepdims=True)

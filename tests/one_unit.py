@@ -100,7 +100,11 @@ def engine(program: Program, gradient: Program, arrays: dict[str, Any]) -> dict[
 
 
 ALL = {
-    **cells.all(), "exotic": viz_cells.exotic, "exponential": viz_cells.exponential,
-    "deep": viz_cells.deep, "twice": twice, "several": several,
+    **cells.all(),
+    "exotic": viz_cells.exotic,
+    "exponential": viz_cells.exponential,
+    "deep": viz_cells.deep,
+    "twice": twice,
+    "several": several,
     **{name: one for name, one in CELLS.items() if name != "second_unit"},
-}  # fmt: skip
+}

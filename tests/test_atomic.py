@@ -16,8 +16,10 @@ def other(code: str, *words: str) -> "subprocess.Popen[str]":
     """Another process, which has come to where it prints a line."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *words],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "there\n"
     return process

@@ -174,10 +174,25 @@ def test_a_row_from_the_command_line_to_the_readme(
     sizes = ["--time", "3", "--batch", "2", "--inputs", "3", "--hidden", "4"]
     no_compiler = {**os.environ, "TINYGRAD_LSTM_CC": ""}  # it would compile for longer than it runs
     end = subprocess.run(
-        [sys.executable, str(SCRIPT), "--cell", f"{cell}:leaky", *sizes, "--rounds", "2",
-         "--seconds", "0", "--json", str(results), "--interpreter"],
-        capture_output=True, encoding="utf-8", check=False, env=no_compiler,
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(SCRIPT),
+            "--cell",
+            f"{cell}:leaky",
+            *sizes,
+            "--rounds",
+            "2",
+            "--seconds",
+            "0",
+            "--json",
+            str(results),
+            "--interpreter",
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env=no_compiler,
+    )
     assert end.returncode == 0, end.stderr
     record = json.loads(results.read_text(encoding="utf-8"))["rows"]["found"][0]
     assert record["workload"]["hidden"] == 4 and record["rounds"] == 2
@@ -219,8 +234,9 @@ def test_rows_measured_again_take_the_place_of_older_ones(tmp_path: Path) -> Non
     for found in ([{"label": "S", "n": 1}, {"label": "M", "n": 1}], [{"label": "S", "n": 2}]):
         report.save(path, "rows", found)
     assert json.loads(path.read_text(encoding="utf-8"))["rows"]["found"] == [
-        {"label": "S", "n": 2}, {"label": "M", "n": 1},
-    ]  # fmt: skip
+        {"label": "S", "n": 2},
+        {"label": "M", "n": 1},
+    ]
 
 
 @pytest.mark.parametrize(

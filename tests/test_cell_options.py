@@ -24,8 +24,10 @@ def test_values_may_be_repeated_and_joined_by_commas(command: str) -> None:
         words.insert(1, "lstm")
     options = parser(command).parse_args(words)
     assert cell_options.chosen_starts(options, cells.lstm) == {
-        "b_f": 1.0, "b_i": -1e-3, "W_o": "orthogonal"
-    }  # fmt: skip
+        "b_f": 1.0,
+        "b_i": -1e-3,
+        "W_o": "orthogonal",
+    }
     with pytest.raises(
         UnknownNameError, match=r"^--start b_f=…: cell 'rnn' has no parameter 'b_f'"
     ):

@@ -54,8 +54,11 @@ def second_derivatives(e: Example) -> None:
     short = {n: v[:2] if n in e.cell.sequences else v for n, v in e.further.items()}
     check_gradients(
         lambda p, xs, initial: e.outputs(p, xs, initial, short),
-        e.p, e.xs[:2], e.initial, second_order=True,
-    )  # fmt: skip
+        e.p,
+        e.xs[:2],
+        e.initial,
+        second_order=True,
+    )
 
 
 def gradient_program_equals_backward(e: Example) -> None:
@@ -183,9 +186,14 @@ def _size(arrays: dict[str, Any]) -> int:
 # --- known numbers, from the formulas -------------------------------------------------------------
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("rnn", 4 * 7 + 4), ("lstm", 4 * (4 * 7 + 4)), ("lstm_peephole", 3 * 4 * 11 + 4 * 7 + 16),
-     ("lstm_coupled", 3 * (4 * 7 + 4)), ("gru", 3 * 4 * 7)],
-)  # fmt: skip
+    [
+        ("rnn", 4 * 7 + 4),
+        ("lstm", 4 * (4 * 7 + 4)),
+        ("lstm_peephole", 3 * 4 * 11 + 4 * 7 + 16),
+        ("lstm_coupled", 3 * (4 * 7 + 4)),
+        ("gru", 3 * 4 * 7),
+    ],
+)
 def test_published_parameter_counts(name: str, count: int) -> None:
     assert cells.all()[name].init(inputs=3, hidden=4).count == count
 

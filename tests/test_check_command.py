@@ -14,9 +14,13 @@ from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Operation
 
 NAMES = [
-    "numeric gradients", "SymPy against engine", "second derivatives", "batch against singles",
-    "split against whole", "compiled against interpreter",
-]  # fmt: skip
+    "numeric gradients",
+    "SymPy against engine",
+    "second derivatives",
+    "batch against singles",
+    "split against whole",
+    "compiled against interpreter",
+]
 HOLDS = r"  ✓ {name:28} {n} cases, largest relative difference \d\.\de[-+]\d\d"
 
 

@@ -43,8 +43,10 @@ def test_arrays_tensors_and_mappings() -> None:
     p = cells.rnn.init(inputs=3, hidden=2)
     states = check_gradients(
         lambda p, xs, start: unroll(cells.rnn, p, xs, {"h": start["h"]})["h"],
-        p, Tensor(XS), {"h": np.ones(2)},
-    )  # fmt: skip
+        p,
+        Tensor(XS),
+        {"h": np.ones(2)},
+    )
     assert states.entries == p.count + XS.size + 2
 
 
@@ -186,10 +188,13 @@ def test_an_operand_on_a_kink() -> None:
 @pytest.mark.parametrize(
     "f",
     [
-        lambda x: tl.abs(x - 1e-6), lambda x: tl.maximum(x, 1e-6), lambda x: tl.clip(x, 1e-6, 1.0),
-        lambda x: tl.where(x > 1e-6, x * x, x), lambda x: tl.max(tl.stack([x, 2e-6 - x])),
+        lambda x: tl.abs(x - 1e-6),
+        lambda x: tl.maximum(x, 1e-6),
+        lambda x: tl.clip(x, 1e-6, 1.0),
+        lambda x: tl.where(x > 1e-6, x * x, x),
+        lambda x: tl.max(tl.stack([x, 2e-6 - x])),
     ],
-)  # fmt: skip
+)
 def test_a_kink_within_the_step(f: Any) -> None:
     assert "has a kink " in refusal(DataError, f, np.array(0.0))
     assert check_gradients(f, np.array(0.3)).entries == 1

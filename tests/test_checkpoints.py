@@ -53,9 +53,31 @@ def at(value, place):
 GONE = object()
 HUGE = 10**30
 ODD = [
-    GONE, None, True, -1, 0, 10**9, 2**62, HUGE, 10**400, -0.5, 0.0, 1.5, 1e308, float("nan"),
-    float("inf"), "", "x", "\0", [], ["x"], [[]], {}, {"x": 1}, [None],
-]  # fmt: skip
+    GONE,
+    None,
+    True,
+    -1,
+    0,
+    10**9,
+    2**62,
+    HUGE,
+    10**400,
+    -0.5,
+    0.0,
+    1.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "\0",
+    [],
+    ["x"],
+    [[]],
+    {},
+    {"x": 1},
+    [None],
+]
 
 
 def goes_on(path):
@@ -80,11 +102,23 @@ def whole(tmp_path_factory):
 
 
 FREE = {
-    ("text", "name"), ("settings", "seed"), ("settings", "clip"), ("settings", "every"),
-    ("settings", "sample"), ("settings", "held_out"), ("settings", "length"), ("position", "step"),
-    ("position", "passes"), ("position", "chunk"), ("position", "seconds"), ("position", "loss"),
-    ("position", "norm"), ("position", "recent"), ("history",), ("start",),
-}  # fmt: skip
+    ("text", "name"),
+    ("settings", "seed"),
+    ("settings", "clip"),
+    ("settings", "every"),
+    ("settings", "sample"),
+    ("settings", "held_out"),
+    ("settings", "length"),
+    ("position", "step"),
+    ("position", "passes"),
+    ("position", "chunk"),
+    ("position", "seconds"),
+    ("position", "loss"),
+    ("position", "norm"),
+    ("position", "recent"),
+    ("history",),
+    ("start",),
+}
 
 
 def free(place):
@@ -127,10 +161,18 @@ def test_every_field_of_a_description(whole, monkeypatch):
 
 @pytest.mark.parametrize(
     "place",
-    [(), ("text",), ("sizes",), ("settings",), ("settings", "optimiser"), ("position",),
-     ("history", 0), ("start",)],
+    [
+        (),
+        ("text",),
+        ("sizes",),
+        ("settings",),
+        ("settings", "optimiser"),
+        ("position",),
+        ("history", 0),
+        ("start",),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_field_that_a_newer_version_may_have_added(place, whole):
     path, described, arrays = whole
     changed = copy.deepcopy(described)
@@ -185,9 +227,10 @@ CHANGES = {
     "must be of float32, but is of complex64": lambda a: a + 0j,
     "must be of float32, but is of <U32": lambda a: a.astype(str),
     "must be of float32, but is of float64": lambda a: a.astype(float),
-    "holds what is no finite number": lambda a: np.where(np.arange(a.size) == 0, np.nan, a.flat)
-    .reshape(a.shape).astype(a.dtype),
-}  # fmt: skip
+    "holds what is no finite number": lambda a: (
+        np.where(np.arange(a.size) == 0, np.nan, a.flat).reshape(a.shape).astype(a.dtype)
+    ),
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -273,14 +316,20 @@ class Point:
 @pytest.mark.parametrize(
     ("kind", "value", "expected"),
     [
-        (int, 3, 3), (float, 3, 3.0), (float, -0.5, -0.5), (str, "a", "a"),
-        (int | None, None, None), (float | str, "a", "a"), (float | str, 2, 2.0),
-        (tuple[int, ...], [1, 2], (1, 2)), (dict[str, float], {"a": 1}, {"a": 1.0}),
+        (int, 3, 3),
+        (float, 3, 3.0),
+        (float, -0.5, -0.5),
+        (str, "a", "a"),
+        (int | None, None, None),
+        (float | str, "a", "a"),
+        (float | str, 2, 2.0),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (dict[str, float], {"a": 1}, {"a": 1.0}),
         (Point, {"x": 1, "n": None}, Point(1.0)),
         (tuple[Point, ...], [{"x": 1, "n": 2}], (Point(1.0, 2),)),
         (Adam | SGD, {"name": "SGD", "rate": 1, "momentum": 0}, SGD(1.0, 0.0)),
     ],
-)  # fmt: skip
+)
 def test_values_of_their_type(kind, value, expected):
     found = schema.read(kind, value)
     assert found == expected and type(found) is type(expected)
@@ -307,7 +356,7 @@ def test_values_of_their_type(kind, value, expected):
         (Adam | SGD, {"name": ["SGD"]}, "p.name must be Adam or SGD, but is ['SGD']"),
         (Adam | SGD, {"name": "SGD", "rate": 1}, "p.momentum is missing"),
     ],
-)  # fmt: skip
+)
 def test_values_of_another_type(kind, value, message):
     with pytest.raises(schema.SchemaError, match=f"^{re.escape(message)}$"):
         schema.read(kind, value, "p")

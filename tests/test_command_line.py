@@ -22,9 +22,11 @@ def ran(
 ) -> subprocess.CompletedProcess[bytes]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, "-c", program, *words], capture_output=True, cwd=folder,
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path, **environment},
-    )  # fmt: skip
+    )
 
 
 # --- locales --------------------------------------------------------------------------------------
@@ -96,9 +98,19 @@ sys.exit(main())
 # while it imports datetime, NumPy turns any error into its own
 @pytest.mark.parametrize(
     "module",
-    ["tinygrad_lstm", "numpy", "datetime", "numpy.random", "argparse", "lesson.checking",
-     "sympy", "mpmath", "hypothesis", "tinygrad_lstm.testing.properties"],
-)  # fmt: skip
+    [
+        "tinygrad_lstm",
+        "numpy",
+        "datetime",
+        "numpy.random",
+        "argparse",
+        "lesson.checking",
+        "sympy",
+        "mpmath",
+        "hypothesis",
+        "tinygrad_lstm.testing.properties",
+    ],
+)
 def test_ctrl_c_while_it_starts_is_one_line(module: str) -> None:
     done = ran(module, "check", "rnn", "--examples", "1", program=AT_AN_IMPORT)
     assert done.stderr.decode() == "\ntinygrad-lstm check: stopped\n"
@@ -224,9 +236,11 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lesson_wants_a_graphviz_before_it_trains(
-    no_training: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    no_training: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv(rendering.SETTING, "no-such-dot")
     words = ["lesson", "--no-open", "-o", str(tmp_path / "lesson.html")]
     assert commands.main(words) == 2
@@ -244,9 +258,13 @@ def test_a_lesson_wants_a_graphviz_before_it_trains(
     ],
 )
 def test_a_lesson_wants_everything_before_it_trains(
-    words: list[str], told: str, no_training: None, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    words: list[str],
+    told: str,
+    no_training: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("blocked").touch()
     assert commands.main(["lesson", "--no-open", *words]) == 2

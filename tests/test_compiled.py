@@ -8,16 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiling import (
-    CODES,
-    LENGTHS,
-    MISSING,
-    TOLERANCE,
-    Problem,
-    agree,
-    compare,
-    problem,
-)
+from compiling import CODES, LENGTHS, MISSING, TOLERANCE, Problem, agree, compare, problem
 
 from tinygrad_lstm import (
     Tensor,
@@ -99,9 +90,10 @@ def test_a_layer_that_reads_an_equation_of_the_layer_below(memory: str, code: st
 
 # --- operations beyond the elementwise ------------------------------------------------------------
 @cell(
-    state="h", constants={"memory": "places, hidden"},
+    state="h",
+    constants={"memory": "places, hidden"},
     parameters={"W": "hidden, hidden + inputs", "U": "hidden, hidden", "b": "hidden"},
-)  # fmt: skip
+)
 def attention(now, prev, x, p, memory):
     now.q = matvec(p.U, prev.h)
     now.a = softmax(matvec(memory, now.q))
@@ -180,10 +172,15 @@ OWN = {
     c.name: c
     for c in (
         numbers_in_sums,
-        fast_weights, matrices, scalar, rearranged, shared_parts, states_swapped,
+        fast_weights,
+        matrices,
+        scalar,
+        rearranged,
+        shared_parts,
+        states_swapped,
         a_state_that_is_never_read,
     )
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -444,8 +441,10 @@ def test_the_stepper_shows_every_operation_of_a_compiled_run(
 def test_a_compiled_network_is_the_network_it_was_made_of() -> None:
     fast = compiled(cells.lstm)
     assert (fast.name, fast.state, fast.parameters) == (
-        cells.lstm.name, cells.lstm.state, cells.lstm.parameters,
-    )  # fmt: skip
+        cells.lstm.name,
+        cells.lstm.state,
+        cells.lstm.parameters,
+    )
     assert str(fast.program(hidden=3, inputs=2)) == str(cells.lstm.program(hidden=3, inputs=2))
     assert compiled(fast).plain is cells.lstm
     deep = compiled(stack([cells.lstm, bidirectional(cells.gru)]))

@@ -227,10 +227,13 @@ def numbers(now, prev, x, p):
 @cell(
     state={"M": "rows, hidden", "h": "hidden"},
     parameters={
-        "W": "rows, columns, hidden", "V": "rows, hidden, inputs", "U": "rows, columns",
-        "A": "inputs, columns, hidden", "w": "hidden",
+        "W": "rows, columns, hidden",
+        "V": "rows, hidden, inputs",
+        "U": "rows, columns",
+        "A": "inputs, columns, hidden",
+        "w": "hidden",
     },
-)  # fmt: skip
+)
 def three_axes(now, prev, x, p):
     now.one = matvec(p.W, prev.h)  # rows, columns
     now.each = matvec(p.W, prev.M)  # a matrix for each row of the state
@@ -266,9 +269,7 @@ def indexed(now, prev, x, p):
     now.M = tanh(now.columns + concat(now.back, now.z[None, :1] * np.ones((3, 1)), axis=1))
 
 
-@cell(
-    state="h c", parameters={"W": "hidden, hidden", "V": "hidden, inputs", "b unread": "hidden"},
-)  # fmt: skip
+@cell(state="h c", parameters={"W": "hidden, hidden", "V": "hidden, inputs", "b unread": "hidden"})
 def for_the_loss_alone(now, prev, x, p):
     now.c = matvec(p.V, x)  # linear, so that its adjoint is what the next step hands back
     now.h = tanh(matvec(p.W, prev.h) + prev.c)
@@ -319,9 +320,10 @@ def of_other_operations(now, prev, x, p):
 
 
 @cell(
-    state={"M": "3, hidden"}, x="3, inputs",
+    state={"M": "3, hidden"},
+    x="3, inputs",
     parameters={"W": "inputs, 2 * hidden", "U": "hidden, 2 * hidden", "V": "2 * inputs, hidden"},
-)  # fmt: skip
+)
 def joined_along_every_axis(now, prev, x, p):
     gate, value = split(matmul(x, p.W) + matmul(prev.M, p.U), 2)  # columns: so is their adjoint
     now.beside = matmul(concat(tanh(x), sigmoid(x), axis=1), p.V)
@@ -335,10 +337,18 @@ def joined_along_every_axis(now, prev, x, p):
 KINDS = {
     c.name: c
     for c in (
-        numbers, three_axes, reduced, indexed, for_the_loss_alone, without_parameters,
-        x_is_not_read, across, of_other_operations, joined_along_every_axis,
+        numbers,
+        three_axes,
+        reduced,
+        indexed,
+        for_the_loss_alone,
+        without_parameters,
+        x_is_not_read,
+        across,
+        of_other_operations,
+        joined_along_every_axis,
     )
-}  # fmt: skip
+}
 SITUATIONS: dict[str, dict[str, Any]] = {
     "plain": {"initial": False},
     "lengths": {"lengths": [6, 2, 4]},
@@ -389,12 +399,16 @@ def test_sizes_that_are_all_the_same(code: str) -> None:
 
 # --- further inputs: the batch's own, or each sample's --------------------------------------------
 @cell(
-    state={"s": "hidden"}, sequences={"noise": "hidden"},
+    state={"s": "hidden"},
+    sequences={"noise": "hidden"},
     constants={"memory": "places, features", "kinds": "places"},
     parameters={
-        "W": "align, hidden", "U": "align, features", "v": "align", "C": "hidden, features",
+        "W": "align, hidden",
+        "U": "align, features",
+        "v": "align",
+        "C": "hidden, features",
     },
-)  # fmt: skip
+)
 def attention(now, prev, x, p, noise, memory, kinds):
     now.keys = matvec(p.U, memory)  # places, align
     now.e = matvec(tanh(matvec(p.W, prev.s) + now.keys), p.v) + kinds

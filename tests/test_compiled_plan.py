@@ -32,8 +32,9 @@ def plan(own: Any) -> Plan:
 # --- how many products ----------------------------------------------------------------------------
 @cell(
     state={"out memory": "units"},
-    parameters={"A B G D": "units, units + features", "a b g d": "units"}, x="features",
-)  # fmt: skip
+    parameters={"A B G D": "units, units + features", "a b g d": "units"},
+    x="features",
+)
 def renamed(now, prev, x, p):
     both = concat(prev.out, x)
     now.one = sigmoid(matvec(p.A, both) + p.a)
@@ -47,10 +48,11 @@ def renamed(now, prev, x, p):
 @cell(
     state="h C",
     parameters={
-        "W_f W_i W_C W_o": "hidden, inputs", "U_f U_i U_C U_o": "hidden, hidden",
+        "W_f W_i W_C W_o": "hidden, inputs",
+        "U_f U_i U_C U_o": "hidden, hidden",
         "b_f b_i b_C b_o": "hidden",
     },
-)  # fmt: skip
+)
 def without_concat(now, prev, x, p):
     now.o = sigmoid(p.b_o + matvec(p.U_o, prev.h) + matvec(p.W_o, x))
     now.f = sigmoid(matvec(p.W_f, x) + matvec(p.U_f, prev.h) + p.b_f)
@@ -60,9 +62,7 @@ def without_concat(now, prev, x, p):
     now.h = now.o * tanh(now.C)
 
 
-@cell(
-    state="h C", parameters={"W": "4 * hidden, hidden + inputs", "b": "4 * hidden"},
-)  # fmt: skip
+@cell(state="h C", parameters={"W": "4 * hidden, hidden + inputs", "b": "4 * hidden"})
 def one_matrix(now, prev, x, p):
     n = prev.h.shape[-1]
     now.z = matvec(p.W, concat(prev.h, x)) + p.b
@@ -148,18 +148,22 @@ def test_no_operation_writes_where_it_reads(name: str) -> None:
 def test_memory_of_an_lstm() -> None:
     found = describing.memory(plan(cells.lstm))
     assert found == {
-        "forward": {"u1": 12, "f i o": 9, "C_tilde": 3, "C": 3, "h": 3}, "backward": {"x̄_t": 4},
-    }  # fmt: skip
+        "forward": {"u1": 12, "f i o": 9, "C_tilde": 3, "C": 3, "h": 3},
+        "backward": {"x̄_t": 4},
+    }
     assert describing.per_step(plan(cells.lstm), np.float32) == 4 * 34
     assert "34 numbers: 136 bytes in float32, 272 in float64" in str(plan(cells.lstm))
 
 
 @cell(
-    state="h c", sequences={"s": "inputs"},
+    state="h c",
+    sequences={"s": "inputs"},
     parameters={
-        "A_k A_f A_g B_k B_f B_g": "hidden, inputs", "U_f U_g": "hidden, hidden", "b_f": "hidden",
+        "A_k A_f A_g B_k B_f B_g": "hidden, inputs",
+        "U_f U_g": "hidden, hidden",
+        "b_f": "hidden",
     },
-)  # fmt: skip
+)
 def two_sources(now, prev, x, p, s):
     """Two hoisted products that the product of the loop may be added to; k stands between."""
     now.f = sigmoid(matvec(p.A_f, x) + matvec(p.B_f, s) + matvec(p.U_f, prev.h) + p.b_f)
@@ -265,8 +269,11 @@ def test_the_example_in_the_readme_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],
         input=block,
-        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "\n1\n" in done.stdout and "  u1 += W1 · h_{t-1}   (16 × 4)\n" in done.stdout
     assert (tmp_path / "plan.svg").is_file()

@@ -82,14 +82,14 @@ def test_states_start_from_numbers_minus_infinity_too(code: Any) -> None:
     np.testing.assert_allclose(given["m"].data[0], xs[0] @ p.W.data.T + 0.5, rtol=1e-12)
     (run["m"].sum() + run["h"].sum()).backward()
     assert all(np.isfinite(p[name].grad.data).all() for name in ("W", "R", "b", "c"))
-    layers = unroll(as_asked(stack([begun, begun]), code),
-                    stack([begun, begun]).init(inputs=2, hidden=4), xs)  # fmt: skip
+    layers = unroll(
+        as_asked(stack([begun, begun]), code), stack([begun, begun]).init(inputs=2, hidden=4), xs
+    )
     np.testing.assert_array_equal(layers.initial["2.m"].data, np.full((3, 4), -np.inf))
 
 
 # --- output ---------------------------------------------------------------------------------------
-@cell(state="h", parameters={"W": "hidden, inputs", "V": "answers, hidden"}, output="y",
-      x="inputs")  # fmt: skip
+@cell(state="h", parameters={"W": "hidden, inputs", "V": "answers, hidden"}, output="y", x="inputs")
 def answering(now: Any, prev: Any, x: Any, p: Any) -> None:
     """The output is no state."""
     now.h = tanh(matvec(p.W, x) + 0.5 * prev.h)
@@ -117,8 +117,12 @@ def test_a_layer_above_reads_the_output(code: Any) -> None:
 
 
 # --- loss -----------------------------------------------------------------------------------------
-@cell(state="h", parameters={"W": "hidden, inputs", "U": "hidden, hidden"}, loss="L",
-      sequences={"target": "hidden"})  # fmt: skip
+@cell(
+    state="h",
+    parameters={"W": "hidden, inputs", "U": "hidden, hidden"},
+    loss="L",
+    sequences={"target": "hidden"},
+)
 def judged(now: Any, prev: Any, x: Any, p: Any, target: Any) -> None:
     """A squared error of its own."""
     now.h = tanh(matvec(p.W, x) + matvec(p.U, prev.h))
@@ -156,8 +160,7 @@ def test_a_run_s_loss_is_the_sum_over_present_steps_and_the_mean_over_the_batch(
 
 
 # --- noise ----------------------------------------------------------------------------------------
-@cell(state="h", parameters={"W": "hidden, inputs", "S": "hidden, latent"},
-      noise={"eps": "latent"})  # fmt: skip
+@cell(state="h", parameters={"W": "hidden, inputs", "S": "hidden, latent"}, noise={"eps": "latent"})
 def sampling(now: Any, prev: Any, x: Any, p: Any, eps: Any) -> None:
     """A state that is moved at random."""
     now.e = eps * 1.0
@@ -232,20 +235,36 @@ def test_sizes_that_are_bounded_and_determined() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda c: c.init(hidden=1), ShapeError,
-         "hidden must be a whole number of at least 2, got 1."),
-        (lambda c: c.bind({"W": np.ones((1, 3))}), ShapeError,
-         "hidden must be a whole number of at least 2, got 1."),
-        (lambda c: unroll(c, {"W": np.ones((1, 3))}, np.ones((2, 3))), ShapeError,
-         "hidden must be a whole number of at least 2, got 1."),
-        (lambda c: c.init(hidden=2, inputs=4), ShapeError,
-         "inputs is 2 * hidden * hidden + 1 = 9 here, not 4."),
+        (
+            lambda c: c.init(hidden=1),
+            ShapeError,
+            "hidden must be a whole number of at least 2, got 1.",
+        ),
+        (
+            lambda c: c.bind({"W": np.ones((1, 3))}),
+            ShapeError,
+            "hidden must be a whole number of at least 2, got 1.",
+        ),
+        (
+            lambda c: unroll(c, {"W": np.ones((1, 3))}, np.ones((2, 3))),
+            ShapeError,
+            "hidden must be a whole number of at least 2, got 1.",
+        ),
+        (
+            lambda c: c.init(hidden=2, inputs=4),
+            ShapeError,
+            "inputs is 2 * hidden * hidden + 1 = 9 here, not 4.",
+        ),
         (lambda c: c.init(), ShapeError, "needs hidden=…: its sizes are hidden."),
-        (lambda c: c.bind({"W": np.ones((2, 8))}), ShapeError,
-         "inputs is (2 * hidden * hidden + 1) = (9,), hidden=2 by W, inputs=8 by W, but the array "
-         "given has shape (8,)."),
+        (
+            lambda c: c.bind({"W": np.ones((2, 8))}),
+            ShapeError,
+            "inputs is (2 * hidden * hidden + 1) = (9,), hidden=2 by W, inputs=8 by W, but the array "
+            ""
+            "given has shape (8,).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_sizes_that_do_not_fit(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
         call(sized(inputs="2 * hidden * hidden + 1", hidden="at least 2"))
@@ -260,68 +279,134 @@ FILLS = "write a number or one of zero, one, uniform, glorot, orthogonal, identi
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({"start": {"V": 1}}, UnknownNameError,
-         "cell 'plain': start names 'V', which is neither a parameter (W, b) nor a state (h)."),
-        ({"start": {"W": "xavier"}}, UnknownNameError,
-         f"cell 'plain': W cannot start as 'xavier'; {FILLS}"),
-        ({"start": {"h": "xavier"}}, UnknownNameError,
-         f"cell 'plain': h cannot start as 'xavier'; {FILLS}"),
-        ({"start": {"b": "orthogonal"}}, ShapeError,
-         "cell 'plain': b is (hidden); orthogonal is for matrices."),
-        ({"start": {"h": "identity"}}, ShapeError,
-         "cell 'plain': h is (hidden); identity is for matrices."),
-        ({"start": {"W": np.inf}}, DataError,
-         "cell 'plain': W is filled with one finite number, got inf.\n"
-         "  For an array, exchange it afterwards: p.replace({'W': array})."),
-        ({"start": {"W": True}}, DataError,
-         "cell 'plain': W is filled with one finite number, got True.\n"
-         "  For an array, exchange it afterwards: p.replace({'W': array})."),
-        ({"start": {"h": np.nan}}, DataError,
-         "cell 'plain': h is filled with one number, got nan.\n"
-         "  For an array, pass it to unroll: initial={'h': array}."),
-        ({"start": {"h": np.ones(1)}}, DataError,
-         "cell 'plain': h is filled with one number, got array([1.]).\n"
-         "  For an array, pass it to unroll: initial={'h': array}."),
-        ({"start": "W"}, CellError,
-         "start is a mapping, as in start={\"NAME\": …}, got 'W'."),
-        ({"noise": "eps"}, CellError,
-         "noise is a mapping, as in noise={\"NAME\": …}, got 'eps'."),
-        ({"sizes": ["hidden"]}, CellError,
-         "sizes is a mapping, as in sizes={\"NAME\": …}, got ['hidden']."),
-        ({"parameters": {"W": 3}}, CellError,
-         "the shape of 'W' is written in words, as 'hidden, hidden + inputs', got 3."),
-        ({"output": "y"}, UnknownNameError,
-         "cell 'plain': the output 'y' is never written; the step defines h."),
+        (
+            {"start": {"V": 1}},
+            UnknownNameError,
+            "cell 'plain': start names 'V', which is neither a parameter (W, b) nor a state (h).",
+        ),
+        (
+            {"start": {"W": "xavier"}},
+            UnknownNameError,
+            f"cell 'plain': W cannot start as 'xavier'; {FILLS}",
+        ),
+        (
+            {"start": {"h": "xavier"}},
+            UnknownNameError,
+            f"cell 'plain': h cannot start as 'xavier'; {FILLS}",
+        ),
+        (
+            {"start": {"b": "orthogonal"}},
+            ShapeError,
+            "cell 'plain': b is (hidden); orthogonal is for matrices.",
+        ),
+        (
+            {"start": {"h": "identity"}},
+            ShapeError,
+            "cell 'plain': h is (hidden); identity is for matrices.",
+        ),
+        (
+            {"start": {"W": np.inf}},
+            DataError,
+            "cell 'plain': W is filled with one finite number, got inf.\n"
+            "  For an array, exchange it afterwards: p.replace({'W': array}).",
+        ),
+        (
+            {"start": {"W": True}},
+            DataError,
+            "cell 'plain': W is filled with one finite number, got True.\n"
+            "  For an array, exchange it afterwards: p.replace({'W': array}).",
+        ),
+        (
+            {"start": {"h": np.nan}},
+            DataError,
+            "cell 'plain': h is filled with one number, got nan.\n"
+            "  For an array, pass it to unroll: initial={'h': array}.",
+        ),
+        (
+            {"start": {"h": np.ones(1)}},
+            DataError,
+            "cell 'plain': h is filled with one number, got array([1.]).\n"
+            "  For an array, pass it to unroll: initial={'h': array}.",
+        ),
+        ({"start": "W"}, CellError, "start is a mapping, as in start={\"NAME\": …}, got 'W'."),
+        ({"noise": "eps"}, CellError, "noise is a mapping, as in noise={\"NAME\": …}, got 'eps'."),
+        (
+            {"sizes": ["hidden"]},
+            CellError,
+            "sizes is a mapping, as in sizes={\"NAME\": …}, got ['hidden'].",
+        ),
+        (
+            {"parameters": {"W": 3}},
+            CellError,
+            "the shape of 'W' is written in words, as 'hidden, hidden + inputs', got 3.",
+        ),
+        (
+            {"output": "y"},
+            UnknownNameError,
+            "cell 'plain': the output 'y' is never written; the step defines h.",
+        ),
         ({"output": 1}, CellError, "output is the name of an equation, got 1."),
-        ({"loss": "y"}, UnknownNameError,
-         "cell 'plain': the loss 'y' is never written; the step defines h."),
-        ({"loss": "h"}, ShapeError,
-         "cell 'plain': the loss h has shape (3,), but it is one number a step.\n"
-         "  Sum it: now.h = sum(…)."),
+        (
+            {"loss": "y"},
+            UnknownNameError,
+            "cell 'plain': the loss 'y' is never written; the step defines h.",
+        ),
+        (
+            {"loss": "h"},
+            ShapeError,
+            "cell 'plain': the loss h has shape (3,), but it is one number a step.\n"
+            "  Sum it: now.h = sum(…).",
+        ),
         ({"loss": ["h"]}, CellError, "loss is the name of an equation, got ['h']."),
         ({"noise": {"W": "hidden"}}, CellError, "cell 'plain': 'W' is declared twice."),
-        ({"noise": {"e": "hidden"}, "sequences": {"e": "hidden"}}, CellError,
-         "cell 'plain': 'e' is declared twice."),
-        ({"noise": {"seed": "hidden"}}, CellError,
-         "cell 'plain': a further input cannot be called 'seed', which is an argument of unroll; "
-         "choose another name."),
-        ({"noise": {"eps": "hidden"}}, CellError,
-         "cell 'plain': the step does not take eps; write def plain(now, prev, x, p, eps)."),
-        ({"sizes": {"q": "at least 2"}}, UnknownNameError,
-         "cell 'plain': sizes speaks of 'q', which no shape names; the sizes are hidden, inputs."),
-        ({"sizes": {"hidden": "at most 2"}}, CellError,
-         f"cannot read the size 'hidden': 'at most 2'.{SIZE}"),
-        ({"sizes": {"hidden": "at least 0"}}, CellError,
-         f"cannot read the size 'hidden': 'at least 0'.{SIZE}"),
-        ({"sizes": {"hidden": "inputs, 2"}}, CellError,
-         f"cannot read the size 'hidden': 'inputs, 2'.{SIZE}"),
+        (
+            {"noise": {"e": "hidden"}, "sequences": {"e": "hidden"}},
+            CellError,
+            "cell 'plain': 'e' is declared twice.",
+        ),
+        (
+            {"noise": {"seed": "hidden"}},
+            CellError,
+            "cell 'plain': a further input cannot be called 'seed', which is an argument of unroll; "
+            ""
+            "choose another name.",
+        ),
+        (
+            {"noise": {"eps": "hidden"}},
+            CellError,
+            "cell 'plain': the step does not take eps; write def plain(now, prev, x, p, eps).",
+        ),
+        (
+            {"sizes": {"q": "at least 2"}},
+            UnknownNameError,
+            "cell 'plain': sizes speaks of 'q', which no shape names; the sizes are hidden, "
+            "inputs.",
+        ),
+        (
+            {"sizes": {"hidden": "at most 2"}},
+            CellError,
+            f"cannot read the size 'hidden': 'at most 2'.{SIZE}",
+        ),
+        (
+            {"sizes": {"hidden": "at least 0"}},
+            CellError,
+            f"cannot read the size 'hidden': 'at least 0'.{SIZE}",
+        ),
+        (
+            {"sizes": {"hidden": "inputs, 2"}},
+            CellError,
+            f"cannot read the size 'hidden': 'inputs, 2'.{SIZE}",
+        ),
         ({"sizes": {"hidden": "4"}}, CellError, f"cannot read the size 'hidden': '4'.{SIZE}"),
         ({"sizes": {"hidden": 4}}, CellError, f"cannot read the size 'hidden': 4.{SIZE}"),
-        ({"sizes": {"hidden": "2 * inputs", "inputs": "hidden + 1"}}, CellError,
-         "cell 'plain': the sizes hidden, inputs depend on one another."),
+        (
+            {"sizes": {"hidden": "2 * inputs", "inputs": "hidden + 1"}},
+            CellError,
+            "cell 'plain': the sizes hidden, inputs depend on one another.",
+        ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_bad_declarations(options: Any, kind: type[Exception], message: str) -> None:
     def plain(now: Any, prev: Any, x: Any, p: Any) -> None:
         now.h = tanh(matvec(p.W, x) + p.b) + prev.h
@@ -336,31 +421,50 @@ def test_bad_declarations(options: Any, kind: type[Exception], message: str) -> 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: unroll(cells.lstm, cells.lstm.init(inputs=1, hidden=1), np.ones((2, 1))).loss,
-         "cell 'lstm' declares no loss; write @cell(loss=\"NAME\") for a scalar equation, or "
-         'compute one from run["h"].'),
-        (lambda: unroll(sampling, P, np.ones((2, 2)), seed=-1),
-         "cell 'sampling': seed is a whole number of at least 0, from which noise is drawn, got "
-         "-1."),
-        (lambda: unroll(sampling, P, np.ones((2, 2)), seed=0.5),
-         "cell 'sampling': seed is a whole number of at least 0, from which noise is drawn, got "
-         "0.5."),
-        (lambda: unroll(sampling, P, np.ones((2, 2)), eps=np.ones((2, 4))),
-         "cell 'sampling': eps has shape (2, 4), but (latent) = (2,) was declared.\n"
-         "  Pass (2, 2)."),
-        (lambda: unroll(untold, {"W": np.ones((1, 1))}, np.ones((2, 1))),
-         "cell 'untold': nothing given tells latent; pass eps=… (latent)."),
-        (lambda: begun.init(inputs=2, hidden=2, R="xavier"),
-         f"cell 'begun': R cannot start as 'xavier'; {FILLS}"),
-        (lambda: begun.init(inputs=2, hidden=2, b="orthogonal"),
-         "cell 'begun': b is (hidden); orthogonal is for matrices."),
-        (lambda: begun.init(inputs=2, hidden=2, m=1.0),
-         "cell 'begun' has no size or parameter 'm'; its sizes are hidden, inputs, its parameters "
-         "W, R, s, b, c."),
-        (lambda: stack([matrix, cells.rnn]).init(inputs=2, hidden=2),
-         "cell 'matrix': a layer above reads a vector, but the output y has shape (2, 2)."),
+        (
+            lambda: unroll(cells.lstm, cells.lstm.init(inputs=1, hidden=1), np.ones((2, 1))).loss,
+            "cell 'lstm' declares no loss; write @cell(loss=\"NAME\") for a scalar equation, or "
+            'compute one from run["h"].',
+        ),
+        (
+            lambda: unroll(sampling, P, np.ones((2, 2)), seed=-1),
+            "cell 'sampling': seed is a whole number of at least 0, from which noise is drawn, got "
+            "-1.",
+        ),
+        (
+            lambda: unroll(sampling, P, np.ones((2, 2)), seed=0.5),
+            "cell 'sampling': seed is a whole number of at least 0, from which noise is drawn, got "
+            "0.5.",
+        ),
+        (
+            lambda: unroll(sampling, P, np.ones((2, 2)), eps=np.ones((2, 4))),
+            "cell 'sampling': eps has shape (2, 4), but (latent) = (2,) was declared.\n"
+            "  Pass (2, 2).",
+        ),
+        (
+            lambda: unroll(untold, {"W": np.ones((1, 1))}, np.ones((2, 1))),
+            "cell 'untold': nothing given tells latent; pass eps=… (latent).",
+        ),
+        (
+            lambda: begun.init(inputs=2, hidden=2, R="xavier"),
+            f"cell 'begun': R cannot start as 'xavier'; {FILLS}",
+        ),
+        (
+            lambda: begun.init(inputs=2, hidden=2, b="orthogonal"),
+            "cell 'begun': b is (hidden); orthogonal is for matrices.",
+        ),
+        (
+            lambda: begun.init(inputs=2, hidden=2, m=1.0),
+            "cell 'begun' has no size or parameter 'm'; its sizes are hidden, inputs, its parameters "
+            ""
+            "W, R, s, b, c.",
+        ),
+        (
+            lambda: stack([matrix, cells.rnn]).init(inputs=2, hidden=2),
+            "cell 'matrix': a layer above reads a vector, but the output y has shape (2, 2).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_uses(call: Any, message: str) -> None:
     with pytest.raises(TinygradError) as caught:
         call()
@@ -388,11 +492,13 @@ def normalised(**options: Any) -> Any:
     @cell(
         state="h C",
         parameters={
-            "W_f W_i W_o W_C": "hidden, inputs", "U_f U_i U_o U_C": "hidden, hidden",
-            "s_f s_i s_o s_C s_h": "hidden", "b_f b_i b_o b_C b_h": "hidden",
+            "W_f W_i W_o W_C": "hidden, inputs",
+            "U_f U_i U_o U_C": "hidden, hidden",
+            "s_f s_i s_o s_C s_h": "hidden",
+            "b_f b_i b_o b_C b_h": "hidden",
         },
         **options,
-    )  # fmt: skip
+    )
     def layer_norm_lstm(now: Any, prev: Any, x: Any, p: Any) -> None:
         def norm(a: Any, gain: Any, bias: Any) -> Any:
             d = a - mean(a)

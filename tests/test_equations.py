@@ -29,9 +29,25 @@ with warnings.catch_warnings():
 
 GOLDEN = Path(__file__).parent / "golden" / "latex"
 CORE = {
-    "math", "mrow", "mi", "mo", "mn", "mtext", "mspace", "msub", "msup", "msubsup", "mover",
-    "munder", "munderover", "mfrac", "msqrt", "mtable", "mtr", "mtd",
-}  # fmt: skip
+    "math",
+    "mrow",
+    "mi",
+    "mo",
+    "mn",
+    "mtext",
+    "mspace",
+    "msub",
+    "msup",
+    "msubsup",
+    "mover",
+    "munder",
+    "munderover",
+    "mfrac",
+    "msqrt",
+    "mtable",
+    "mtr",
+    "mtd",
+}
 
 NAMES = {
     "f": (r"f_t", "f_t"),
@@ -223,8 +239,9 @@ def test_peepholes_are_all_that_is_marked() -> None:
 def test_added_removed_and_changed_lines() -> None:
     changes = equations.difference(cells.lstm, cells.lstm_coupled)
     assert [(change.name, change.kind) for change in changes] == [
-        ("C", "changed"), ("i", "removed"),
-    ]  # fmt: skip
+        ("C", "changed"),
+        ("i", "removed"),
+    ]
     assert changes.unicode() == (
         "- C_t = f_t ⊙ C_{t-1} + «i_t» ⊙ C̃_t\n"
         "+ C_t = f_t ⊙ C_{t-1} + («1 - f_t») ⊙ C̃_t\n"

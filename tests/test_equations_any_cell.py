@@ -27,10 +27,13 @@ EACH = pytest.mark.parametrize("name", CELLS)
 def test_every_reading_prints(name: str) -> None:
     one = CELLS[name]
     for result in (
-        equations.forward(one), equations.unrolled(one, 2), equations.backward(one),
+        equations.forward(one),
+        equations.unrolled(one, 2),
+        equations.backward(one),
         equations.backward(one, loss=" ".join(one.program().equations)),
-        equations.difference(cells.lstm, one), equations.difference(one, cells.lstm),
-    ):  # fmt: skip
+        equations.difference(cells.lstm, one),
+        equations.difference(one, cells.lstm),
+    ):
         assert result.unicode() and result.latex() and result.mathml().startswith("<math")
 
 
@@ -138,9 +141,11 @@ def test_reasons_are_the_rules_that_were_used() -> None:
 
 def test_the_loss_that_a_cell_declares_is_the_default() -> None:
     @cell(
-        state="h", parameters={"W": "hidden, inputs", "v": "hidden", "u": "hidden"},
-        output="y", loss="E",
-    )  # fmt: skip
+        state="h",
+        parameters={"W": "hidden, inputs", "v": "hidden", "u": "hidden"},
+        output="y",
+        loss="E",
+    )
     def own(now, prev, x, p):  # type: ignore[no-untyped-def]
         now.h = tanh(matvec(p.W, x) + prev.h)
         now.y = p.v * now.h

@@ -91,8 +91,7 @@ def thrice(now, prev, x, p):
 
 
 @cell(
-    state="h C",
-    parameters={"W_f W_C": "hidden, hidden + inputs", "p_f p_o": "hidden", "b_f": "1"},
+    state="h C", parameters={"W_f W_C": "hidden, hidden + inputs", "p_f p_o": "hidden", "b_f": "1"}
 )
 def diagonal_peepholes(now, prev, x, p):
     """Peepholes as in 2000: one weight a unit; the output gate sees the new state."""
@@ -145,8 +144,9 @@ def pair(
     engine = {n: np.zeros(t.shape) if t.grad is None else t.grad.data for n, t in leaves.items()}
     arrays = {name: t.data for name, t in further.items()}
     begin = {name: t.data for name, t in initial.items()}
-    derived = equations.gradients(one, {n: t.data for n, t in p.items()}, xs.data, seeds, begin,
-                                  **arrays)  # fmt: skip
+    derived = equations.gradients(
+        one, {n: t.data for n, t in p.items()}, xs.data, seeds, begin, **arrays
+    )
     return derived, engine
 
 

@@ -218,11 +218,7 @@ def test_names_that_a_run_or_parameters_do_not_have() -> None:
             ShapeError,
             "cell 'lstm': inputs must be a whole number of at least 1, got True.",
         ),
-        (
-            {"hidden": 4},
-            ShapeError,
-            "cell 'lstm' needs inputs=…: its sizes are hidden, inputs.",
-        ),
+        ({"hidden": 4}, ShapeError, "cell 'lstm' needs inputs=…: its sizes are hidden, inputs."),
         (
             {"inputs": 3, "hiden": 4},
             UnknownNameError,
@@ -368,7 +364,7 @@ def too_few(now: Any, prev: Any, x: Any) -> None:
             forgets,
             CellError,
             "cell 'forgets': the state h is never written; the step defines g.\n"
-            "  Add an equation now.h = …, or take h out of state=\"h\".",
+            '  Add an equation now.h = …, or take h out of state="h".',
         ),
         (
             twice,
@@ -449,10 +445,7 @@ def test_an_equation_that_asks_for_a_value() -> None:
     ("options", "message"),
     [
         ({"state": ""}, 'a cell needs at least one state: @cell(state="h", …).'),
-        (
-            {"state": ["h"]},
-            'state is a string of names, as in "h C", or a mapping, got [\'h\'].',
-        ),
+        ({"state": ["h"]}, "state is a string of names, as in \"h C\", or a mapping, got ['h']."),
         (
             {"state": "h", "parameters": {"W-f": "hidden"}},
             "'W-f' cannot be a name in a cell; use letters, digits and _.",

@@ -159,10 +159,11 @@ def line_mended(text: str, seed: int) -> str:
 
 
 COUPLED = replaced(
-    ("W_f W_i W_C W_o", "W_f W_C W_o"), ("b_f b_i b_C b_o", "b_f b_C b_o"),
+    ("W_f W_i W_C W_o", "W_f W_C W_o"),
+    ("b_f b_i b_C b_o", "b_f b_C b_o"),
     ("    now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)\n", ""),
     ("now.i * now.C_tilde", "(1 - now.f) * now.C_tilde"),
-)  # fmt: skip
+)
 PEEPHOLE = replaced(
     ('"b_f b_i b_C b_o": "hidden"', '"b_f b_i b_C b_o v_f v_i v_o": "hidden"'),
     ("p.W_f, hx) +", "p.W_f, hx) + p.v_f * prev.C +"),
@@ -170,20 +171,23 @@ PEEPHOLE = replaced(
     ("p.W_o, hx) +", "p.W_o, hx) + p.v_o * now.C +"),
 )
 WIDER = replaced(
-    ('"W_f W_i W_C W_o": "hidden, hidden + inputs"',
-     '"W_f W_i W_o": "hidden, 2 * hidden + inputs", "W_C": "hidden, hidden + inputs"'),
-    ("p.W_f, hx)", "p.W_f, concat(prev.C, hx))"), ("p.W_i, hx)", "p.W_i, concat(hx, prev.C))"),
+    (
+        '"W_f W_i W_C W_o": "hidden, hidden + inputs"',
+        '"W_f W_i W_o": "hidden, 2 * hidden + inputs", "W_C": "hidden, hidden + inputs"',
+    ),
+    ("p.W_f, hx)", "p.W_f, concat(prev.C, hx))"),
+    ("p.W_i, hx)", "p.W_i, concat(hx, prev.C))"),
     ("p.W_o, hx)", "p.W_o, concat(now.C, hx))"),
-)  # fmt: skip
+)
 
 
 def gru(body: str, parameters: str = '{"W_z W_r W_h": "hidden, hidden + inputs"}') -> Change:
     def change(text: str, seed: int) -> str:
         head = text[: text.index("@cell")]
         lines = "".join(f"    {line}\n" for line in body.strip().split("\n"))
-        return f'''{head}@cell(state="h", parameters={parameters})
+        return f"""{head}@cell(state="h", parameters={parameters})
 def gru(now, prev, x, p):
-{lines}'''
+{lines}"""
 
     return change
 
@@ -245,15 +249,32 @@ def test_the_right_solution_passes_whatever_is_drawn(name: str) -> None:
 def test_other_right_ways_pass() -> None:
     ways = [
         ("finish-the-cell", a_line("now.C_tilde * now.i + prev.C * now.f"), LINE["C"]),
-        ("coupled-gates", both(COUPLED, replaced(
-            ("now.f * prev.C + (1 - now.f) * now.C_tilde",
-             "now.C_tilde + now.f * (prev.C - now.C_tilde)"))), 7),
+        (
+            "coupled-gates",
+            both(
+                COUPLED,
+                replaced(
+                    (
+                        "now.f * prev.C + (1 - now.f) * now.C_tilde",
+                        "now.C_tilde + now.f * (prev.C - now.C_tilde)",
+                    )
+                ),
+            ),
+            7,
+        ),
         ("peepholes", WIDER, 7),
-        ("gru-from-lstm", gru(GRU.replace(
-            "(1 - now.z) * prev.h + now.z * now.h_tilde",
-            "prev.h + now.z * (now.h_tilde - prev.h)")), 7),
+        (
+            "gru-from-lstm",
+            gru(
+                GRU.replace(
+                    "(1 - now.z) * prev.h + now.z * now.h_tilde",
+                    "prev.h + now.z * (now.h_tilde - prev.h)",
+                )
+            ),
+            7,
+        ),
         ("adjoint-of-o", adjoints("tanh(C) * bar_h", "bar_o(bar_h, o, C) * (o - o * o)"), 7),
-    ]  # fmt: skip
+    ]
     for name, change, seed in ways:
         verdict = answered(name, change, seed)
         assert verdict.passed, (name, verdict.findings)
@@ -297,8 +318,12 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("finish-the-cell", LINE["C"], a_line("now.i * prev.C + now.f * now.C_tilde"), ("swapped",)),
     ("finish-the-cell", LINE["C"], a_line("now.f * prev.C + now.C_tilde"), ("not_gated",)),
     ("finish-the-cell", LINE["C"], a_line("prev.C + now.i * now.C_tilde"), ("not_forgotten",)),
-    ("finish-the-cell", LINE["C"], a_line("now.f * prev.C - now.i * now.C_tilde"),
-     ("says.differs",)),
+    (
+        "finish-the-cell",
+        LINE["C"],
+        a_line("now.f * prev.C - now.i * now.C_tilde"),
+        ("says.differs",),
+    ),
     ("finish-the-cell", LINE["C"], a_line("matvec(p.W_C, prev.C)"), ("says.refused",)),
     ("finish-the-cell", LINE["h"], a_line("now.o * now.C"), ("not_squashed",)),
     ("finish-the-cell", LINE["h"], a_line("tanh(now.o * now.C)"), ("squashed_late",)),
@@ -306,8 +331,12 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("finish-the-cell", LINE["f"], a_line("tanh(matvec(p.W_f, hx) + p.b_f)"), ("no_gate",)),
     ("finish-the-cell", LINE["f"], a_line("sigmoid(matvec(p.W_f, hx))"), ("no_bias",)),
     ("finish-the-cell", LINE["f"], a_line("matvec(p.W_f, hx) + p.b_f"), ("not_sigmoid",)),
-    ("finish-the-cell", 7, lambda t, s: "seed = 7\nfrom tinygrad_lstm.cells import lstm\n",
-     ("says.elsewhere",)),
+    (
+        "finish-the-cell",
+        7,
+        lambda t, s: "seed = 7\nfrom tinygrad_lstm.cells import lstm\n",
+        ("says.elsewhere",),
+    ),
     ("finish-the-cell", 7, lambda t, s: "seed = 7\nlstm = 3\n", ("says.not_a_cell",)),
     ("finish-the-cell", 7, lambda t, s: "seed = 7\n", ("says.missing",)),
     ("finish-the-cell", 7, lambda t, s: "x = 7\n", ("says.no_seed",)),
@@ -318,24 +347,50 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("shapes", 7, wrong_shapes(b_f=lambda s: s[0]), ("no_tuple",)),
     ("shapes", 7, wrong_shapes(W_f=lambda s: (s[0], s[1] + 1)), ("not_shape", "is_shape")),
     ("shapes", 7, wrong_shapes(numbers=lambda n: n // 4), ("one_gate",)),
-    ("shapes", 7, wrong_shapes(numbers=lambda n: n - 4 * shapes._drawn(7)[1]["hidden"]),
-     ("no_biases",)),
+    (
+        "shapes",
+        7,
+        wrong_shapes(numbers=lambda n: n - 4 * shapes._drawn(7)[1]["hidden"]),
+        ("no_biases",),
+    ),
     ("shapes", 7, wrong_shapes(numbers=lambda n: n + 1), ("not_count",)),
     ("shapes", 7, both(wrong_shapes(), replaced(("p.W_o, hx", "p.W_i, hx"))), ("says.differs",)),
     ("shapes", 7, both(mended, shapes_told, lambda t, s: re.sub("'W_f'", "'W'", t)), ("not_all",)),
     ("coupled-gates", 7, lambda t, s: t, ("still_two",)),
     ("coupled-gates", 7, both(COUPLED, replaced(("(1 - now.f) *", "now.f *"))), ("same_share",)),
-    ("coupled-gates", 7, both(COUPLED, replaced(
-        ("now.f * prev.C + (1 - now.f) *", "(1 - now.f) * prev.C + now.f *"))), ("other_way",)),
+    (
+        "coupled-gates",
+        7,
+        both(
+            COUPLED, replaced(("now.f * prev.C + (1 - now.f) *", "(1 - now.f) * prev.C + now.f *"))
+        ),
+        ("other_way",),
+    ),
     ("coupled-gates", 7, both(COUPLED, replaced(("(1 - now.f) *", ""))), ("not_gated",)),
-    ("coupled-gates", 7, both(COUPLED, replaced(("(1 - now.f)", "(2 - now.f)"))),
-     ("says.differs",)),
-    ("coupled-gates", 7, both(COUPLED, replaced(("b_f b_C b_o", "b_f b_C b_o b"))),
-     ("says.extra_parameters",)),
-    ("coupled-gates", 7, both(COUPLED, replaced(("b_f b_C b_o", "b_f b_C"), (" + p.b_o", ""))),
-     ("says.lacks_parameters",)),
-    ("heat-map", 7, lambda t, s: on_map(t, s, between=unit_of("latch")),
-     ("not_between", "is_counter", "is_latch", "is_open")),
+    (
+        "coupled-gates",
+        7,
+        both(COUPLED, replaced(("(1 - now.f)", "(2 - now.f)"))),
+        ("says.differs",),
+    ),
+    (
+        "coupled-gates",
+        7,
+        both(COUPLED, replaced(("b_f b_C b_o", "b_f b_C b_o b"))),
+        ("says.extra_parameters",),
+    ),
+    (
+        "coupled-gates",
+        7,
+        both(COUPLED, replaced(("b_f b_C b_o", "b_f b_C"), (" + p.b_o", ""))),
+        ("says.lacks_parameters",),
+    ),
+    (
+        "heat-map",
+        7,
+        lambda t, s: on_map(t, s, between=unit_of("latch")),
+        ("not_between", "is_counter", "is_latch", "is_open"),
+    ),
     ("heat-map", 7, lambda t, s: on_map(t, s, counter=unit_of("letters")), ("not_counter",)),
     ("heat-map", 7, lambda t, s: on_map(t, s, latch=unit_of("between")), ("not_latch",)),
     ("heat-map", 7, lambda t, s: on_map(t, s, written_at=2), ("not_open", "is_between")),
@@ -345,107 +400,223 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(gate="i")), ("not_i", "kept", "mended")),
     ("why-it-forgets", ILL["i"], both(mended_bias, filled(gate="o")), ("not_o",)),
     ("why-it-forgets", ILL["o"], both(mended_bias, filled(gate="f")), ("not_f",)),
-    ("why-it-forgets", ILL["f"], both(mended_bias, filled(repair={"b_o": 9.0})),
-     ("still_ill", "is_f")),
+    (
+        "why-it-forgets",
+        ILL["f"],
+        both(mended_bias, filled(repair={"b_o": 9.0})),
+        ("still_ill", "is_f"),
+    ),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(repair={"b_f": 2.0})), ("still_ill",)),
-    ("why-it-forgets", ILL["i"], both(mended_bias, filled(repair={"b_i": -1.0})),
-     ("still_ill", "is_i")),
-    ("why-it-forgets", ILL["o"], both(mended_bias, filled(repair={"b_o": -3.0})),
-     ("still_ill", "is_o")),
+    (
+        "why-it-forgets",
+        ILL["i"],
+        both(mended_bias, filled(repair={"b_i": -1.0})),
+        ("still_ill", "is_i"),
+    ),
+    (
+        "why-it-forgets",
+        ILL["o"],
+        both(mended_bias, filled(repair={"b_o": -3.0})),
+        ("still_ill", "is_o"),
+    ),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(kept=0.817574)), ("one_step",)),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(kept=0.5)), ("not_kept",)),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(kept="half")), ("says.not_a_number",)),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(repair={"W_f": 2.0})), ("no_repair",)),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(repair={"b_f": True})), ("no_repair",)),
-    ("value-used-twice", 7, both(fork_solved, lambda t, s: filled(
-        bar_b=gradients_to_find._fork(s)[0] * (gradients_to_find._fork(s)[1] + 1))(t, s)),
-     ("one_path", "right", "order")),
+    (
+        "value-used-twice",
+        7,
+        both(
+            fork_solved,
+            lambda t, s: filled(
+                bar_b=gradients_to_find._fork(s)[0] * (gradients_to_find._fork(s)[1] + 1)
+            )(t, s),
+        ),
+        ("one_path", "right", "order"),
+    ),
     ("value-used-twice", 7, both(fork_solved, filled(bar_a=1000)), ("differs",)),
     ("value-used-twice", 7, both(fork_solved, filled(order=["b", "c", "a"])), ("too_early",)),
     ("value-used-twice", 7, both(fork_solved, filled(order=["c", "a", "b"])), ("too_early",)),
     ("value-used-twice", 7, both(fork_solved, filled(order=["c", "a"])), ("no_order",)),
-    ("adjoint-of-o", 7, adjoints("bar_h * C", "bar_h * tanh(C)"),
-     ("not_squashed", "gate_not_left")),
-    ("adjoint-of-o", 7, adjoints("bar_h * o * (1 - tanh(C) ** 2)", "bar_h * o * (1 - o)"),
-     ("state_not_output", "only_slope")),
-    ("adjoint-of-o", 7, adjoints("tanh(C)", "bar_h * tanh(C) * (1 - o * o)"),
-     ("nothing_from_h", "tanh_slope")),
-    ("adjoint-of-o", 7, adjoints(
-        "bar_h * tanh(C) * o * (1 - o)", "bar_h * tanh(C) * sigmoid(o) * (1 - sigmoid(o))"),
-     ("too_far", "sigmoid_twice")),
+    (
+        "adjoint-of-o",
+        7,
+        adjoints("bar_h * C", "bar_h * tanh(C)"),
+        ("not_squashed", "gate_not_left"),
+    ),
+    (
+        "adjoint-of-o",
+        7,
+        adjoints("bar_h * o * (1 - tanh(C) ** 2)", "bar_h * o * (1 - o)"),
+        ("state_not_output", "only_slope"),
+    ),
+    (
+        "adjoint-of-o",
+        7,
+        adjoints("tanh(C)", "bar_h * tanh(C) * (1 - o * o)"),
+        ("nothing_from_h", "tanh_slope"),
+    ),
+    (
+        "adjoint-of-o",
+        7,
+        adjoints(
+            "bar_h * tanh(C) * o * (1 - o)", "bar_h * tanh(C) * sigmoid(o) * (1 - sigmoid(o))"
+        ),
+        ("too_far", "sigmoid_twice"),
+    ),
     ("adjoint-of-o", 7, adjoints("-bar_h * tanh(C)", "bar_h.sum()"), ("differs", "shape")),
-    ("adjoint-of-o", 7, adjoints("1.01 * bar_h * tanh(C)", "None"),
-     ("differs", "says.not_numbers")),
+    (
+        "adjoint-of-o",
+        7,
+        adjoints("1.01 * bar_h * tanh(C)", "None"),
+        ("differs", "says.not_numbers"),
+    ),
     ("adjoint-of-o", 7, adjoints("bar_h * tahn(C)", "1.0"), ("says.fails",)),
     ("adjoint-of-o", 7, lambda t, s: "seed = 7\nbar_o = 2\n", ("says.not_a_function",)),
     ("wrong-gradient", 7, filled(wrong_line="bar_C_tilde"), ("not_there",)),
     ("wrong-gradient", DROPPED, filled(wrong_line="bar_C"), ("found", "still_wrong")),
-    ("wrong-gradient", 7, both(line_mended, replaced(("i * (1 - i)", "i * (1 - f)"))),
-     ("found", "still_wrong")),
+    (
+        "wrong-gradient",
+        7,
+        both(line_mended, replaced(("i * (1 - i)", "i * (1 - f)"))),
+        ("found", "still_wrong"),
+    ),
     ("wrong-gradient", 7, filled(wrong_line="bar_x"), ("says.not_a_choice",)),
-    ("wrong-gradient", 7, both(line_mended, replaced(('        "bar_C": bar_C,\n', ""))),
-     ("names",)),
+    (
+        "wrong-gradient",
+        7,
+        both(line_mended, replaced(('        "bar_C": bar_C,\n', ""))),
+        ("names",),
+    ),
     ("peepholes", 7, lambda t, s: t, ("blind", "o_blind")),
-    ("peepholes", 7, both(PEEPHOLE, replaced(("p.v_o * now.C", "p.v_o * prev.C"))),
-     ("o_sees_old",)),
-    ("peepholes", 7, both(PEEPHOLE, replaced(("p.W_C, hx) +", "p.W_C, hx) + p.v_f * prev.C +"))),
-     ("candidate_sees",)),
-    ("peepholes", 7, both(PEEPHOLE, replaced(("now.o * tanh(now.C)", "now.o * now.C"))),
-     ("all_see", "rest_changed")),
-    ("peepholes", 7, both(PEEPHOLE, replaced(
-        ("matvec(p.W_f, hx) + ", ""), ("matvec(p.W_o, hx) + ", ""))), ("lost_x", "lost_h")),
-    ("peepholes", 7, both(PEEPHOLE, replaced(
-        ("now.i = ", "i = "), ("now.i *", "i *"))), ("lost",)),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("p.v_o * now.C", "p.v_o * prev.C"))),
+        ("o_sees_old",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("p.W_C, hx) +", "p.W_C, hx) + p.v_f * prev.C +"))),
+        ("candidate_sees",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("now.o * tanh(now.C)", "now.o * now.C"))),
+        ("all_see", "rest_changed"),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("matvec(p.W_f, hx) + ", ""), ("matvec(p.W_o, hx) + ", ""))),
+        ("lost_x", "lost_h"),
+    ),
+    ("peepholes", 7, both(PEEPHOLE, replaced(("now.i = ", "i = "), ("now.i *", "i *"))), ("lost",)),
     ("peepholes", 7, both(PEEPHOLE, replaced(("h C", "h C o"))), ("states",)),
     ("gru-from-lstm", 7, lambda t, s: t, ("two_states",)),
-    ("gru-from-lstm", 7, gru(GRU.replace(
-        "(1 - now.z) * prev.h + now.z *", "now.z * prev.h + (1 - now.z) *")), ("z_turned",)),
+    (
+        "gru-from-lstm",
+        7,
+        gru(GRU.replace("(1 - now.z) * prev.h + now.z *", "now.z * prev.h + (1 - now.z) *")),
+        ("z_turned",),
+    ),
     ("gru-from-lstm", 7, gru(GRU.replace("now.r * prev.h", "prev.h")), ("no_reset",)),
-    ("gru-from-lstm", 7, gru(GRU.replace(
-        "tanh(matvec(p.W_h, concat(now.r * prev.h, x)))",
-        "tanh(now.r * matvec(p.W_h[:, :prev.h.shape[-1]], prev.h) + "
-        "matvec(p.W_h[:, prev.h.shape[-1]:], x))")), ("reset_late",)),
-    ("gru-from-lstm", 7, gru(GRU.replace(
-        "tanh(matvec(p.W_h, concat(now.r * prev.h, x)))",
-        "tanh(now.r * matvec(p.W_h[:, :prev.h.shape[-1]], prev.h) + "
-        "matvec(p.W_h[:, prev.h.shape[-1]:], x))").replace(
-        "(1 - now.z) * prev.h + now.z *", "now.z * prev.h + (1 - now.z) *")),
-     ("z_turned_reset_late",)),
+    (
+        "gru-from-lstm",
+        7,
+        gru(
+            GRU.replace(
+                "tanh(matvec(p.W_h, concat(now.r * prev.h, x)))",
+                "tanh(now.r * matvec(p.W_h[:, :prev.h.shape[-1]], prev.h) + "
+                "matvec(p.W_h[:, prev.h.shape[-1]:], x))",
+            )
+        ),
+        ("reset_late",),
+    ),
+    (
+        "gru-from-lstm",
+        7,
+        gru(
+            GRU.replace(
+                "tanh(matvec(p.W_h, concat(now.r * prev.h, x)))",
+                "tanh(now.r * matvec(p.W_h[:, :prev.h.shape[-1]], prev.h) + "
+                "matvec(p.W_h[:, prev.h.shape[-1]:], x))",
+            ).replace("(1 - now.z) * prev.h + now.z *", "now.z * prev.h + (1 - now.z) *")
+        ),
+        ("z_turned_reset_late",),
+    ),
     ("gru-from-lstm", 7, gru(GRU.replace("tanh", "sigmoid")), ("says.differs",)),
-    ("gru-from-lstm", 7, gru(GRU, '{"W_z W_r W_h": "hidden, hidden + features"}'),
-     ("says.sizes",)),
-    ("gru-from-lstm", 7, gru(GRU, '{"W_z W_r": "hidden, hidden + inputs", "W_h": "hidden, hidden"}')
-     , ("says.refused",)),
-    ("gru-from-lstm", 7, gru(GRU, '{"W_z W_r W_h W_x": "hidden, hidden + inputs"}'),
-     ("says.extra_parameters",)),
-    ("gru-from-lstm", 7, gru("now.h = tanh(matvec(p.W_h, prev.h))", '{"W_h": "hidden, hidden"}'),
-     ("says.lacks_parameters",)),
+    ("gru-from-lstm", 7, gru(GRU, '{"W_z W_r W_h": "hidden, hidden + features"}'), ("says.sizes",)),
+    (
+        "gru-from-lstm",
+        7,
+        gru(GRU, '{"W_z W_r": "hidden, hidden + inputs", "W_h": "hidden, hidden"}'),
+        ("says.refused",),
+    ),
+    (
+        "gru-from-lstm",
+        7,
+        gru(GRU, '{"W_z W_r W_h W_x": "hidden, hidden + inputs"}'),
+        ("says.extra_parameters",),
+    ),
+    (
+        "gru-from-lstm",
+        7,
+        gru("now.h = tanh(matvec(p.W_h, prev.h))", '{"W_h": "hidden, hidden"}'),
+        ("says.lacks_parameters",),
+    ),
     ("fifty-steps", 7, memory(LSTM, "{}"), ("forgets", "vanishes")),
-    ("fifty-steps", 7, memory(
-        '@cell(state="h", parameters={"W": "hidden, inputs"})\n'
-        "def memory(now, prev, x, p):\n    now.h = prev.h + matvec(p.W, x)\n", "{}"),
-     ("forgets", "arrives")),
-    ("fifty-steps", 7, memory(
-        '@cell(state="h", parameters={"W": "hidden, inputs"})\n'
-        "def memory(now, prev, x, p):\n    now.h = 1e9 * prev.h ** 2 + matvec(p.W, x)\n", "{}"),
-     ("diverged",)),
+    (
+        "fifty-steps",
+        7,
+        memory(
+            '@cell(state="h", parameters={"W": "hidden, inputs"})\n'
+            "def memory(now, prev, x, p):\n    now.h = prev.h + matvec(p.W, x)\n",
+            "{}",
+        ),
+        ("forgets", "arrives"),
+    ),
+    (
+        "fifty-steps",
+        7,
+        memory(
+            '@cell(state="h", parameters={"W": "hidden, inputs"})\n'
+            "def memory(now, prev, x, p):\n    now.h = 1e9 * prev.h ** 2 + matvec(p.W, x)\n",
+            "{}",
+        ),
+        ("diverged",),
+    ),
     ("fifty-steps", 7, memory(LSTM, "3"), ("no_fills",)),
     ("fifty-steps", 7, memory(LSTM, '{"b_x": 3.0}'), ("says.refused",)),
-    ("fifty-steps", 7, memory(
-        '@cell(state="h", sequences={"m": "hidden"})\n'
-        "def memory(now, prev, x, p, m):\n    now.h = m * prev.h\n", "{}"), ("further",)),
-]  # fmt: skip
+    (
+        "fifty-steps",
+        7,
+        memory(
+            '@cell(state="h", sequences={"m": "hidden"})\n'
+            "def memory(now, prev, x, p, m):\n    now.h = m * prev.h\n",
+            "{}",
+        ),
+        ("further",),
+    ),
+]
 
 
 @pytest.mark.parametrize(
     ("name", "seed", "change", "keys", "language"),
     [(*wrong, LANGUAGES[k % 3]) for k, wrong in enumerate(WRONG)],
     ids=[f"{name}-{keys[0]}-{k}" for k, (name, _, _, keys) in enumerate(WRONG)],
-)  # fmt: skip
+)
 def test_wrong_answers_are_explained(
-    name: str, seed: int, change: Change, keys: tuple[str, ...], language: str,
+    name: str,
+    seed: int,
+    change: Change,
+    keys: tuple[str, ...],
+    language: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(long_memory, "STEPS", 25)
     monkeypatch.setattr(long_memory, "STARTS", 1)
     verdict = answered(name, change, seed, language)
@@ -460,9 +631,11 @@ def test_every_explanation_is_given_somewhere() -> None:
     """No text stands in the files that no answer brings out."""
     said = {(n, k) for n, _, _, keys in WRONG for k in keys if not k.startswith("says.")}
     right = {
-        ("adjoint-of-o", "agrees"), ("wrong-gradient", "repaired"), ("peepholes", "rest_same"),
+        ("adjoint-of-o", "agrees"),
+        ("wrong-gradient", "repaired"),
+        ("peepholes", "rest_same"),
         ("fifty-steps", "remembers"),
-    }  # fmt: skip
+    }
     every = {(name, key) for name in ORDER for key in table(name, "says")}
     assert every - said - right == set()
 
@@ -482,9 +655,10 @@ def test_a_plain_network_does_not_learn_to_remember(monkeypatch: pytest.MonkeyPa
 def test_the_best_of_several_starts_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = iter([0.5, 0.97, 0.99])
     monkeypatch.setattr(
-        long_memory, "train",
+        long_memory,
+        "train",
         lambda cell, fills, seed, progress: long_memory.Trained(seed, next(shares), []),
-    )  # fmt: skip
+    )
     best = long_memory.best(cells.lstm, {}, 40)
     assert (best.steps, best.share) == (41, 0.97)
 
@@ -604,10 +778,13 @@ def test_an_answer_in_another_file(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("locale", "title"),
     [
-        ("ko_KR.UTF-8", "두 게이트 결합하기"), ("zh_CN.UTF-8", "把两个门耦合起来"),
-        ("fr_FR.UTF-8", "Couple two gates"), ("C", "Couple two gates"), ("", "Couple two gates"),
+        ("ko_KR.UTF-8", "두 게이트 결합하기"),
+        ("zh_CN.UTF-8", "把两个门耦合起来"),
+        ("fr_FR.UTF-8", "Couple two gates"),
+        ("C", "Couple two gates"),
+        ("", "Couple two gates"),
     ],
-)  # fmt: skip
+)
 def test_the_language_is_the_locales(
     locale: str, title: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -621,22 +798,32 @@ def test_the_language_is_the_locales(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["3", "--language", "fr"],
-         "there is no language 'fr'; there are en, ko, zh.\n  Write --language en."),
+        (
+            ["3", "--language", "fr"],
+            "there is no language 'fr'; there are en, ko, zh.\n  Write --language en.",
+        ),
         (["99"], f"there is no exercise '99'; there are 1 to 11: {', '.join(ORDER)}."),
-        (["3", "--check"],
-         "exercise-3-coupled-gates.py does not exist; begin with\n  tinygrad-lstm exercise 3"),
-        (["3", "--hint"],
-         "exercise-3-coupled-gates.py does not exist; begin with\n  tinygrad-lstm exercise 3"),
+        (
+            ["3", "--check"],
+            "exercise-3-coupled-gates.py does not exist; begin with\n  tinygrad-lstm exercise 3",
+        ),
+        (
+            ["3", "--hint"],
+            "exercise-3-coupled-gates.py does not exist; begin with\n  tinygrad-lstm exercise 3",
+        ),
         (["--check"], "name an exercise, as in: tinygrad-lstm exercise 3 --check"),
-        (["3", "--answer", "x.py"],
-         "--answer names the file that --check is to read: add --check."),
+        (
+            ["3", "--answer", "x.py"],
+            "--answer names the file that --check is to read: add --check.",
+        ),
         (["3", "--seed", "-1"], "--seed is a whole number from 0, for beginning an exercise."),
-        (["3", "--check", "--seed", "1"],
-         "--seed is a whole number from 0, for beginning an exercise."),
+        (
+            ["3", "--check", "--seed", "1"],
+            "--seed is a whole number from 0, for beginning an exercise.",
+        ),
         (["--file", "none.py"], "exercise file none.py does not exist."),
     ],
-)  # fmt: skip
+)
 def test_bad_use(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exercise", *words]) == 2
     captured = capsys.readouterr()
@@ -727,24 +914,40 @@ def test_a_folder_of_exercises(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\n", "teacher.py has no exercises.\n  Write NAME = Exercise(…), with "
-         "`from lesson.exercises import Exercise`."),
-        (HEAD + PLAIN.format(check="1").replace("'one', 'One'", "'shapes', 'One'"),
-         "teacher.py: there is an exercise 'shapes' already.\n  Give it another name."),
-        (HEAD + PLAIN.format(check="1").replace("'one', 'One'", "'My One', 'One'"),
-         "exercise file teacher.py, line 2 does not run:\n  ExerciseError: an exercise's name is "
-         "lower-case letters, digits and hyphens, got 'My One'."),
-        (HEAD + PLAIN.format(check="1").replace("['So.']", "[]"),
-         "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': hints "
-         "is a list of texts, the last one the solution, got []."),
-        (HEAD + PLAIN.format(check="1").replace("['So.']", "[{'ko': '이렇게'}]"),
-         "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': title "
-         "and hint 1 are not in the same languages (en, ko)."),
-        (HEAD + PLAIN.format(check="1").replace("'Do it.'", "3"),
-         "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': task "
-         "is a string, or a mapping of languages to strings, got 3."),
+        (
+            "x = 1\n",
+            "teacher.py has no exercises.\n  Write NAME = Exercise(…), with "
+            "`from lesson.exercises import Exercise`.",
+        ),
+        (
+            HEAD + PLAIN.format(check="1").replace("'one', 'One'", "'shapes', 'One'"),
+            "teacher.py: there is an exercise 'shapes' already.\n  Give it another name.",
+        ),
+        (
+            HEAD + PLAIN.format(check="1").replace("'one', 'One'", "'My One', 'One'"),
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: an exercise's name is "
+            ""
+            "lower-case letters, digits and hyphens, got 'My One'.",
+        ),
+        (
+            HEAD + PLAIN.format(check="1").replace("['So.']", "[]"),
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': hints "
+            ""
+            "is a list of texts, the last one the solution, got [].",
+        ),
+        (
+            HEAD + PLAIN.format(check="1").replace("['So.']", "[{'ko': '이렇게'}]"),
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': title "
+            ""
+            "and hint 1 are not in the same languages (en, ko).",
+        ),
+        (
+            HEAD + PLAIN.format(check="1").replace("'Do it.'", "3"),
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': task "
+            "is a string, or a mapping of languages to strings, got 3.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_files_of_exercises_that_are_not_right(
     text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -766,8 +969,15 @@ def test_a_check_that_fails_is_the_teachers(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_plain_words_need_no_languages() -> None:
-    made = Exercise("one", "One", "Do {{it}}.", ["So."], "x = {{it}}\n", lambda a: None,
-                    lambda seed: {"it": str(seed)})  # fmt: skip
+    made = Exercise(
+        "one",
+        "One",
+        "Do {{it}}.",
+        ["So."],
+        "x = {{it}}\n",
+        lambda a: None,
+        lambda seed: {"it": str(seed)},
+    )
     assert made.languages == {"en"}
     assert made.said(made.task, 3, "ko") == "Do 3." and made.begin(4, "en") == "x = 4\n"
     assert say({"ko": "하나"}, "en") == "하나"

@@ -109,8 +109,7 @@ PAPERS: dict[str, dict[str, str]] = {
         "h": MUT,
     },
     "mut3": {
-        "z": "z_t = "
-        + GATE % r"W_{xz} \cdot x_t + W_{hz} \cdot \tanh\left(h_{t-1}\right) + b_z",
+        "z": "z_t = " + GATE % r"W_{xz} \cdot x_t + W_{hz} \cdot \tanh\left(h_{t-1}\right) + b_z",
         "r": R_OF_X,
         "h_tilde": r"\tilde{h}_t = " + TANH % (RESET + r" + W_{xh} \cdot x_t + b_h"),
         "h": MUT,
@@ -118,8 +117,7 @@ PAPERS: dict[str, dict[str, str]] = {
     "depth_gated": {
         "i": LSTM["i"],
         "f": LSTM["f"],
-        "d": "d_t = "
-        + GATE % r"b_d + W_{xd} \cdot x_t + w_{cd} \odot C_{t-1} + "
+        "d": "d_t = " + GATE % r"b_d + W_{xd} \cdot x_t + w_{cd} \odot C_{t-1} + "
         r"w_{ld} \odot C_{\mathrm{below}, t}",
         "C_tilde": r"\tilde{C}_t = " + TANH % r"W_C \cdot [h_{t-1}, x_t]",
         "C": r"C_t = d_t \odot C_{\mathrm{below}, t} + f_t \odot C_{t-1} + i_t \odot \tilde{C}_t",
@@ -132,7 +130,7 @@ PAPERS: dict[str, dict[str, str]] = {
         "y_H": r"y_{H, t} = \mathrm{clock}_t \odot \tilde{y}_t + "
         r"\left(1 - \mathrm{clock}_t\right) \odot y_{H, t-1}",
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -156,9 +154,16 @@ def test_counts_of_the_odyssey(N: int, M: int) -> None:
     V = 4 * (N * M + N * N + N) + 3 * N
     less = 3 * (N * M + N * N + N) + 2 * N
     published = {
-        "odyssey_vanilla": V, "nig": less, "nfg": less, "nog": less, "niaf": V, "noaf": V,
-        "cifg": less, "np": V - 3 * N, "fgr": V + 9 * N * N,
-    }  # fmt: skip
+        "odyssey_vanilla": V,
+        "nig": less,
+        "nfg": less,
+        "nog": less,
+        "niaf": V,
+        "noaf": V,
+        "cifg": less,
+        "np": V - 3 * N,
+        "fgr": V + 9 * N * N,
+    }
     assert {n: count(cells.all()[n], hidden=N, inputs=M) for n in published} == published
 
 
@@ -301,8 +306,10 @@ def test_the_cells_of_a_block_share_its_gates() -> None:
     y, s, y_in, y_out = [0.0, 0.0], [0.0, 0.0], 0.0, 0.0
     for t, x in enumerate(xs):
         z = [*x, *y, y_in, y_out]
-        net = {n: [sum(a * b for a, b in zip(row, z, strict=True)) for row in w[f"W_{n}"]]
-               for n in ("in", "out", "c")}  # fmt: skip
+        net = {
+            n: [sum(a * b for a, b in zip(row, z, strict=True)) for row in w[f"W_{n}"]]
+            for n in ("in", "out", "c")
+        }
         y_in, y_out = (sigma(net[n][0] + w[f"b_{n}"][0]) for n in ("in", "out"))
         for j in range(2):
             s[j] += y_in * (4 * sigma(net["c"][j] + w["b_c"][j]) - 2)
@@ -363,14 +370,17 @@ def test_reset_before_and_after_the_product_differ() -> None:
     w = {f"{m}_{n}": p[f"{m}_{n}"] for m in "WU" for n in "rz"} | {"W_n": p["W"], "U_n": p["U"]}
     w |= {"b_ir": p["b_r"], "b_iz": p["b_z"], "b_in": p["b"]}
     w |= dict.fromkeys(["b_hr", "b_hz", "b_hn"], np.zeros(HIDDEN))
-    before, after = (unroll(c, q, xs, initial) for c, q in
-                     [(cells.gru_cho2014, p), (cells.gru_reset_after, w)])  # fmt: skip
+    before, after = (
+        unroll(c, q, xs, initial) for c, q in [(cells.gru_cho2014, p), (cells.gru_reset_after, w)]
+    )
     np.testing.assert_array_equal(before["r"].data[0], after["r"].data[0])
     assert np.max(np.abs(before["h"].data - after["h"].data)) > 0.01
     # a reset gate that is 1, or a diagonal matrix, hides the difference
     same = [{**dict(p), "U": np.diag([1.0, 2, 3, 4])}, {**w, "U_n": np.diag([1.0, 2, 3, 4])}]
-    a, b = (unroll(c, q, xs, initial) for c, q in
-            zip([cells.gru_cho2014, cells.gru_reset_after], same, strict=True))  # fmt: skip
+    a, b = (
+        unroll(c, q, xs, initial)
+        for c, q in zip([cells.gru_cho2014, cells.gru_reset_after], same, strict=True)
+    )
     np.testing.assert_allclose(a["h"].data, b["h"].data, rtol=1e-12)
 
 

@@ -52,11 +52,15 @@ def test_count_is_what_the_cell_makes(cell) -> None:
 @pytest.mark.parametrize(
     ("name", "formula"),
     [
-        ("rnn", "n² + nm + n"), ("lstm", "4(n² + nm + n)"), ("gru", "3(n² + nm)"),
-        ("lstm_peephole_gers", "4n² + 4nm + 7n"), ("fgr", "13n² + 4nm + 7n"),
-        ("mut1", "4n² + 3n"), ("lstm_1997", "4b² + 4bc + 2bm + c² + cm + 2b + c"),
+        ("rnn", "n² + nm + n"),
+        ("lstm", "4(n² + nm + n)"),
+        ("gru", "3(n² + nm)"),
+        ("lstm_peephole_gers", "4n² + 4nm + 7n"),
+        ("fgr", "13n² + 4nm + 7n"),
+        ("mut1", "4n² + 3n"),
+        ("lstm_1997", "4b² + 4bc + 2bm + c² + cm + 2b + c"),
     ],
-)  # fmt: skip
+)
 def test_count_as_a_formula(name: str, formula: str) -> None:
     assert gallery.formula(gallery.count(cells.all()[name])) == formula
 

@@ -234,9 +234,10 @@ class TestInABrowser:
         tab.select_option(".heatmap select >> nth=1", "value")
         assert tab.locator(".heatmap .scale span").all_inner_texts() == ["0", "0.5", "1"]
 
-    @pytest.mark.parametrize(("at", "name", "layer"), [
-        ("0", "f", "value"), ("0", "f", "gradient"), ("3", "C", "value"), ("3", "C", "gradient"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("at", "name", "layer"),
+        [("0", "f", "value"), ("0", "f", "gradient"), ("3", "C", "value"), ("3", "C", "gradient")],
+    )
     def test_colours_scale_and_words_have_one_range(
         self, tab: Any, line: measurements.Line, at: str, name: str, layer: str
     ) -> None:

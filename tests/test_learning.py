@@ -54,23 +54,41 @@ def test_a_fair_coin_is_one_bit():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: learning.cross_entropy(np.zeros((2, 3)), np.zeros(2)), DTypeError,
-         "targets are indices of symbols, whole numbers, got float64."),
-        (lambda: learning.cross_entropy(np.zeros((2, 3)), np.zeros(3, int)), ShapeError,
-         "logits (2, 3) ask for targets (2,), got (3,)."),
-        (lambda: learning.cross_entropy(np.zeros((2, 3)), np.array([0, 3])), DataError,
-         "targets must lie between 0 and 2, the indices of 3 symbols; they go from 0 to 3."),
-        (lambda: learning.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), [0, 0]), DataError,
-         "weights must be finite, not negative, and not all zero."),
-        (lambda: learning.squared_error(np.zeros(2), np.zeros(3)), ShapeError,
-         "outputs (2,) and targets (3,) must be alike."),
-        (lambda: learning.squared_error(np.zeros(2), np.zeros(2), np.ones(1)), ShapeError,
-         "there are positions (2,), but weights have shape (1,)."),
+        (
+            lambda: learning.cross_entropy(np.zeros((2, 3)), np.zeros(2)),
+            DTypeError,
+            "targets are indices of symbols, whole numbers, got float64.",
+        ),
+        (
+            lambda: learning.cross_entropy(np.zeros((2, 3)), np.zeros(3, int)),
+            ShapeError,
+            "logits (2, 3) ask for targets (2,), got (3,).",
+        ),
+        (
+            lambda: learning.cross_entropy(np.zeros((2, 3)), np.array([0, 3])),
+            DataError,
+            "targets must lie between 0 and 2, the indices of 3 symbols; they go from 0 to 3.",
+        ),
+        (
+            lambda: learning.cross_entropy(np.zeros((2, 3)), np.array([0, 1]), [0, 0]),
+            DataError,
+            "weights must be finite, not negative, and not all zero.",
+        ),
+        (
+            lambda: learning.squared_error(np.zeros(2), np.zeros(3)),
+            ShapeError,
+            "outputs (2,) and targets (3,) must be alike.",
+        ),
+        (
+            lambda: learning.squared_error(np.zeros(2), np.zeros(2), np.ones(1)),
+            ShapeError,
+            "there are positions (2,), but weights have shape (1,).",
+        ),
         (lambda: Adam(rate=0), DataError, "rate must be a number above 0, got 0."),
         (lambda: Adam(beta2=1.0), DataError, "beta2 must be at least 0 and below 1, got 1.0."),
         (lambda: SGD(momentum=-1), DataError, "momentum must be at least 0 and below 1, got -1."),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         call()
@@ -106,9 +124,11 @@ def test_sgd_with_momentum_by_hand():
 
 @pytest.mark.parametrize(
     ("ours", "name", "options"),
-    [(Adam(rate=0.01), "Adam", {"lr": 0.01}),
-     (SGD(rate=0.01, momentum=0.9), "SGD", {"lr": 0.01, "momentum": 0.9})],
-)  # fmt: skip
+    [
+        (Adam(rate=0.01), "Adam", {"lr": 0.01}),
+        (SGD(rate=0.01, momentum=0.9), "SGD", {"lr": 0.01, "momentum": 0.9}),
+    ],
+)
 def test_optimisers_agree_with_pytorch(ours, name, options):
     torch = pytest.importorskip("torch")
     start, gradients = RNG.normal(size=(3, 2)), RNG.normal(size=(20, 3, 2))
@@ -154,9 +174,7 @@ def test_an_unknown_character_is_named():
     )
 
 
-@given(
-    st.integers(1, 5), st.integers(1, 6), st.integers(0, 40), st.integers(0, 5)
-)  # fmt: skip
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 40), st.integers(0, 5))
 def test_streams_cover_the_text(batch, length, surplus, offset):
     n = texts.needed(batch, length) + offset + surplus
     ids = np.arange(n)

@@ -7,13 +7,7 @@ import pytest
 from problems import further, sizes_of
 
 from tinygrad_lstm import cell, cells, learning, matvec, tanh, value_and_grad
-from tinygrad_lstm.errors import (
-    CellError,
-    DataError,
-    DTypeError,
-    ShapeError,
-    UnknownNameError,
-)
+from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.learning import CharacterModel
 
 
@@ -82,9 +76,13 @@ def test_parameters_of_a_model():
     model = CharacterModel(cells.gru, "abcd", hidden=5, inputs=3)
     shapes = {name: value.shape for name, value in model.parameters.items()}
     assert shapes == {
-        "W_z": (5, 8), "W_r": (5, 8), "W_h": (5, 8),
-        "input.E": (4, 3), "output.W_y": (4, 5), "output.b_y": (4,),
-    }  # fmt: skip
+        "W_z": (5, 8),
+        "W_r": (5, 8),
+        "W_h": (5, 8),
+        "input.E": (4, 3),
+        "output.W_y": (4, 5),
+        "output.b_y": (4,),
+    }
     assert all(value.dtype == np.float32 for value in model.parameters.values())
     assert model.count == 3 * 40 + 12 + 20 + 4
     assert repr(model) == (
@@ -94,8 +92,10 @@ def test_parameters_of_a_model():
 
 def test_the_width_of_x_has_any_name():
     assert CharacterModel(elsewhere, "abc", code=2, slots=3, dtype=float).sizes == {
-        "latent": 64, "code": 2, "slots": 3
-    }  # fmt: skip
+        "latent": 64,
+        "code": 2,
+        "slots": 3,
+    }
     one_hot = CharacterModel(elsewhere, "abc", input="one-hot", code=2, slots=3)
     assert one_hot.sizes["latent"] == 3
     assert CharacterModel(narrow, "abc").sizes == {"hidden": 128}
@@ -186,37 +186,72 @@ def test_samples_follow_the_probabilities():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m: CharacterModel(cells.rnn, "ab", input="hot"), DataError,
-         "input is 'embedding' or 'one-hot', got 'hot'."),
-        (lambda m: CharacterModel(cells.rnn, ""), DataError,
-         "a vocabulary needs at least one symbol, but the text is empty."),
-        (lambda m: CharacterModel(cells.rnn, "ab", hidden=0), ShapeError,
-         "cell 'rnn': hidden must be a whole number of at least 1, got 0."),
-        (lambda m: CharacterModel(narrow, "ab", input="one-hot", hidden=3), ShapeError,
-         "cell 'narrow': x is (hidden) = 3 numbers, but one-hot input has one for each of the 2 "
-         "symbols.\n  Use embedding input, or sizes that make x 2 long."),
-        (lambda m: CharacterModel(elsewhere, "ab"), ShapeError,
-         "cell 'elsewhere' needs code=…, slots=…: its sizes are code, slots, latent."),
-        (lambda m: CharacterModel(table, "ab", slots=2, code=3), CellError,
-         "cell 'table': the output M has the shape (2, 3), but a vector is needed to predict "
-         "from.\n  Name a state with one axis h."),
-        (lambda m: CharacterModel(cells.rnn, "ab", start={"hidden": 3}), UnknownNameError,
-         "cell 'rnn' has no parameter 'hidden' to start; its parameters are W, b."),
-        (lambda m: CharacterModel(cells.rnn, "ab", dtype="junk"), DTypeError,
-         "parameters are floating-point numbers, got dtype 'junk'."),
-        (lambda m: CharacterModel(cells.rnn, "ab", dtype=int), DTypeError,
-         "parameters are floating-point numbers, got dtype <class 'int'>."),
-        (lambda m: CharacterModel(noisy, "ab"), CellError,
-         "cell 'noisy' has further inputs (noise), which text does not give.\n"
-         "  Pass further=f, a function f(start, shape) that returns their values."),
-        (lambda m: m.observe(""), DataError,
-         "there is no text to observe; give at least one character."),
-        (lambda m: learning.sample(m, -1), DataError,
-         "a sample has 0 characters or more, got -1."),
-        (lambda m: learning.sample(m, 1, temperature=float("nan")), DataError,
-         "temperature must be 0 or more, got nan."),
+        (
+            lambda m: CharacterModel(cells.rnn, "ab", input="hot"),
+            DataError,
+            "input is 'embedding' or 'one-hot', got 'hot'.",
+        ),
+        (
+            lambda m: CharacterModel(cells.rnn, ""),
+            DataError,
+            "a vocabulary needs at least one symbol, but the text is empty.",
+        ),
+        (
+            lambda m: CharacterModel(cells.rnn, "ab", hidden=0),
+            ShapeError,
+            "cell 'rnn': hidden must be a whole number of at least 1, got 0.",
+        ),
+        (
+            lambda m: CharacterModel(narrow, "ab", input="one-hot", hidden=3),
+            ShapeError,
+            "cell 'narrow': x is (hidden) = 3 numbers, but one-hot input has one for each of the 2 "
+            "symbols.\n  Use embedding input, or sizes that make x 2 long.",
+        ),
+        (
+            lambda m: CharacterModel(elsewhere, "ab"),
+            ShapeError,
+            "cell 'elsewhere' needs code=…, slots=…: its sizes are code, slots, latent.",
+        ),
+        (
+            lambda m: CharacterModel(table, "ab", slots=2, code=3),
+            CellError,
+            "cell 'table': the output M has the shape (2, 3), but a vector is needed to predict "
+            "from.\n  Name a state with one axis h.",
+        ),
+        (
+            lambda m: CharacterModel(cells.rnn, "ab", start={"hidden": 3}),
+            UnknownNameError,
+            "cell 'rnn' has no parameter 'hidden' to start; its parameters are W, b.",
+        ),
+        (
+            lambda m: CharacterModel(cells.rnn, "ab", dtype="junk"),
+            DTypeError,
+            "parameters are floating-point numbers, got dtype 'junk'.",
+        ),
+        (
+            lambda m: CharacterModel(cells.rnn, "ab", dtype=int),
+            DTypeError,
+            "parameters are floating-point numbers, got dtype <class 'int'>.",
+        ),
+        (
+            lambda m: CharacterModel(noisy, "ab"),
+            CellError,
+            "cell 'noisy' has further inputs (noise), which text does not give.\n"
+            "  Pass further=f, a function f(start, shape) that returns their values.",
+        ),
+        (
+            lambda m: m.observe(""),
+            DataError,
+            "there is no text to observe; give at least one character.",
+        ),
+        (lambda m: learning.sample(m, -1), DataError, "a sample has 0 characters or more, got -1."),
+        (
+            lambda m: learning.sample(m, 1, temperature=float("nan")),
+            DataError,
+            "temperature must be 0 or more, got nan.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         call(CharacterModel(cells.rnn, "ab", hidden=2))

@@ -328,22 +328,30 @@ def test_divergence_is_named_and_the_checkpoint_kept(tmp_path):
     [
         (lambda: small(batch=0), "batch must be at least 1, got 0."),
         (lambda: small(clip=0), "clip must be a norm above 0, got 0."),
-        (lambda: small(held_out=1.0),
-         "the share of text that is held out lies within 0 and 1, got 1.0."),
-        (lambda: small(text="too short"),
-         "text has 9 characters, 7 of which are to learn from and not held out, but a batch of 3 "
-         "streams of length 10 needs 31.\n  Take a longer text, or a smaller batch or length."),
-        (lambda: small(length=2**31 - 1),  # is told at once
-         "text has 396 characters, 376 of which are to learn from and not held out, but a batch of "
-         "3 streams of length 2,147,483,647 needs 6,442,450,942.\n"
-         "  Take a longer text, or a smaller batch or length."),
+        (
+            lambda: small(held_out=1.0),
+            "the share of text that is held out lies within 0 and 1, got 1.0.",
+        ),
+        (
+            lambda: small(text="too short"),
+            "text has 9 characters, 7 of which are to learn from and not held out, but a batch of 3 "
+            ""
+            "streams of length 10 needs 31.\n  Take a longer text, or a smaller batch or length.",
+        ),
+        (
+            lambda: small(length=2**31 - 1),  # is told at once
+            "text has 396 characters, 376 of which are to learn from and not held out, but a batch of "
+            ""
+            "3 streams of length 2,147,483,647 needs 6,442,450,942.\n"
+            "  Take a longer text, or a smaller batch or length.",
+        ),
         (lambda: small(batch=2**31), "batch must be at most 2,147,483,647, got 2,147,483,648."),
         (lambda: small(sample=10**9), "sample must be at most 100,000, got 1,000,000,000."),
         (lambda: small().run(), "say how long to train: run(steps=1000) or run(seconds=60)."),
         (lambda: small().run(steps=-1), "steps must be at least 0, got -1."),
         (lambda: small().run(seconds=float("nan")), "seconds must be at least 0, got nan."),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments(call, message):
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         call()

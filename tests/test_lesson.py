@@ -149,9 +149,7 @@ def test_line_numbers_are_those_of_the_model() -> None:
     # a step back along the belt: what arrives at C_{t} is at least C_{t+1}'s adjoint through f
     t, f = 5, line.values["f"]
     through_h = (
-        line.gradients["h"][t]
-        * line.values["o"][t]
-        * (1 - np.tanh(line.values["C"][t]) ** 2)
+        line.gradients["h"][t] * line.values["o"][t] * (1 - np.tanh(line.values["C"][t]) ** 2)
     )
     expected = line.gradients["C"][t + 1] * f[t + 1] + through_h
     np.testing.assert_allclose(line.gradients["C"][t], expected, rtol=1e-4, atol=1e-7)

@@ -27,7 +27,7 @@ def test_a_layer_reads_the_one_below_over_a_single_step() -> None:
     state={"h": "hidden", "s": "slots"},
     parameters={"W": "hidden, inputs", "V": "slots, hidden", "R": "hidden, keys"},
     constants={"K": "keys"},
-)  # fmt: skip
+)
 def four(now, prev, x, p, K):
     """A cell of four sizes."""
     now.h = tanh(matvec(p.W, x) + matvec(p.R, K) + prev.h)

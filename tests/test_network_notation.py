@@ -28,10 +28,7 @@ NAMES = [
     ("prev.forward.h", r"\overrightarrow{h}_{t-1}", "h⃗_{t-1}"),
     # who reads backward comes from the right; turned twice, from the left
     ("prev.2.backward.h", r"\overleftarrow{h}^{(2)}_{t+1}", "h⃖^(2)_{t+1}"),
-    (
-        "prev.backward.backward.h", r"\overleftarrow{\overleftarrow{h}}_{t-1}",
-        "h\u20d6\u20d6_{t-1}",
-    ),
+    ("prev.backward.backward.h", r"\overleftarrow{\overleftarrow{h}}_{t-1}", "h\u20d6\u20d6_{t-1}"),
     ("bar.1.f", r"\bar{f}^{(1)}_t", "f̄^(1)_t"),
     ("bar.2.W_f", r"\bar{W}^{(2)}_f", "W̄^(2)_f"),
     ("bar.backward.h", r"\bar{\overleftarrow{h}}_t", "h⃖̄_t"),
@@ -43,7 +40,7 @@ NAMES = [
     # words that name no part
     ("forward", r"\mathrm{forward}_t", "forward_t"),
     ("delta.forward.1", r"\delta^{\mathrm{forward},1}_t", "δ^{forward,1}_t"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "latex", "text"), NAMES)
@@ -107,8 +104,10 @@ def test_a_transposed_matrix_of_a_layer_is_valid_latex() -> None:
 def test_the_loss_reads_a_network_s_output() -> None:
     """The two layers' adjoints, as a textbook writes backpropagation through both directions."""
     lines = equations.backward(stack([cells.rnn, cells.rnn]))
-    assert lines["bar.2.h"].latex().startswith(
-        r"\bar{h}^{(2)}_t = \frac{\partial L}{\partial h^{(2)}_t} + "
+    assert (
+        lines["bar.2.h"]
+        .latex()
+        .startswith(r"\bar{h}^{(2)}_t = \frac{\partial L}{\partial h^{(2)}_t} + ")
     )
     assert r"\partial L" not in lines["bar.1.h"].latex()
     both = equations.backward(bidirectional(cells.rnn))

@@ -212,8 +212,12 @@ def test_backward_alone_is_the_half_of_both_directions() -> None:
 def test_nested_networks_have_nested_names() -> None:
     network = NETWORKS["nested"]
     assert list(network.state) == [
-        "1.1.h", "1.2.forward.h", "1.2.backward.h", "2.backward.h", "2.backward.C",
-    ]  # fmt: skip
+        "1.1.h",
+        "1.2.forward.h",
+        "1.2.backward.h",
+        "2.backward.h",
+        "2.backward.C",
+    ]
     run = unroll(network, parameters(network), XS)
     assert run["h"].shape == (TIME, BATCH, 2)
     assert run["1.h"].shape == (TIME, BATCH, 4)
@@ -327,10 +331,7 @@ def test_errors_of_networks() -> None:
             "network 'stack_of_bidirectional_lstm_and_rnn': no parameter is called 3.W; the "
             f"parameters are {', '.join(arrays)}.",
         ),
-        (
-            lambda: bidirectional("lstm"),
-            "a network is made of cells and networks, got 'lstm'.",
-        ),
+        (lambda: bidirectional("lstm"), "a network is made of cells and networks, got 'lstm'."),
         (lambda: Backward(3), "a network is made of cells and networks, got 3."),
     ]
     for case, message in cases:

@@ -36,8 +36,9 @@ def said(node: Any) -> list[list[str]]:
     """The text of every output, cell by cell."""
     return [
         [o["text"] if o.output_type == "stream" else o.data["text/plain"] for o in cell.outputs]
-        for cell in node.cells if cell.cell_type == "code"
-    ]  # fmt: skip
+        for cell in node.cells
+        if cell.cell_type == "code"
+    ]
 
 
 class Ids(HTMLParser):
@@ -76,8 +77,10 @@ def pair(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 def test_there_are_three() -> None:
     assert [path.stem for path in PATHS] == [
-        "1-a-first-cell", "2-gradients-by-hand-and-by-machine", "3-the-family-compared"
-    ]  # fmt: skip
+        "1-a-first-cell",
+        "2-gradients-by-hand-and-by-machine",
+        "3-the-family-compared",
+    ]
 
 
 def test_a_fresh_kernel_says_what_is_stored(pair: tuple[Any, Any]) -> None:
@@ -108,8 +111,12 @@ def test_without_javascript_every_output_is_complete(pair: tuple[Any, Any]) -> N
         assert output.output_type == "execute_result"
         assert output.data["text/plain"].strip()
         assert set(output.data) <= {
-            "text/plain", "text/html", "text/latex", "image/svg+xml", "image/png"
-        }  # fmt: skip
+            "text/plain",
+            "text/html",
+            "text/latex",
+            "image/svg+xml",
+            "image/png",
+        }
         html = Ids(output.data.get("text/html", ""))
         assert not html.tags & {"script", "style", "link", "math", "svg"}  # cleaned away by some
         if "iframe" in html.tags:
@@ -162,8 +169,15 @@ def unfinished(now, prev, x, p):
 @pytest.mark.parametrize(
     ("thing", "kinds", "says"),
     [
-        (cells.lstm, "text/html", ["Long short-term", "parameter W_f, W_i, W_C, W_o (hidden, "
-         "hidden + inputs)", "equation C = f * C_{t-1} + i * C_tilde"]),
+        (
+            cells.lstm,
+            "text/html",
+            [
+                "Long short-term",
+                "parameter W_f, W_i, W_C, W_o (hidden, hidden + inputs)",
+                "equation C = f * C_{t-1} + i * C_tilde",
+            ],
+        ),
         (cells.clockwork, "text/html", ["input mask (hidden, hidden)"]),
         (unfinished, "text/html", ["now.missing is read before it is written"]),
         (cells.rnn.program(), "text/html", ["h = tanh(W · [h_{t-1}, x_t] + b)"]),
@@ -180,7 +194,7 @@ def unfinished(now, prev, x, p):
         (notebook.table([("a", 1)], ("name", "n")), "text/html", ["name  n\na     1"]),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str | list) else "",
-)  # fmt: skip
+)
 def test_every_object_shows_itself(thing: Any, kinds: str, says: list[str]) -> None:
     data, metadata = shown(thing)
     assert set(data) == {"text/plain", *kinds.split()}

@@ -41,12 +41,19 @@ def tensor(value: Any) -> Tensor:
 @pytest.mark.parametrize(
     "index",
     [
-        (slice(None), [0, 0]), ([0, 0], [1, 1]), (Ellipsis, [0, 0, 2]), ((0, 0), (1, 2)),
-        (range(2), [1, 1]), ([[0, 1], [0, 0]],), ([0, 0], slice(1, 3)), (None, [2, 2, 2]),
-        ([True, False, True], [0, 0]), [2, 2],
+        (slice(None), [0, 0]),
+        ([0, 0], [1, 1]),
+        (Ellipsis, [0, 0, 2]),
+        ((0, 0), (1, 2)),
+        (range(2), [1, 1]),
+        ([[0, 1], [0, 0]],),
+        ([0, 0], slice(1, 3)),
+        (None, [2, 2, 2]),
+        ([True, False, True], [0, 0]),
+        [2, 2],
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_entries_that_an_index_names_twice_count_twice(index: Any) -> None:
     x = Tensor(RANDOM.normal(size=(3, 3)))
     y = x[index]
@@ -103,12 +110,16 @@ def test_lists_of_tensors_are_joined(f: Callable[[Any], Any], expected: list[flo
 @pytest.mark.parametrize(
     "cut",
     [
-        lambda a: np.array([a[0], a[1]]), lambda a: np.array([a * 2.0, a]),
-        lambda a: np.asarray(a * 2.0), lambda a: Tensor([a[0], a[1]]),
-        lambda a: Tensor([[a[0]], [1.0]]), lambda a: np.full(3, a[0]),
-        lambda a: np.array([tensor(1.0), tensor(2.0)]), lambda a: np.ones(2) * [a[0], a[1]],
+        lambda a: np.array([a[0], a[1]]),
+        lambda a: np.array([a * 2.0, a]),
+        lambda a: np.asarray(a * 2.0),
+        lambda a: Tensor([a[0], a[1]]),
+        lambda a: Tensor([[a[0]], [1.0]]),
+        lambda a: np.full(3, a[0]),
+        lambda a: np.array([tensor(1.0), tensor(2.0)]),
+        lambda a: np.ones(2) * [a[0], a[1]],
     ],
-)  # fmt: skip
+)
 def test_what_would_cut_the_graph_says_what_does_not(cut: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match=r"stack\(\[a, b\]\).*t\.numpy\(\)"):
         cut(tensor([1.0, 2.0]))
@@ -203,10 +214,12 @@ def test_a_cell_of_no_module_says_so() -> None:
 def test_arrays_may_be_changed_after_they_were_used() -> None:
     w = tensor([1.0, 2.0, 3.0])
     for change, expected in (
-        (lambda a: w * a, [1.0, 1.0, 1.0]), (lambda a: a * w, [1.0, 1.0, 1.0]),
-        (lambda a: w * a[::-1], [1.0, 1.0, 1.0]), (lambda a: w[a.astype(int)], [0.0, 3.0, 0.0]),
+        (lambda a: w * a, [1.0, 1.0, 1.0]),
+        (lambda a: a * w, [1.0, 1.0, 1.0]),
+        (lambda a: w * a[::-1], [1.0, 1.0, 1.0]),
+        (lambda a: w[a.astype(int)], [0.0, 3.0, 0.0]),
         (lambda a: where(a > 0, w, 0.0), [1.0, 1.0, 1.0]),
-    ):  # fmt: skip
+    ):
         array = np.ones(3)
         y = change(array).sum()
         array[:] = -7.0
@@ -292,11 +305,19 @@ def test_a_sigmoid_is_right_relative_to_itself(x: float, dtype: Any) -> None:
 def test_nan_is_not_swallowed() -> None:
     nan = tensor(np.nan)
     for y in (
-        tg.relu(nan), tg.maximum(nan, 1.0), tg.maximum(1.0, nan), np.maximum(nan, 1.0),
-        np.maximum(1.0, nan), tg.minimum(nan, 1.0), tg.minimum(1.0, nan), np.minimum(nan, 1.0),
-        tg.clip(nan, 0.0, 1.0), tg.max(Tensor([1.0, np.nan])), tg.softplus(nan),
+        tg.relu(nan),
+        tg.maximum(nan, 1.0),
+        tg.maximum(1.0, nan),
+        np.maximum(nan, 1.0),
+        np.maximum(1.0, nan),
+        tg.minimum(nan, 1.0),
+        tg.minimum(1.0, nan),
+        np.minimum(nan, 1.0),
+        tg.clip(nan, 0.0, 1.0),
+        tg.max(Tensor([1.0, np.nan])),
+        tg.softplus(nan),
         tg.logsumexp(Tensor([0.0, np.nan])),
-    ):  # fmt: skip
+    ):
         assert np.isnan(y.item())
     assert np.isnan(tg.relu(np.array(np.nan))) and np.isnan(tg.maximum(np.nan, 1.0))
 
@@ -331,8 +352,12 @@ def test_expressions_agree_with_pytorch() -> None:
             lambda t: torch.stack([t[0], t[2] * t[0]])[..., [1, 0, 1]],
         ),
     ]
-    for ours, theirs in pairs[:3] + [(lambda t: pairs[3][0](tg.transpose(t, (0, 2, 1))),
-                                      lambda t: pairs[3][1](t.permute(0, 2, 1)))]:  # fmt: skip
+    for ours, theirs in pairs[:3] + [
+        (
+            lambda t: pairs[3][0](tg.transpose(t, (0, 2, 1))),
+            lambda t: pairs[3][1](t.permute(0, 2, 1)),
+        )
+    ]:
         mine, other = Tensor(x), torch.tensor(x, requires_grad=True)
         a, b = ours(mine), theirs(other)
         weights = RANDOM.normal(size=a.shape)
@@ -350,8 +375,11 @@ def test_parameters_are_not_assigned_to() -> None:
         p["W"] = p.W  # type: ignore[index]
 
     for assign in (lambda: setattr(p, "W", p.W * 2.0), lambda: setattr(p, "V", 1.0), item):
-        with pytest.raises(AttributeError, match=r"parameters are not changed in place.*\n  Write p"
-                                                 r" = p\.replace\(\{'.': value\}\)"):  # fmt: skip
+        with pytest.raises(
+            AttributeError,
+            match=r"parameters are not changed in place.*\n  Write p"
+            r" = p\.replace\(\{'.': value\}\)",
+        ):
             assign()
     with pytest.raises(ValueError, match="read-only"):
         p.W.data -= 0.1
@@ -383,8 +411,11 @@ def test_three_hundred_updates_do_not_lengthen_the_graph() -> None:
 def test_a_number_is_written_rounded_and_converted_as_one() -> None:
     t = tensor(2.375)
     assert (f"{t:.2f}", f"{t:>8.1e}", format(t, ".1f"), f"{t}") == (
-        "2.38", " 2.4e+00", "2.4", "Tensor(2.375)"
-    )  # fmt: skip
+        "2.38",
+        " 2.4e+00",
+        "2.4",
+        "Tensor(2.375)",
+    )
     assert (float(t), int(t), complex(t), bool(t)) == (2.375, 2, 2.375 + 0j, True)
     assert (round(t), round(t, 1)) == (2, round(2.375, 1))
     assert f"{tensor([1.5]):.3f}" == "1.500" and f"{(t * 2).sum():g}" == "4.75"
@@ -454,16 +485,24 @@ def test_masks_and_first_states_are_answered_with_the_way(network: Any) -> None:
     mask = np.array([[1, 1], [1, 1], [1, 0], [1, 0]], bool)
     padding = "\n  For padding at the front shift each sequence to step 0 first."
     for call, right in (
-        (lambda: unroll(network, p, xs, mask=mask),
-         " has no further input 'mask'; padding is told by lengths: unroll(…, "
-         f"lengths=mask.sum(axis=0)) for mask (time, batch) with padding at the end.{padding}"),
-        (lambda: unroll(network, p, xs, lengths=mask),
-         ": lengths are whole numbers of steps, got bool.\n  Of a mask (time, batch) with padding "
-         f"at the end they are mask.sum(axis=0).{padding}"),
-        (lambda: unroll(network, p, xs, initial=(1, 2)),
-         ": initial is a mapping of states to values, got tuple; write initial={"
-         + ", ".join(f"{name!r}: …" for name in network.state) + "}."),
-    ):  # fmt: skip
+        (
+            lambda: unroll(network, p, xs, mask=mask),
+            " has no further input 'mask'; padding is told by lengths: unroll(…, "
+            f"lengths=mask.sum(axis=0)) for mask (time, batch) with padding at the end.{padding}",
+        ),
+        (
+            lambda: unroll(network, p, xs, lengths=mask),
+            ": lengths are whole numbers of steps, got bool.\n  Of a mask (time, batch) with padding "
+            ""
+            f"at the end they are mask.sum(axis=0).{padding}",
+        ),
+        (
+            lambda: unroll(network, p, xs, initial=(1, 2)),
+            ": initial is a mapping of states to values, got tuple; write initial={"
+            + ", ".join(f"{name!r}: …" for name in network.state)
+            + "}.",
+        ),
+    ):
         with pytest.raises(TinygradError) as caught:
             call()
         assert str(caught.value) == f"{network}{right}"
@@ -471,8 +510,12 @@ def test_masks_and_first_states_are_answered_with_the_way(network: Any) -> None:
     np.testing.assert_array_equal(run["h"].data[2:, 1], 0.0)
 
 
-@cell(state="h", parameters={"W": "hidden, inputs"}, sequences={"kick": "hidden"},
-      constants={"gain": "hidden"})  # fmt: skip
+@cell(
+    state="h",
+    parameters={"W": "hidden, inputs"},
+    sequences={"kick": "hidden"},
+    constants={"gain": "hidden"},
+)
 def kicked(now: Any, prev: Any, x: Any, p: Any, kick: Any, gain: Any) -> None:
     """A layer with further inputs."""
     now.h = tanh(matvec(p.W, x) + 0.5 * prev.h) * gain + kick
@@ -494,8 +537,12 @@ def test_a_further_input_reaches_the_layer_that_declares_it(code: Any) -> None:
         np.testing.assert_allclose(kick.grad.data[-1], np.ones((2, 3)))
     deep = tg.bidirectional(tg.stack([kicked, kicked]))  # one for all, or one for each
     q = deep.init(inputs=3, hidden=3)
-    each = {f"{d}.{k}.{n}": v for d in ("forward", "backward") for k in (1, 2)
-            for n, v in (("kick", kick), ("gain", gain))}  # fmt: skip
+    each = {
+        f"{d}.{k}.{n}": v
+        for d in ("forward", "backward")
+        for k in (1, 2)
+        for n, v in (("kick", kick), ("gain", gain))
+    }
     np.testing.assert_array_equal(
         unroll(deep, q, xs, kick=kick, gain=gain)["h"].data, unroll(deep, q, xs, **each)["h"].data
     )
@@ -508,9 +555,10 @@ def test_a_further_input_reaches_the_layer_that_declares_it(code: Any) -> None:
 
 # --- shapes and kinds -----------------------------------------------------------------------------
 @cell(
-    state="h", parameters={"W": "rows, columns, hidden", "V": "hidden, inputs", "U": "inputs"},
+    state="h",
+    parameters={"W": "rows, columns, hidden", "V": "hidden, inputs", "U": "inputs"},
     constants={"H": "slots, hidden"},
-)  # fmt: skip
+)
 def of_three_axes(now: Any, prev: Any, x: Any, p: Any, H: Any) -> None:
     """A parameter of three axes, an array of the author's, a parameter that nothing reads."""
     n = x.shape[0]
@@ -554,7 +602,7 @@ def test_a_memory_whose_first_axis_is_the_slots_is_told_apart() -> None:
 
 
 # --- operations of one's own ----------------------------------------------------------------------
-OWN = '''
+OWN = """
 from tinygrad_lstm import cell, composite, softplus, tanh, with_gradient
 
 @composite
@@ -566,7 +614,7 @@ spike = with_gradient(lambda v: v > 1.0, lambda g, y, v: g / (1 + abs(v - 1)) **
 @cell(state="h", parameters={"W": "hidden, hidden"})
 def own(now, prev, x, p):
     now.h = own_mish(p.W @ prev.h) + spike(prev.h)
-'''
+"""
 
 
 def test_a_file_with_operations_of_its_own_is_read_again(tmp_path: Path, table: Any) -> None:

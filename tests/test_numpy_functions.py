@@ -11,10 +11,19 @@ from tinygrad_lstm import Tensor
 from tinygrad_lstm.tensor import Array
 
 SHAPES = [
-    ((3,), (3,)), ((3,), (3, 4)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((3,), (2, 3, 4)),
-    ((2, 4, 3), (3,)), ((5, 2, 3), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (3, 4)),
-    ((3,), (3, 3)), ((3, 3), (3,)), ((1, 2, 3), (5, 3, 2)),
-]  # fmt: skip
+    ((3,), (3,)),
+    ((3,), (3, 4)),
+    ((2, 3), (3,)),
+    ((2, 3), (3, 4)),
+    ((3,), (2, 3, 4)),
+    ((2, 4, 3), (3,)),
+    ((5, 2, 3), (5, 3, 4)),
+    ((2, 3), (5, 3, 4)),
+    ((5, 2, 3), (3, 4)),
+    ((3,), (3, 3)),
+    ((3, 3), (3,)),
+    ((1, 2, 3), (5, 3, 2)),
+]
 
 
 def central(f: Any, at: Array) -> Array:
@@ -48,11 +57,25 @@ def test_matmul_is_numpys(left: tuple[int, ...], right: tuple[int, ...]) -> None
 
 V, W = np.array([0.5, -2.0, 0.0]), np.array([0.5, -2.0 + 1e-12, 0.1])
 QUERIES = {
-    "all": (V,), "allclose": (V, W), "any": (V,), "argmax": (V,), "argmin": (V,),
-    "array2string": (V,), "array_equal": (V, V.copy()), "array_equiv": (V, W), "array_repr": (V,),
-    "array_str": (V,), "iscomplexobj": (V,), "isclose": (V, W), "isrealobj": (V,),
-    "ones_like": (V,), "zeros_like": (V,), "ndim": (V,), "shape": (V,), "size": (V,),
-}  # fmt: skip
+    "all": (V,),
+    "allclose": (V, W),
+    "any": (V,),
+    "argmax": (V,),
+    "argmin": (V,),
+    "array2string": (V,),
+    "array_equal": (V, V.copy()),
+    "array_equiv": (V, W),
+    "array_repr": (V,),
+    "array_str": (V,),
+    "iscomplexobj": (V,),
+    "isclose": (V, W),
+    "isrealobj": (V,),
+    "ones_like": (V,),
+    "zeros_like": (V,),
+    "ndim": (V,),
+    "shape": (V,),
+    "size": (V,),
+}
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -71,19 +94,48 @@ def test_tensors_by_keyword() -> None:
 
 U, P = np.array([0.5, 2.0, -0.25]), np.array([0.5, 2.0, 0.25])
 UFUNCS = {
-    "add": (U, P), "subtract": (U, P), "multiply": (U, P), "divide": (U, P), "power": (P, U),
-    "negative": (U,), "exp": (U,), "log": (P,), "sqrt": (P,), "sin": (U,), "cos": (U,),
-    "tanh": (U,), "maximum": (U, P), "minimum": (U, P), "absolute": (U,), "square": (U,),
-    "greater": (U, P), "greater_equal": (U, P), "less": (U, P), "less_equal": (U, P),
-    "equal": (U, P), "not_equal": (U, P), "matmul": (np.outer(U, P), P), "vecdot": (U, P),
+    "add": (U, P),
+    "subtract": (U, P),
+    "multiply": (U, P),
+    "divide": (U, P),
+    "power": (P, U),
+    "negative": (U,),
+    "exp": (U,),
+    "log": (P,),
+    "sqrt": (P,),
+    "sin": (U,),
+    "cos": (U,),
+    "tanh": (U,),
+    "maximum": (U, P),
+    "minimum": (U, P),
+    "absolute": (U,),
+    "square": (U,),
+    "greater": (U, P),
+    "greater_equal": (U, P),
+    "less": (U, P),
+    "less_equal": (U, P),
+    "equal": (U, P),
+    "not_equal": (U, P),
+    "matmul": (np.outer(U, P), P),
+    "vecdot": (U, P),
     "matvec": (np.outer(U, P), P),
-}  # fmt: skip
+}
 FUNCTIONS = {
-    "sum": (U,), "mean": (U,), "max": (U,), "amax": (U,), "cumsum": (U,), "concatenate": ([U, P],),
-    "stack": ([U, P],), "clip": (U, 0.0, 1.0), "outer": (U, P), "where": (U > 0, U, P),
-    "reshape": (U, (3, 1)), "transpose": (np.outer(U, P),), "swapaxes": (np.outer(U, P), 0, 1),
+    "sum": (U,),
+    "mean": (U,),
+    "max": (U,),
+    "amax": (U,),
+    "cumsum": (U,),
+    "concatenate": ([U, P],),
+    "stack": ([U, P],),
+    "clip": (U, 0.0, 1.0),
+    "outer": (U, P),
+    "where": (U > 0, U, P),
+    "reshape": (U, (3, 1)),
+    "transpose": (np.outer(U, P),),
+    "swapaxes": (np.outer(U, P), 0, 1),
     "broadcast_to": (U, (2, 3)),
-}  # fmt: skip
+}
 
 
 def tensors(value: Any) -> Any:

@@ -166,19 +166,32 @@ def test_the_page_runs(own: tuple[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("bare", "cell 'bare' has no parameters, so there is nothing that it could learn.\n"
-                 '  Declare some, as in @cell(…, parameters={"W": "hidden, hidden + inputs"}).'),
-        ("masked", "cell 'masked' has further inputs (mask), which the text of a lesson does not "
-                   "give.\n  Make them parameters, or numbers in the equations."),
-        ("gru", "cell 'gru' has the name of a built-in cell, which stands beside it on the page.\n"
-                "  Give your cell a name of its own."),
+        (
+            "bare",
+            "cell 'bare' has no parameters, so there is nothing that it could learn.\n"
+            '  Declare some, as in @cell(…, parameters={"W": "hidden, hidden + inputs"}).',
+        ),
+        (
+            "masked",
+            "cell 'masked' has further inputs (mask), which the text of a lesson does not "
+            "give.\n  Make them parameters, or numbers in the equations.",
+        ),
+        (
+            "gru",
+            "cell 'gru' has the name of a built-in cell, which stands beside it on the page.\n"
+            "  Give your cell a name of its own.",
+        ),
         ("none", "no cell 'none'; the file has twelve, single"),
     ],
-)  # fmt: skip
+)
 def test_an_unsuited_cell_is_told_before_any_training(
-    name: str, message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    name: str,
+    message: str,
+    file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(building, "train", None)
     monkeypatch.setattr("lesson.commands.lesson.read_text", None)
     out = tmp_path / "lesson.html"
@@ -274,8 +287,11 @@ def test_make_takes_a_cell() -> None:
     def last(*words: str) -> str:
         done: Any = subprocess.run(
             [make, "-n", "--no-print-directory", "lesson", *words],
-            cwd=root, capture_output=True, encoding="utf-8", check=True,
-        )  # fmt: skip
+            cwd=root,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        )
         return str(done.stdout.strip().splitlines()[-1]).strip()
 
     assert last().endswith("tinygrad-lstm lesson")

@@ -43,9 +43,7 @@ def subject(operation: str = "tanh", cut: bool = False) -> Any:
 
 def wrong_beyond_three(patch: Patch) -> Any:
     """A rule that is wrong where the operand is large, in an equation that no state reads."""
-    register(
-        "planted", lambda x: x * x, (lambda g, y, x: g * x * (2.0 + 0.1 * (x * x > 9.0)),)
-    )  # fmt: skip
+    register("planted", lambda x: x * x, (lambda g, y, x: g * x * (2.0 + 0.1 * (x * x > 9.0)),))
     return subject("planted")
 
 
@@ -146,8 +144,10 @@ def test_a_gradient_lost_between_two_halves_is_seen(monkeypatch: Patch) -> None:
     before = sequence._initial
 
     def cut(cell: Any, program: Any, reading: Any, dtype: Any) -> Any:
-        given = {name: Tensor.detach(v) if isinstance(v, Tensor) and v.inputs else v
-                 for name, v in reading.initial.items()}  # fmt: skip
+        given = {
+            name: Tensor.detach(v) if isinstance(v, Tensor) and v.inputs else v
+            for name, v in reading.initial.items()
+        }
         return before(cell, program, dataclasses.replace(reading, initial=given), dtype)
 
     monkeypatch.setattr(sequence, "_initial", cut)

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from tinygrad_lstm import cell, cells, concat, matvec, sin, tanh, unroll
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.testing import strategies
-from tinygrad_lstm.testing.properties import (
-    PROPERTIES,
-    Disagreement,
-    examine,
-    gradcheck,
-)
+from tinygrad_lstm.testing.properties import PROPERTIES, Disagreement, examine, gradcheck
 
 CELLS = '''
 import numpy as np

@@ -22,8 +22,10 @@ ARRAYS = {name: RANDOM.normal(size=shape) for name, shape in SHAPES.items()}
 def test_trace_and_run() -> None:
     program = Program.trace(dense, **SHAPES)
     assert (program.name, list(program.inputs), list(program.outputs)) == (
-        "dense", ["W", "x", "b"], ["y"],
-    )  # fmt: skip
+        "dense",
+        ["W", "x", "b"],
+        ["y"],
+    )
     values = program.run(**ARRAYS)
     np.testing.assert_array_equal(values["y"], np.tanh(ARRAYS["W"] @ ARRAYS["x"] + ARRAYS["b"]))
     assert (list(values), len(values)) == (["y"], 1)

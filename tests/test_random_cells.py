@@ -55,14 +55,20 @@ class Situation:
             {name: drawn(words, *lead) for name, words in own.state.items()},
             {name: drawn(words, self.time, *further) for name, words in own.sequences.items()}
             | {name: drawn(words, *further) for name, words in own.constants.items()},
-            lengths, self.reverse,
-        )  # fmt: skip
+            lengths,
+            self.reverse,
+        )
 
 
 situations = st.builds(
-    Situation, st.integers(0, 99), st.sampled_from((3, 4)), st.sampled_from((2, 3, 1, None)),
-    st.booleans(), st.booleans(), st.booleans(),
-)  # fmt: skip
+    Situation,
+    st.integers(0, 99),
+    st.sampled_from((3, 4)),
+    st.sampled_from((2, 3, 1, None)),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
 
 
 def distance(own: Cell, given: Problem) -> float:
@@ -143,9 +149,7 @@ MUTATIONS: dict[str, tuple[Any, str, Callable[..., Any], str | None]] = {
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_a_broken_rule_of_planning_is_found(
-    mutation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_rule_of_planning_is_found(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, name, wrong, operation = MUTATIONS[mutation]
     monkeypatch.setattr(where, name, wrong)
 

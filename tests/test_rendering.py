@@ -137,9 +137,10 @@ def test_the_bundled_one_is_found_where_pip_put_it(no_dot, monkeypatch, tmp_path
     get_path = sysconfig.get_path
     where = {"scripts": tmp_path / "bin"}  # of a virtual environment that is not activated
     monkeypatch.setattr(
-        sysconfig, "get_path",
+        sysconfig,
+        "get_path",
         lambda name, scheme=None: str(tmp_path / "own" if scheme else where[name]),
-    )  # fmt: skip
+    )
     assert layout("digraph {}") == "for all\n"
     where["scripts"] = tmp_path / "none"
     assert layout("digraph {}") == "for me\n"  # pip install --user
@@ -221,9 +222,10 @@ def test_png_background():
 
 
 FAMILIES = [
-    "", *(f' font-family="{name}"' for name in ("Times,serif", "monospace", "No Such Font")),
+    "",
+    *(f' font-family="{name}"' for name in ("Times,serif", "monospace", "No Such Font")),
     " style=\"font: 16px 'No Such Font'\"",
-]  # fmt: skip
+]
 
 
 def words(family=""):

@@ -103,8 +103,9 @@ def test_what_is_held_takes_the_place_of_its_gate_and_passes_nothing_on(
     # held at 0.5, the gate is the one whose bias brings it there; only the way on is cut
     (page,) = evaluated(
         f"{javascript(cells.lstm)}\n"
-        f"const points = {json.dumps([[{**values, 'held': {'f': 0.5}}, seeds]])};", RUN,
-    )  # fmt: skip
+        f"const points = {json.dumps([[{**values, 'held': {'f': 0.5}}, seeds]])};",
+        RUN,
+    )
     hx = np.array([values["prev"]["h"], values["x"]])
     moved = {**arrays, "b_f": arrays["b_f"] * 0 + 0.5 - np.dot(values["p"]["W_f"], hx)}
     program = cells.lstm.program(inputs=1, hidden=1)
@@ -194,8 +195,10 @@ def test_every_cell_has_sliders_in_every_language(name: str) -> None:
 def test_a_pre_activation_needs_a_function_that_takes_it() -> None:
     assert not [name for space, name, _ in table(sliders(looped)) if space == "pre"]
     assert [n for s, n, _ in table(sliders(cells.lstm_1997)) if s == "pre"] == [
-        "y_in", "y_out", "g",
-    ]  # fmt: skip
+        "y_in",
+        "y_out",
+        "g",
+    ]
 
 
 def test_what_cannot_be_taken_apart_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,8 +272,10 @@ class TestInABrowser:
         assert told(tab, "now", "h") == pytest.approx(expected["now.h"].item(), rel=1e-3)
         assert told(tab, "now", "h") != before
         for space, name, key in (
-            ("prev", "C", "earlier.C"), ("x", "x", "bar.x"), ("pre", "o", "bar.b_o"),
-        ):  # fmt: skip
+            ("prev", "C", "earlier.C"),
+            ("x", "x", "bar.x"),
+            ("pre", "o", "bar.b_o"),
+        ):
             shown = told(tab, space, name, "slope")
             assert shown == pytest.approx(expected[key].item(), rel=1e-3)
         assert tab.locator("#announcement").inner_text().startswith("h_t = ")

@@ -86,9 +86,11 @@ def test_a_cell_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @cell(
-    state="h", parameters={"U": "hidden, inputs", "V": "slots, hidden", "b v_a": "slots"},
-    sequences={"goal": "slots"}, constants={"M": "slots, hidden"},
-)  # fmt: skip
+    state="h",
+    parameters={"U": "hidden, inputs", "V": "slots, hidden", "b v_a": "slots"},
+    sequences={"goal": "slots"},
+    constants={"M": "slots, hidden"},
+)
 def reader(now, prev, x, p, goal, M):
     """An output that is no state, a loss of its own, sizes besides inputs and hidden."""
     now.h = tanh(matvec(p.U, x) + prev.h)
@@ -141,13 +143,16 @@ def test_gradients_flow_through_every_parameter(
 
 def test_sizes_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("""
+    path.write_text(
+        """
 from tinygrad_lstm import cell, matvec, tanh
 
 @cell(state={"s": "slots"}, parameters={"W": "slots, inputs"}, constants={"rate": "slots"})
 def kept(now, prev, x, p, rate):
     now.s = tanh(matvec(p.W, x)) + rate * prev.s
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     words = ["step", f"{path}:kept"]
     assert main([*words, "--size", "slots=3", "--size", "inputs=2"]) == 0
     out = capsys.readouterr().out
@@ -185,10 +190,18 @@ def test_names_are_spelled_as_in_the_equations(
     assert main(["step", f"{path}:greek"]) == 0
     out = capsys.readouterr().out
     for line in (
-        "  μ_k = [", "  W_1 = [[", "with W_1 = ", "    h_1 = gate_{a,1} ⊙ C̃_1\n",
-        "    μ̄_k = v̄", "    ν̄ = ", "    β̄ = ", "    W̄_1 = v̄", "    C̃̄_2 = h̄_2 ⊙ gate_{a,2}\n",
-        "    bar(loss) = 1\n", "    bar(gate)_{a,2} = h̄_2 ⊙ C̃_2\n",
-    ):  # fmt: skip
+        "  μ_k = [",
+        "  W_1 = [[",
+        "with W_1 = ",
+        "    h_1 = gate_{a,1} ⊙ C̃_1\n",
+        "    μ̄_k = v̄",
+        "    ν̄ = ",
+        "    β̄ = ",
+        "    W̄_1 = v̄",
+        "    C̃̄_2 = h̄_2 ⊙ gate_{a,2}\n",
+        "    bar(loss) = 1\n",
+        "    bar(gate)_{a,2} = h̄_2 ⊙ C̃_2\n",
+    ):
         assert line in out, line
 
 
@@ -327,11 +340,15 @@ class TestTerminal:
         termios.tcsetwinsize(slave, (24, 80))
         program = "import sys; from lesson.commands import main; sys.exit(main())"
         with subprocess.Popen(
-            [sys.executable, "-c", program, "step", *words], stdin=slave, stdout=slave,
-            stderr=slave, start_new_session=True, env={**os.environ, **environment},
+            [sys.executable, "-c", program, "step", *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, **environment},
             cwd=Path(__file__).parent.parent,
             preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0),
-        ) as process:  # fmt: skip
+        ) as process:
             out = b""
 
             def until(mark: bytes, seconds: float = 120.0) -> None:

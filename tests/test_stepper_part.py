@@ -168,9 +168,21 @@ def test_every_event_says_what_the_trace_says(name: str, chromium: Any, tmp_path
 
 
 CONDITIONS = [
-    "f", "C@2", "C_1", "h@0", "t=2", "backward", "|C|>0.1", "|h|<=0.3", "|grad|<1e-2",
-    "|grad W_f|>0.001", "|grad C@1|<10", "nan", "inf", " forward ",
-]  # fmt: skip
+    "f",
+    "C@2",
+    "C_1",
+    "h@0",
+    "t=2",
+    "backward",
+    "|C|>0.1",
+    "|h|<=0.3",
+    "|grad|<1e-2",
+    "|grad W_f|>0.001",
+    "|grad C@1|<10",
+    "nan",
+    "inf",
+    " forward ",
+]
 
 
 @pytest.mark.browser
@@ -209,11 +221,19 @@ def test_moves_by_keyboard_alone(tab: Tab) -> None:
     trace, at = tiny().trace, 0
     tab.page.focus(".moves .next")
     for key, by, forward in (
-        ("n", "operation", True), ("e", "equation", True), ("t", "time", True),
-        ("e", "equation", True), ("b", "operation", False), ("E", "equation", False),
-        ("T", "time", False), (">", "pass", True), (">", "pass", True),
-        ("<", "pass", False), ("ArrowRight", "operation", True), ("ArrowLeft", "operation", False),
-    ):  # fmt: skip
+        ("n", "operation", True),
+        ("e", "equation", True),
+        ("t", "time", True),
+        ("e", "equation", True),
+        ("b", "operation", False),
+        ("E", "equation", False),
+        ("T", "time", False),
+        (">", "pass", True),
+        (">", "pass", True),
+        ("<", "pass", False),
+        ("ArrowRight", "operation", True),
+        ("ArrowLeft", "operation", False),
+    ):
         at = trace.next(at, by) if forward else trace.back(at, by)
         tab.key(key)
         assert tab.index() == at, key
@@ -442,9 +462,13 @@ def test_every_step_reads_well_in_every_language_and_is_quick(tab: Tab) -> None:
 @pytest.mark.parametrize("width", [360, 1280])
 def test_fits_any_screen(chromium: Any, tmp_path: Path, scheme: str, width: int) -> None:
     tab = Tab(
-        chromium, stepper.document(tiny(), "ko", cells.lstm), tmp_path / "page.html",
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce",
-    )  # fmt: skip
+        chromium,
+        stepper.document(tiny(), "ko", cells.lstm),
+        tmp_path / "page.html",
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+    )
     tab("s.go(240)")
     tab.page.click(".now")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width

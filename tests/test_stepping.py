@@ -58,21 +58,43 @@ def small_trace(name: str, digits: int = 4, steps: int = 3, lead: tuple[int, ...
 
 # --- arithmetic as a reader would do it ---------------------------------------------------------
 SIGNS = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-    ast.Div: operator.truediv, ast.Pow: operator.pow, ast.USub: operator.neg,
-    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 FUNCTIONS = {
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)), "tanh": math.tanh, "exp": math.exp,
-    "log": math.log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos, "abs": abs,
-    "max": max, "maximum": max, "minimum": min, "relu": lambda x: max(x, 0.0),
-    "softplus": lambda x: math.log(1 + math.exp(x)), "where": lambda c, a, b: a if c else b,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "tanh": math.tanh,
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "sin": math.sin,
+    "cos": math.cos,
+    "abs": abs,
+    "max": max,
+    "maximum": max,
+    "minimum": min,
+    "relu": lambda x: max(x, 0.0),
+    "softplus": lambda x: math.log(1 + math.exp(x)),
+    "where": lambda c, a, b: a if c else b,
     "clip": lambda x, low=-math.inf, high=math.inf: min(max(x, low), high),
-    "expm1": math.expm1, "log1p": math.log1p, "erf": math.erf, "floor": math.floor,
-    "sign": lambda x: (x > 0) - (x < 0), "mod": lambda a, b: a % b,
-    "softsign": lambda x: x / (1 + abs(x)), "silu": lambda x: x / (1 + math.exp(-x)),
+    "expm1": math.expm1,
+    "log1p": math.log1p,
+    "erf": math.erf,
+    "floor": math.floor,
+    "sign": lambda x: (x > 0) - (x < 0),
+    "mod": lambda a, b: a % b,
+    "softsign": lambda x: x / (1 + abs(x)),
+    "silu": lambda x: x / (1 + math.exp(-x)),
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
-}  # fmt: skip
+}
 TO_PYTHON = str.maketrans({"−": "-", "×": "*", "²": "**2", "σ": "sigmoid"})
 
 
@@ -260,10 +282,16 @@ def test_the_lstm_in_symbols() -> None:
     trace = small_trace("lstm")
     rules = {event.rule for event in trace}
     for rule in (
-        "v1 = [h_0, x_1]", "v2 = W_f · v1", "v3 = v2 + b_f", "f_1 = σ(v3)",
-        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 − f_1)", "W̄_f += v̄2 ⊗ v1", "v̄1 += W_fᵀ · v̄2",
-        "h̄_0 = v̄1[0:2]", "x̄_1 = v̄1[2:3]",
-    ):  # fmt: skip
+        "v1 = [h_0, x_1]",
+        "v2 = W_f · v1",
+        "v3 = v2 + b_f",
+        "f_1 = σ(v3)",
+        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 − f_1)",
+        "W̄_f += v̄2 ⊗ v1",
+        "v̄1 += W_fᵀ · v̄2",
+        "h̄_0 = v̄1[0:2]",
+        "x̄_1 = v̄1[2:3]",
+    ):
         assert rule in rules, rule
     assert trace.equations()["f_1"] == "σ(W_f · [h_0, x_1] + b_f)"
     assert trace.equations()["C_2"] == "f_2 ⊙ C_1 + i_2 ⊙ C̃_2"

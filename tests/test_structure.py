@@ -107,9 +107,10 @@ def test_the_readme_s_own_cell_works_with_every_command(
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
     quickly = {"train": ["--steps", "2", "--hidden", "4"], "check": ["--examples", "2"]}
     commands_of_it = [
-        shlex.split(line, comments=True)[1:] for line in README.splitlines()
+        shlex.split(line, comments=True)[1:]
+        for line in README.splitlines()
         if line.startswith("tinygrad-lstm") and "my_cells.py:keeper" in line
-    ]  # fmt: skip
+    ]
     ran = []
     for command, *words in commands_of_it:
         if command != "lesson":  # see test_own_cell
@@ -131,8 +132,12 @@ def test_the_readme_s_python_runs(capsys: pytest.CaptureFixture[str], tmp_path: 
     block = next(b for b in python_blocks() if "step_through" in b)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],  # arguments are in the locale's encoding
-        cwd=tmp_path, input=block, capture_output=True, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        input=block,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "forget.svg").is_file()
 
@@ -143,9 +148,13 @@ def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
     assert len(declared) == 6
     assert all(declaration in block for declaration in declared)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-"], input=f"{block}\nprint(noisy.program())",
-        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-W", "error", "-"],
+        input=f"{block}\nprint(noisy.program())",
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     losses = [float(word) for word in done.stdout.split("noisy:")[0].split()]
     assert len(losses) == 20 and losses[-1] < 0.97 * losses[0]
@@ -158,8 +167,12 @@ def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None
     assert len(blocks) == 3
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],
-        cwd=tmp_path, input="\n".join(blocks), capture_output=True, encoding="utf-8", timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        input="\n".join(blocks),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     for shown in ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step"):
         assert shown in done.stdout
@@ -195,7 +208,7 @@ def test_what_the_two_commands_install_is_pinned() -> None:
         (["train", "lstm", "--text", "nowhere.txt"], "nowhere.txt"),
         (["check", "gru2"], "there is no cell 'gru2'"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_message_and_exit_code_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,14 +58,14 @@ def page() -> str:
             '<div class="formula scroll" id="{}" data-latex="{}" data-unicode="{}">{}</div>'
         ).format(name, one.latex, one.unicode, one.mathml)
         for name, one in FORMULAS.items()
-    ]  # fmt: skip
+    ]
     styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "takeaway"))
     scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "takeaway")]
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in LANGUAGES)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy "
         "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-        f"font-src data:; img-src data:\"><title>t</title><style>{colours()}{styles}</style>"
+        f'font-src data:; img-src data:"><title>t</title><style>{colours()}{styles}</style>'
         f"{radios}<p id=announcement></p><h1>{prose.Texts('page').line('title')}</h1>"
         f"<main><section>{''.join(shown)}</section></main>"
         f"{draw.glyphs()}{takeaway(draw.figures)}"
@@ -250,9 +250,7 @@ class TestFigures:
 
 
 @pytest.mark.browser
-def test_one_menu_is_open_and_what_comes_later_has_a_button_too(
-    chromium: Any, file: Path
-) -> None:
+def test_one_menu_is_open_and_what_comes_later_has_a_button_too(chromium: Any, file: Path) -> None:
     tab = opened(chromium, file)
     count = len(FIGURES) + len(FORMULAS)
     assert tab.locator(".takeaway").count() == count

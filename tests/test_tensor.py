@@ -184,9 +184,14 @@ def test_grad_of_no_number() -> None:
 def test_an_array_on_the_left() -> None:
     x = Tensor(X)
     for result, expected in [
-        (X + x, X + X), (X - x, X - X), (X * x, X * X), (X / x, X / X), (2.0**x, 2.0**X),
-        (np.float64(2.0) * x, 2 * X), (np.ones((2, 3)) @ x, np.ones((2, 3)) @ X),
-    ]:  # fmt: skip
+        (X + x, X + X),
+        (X - x, X - X),
+        (X * x, X * X),
+        (X / x, X / X),
+        (2.0**x, 2.0**X),
+        (np.float64(2.0) * x, 2 * X),
+        (np.ones((2, 3)) @ x, np.ones((2, 3)) @ X),
+    ]:
         assert isinstance(result, Tensor)
         np.testing.assert_array_equal(result.data, expected)
 
@@ -221,13 +226,22 @@ def test_float64_operands_widen_and_gradients_keep_their_own_kind() -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        slice(1, 3), slice(None, None, -1), 2, -1, (slice(None), 1), (1, slice(0, 2)),
-        np.array([0, 2, 0, 0]), (np.array([0, 1, 1]), np.array([2, 0, 0])), (Ellipsis, 0),
-        np.array([[0, 1], [1, 1]]), (slice(None), None, slice(1, 2)),
-        np.array([True, False, True, True]), [0, 0, 3],
+        slice(1, 3),
+        slice(None, None, -1),
+        2,
+        -1,
+        (slice(None), 1),
+        (1, slice(0, 2)),
+        np.array([0, 2, 0, 0]),
+        (np.array([0, 1, 1]), np.array([2, 0, 0])),
+        (Ellipsis, 0),
+        np.array([[0, 1], [1, 1]]),
+        (slice(None), None, slice(1, 2)),
+        np.array([True, False, True, True]),
+        [0, 0, 3],
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_indices(index: Any) -> None:
     data = np.arange(12.0).reshape(4, 3)
     x = Tensor(data)
@@ -262,11 +276,16 @@ def test_leaves_are_copies() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda x: x, lambda x: x * 2.0, lambda x: x[1:], lambda x: x.reshape(3, 1),
-        lambda x: x.transpose(), lambda x: x.detach(), lambda x: tl.broadcast_to(x, (2, 3)),
+        lambda x: x,
+        lambda x: x * 2.0,
+        lambda x: x[1:],
+        lambda x: x.reshape(3, 1),
+        lambda x: x.transpose(),
+        lambda x: x.detach(),
+        lambda x: tl.broadcast_to(x, (2, 3)),
     ],
     ids=["leaf", "result", "slice", "reshape", "transpose", "detach", "broadcast_to"],
-)  # fmt: skip
+)
 def test_no_way_through_data(make: Any) -> None:
     t = make(Tensor(X))
     with pytest.raises(ValueError, match="read-only"):

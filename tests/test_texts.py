@@ -134,11 +134,17 @@ def test_sentences_of_figures_and_derivations_are_in_every_language() -> None:
         weight = next(iter(cell.parameters))
         run = cell.program(**dict.fromkeys(cell.sizes, 4))
         figures = [
-            viz.legend(), viz.cell(cell), viz.cell(cell, focus=[cell.output]), viz.rolled(cell),
-            viz.unrolled(cell, 1), viz.unrolled(cell, 4), viz.chain(cell),
-            viz.difference(cells.lstm, cell), viz.graph(run),
+            viz.legend(),
+            viz.cell(cell),
+            viz.cell(cell, focus=[cell.output]),
+            viz.rolled(cell),
+            viz.unrolled(cell, 1),
+            viz.unrolled(cell, 4),
+            viz.chain(cell),
+            viz.difference(cells.lstm, cell),
+            viz.graph(run),
             backward(viz.cell(cell), []),
-        ]  # fmt: skip
+        ]
         texts = [figure.alt for figure in figures]
         texts += [note.words for note in equations.backward(cell).legend]
         texts.append(Said(cell.doc.splitlines()[0]))

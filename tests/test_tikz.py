@@ -63,9 +63,7 @@ def test_every_coordinate_is_the_scenes(name: str) -> None:
     figure = FIGURES[name]()
     lines = figure.tikz.splitlines()
     nodes = [line for line in lines if line.startswith(r"  \node")]
-    places = {
-        m[1]: m for line in nodes if (m := re.search(rf"\(([^()]+)\) at {PAIR}", line))
-    }  # fmt: skip
+    places = {m[1]: m for line in nodes if (m := re.search(rf"\(([^()]+)\) at {PAIR}", line))}
     assert len(places) == len(figure.scene.shapes)
     for shape, found in zip(figure.scene.shapes, places.values(), strict=True):
         assert pairs(found[0]) == written(((shape.x, shape.y),))
@@ -171,9 +169,12 @@ def test_a_tex_engine_draws_the_figures_at_their_size(tmp_path: Path) -> None:
     assert "Warning" not in run.stdout
     if pdfinfo := shutil.which("pdfinfo"):
         told = subprocess.run(
-            [pdfinfo, "-l", str(len(names)), "figures.pdf"], cwd=tmp_path, capture_output=True,
-            encoding="utf-8", check=True,
-        ).stdout  # fmt: skip
+            [pdfinfo, "-l", str(len(names)), "figures.pdf"],
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
         sizes = re.findall(r"Page +\d+ size: +([\d.]+) x ([\d.]+)", told)
         assert len(sizes) == len(names)
         for figure, (width, height) in zip(figures, sizes, strict=True):

@@ -49,9 +49,12 @@ def right() -> tuple[list[float], list[float]]:
 def start(cache: Path, code: str = "auto", **environment: str) -> subprocess.Popen[str]:
     given = {**os.environ, "TINYGRAD_LSTM_CACHE": str(cache), **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, code], env=given, encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", PROGRAM, code],
+        env=given,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def outcome(

@@ -86,8 +86,9 @@ def test_ctrl_c_and_sigterm_save_and_the_advice_goes_on(number, here, capsys):
     words = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "700"]
     done = subprocess.run(
         [sys.executable, "-c", CTRL_C, str(int(number)), "train", *words],
-        stdout=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
     rest = done.stdout
     assert done.returncode == 128 + number
     found = re.search(
@@ -184,63 +185,102 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nope"], f"there is no cell 'nope'; built in are {', '.join(cells.all())}.\n"
-         "  For a cell of your own write path/to/file.py:NAME."),
+        (
+            ["nope"],
+            f"there is no cell 'nope'; built in are {', '.join(cells.all())}.\n"
+            "  For a cell of your own write path/to/file.py:NAME.",
+        ),
         ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),
-        ([*NEW, "--text", "/dev/zero"],
-         "text file /dev/zero cannot be read: it is a device or a pipe, which may have no end."),
-        ([*NEW, "--hidden", "0"],
-         "cell 'gru': hidden must be a whole number of at least 1, got 0.\n"
-         "  Give sizes by --size NAME=N."),
-        ([*NEW, "--size", "seed=3"],
-         "cell 'gru' has no size 'seed'; its sizes are hidden, inputs."),
-        ([*NEW, "--start", "W_z=0.5,U=1"],
-         "--start U=…: cell 'gru' has no parameter 'U'; its parameters are W_z, W_r, W_h."),
-        (["clockwork", "--text", "rhyme.txt"],
-         "cell 'clockwork' has further inputs (clock, mask), which a text does not give, and no "
-         "option does.\n  Make them parameters, or train in Python: learning.CharacterModel(cell, "
-         "text, further=f),\n  where f(start, shape) returns a mapping of their names to values."),
+        (
+            [*NEW, "--text", "/dev/zero"],
+            "text file /dev/zero cannot be read: it is a device or a pipe, which may have no end.",
+        ),
+        (
+            [*NEW, "--hidden", "0"],
+            "cell 'gru': hidden must be a whole number of at least 1, got 0.\n"
+            "  Give sizes by --size NAME=N.",
+        ),
+        (
+            [*NEW, "--size", "seed=3"],
+            "cell 'gru' has no size 'seed'; its sizes are hidden, inputs.",
+        ),
+        (
+            [*NEW, "--start", "W_z=0.5,U=1"],
+            "--start U=…: cell 'gru' has no parameter 'U'; its parameters are W_z, W_r, W_h.",
+        ),
+        (
+            ["clockwork", "--text", "rhyme.txt"],
+            "cell 'clockwork' has further inputs (clock, mask), which a text does not give, and no "
+            "option does.\n  Make them parameters, or train in Python: learning.CharacterModel(cell, "
+            ""
+            "text, further=f),\n  where f(start, shape) returns a mapping of their names to "
+            "values.",
+        ),
         ([*NEW, "--rate", "nan"], "--rate must be a number above 0, got nan."),
         ([*NEW, "--clip", "0"], "--clip must be a number above 0, got 0.0."),
         ([*NEW, "--seed", "-1"], "--seed must be at least 0, got -1."),
         ([*NEW, "--batch", "0"], "--batch must be at least 1, got 0."),
-        ([*NEW, "--batch", "3000000000"],
-         "--batch must be at most 2,147,483,647, got 3,000,000,000."),
+        (
+            [*NEW, "--batch", "3000000000"],
+            "--batch must be at most 2,147,483,647, got 3,000,000,000.",
+        ),
         ([*NEW, "--temperature", "-1"], "--temperature must be at least 0, got -1.0."),
         ([*NEW, "--sample", "-1"], "--sample must be at least 0, got -1."),
         ([*NEW, "--steps", "-1"], "--steps must be at least 0, got -1."),
-        ([*NEW, "--length", "300"],  # and is told at once
-         "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
-         "batch of 2 streams of length 300 needs 601.\n"
-         "  Take a longer --text, or a smaller --batch or --length."),
-        ([*NEW, "--length", "99999999"],
-         "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
-         "batch of 2 streams of length 99,999,999 needs 199,999,999.\n"
-         "  Take a longer --text, or a smaller --batch or --length."),
-        ([*NEW, "--checkpoint", "no/c.npz"],
-         "checkpoint no/c.npz cannot be written: No such file or directory.\n"
-         "  Name a file in a folder that exists and can be written."),
-        ([*NEW, "--checkpoint", "old.npz"], "checkpoint old.npz exists already.\n"
-         "  Go on from it with --resume, or name another with --checkpoint PATH."),
-        (["gru", "--resume"], "checkpoint gru.npz does not exist.\n"
-         "  Leave out --resume to begin anew, or name a file with --checkpoint PATH."),
-        (["rnn", "--resume", "--checkpoint", "old.npz"],
-         "checkpoint old.npz is of cell 'gru', not of cell 'rnn'.\n"
-         "  Train gru, or name another file by --checkpoint PATH for rnn."),
-        (["gru", "--resume", "--checkpoint", "old.npz", "--hidden", "9"],
-         "checkpoint old.npz has hidden=8, not hidden=9.\n"
-         "  Leave the option out to go on, or begin anew with another --checkpoint PATH."),
-        (["gru", "--resume", "--checkpoint", "old.npz", "--text", "other.txt"],
-         "checkpoint old.npz was trained on rhyme.txt, and other.txt is another text, or has "
-         "changed.\n  Name the same --text, or another file by --checkpoint PATH to begin anew."),
-        (["gru", "--resume", "--checkpoint", "old.npz", "--start", "W_z=0.5"],
-         "checkpoint old.npz has start W_z=default, not start W_z=0.5.\n"
-         "  Leave the option out to go on, or begin anew with another --checkpoint PATH."),
-        (["gru", "--resume", "--checkpoint", "rhyme.txt"],
-         "checkpoint rhyme.txt is not a checkpoint of this program, or only a part of one.\n"
-         "  Restore it from a copy, or name another file by --checkpoint PATH to begin anew."),
+        (
+            [*NEW, "--length", "300"],  # and is told at once
+            "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
+            "batch of 2 streams of length 300 needs 601.\n"
+            "  Take a longer --text, or a smaller --batch or --length.",
+        ),
+        (
+            [*NEW, "--length", "99999999"],
+            "rhyme.txt has 528 characters, 502 of which are to learn from and not held out, but a "
+            "batch of 2 streams of length 99,999,999 needs 199,999,999.\n"
+            "  Take a longer --text, or a smaller --batch or --length.",
+        ),
+        (
+            [*NEW, "--checkpoint", "no/c.npz"],
+            "checkpoint no/c.npz cannot be written: No such file or directory.\n"
+            "  Name a file in a folder that exists and can be written.",
+        ),
+        (
+            [*NEW, "--checkpoint", "old.npz"],
+            "checkpoint old.npz exists already.\n"
+            "  Go on from it with --resume, or name another with --checkpoint PATH.",
+        ),
+        (
+            ["gru", "--resume"],
+            "checkpoint gru.npz does not exist.\n"
+            "  Leave out --resume to begin anew, or name a file with --checkpoint PATH.",
+        ),
+        (
+            ["rnn", "--resume", "--checkpoint", "old.npz"],
+            "checkpoint old.npz is of cell 'gru', not of cell 'rnn'.\n"
+            "  Train gru, or name another file by --checkpoint PATH for rnn.",
+        ),
+        (
+            ["gru", "--resume", "--checkpoint", "old.npz", "--hidden", "9"],
+            "checkpoint old.npz has hidden=8, not hidden=9.\n"
+            "  Leave the option out to go on, or begin anew with another --checkpoint PATH.",
+        ),
+        (
+            ["gru", "--resume", "--checkpoint", "old.npz", "--text", "other.txt"],
+            "checkpoint old.npz was trained on rhyme.txt, and other.txt is another text, or has "
+            "changed.\n  Name the same --text, or another file by --checkpoint PATH to begin anew.",
+        ),
+        (
+            ["gru", "--resume", "--checkpoint", "old.npz", "--start", "W_z=0.5"],
+            "checkpoint old.npz has start W_z=default, not start W_z=0.5.\n"
+            "  Leave the option out to go on, or begin anew with another --checkpoint PATH.",
+        ),
+        (
+            ["gru", "--resume", "--checkpoint", "rhyme.txt"],
+            "checkpoint rhyme.txt is not a checkpoint of this program, or only a part of one.\n"
+            "  Restore it from a copy, or name another file by --checkpoint PATH to begin anew.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input(words, message, here, capsys):
     (here / "other.txt").write_text(TEXT + "x", encoding="utf-8")
     text = learning.read_text("rhyme.txt")

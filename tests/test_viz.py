@@ -34,13 +34,19 @@ def run():
 def figures(run):
     lstm = cells.lstm
     return {
-        "cell": viz.cell(lstm), "focus": viz.cell(lstm, focus=("f",)), "rolled": viz.rolled(lstm),
-        "unrolled": viz.unrolled(lstm, steps=3), "chain": viz.chain(lstm),
-        "detailed": viz.chain(cells.gru, detailed=True), "legend": viz.legend(),
+        "cell": viz.cell(lstm),
+        "focus": viz.cell(lstm, focus=("f",)),
+        "rolled": viz.rolled(lstm),
+        "unrolled": viz.unrolled(lstm, steps=3),
+        "chain": viz.chain(lstm),
+        "detailed": viz.chain(cells.gru, detailed=True),
+        "legend": viz.legend(),
         "difference": viz.difference(lstm, cells.lstm_peephole),
-        "graph": viz.graph(run["h"].sum()), "op": viz.graph(run.steps[0]["h"], fold="op"),
-        "time": viz.graph(run.final, fold="time"), "program": viz.graph(cells.rnn.program()),
-    }  # fmt: skip
+        "graph": viz.graph(run["h"].sum()),
+        "op": viz.graph(run.steps[0]["h"], fold="op"),
+        "time": viz.graph(run.final, fold="time"),
+        "program": viz.graph(cells.rnn.program()),
+    }
 
 
 # --- golden DOT text --------------------------------------------------------------------------
@@ -147,11 +153,15 @@ def bright(figure):
 @pytest.mark.parametrize(
     ("focus", "parts"),
     [
-        (("belt:C",), {"C.1", "C"}), (("f",), {"f"}), (("gate:f",), {"f", "C.1"}),
-        (("i", "C_tilde"), {"i", "C_tilde"}), (("C",), {"C.1", "C.2", "C"}),
-        (("o", "h"), {"o", "h.1", "h"}), ((), None),
+        (("belt:C",), {"C.1", "C"}),
+        (("f",), {"f"}),
+        (("gate:f",), {"f", "C.1"}),
+        (("i", "C_tilde"), {"i", "C_tilde"}),
+        (("C",), {"C.1", "C.2", "C"}),
+        (("o", "h"), {"o", "h.1", "h"}),
+        ((), None),
     ],
-)  # fmt: skip
+)
 def test_focus_dims_the_rest(focus, parts):
     figure = viz.cell(cells.lstm, focus=focus)
     everything = {s.id.removeprefix("part-") for s in figure.scene.shapes if s.id[:5] == "part-"}
@@ -310,12 +320,17 @@ def test_notebook_shows_the_svg():
 @pytest.mark.parametrize(
     "words",
     [
-        [], ["--focus", "f,i"], ["--kind", "unrolled", "--steps", "2"], ["--kind", "rolled"],
-        ["--kind", "chain"], ["--kind", "legend"], ["--kind", "graph", "--steps", "2"],
+        [],
+        ["--focus", "f,i"],
+        ["--kind", "unrolled", "--steps", "2"],
+        ["--kind", "rolled"],
+        ["--kind", "chain"],
+        ["--kind", "legend"],
+        ["--kind", "graph", "--steps", "2"],
         ["--kind", "difference", "--against", "gru"],
     ],
     ids=lambda w: "-".join(w) or "cell",
-)  # fmt: skip
+)
 def test_draw(tmp_path, capsys, words):
     path = tmp_path / "figure.svg"
     assert main(["draw", "lstm", *words, "-o", str(path)]) == 0

@@ -14,10 +14,21 @@ from viz.placement import Placer
 ALL = [*cells.all().values(), *OWN]
 # how often lines cross: a layout that needs more is worse than today's
 CROSSINGS = {
-    "rnn": 0, "lstm": 1, "lstm_peephole": 1, "lstm_coupled": 1, "gru": 1,
-    "lstm_1997": 11, "fgr": 18, "depth_gated": 6,
-    "exponential": 5, "exotic": 4, "deep": 11, "separate": 3, "reset_after": 3, "leak": 0,
-}  # fmt: skip
+    "rnn": 0,
+    "lstm": 1,
+    "lstm_peephole": 1,
+    "lstm_coupled": 1,
+    "gru": 1,
+    "lstm_1997": 11,
+    "fgr": 18,
+    "depth_gated": 6,
+    "exponential": 5,
+    "exotic": 4,
+    "deep": 11,
+    "separate": 3,
+    "reset_after": 3,
+    "leak": 0,
+}
 
 
 def segments(wire):

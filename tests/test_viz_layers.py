@@ -35,9 +35,11 @@ def test_nothing_touches(name: str, steps: int) -> None:
                     continue
                 left, top, right, bottom = shape.box
                 apart = (
-                    max(x0, x1) <= left or right <= min(x0, x1)
-                    or max(y0, y1) <= top or bottom <= min(y0, y1)
-                )  # fmt: skip
+                    max(x0, x1) <= left
+                    or right <= min(x0, x1)
+                    or max(y0, y1) <= top
+                    or bottom <= min(y0, y1)
+                )
                 assert apart, (wire.id, shape.id)
     for a, b in combinations(scene.wires, 2):  # lines meet only where they share an end
         if {a.tail, a.head} & {b.tail, b.head}:
@@ -46,9 +48,11 @@ def test_nothing_touches(name: str, steps: int) -> None:
             (m, n) for m in pairwise(a.points) for n in pairwise(b.points)
         ):
             apart = (
-                max(p, r) < min(t, v) or max(t, v) < min(p, r)
-                or max(q, s) < min(u, w) or max(u, w) < min(q, s)
-            )  # fmt: skip
+                max(p, r) < min(t, v)
+                or max(t, v) < min(p, r)
+                or max(q, s) < min(u, w)
+                or max(u, w) < min(q, s)
+            )
             assert apart, (a.id, b.id)
 
 

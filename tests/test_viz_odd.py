@@ -26,14 +26,38 @@ NETWORKS = (stack([cells.lstm, bidirectional(cells.gru)]), bidirectional(stack([
 
 # what stands in a figure for an operation: written here by hand, not read off the figures
 SIGNS = {
-    "exp": "exp", "log": "log", "mean": "mean", "sqrt": "sqrt", "softmax": "softmax",
-    "sigmoid": "σ", "tanh": "tanh", "reshape": "reshape", "transpose": "ᵀ|transpose",
-    "swapaxes": "ᵀ|transpose", "divide": "÷", "subtract": "−", "maximum": "max",
-    "max": "max", "sum": "Σ", "cumsum": "cumsum", "logsumexp": "logsumexp", "where": "where",
-    "clip": "clip", "abs": r"abs|\|", "outer": "⊗|outer", "relu": "relu", "softplus": "softplus",
-    "detach": "detach", "stack": "stack", "power": r"\^|power", "greater": ">|greater",
-    "greater_equal": "≥|greater", "add": r"\+", "multiply": "×", "getitem": r"\[[^\]]*[:\d…]",
-}  # fmt: skip
+    "exp": "exp",
+    "log": "log",
+    "mean": "mean",
+    "sqrt": "sqrt",
+    "softmax": "softmax",
+    "sigmoid": "σ",
+    "tanh": "tanh",
+    "reshape": "reshape",
+    "transpose": "ᵀ|transpose",
+    "swapaxes": "ᵀ|transpose",
+    "divide": "÷",
+    "subtract": "−",
+    "maximum": "max",
+    "max": "max",
+    "sum": "Σ",
+    "cumsum": "cumsum",
+    "logsumexp": "logsumexp",
+    "where": "where",
+    "clip": "clip",
+    "abs": r"abs|\|",
+    "outer": "⊗|outer",
+    "relu": "relu",
+    "softplus": "softplus",
+    "detach": "detach",
+    "stack": "stack",
+    "power": r"\^|power",
+    "greater": ">|greater",
+    "greater_equal": "≥|greater",
+    "add": r"\+",
+    "multiply": "×",
+    "getitem": r"\[[^\]]*[:\d…]",
+}
 
 
 def spent():
@@ -47,10 +71,11 @@ def run_of(cell, steps=2):
     program = cell.program()
     random = np.random.default_rng(0)
     given = {
-        name: random.uniform(0.1, 1, ((steps,) if name not in cell.constants else ())
-                             + program.inputs[name].shape)
+        name: random.uniform(
+            0.1, 1, ((steps,) if name not in cell.constants else ()) + program.inputs[name].shape
+        )
         for name in ("x", *cell.sequences, *cell.constants)
-    }  # fmt: skip
+    }
     p = cell.init(seed=1, **program.sizes)
     run = unroll(cell, p, given.pop("x"), **given)
     loss = run.steps[-1][cell.output].sum()
@@ -63,16 +88,20 @@ def figures(cell):
     """Every kind of figure of a cell, made when it is asked for."""
     loss = run_of(cell)
     return {
-        "cell": lambda: viz.cell(cell), "chain": lambda: viz.chain(cell),
-        "detailed": lambda: viz.chain(cell, detailed=True), "rolled": lambda: viz.rolled(cell),
-        "unrolled": lambda: viz.unrolled(cell, 3), "program": lambda: viz.graph(cell.program()),
+        "cell": lambda: viz.cell(cell),
+        "chain": lambda: viz.chain(cell),
+        "detailed": lambda: viz.chain(cell, detailed=True),
+        "rolled": lambda: viz.rolled(cell),
+        "unrolled": lambda: viz.unrolled(cell, 3),
+        "program": lambda: viz.graph(cell.program()),
         "difference": lambda: viz.difference(cells.lstm, cell),
         "back": lambda: viz.difference(cell, cells.gru),
         "focus": lambda: viz.cell(cell, focus=list(cell.program().equations)[:2]),
-        "equations": lambda: viz.graph(loss), "times": lambda: viz.graph(loss, fold="time"),
+        "equations": lambda: viz.graph(loss),
+        "times": lambda: viz.graph(loss, fold="time"),
         "operations": lambda: viz.graph(cell.program(), fold="op"),
         "plan": lambda: viz.plan(compiled(cell).plan(**cell.program().sizes)),
-    }  # fmt: skip
+    }
 
 
 def check(figure):
@@ -114,8 +143,12 @@ def missing(cell, figure, unnamed=()):
     titles = " ".join(shape.title for shape in figure.scene.shapes)
     parameters = {program.inputs[name] for name in cell.parameters}
     found = [n for n in program.equations if name_unicode(n) not in drawn and n not in unnamed]
-    found += [n for n in cell.parameters if not re.search(rf"(?<!\w){n}(?![^\Wᵀ])", titles)
-              and program.inputs[n] in set(program.nodes())]  # fmt: skip
+    found += [
+        n
+        for n in cell.parameters
+        if not re.search(rf"(?<!\w){n}(?![^\Wᵀ])", titles)
+        and program.inputs[n] in set(program.nodes())
+    ]
     count: dict[str, int] = {}
     for node in program.nodes():
         of_weights = parameters & set(node.inputs)
@@ -137,6 +170,7 @@ def missing(cell, figure, unnamed=()):
 def layout(request, monkeypatch):
     """Both ways in which cells are laid out, so that each is tried on every cell."""
     if request.param == "free":
+
         def refuse(cell):
             raise NotPlaceable("asked for")
 
@@ -181,6 +215,7 @@ def test_what_is_missing_is_seen():
 @pytest.mark.parametrize("name", ("decay", "packed", "odd_names", "minimal_gated"))
 def test_what_cannot_stand_on_the_grid_is_drawn_in_every_kind(name, monkeypatch):
     """Whatever fails there, and however: the other layout draws, with words of its own."""
+
     def fail(*args):
         raise KeyError(9)
 
@@ -205,12 +240,16 @@ def test_the_free_layout_marks_differences_too(monkeypatch):
 
 def test_signs_say_what_is_computed_from_parameters_and_where_slices_lie():
     shown = {
-        "one_minus": {"(1 − μₖ)×", "(1 − a)×"}, "decay": {"−exp(w)", "÷(1 + exp(−u))"},
-        "parameter_alone": {"σ(a)"}, "packed": {"[0:hidden]", "[hidden:2 * hidden]"},
-        "constants_inside": {"(W − Wᵀ − 0.01 I)·", "0.1×"}, "powers": {"(·)^2", "1÷", "· + ·"},
-        "peepholes": {"(q^2 − pᵢ)×", "+exp(q)"}, "attention": {"·U_aᵀ", "Σ axis=0"},
+        "one_minus": {"(1 − μₖ)×", "(1 − a)×"},
+        "decay": {"−exp(w)", "÷(1 + exp(−u))"},
+        "parameter_alone": {"σ(a)"},
+        "packed": {"[0:hidden]", "[hidden:2 * hidden]"},
+        "constants_inside": {"(W − Wᵀ − 0.01 I)·", "0.1×"},
+        "powers": {"(·)^2", "1÷", "· + ·"},
+        "peepholes": {"(q^2 − pᵢ)×", "+exp(q)"},
+        "attention": {"·U_aᵀ", "Σ axis=0"},
         "kinks": {"max(·, low)", "≥0", "where(·, 0.25, ·)"},
-    }  # fmt: skip
+    }
     plain = str.maketrans({"ₖ": "_k", "ᵢ": "_i"})
     for name, signs in shown.items():
         assert {sign.translate(plain) for sign in signs} <= set(labels(viz.cell(ALL[name])))
@@ -224,7 +263,8 @@ def test_only_what_has_a_matrix_of_weights_is_a_learned_layer():
     taken = next(s for s in scene.shapes if s.text.startswith("[None"))
     assert taken.kind == "op" and any(
         w.head == taken.id and at[w.tail].text == "W_a" and at[w.tail].kind == "layer"
-        for w in scene.wires if w.tail in at
+        for w in scene.wires
+        if w.tail in at
     )
 
 

@@ -49,7 +49,7 @@ FIGURES = {
     "lstm_1997": lambda: viz.cell(cells.lstm_1997),
     "lstm-difference": lambda: viz.difference(cells.lstm, cells.lstm_coupled),
     "lstm-focus": lambda: viz.cell(cells.lstm, focus=("f",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FIGURES)

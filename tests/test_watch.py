@@ -50,9 +50,10 @@ class Watched:
             ready.set()
 
         self.thread = threading.Thread(
-            target=watching.watch, args=(make, lambda: [file]),
+            target=watching.watch,
+            args=(make, lambda: [file]),
             kwargs={"started": started, "stop": self.stop, "interval": 0.02, **options},
-        )  # fmt: skip
+        )
         self.thread.start()
         assert ready.wait(60)
         self.port = int(self.address.rsplit(":", 1)[1].strip("/"))
@@ -260,9 +261,12 @@ def test_the_command_follows_a_cell_and_ends_with_ctrl_c(tmp_path: Path) -> None
     words = ["lesson", "--watch", "--no-open", "--cell", f"{path}:own", "-o", "lesson.html"]
     code = f"from lesson.commands import main; raise SystemExit(main({words!r}))"
     running = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, encoding="utf-8", stdout=subprocess.PIPE,
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
     assert running.stdout
     first = running.stdout.readline()
     found = re.match(r"The lesson is at (http://127\.0\.0\.1:\d+/) and follows (.*)\. Ctrl", first)

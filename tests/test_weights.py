@@ -47,9 +47,11 @@ def by_hand(kind: str, w: Any, x: Any, h: Any, c: Any) -> Any:
 def test_a_step_of_pytorch_s_by_its_formula(kind: str, gates: int, ending: str) -> None:
     draw = RANDOM.normal
     w = {
-        "weight_ih": draw(size=(2 * gates, 3)), "weight_hh": draw(size=(2 * gates, 2)),
-        "bias_ih": draw(size=2 * gates), "bias_hh": draw(size=2 * gates),
-    }  # fmt: skip
+        "weight_ih": draw(size=(2 * gates, 3)),
+        "weight_hh": draw(size=(2 * gates, 2)),
+        "bias_ih": draw(size=2 * gates),
+        "bias_hh": draw(size=2 * gates),
+    }
     x, h, c = draw(size=3), draw(size=2), draw(size=2)
     state_dict = {f"encoder.{name}{ending}": value for name, value in w.items()}
     state_dict["encoder_2.weight_hh_l0"] = np.ones(5)  # another part of the model

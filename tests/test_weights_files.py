@@ -63,11 +63,13 @@ def another_mine() -> Any:
 @pytest.mark.parametrize(
     "network",
     [
-        cells.lstm, bidirectional(cells.gru), Backward(cells.rnn),
+        cells.lstm,
+        bidirectional(cells.gru),
+        Backward(cells.rnn),
         stack([bidirectional(stack([cells.rnn, mine]), cells.lstm), Backward(mine)]),
     ],
     ids=str,
-)  # fmt: skip
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_file_gives_back_what_was_saved(network: Any, dtype: Any, tmp_path: Path) -> None:
     file, p = tmp_path / "weights.safetensors", filled(network, dtype)
@@ -103,10 +105,12 @@ def written(path: Path, tensors: dict[str, Any], **changes: Any) -> Path:
     from safetensors.numpy import save_file
 
     metadata = {
-        "format": "tinygrad-lstm weights 1", "version": "0.1.0", "network": '"rnn"',
+        "format": "tinygrad-lstm weights 1",
+        "version": "0.1.0",
+        "network": '"rnn"',
         "sizes": '{"": {"hidden": 2, "inputs": 3}}',
         "equations": json.dumps({"rnn": ["h = tanh(W · [h_{t-1}, x_t] + b)"]}),
-    }  # fmt: skip
+    }
     save_file(tensors, path, {**metadata, **changes})
     return path
 
@@ -118,23 +122,29 @@ RNN = {"W": np.ones((2, 5)), "b": np.ones(2)}
     ("tensors", "changes", "kind", "expected"),
     [
         (
-            {**RNN, "W": np.ones((2, 6))}, {}, errors.ShapeError,
+            {**RNN, "W": np.ones((2, 6))},
+            {},
+            errors.ShapeError,
             "tensor W must be (hidden, hidden + inputs) = (2, 5), but has shape (2, 6): dimension "
             "1, hidden + inputs, is 6 and not 5.",
         ),
         (
-            {**RNN, "b": np.ones((2, 1))}, {}, errors.ShapeError,
+            {**RNN, "b": np.ones((2, 1))},
+            {},
+            errors.ShapeError,
             "tensor b must be (hidden) = (2,), but has shape (2, 1).",
         ),
         ({"W": RNN["W"]}, {}, KeyError, "tensor b is missing."),
         ({**RNN, "c": np.ones(2)}, {}, KeyError, "cell 'rnn' has no parameter c."),
         (
-            RNN, {"network": '"keeper"'}, KeyError,
+            RNN,
+            {"network": '"keeper"'},
+            KeyError,
             "there is no cell 'keeper' here.\n  If it is your own, pass it: load(path, "
             "cells={'keeper': keeper}).",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_does_not_fit(
     tensors: Any, changes: Any, kind: type[Exception], expected: str, tmp_path: Path
 ) -> None:
@@ -165,12 +175,18 @@ DAMAGED += " copy, or save the weights again."
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network": "{"}, {"network": "3"}, {"network": '{"tower": ["rnn"]}'}, {"sizes": "{}"},
-        {"network": '{"stack": 3}'}, {"equations": "[]"}, {"network": "[" * 100_000},
-        {"network": '{"bidirectional": ["rnn", "rnn", "rnn"]}'}, {"sizes": '{"": {"hidden": "a"}}'},
+        {"network": "{"},
+        {"network": "3"},
+        {"network": '{"tower": ["rnn"]}'},
+        {"sizes": "{}"},
+        {"network": '{"stack": 3}'},
+        {"equations": "[]"},
+        {"network": "[" * 100_000},
+        {"network": '{"bidirectional": ["rnn", "rnn", "rnn"]}'},
+        {"sizes": '{"": {"hidden": "a"}}'},
         {"network": "{}"},
     ],
-)  # fmt: skip
+)
 def test_metadata_that_make_no_sense(changes: Any, tmp_path: Path) -> None:
     file = written(tmp_path / "a", RNN, **changes)
     assert message(lambda: weights.load(file), weights.WeightsError) == (

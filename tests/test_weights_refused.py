@@ -168,95 +168,130 @@ def configured(**options: Any) -> dict[str, Any]:
     ("layer", "given", "kind", "expected"),
     [
         (
-            "ConvLSTM1D", KERAS_GRU, KeyError,
+            "ConvLSTM1D",
+            KERAS_GRU,
+            KeyError,
             "from_keras: the layers are SimpleRNN, LSTM, GRU and Bidirectional, got 'ConvLSTM1D'.",
         ),
         (
-            {"units": 3}, KERAS_GRU, KeyError,
+            {"units": 3},
+            KERAS_GRU,
+            KeyError,
             "from_keras: the configuration has no class_name; write {'class_name': 'LSTM', "
             "'config': layer.get_config()}.",
         ),
         (
-            {"class_name": "GRU", "config": 3}, KERAS_GRU, errors.DTypeError,
+            {"class_name": "GRU", "config": 3},
+            KERAS_GRU,
+            errors.DTypeError,
             "from_keras: the config of GRU is a mapping of options, got int; write "
             "layer.get_config().",
         ),
         (
-            configured(activation="relu"), KERAS_GRU, weights.WeightsError,
+            configured(activation="relu"),
+            KERAS_GRU,
+            weights.WeightsError,
             "from_keras: GRU: activation='relu' has no equal here; supported is 'tanh'.",
         ),
         (
-            configured(recurrent_activation="hard_sigmoid"), KERAS_GRU, weights.WeightsError,
+            configured(recurrent_activation="hard_sigmoid"),
+            KERAS_GRU,
+            weights.WeightsError,
             "from_keras: GRU: recurrent_activation='hard_sigmoid' has no equal here; supported is "
             "'sigmoid'.",
         ),
         (
-            configured(dropout=0.1), KERAS_GRU, weights.WeightsError,
+            configured(dropout=0.1),
+            KERAS_GRU,
+            weights.WeightsError,
             "from_keras: GRU: dropout=0.1 has no equal here; supported is 0.\n  At inference it "
             "has no effect: set it to 0 in the configuration.",
         ),
         (
-            configured(go_backwards=True), KERAS_GRU, weights.WeightsError,
+            configured(go_backwards=True),
+            KERAS_GRU,
+            weights.WeightsError,
             "from_keras: GRU: go_backwards=True has no equal here; supported is False.\n  Reverse "
             "the sequence instead: xs[::-1].",
         ),
         (
-            configured(cell_clip=3.0), KERAS_GRU, KeyError,
+            configured(cell_clip=3.0),
+            KERAS_GRU,
+            KeyError,
             "from_keras: GRU: the option 'cell_clip' is not known here; those that matter are "
             "activation, recurrent_activation, dropout, recurrent_dropout, go_backwards, use_bias, "
             "reset_after.",
         ),
         (
-            configured(units=5), KERAS_GRU, errors.ShapeError,
+            configured(units=5),
+            KERAS_GRU,
+            errors.ShapeError,
             "from_keras: GRU: units=5, but recurrent_kernel is for 2.",
         ),
         (
-            configured(reset_after=False), KERAS_GRU, errors.ShapeError,
+            configured(reset_after=False),
+            KERAS_GRU,
+            errors.ShapeError,
             "from_keras: GRU: bias must be (3 * hidden) = (6,), got shape (2, 6).",
         ),
         (
-            configured(use_bias=False), KERAS_GRU, errors.ShapeError,
+            configured(use_bias=False),
+            KERAS_GRU,
+            errors.ShapeError,
             "from_keras: GRU has kernel, recurrent_kernel, but 3 arrays were given.",
         ),
         (
-            "LSTM", KERAS_GRU, errors.ShapeError,
+            "LSTM",
+            KERAS_GRU,
+            errors.ShapeError,
             "from_keras: LSTM: recurrent_kernel must be (hidden, 4 * hidden), got shape (2, 6).",
         ),
         (
-            "GRU", [np.ones((3, 8)), *KERAS_GRU[1:]], errors.ShapeError,
+            "GRU",
+            [np.ones((3, 8)), *KERAS_GRU[1:]],
+            errors.ShapeError,
             "from_keras: GRU: kernel must be (inputs, 3 * hidden) = (3, 6), got shape (3, 8).",
         ),
         (
-            "GRU", KERAS_GRU[:1], errors.ShapeError,
+            "GRU",
+            KERAS_GRU[:1],
+            errors.ShapeError,
             "from_keras: GRU has kernel, recurrent_kernel, but 1 arrays were given.",
         ),
         (
-            "GRU", np.ones(3), errors.DTypeError,
+            "GRU",
+            np.ones(3),
+            errors.DTypeError,
             "from_keras: a list of arrays is needed, got ndarray; pass layer.get_weights().",
         ),
         (
             {"class_name": "Bidirectional", "config": {"merge_mode": "sum", "layer": "GRU"}},
-            KERAS_GRU * 2, weights.WeightsError,
+            KERAS_GRU * 2,
+            weights.WeightsError,
             "from_keras: Bidirectional with merge_mode='sum' has no equal here; supported is "
             "'concat'.",
         ),
         (
-            "Bidirectional", KERAS_GRU * 2, KeyError,
+            "Bidirectional",
+            KERAS_GRU * 2,
+            KeyError,
             "from_keras: Bidirectional has no layer in its configuration; write {'class_name': "
             "'Bidirectional', 'config': layer.get_config()}.",
         ),
         (
-            {"class_name": "Bidirectional", "config": {"layer": "GRU"}}, KERAS_GRU,
+            {"class_name": "Bidirectional", "config": {"layer": "GRU"}},
+            KERAS_GRU,
             errors.ShapeError,
             "from_keras: Bidirectional has as many weights forward as backward, got 3 in all.",
         ),
         (
             {"class_name": "Bidirectional", "config": {"layer": "GRU"}},
-            [*KERAS_GRU, *KERAS_GRU[:2], np.ones((2, 9))], errors.ShapeError,
+            [*KERAS_GRU, *KERAS_GRU[:2], np.ones((2, 9))],
+            errors.ShapeError,
             "from_keras: backward GRU: bias must be (2, 3 * hidden) = (2, 6), got shape (2, 9).",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_from_keras_refuses(
     layer: Any, given: Any, kind: type[Exception], expected: str
 ) -> None:
@@ -299,105 +334,170 @@ COMMON = "activation_alpha, activation_beta, activations, clip, direction, hidde
     ("op_type", "attributes", "given", "kind", "expected"),
     [
         (
-            "Conv", {}, LSTM_NODE, KeyError,
+            "Conv",
+            {},
+            LSTM_NODE,
+            KeyError,
             "from_onnx: the operators are RNN, LSTM, GRU, got 'Conv'.",
         ),
         (
-            "LSTM", {"linear_before_reset": 1}, LSTM_NODE, KeyError,
+            "LSTM",
+            {"linear_before_reset": 1},
+            LSTM_NODE,
+            KeyError,
             f"from_onnx: LSTM has no attribute 'linear_before_reset'; it has {COMMON}, "
             "input_forget.",
         ),
         (
-            "LSTM", None, LSTM_NODE, errors.DTypeError,
+            "LSTM",
+            None,
+            LSTM_NODE,
+            errors.DTypeError,
             "from_onnx: LSTM: attributes are a mapping of names to values, got NoneType; without "
             "any write {}.",
         ),
         (
-            "LSTM", {"direction": [b"forward"]}, LSTM_NODE, errors.DTypeError,
+            "LSTM",
+            {"direction": [b"forward"]},
+            LSTM_NODE,
+            errors.DTypeError,
             "from_onnx: LSTM: direction is a name, got ['forward'].",
         ),
         (
-            "LSTM", {"activation_beta": 0.5}, LSTM_NODE, errors.DTypeError,
+            "LSTM",
+            {"activation_beta": 0.5},
+            LSTM_NODE,
+            errors.DTypeError,
             "from_onnx: LSTM: activation_beta is a list of numbers, got 0.5.",
         ),
         (
-            "LSTM", {"activations": "Tanh"}, LSTM_NODE, errors.DTypeError,
+            "LSTM",
+            {"activations": "Tanh"},
+            LSTM_NODE,
+            errors.DTypeError,
             "from_onnx: LSTM: activations is a list of names, got 'Tanh'.",
         ),
         (
-            "LSTM", {"hidden_size": "2"}, LSTM_NODE, errors.DTypeError,
+            "LSTM",
+            {"hidden_size": "2"},
+            LSTM_NODE,
+            errors.DTypeError,
             "from_onnx: LSTM: hidden_size is a whole number, got '2'.",
         ),
         (
-            "LSTM", {}, {**LSTM_NODE, "W": np.ones((1, 8, 0))}, errors.ShapeError,
+            "LSTM",
+            {},
+            {**LSTM_NODE, "W": np.ones((1, 8, 0))},
+            errors.ShapeError,
             "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 1), got shape "
             "(1, 8, 0).",
         ),
         (
-            "LSTM", {"clip": 3.0}, LSTM_NODE, weights.WeightsError,
+            "LSTM",
+            {"clip": 3.0},
+            LSTM_NODE,
+            weights.WeightsError,
             "from_onnx: LSTM: clip=3.0 makes a clipped cell, which has no equal here; only nodes "
             "without clip can be converted.",
         ),
         (
-            "LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}, LSTM_NODE, weights.WeightsError,
+            "LSTM",
+            {"activations": ["Sigmoid", "Relu", "Tanh"]},
+            LSTM_NODE,
+            weights.WeightsError,
             "from_onnx: LSTM: activations Sigmoid, Relu, Tanh have no equal here; supported are "
             "Sigmoid, Tanh, Tanh.",
         ),
         (
-            "LSTM", {"activation_alpha": [0.5]}, LSTM_NODE, weights.WeightsError,
+            "LSTM",
+            {"activation_alpha": [0.5]},
+            LSTM_NODE,
+            weights.WeightsError,
             "from_onnx: LSTM: activation_alpha=[0.5] has no equal here; Sigmoid and Tanh have no "
             "such number.",
         ),
         (
-            "LSTM", {"direction": "sideways"}, LSTM_NODE, weights.WeightsError,
+            "LSTM",
+            {"direction": "sideways"},
+            LSTM_NODE,
+            weights.WeightsError,
             "from_onnx: LSTM: direction is forward, reverse, bidirectional, got 'sideways'.",
         ),
         (
-            "LSTM", {"input_forget": 2}, LSTM_NODE, weights.WeightsError,
+            "LSTM",
+            {"input_forget": 2},
+            LSTM_NODE,
+            weights.WeightsError,
             "from_onnx: LSTM: input_forget is 0 or 1, got 2.",
         ),
         (
-            "LSTM", {"hidden_size": 3}, LSTM_NODE, errors.ShapeError,
+            "LSTM",
+            {"hidden_size": 3},
+            LSTM_NODE,
+            errors.ShapeError,
             "from_onnx: LSTM: hidden_size=3, but R is for 2.",
         ),
         (
-            "LSTM", {"direction": "bidirectional"}, LSTM_NODE, errors.ShapeError,
+            "LSTM",
+            {"direction": "bidirectional"},
+            LSTM_NODE,
+            errors.ShapeError,
             "from_onnx: LSTM: R must be (directions, 4 * hidden, hidden) with directions=2, got "
             "shape (1, 8, 2).",
         ),
         (
-            "GRU", {}, LSTM_NODE, errors.ShapeError,
+            "GRU",
+            {},
+            LSTM_NODE,
+            errors.ShapeError,
             "from_onnx: GRU: R must be (directions, 3 * hidden, hidden) with directions=1, got "
             "shape (1, 8, 2).",
         ),
         (
-            "LSTM", {}, {**LSTM_NODE, "W": np.ones((1, 6, 3))}, errors.ShapeError,
+            "LSTM",
+            {},
+            {**LSTM_NODE, "W": np.ones((1, 6, 3))},
+            errors.ShapeError,
             "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 3), got shape "
             "(1, 6, 3).",
         ),
         (
-            "LSTM", {}, {**LSTM_NODE, "B": np.ones((1, 8))}, errors.ShapeError,
+            "LSTM",
+            {},
+            {**LSTM_NODE, "B": np.ones((1, 8))},
+            errors.ShapeError,
             "from_onnx: LSTM: B must be (directions, 8 * hidden) = (1, 16), got shape (1, 8).",
         ),
         (
-            "LSTM", {}, {**LSTM_NODE, "W": None}, errors.DTypeError,
+            "LSTM",
+            {},
+            {**LSTM_NODE, "W": None},
+            errors.DTypeError,
             "from_onnx: LSTM: W is None, but an array is needed.",
         ),
         (
-            "GRU", {}, {**LSTM_NODE, "R": None}, errors.DTypeError,
+            "GRU",
+            {},
+            {**LSTM_NODE, "R": None},
+            errors.DTypeError,
             "from_onnx: GRU: R is None, but an array is needed.",
         ),
         (
-            "LSTM", {}, {**LSTM_NODE, "P": np.ones((1, 8))}, errors.ShapeError,
+            "LSTM",
+            {},
+            {**LSTM_NODE, "P": np.ones((1, 8))},
+            errors.ShapeError,
             "from_onnx: LSTM: P must be (directions, 3 * hidden) = (1, 6), got shape (1, 8).",
         ),
         (
-            "RNN", {}, {**arrays(W=(1, 2, 3), R=(1, 2, 2)), "P": np.ones((1, 6))},
+            "RNN",
+            {},
+            {**arrays(W=(1, 2, 3), R=(1, 2, 2)), "P": np.ones((1, 6))},
             weights.WeightsError,
             "from_onnx: RNN: P are peepholes, which only LSTM has.",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_from_onnx_refuses(
     op_type: str, attributes: Any, given: Any, kind: type[Exception], expected: str
 ) -> None:

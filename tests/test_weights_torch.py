@@ -22,10 +22,16 @@ def settings(draw: Any) -> dict[str, Any]:
     time, batch = draw(st.integers(1, 6)), draw(st.integers(1, 4))
     lengths = st.lists(st.integers(1, time), min_size=batch, max_size=batch)
     return {
-        "time": time, "batch": batch, "inputs": draw(whole), "hidden": draw(whole),
-        "layers": draw(st.integers(1, 3)), "both": draw(st.booleans()), "bias": draw(st.booleans()),
-        "lengths": draw(st.none() | lengths), "seed": draw(st.integers(0, 2**16)),
-    }  # fmt: skip
+        "time": time,
+        "batch": batch,
+        "inputs": draw(whole),
+        "hidden": draw(whole),
+        "layers": draw(st.integers(1, 3)),
+        "both": draw(st.booleans()),
+        "bias": draw(st.booleans()),
+        "lengths": draw(st.none() | lengths),
+        "seed": draw(st.integers(0, 2**16)),
+    }
 
 
 def close(found: Any, expected: Any, dtype: str) -> None:
@@ -45,9 +51,13 @@ def test_outputs_states_and_gradients(kind: str, dtype: str, s: dict[str, Any]) 
         return random.normal(size=shape).astype(dtype)
 
     module = MODULES[kind](
-        s["inputs"], s["hidden"], s["layers"], bias=s["bias"], bidirectional=s["both"],
+        s["inputs"],
+        s["hidden"],
+        s["layers"],
+        bias=s["bias"],
+        bidirectional=s["both"],
         dtype=DTYPES[dtype],
-    )  # fmt: skip
+    )
     network, p = weights.from_pytorch(module.state_dict())
     sides, lengths = 1 + s["both"], s["lengths"]
     time = max(lengths) if lengths else s["time"]  # packed sequences end with the longest

@@ -34,7 +34,7 @@ def exotic(now, prev, x, p, noise):
     now.a = softmax(matvec(p.W_a, hx))
     now.u = matvec(p.W_u, x)
     now.v = tanh(matvec(p.W_v, hx))
-    now.m = maximum(prev.m * now.a, now.v ** 2)
+    now.m = maximum(prev.m * now.a, now.v**2)
     now.h = p.g * (now.u - now.m) / sqrt(1 + mean(now.m)) + noise
 
 
@@ -42,7 +42,8 @@ def exotic(now, prev, x, p, noise):
     state="h C D",
     parameters={
         "W_1 W_2 W_3 W_4 W_5 W_6": "hidden, hidden + inputs",
-        "V_1 V_2 V_3": "hidden, hidden", "b_1 b_2 b_3": "hidden",
+        "V_1 V_2 V_3": "hidden, hidden",
+        "b_1 b_2 b_3": "hidden",
     },
 )
 def deep(now, prev, x, p):
@@ -116,10 +117,12 @@ def random_cell(seed):
                 result = activation(matvec(p[f"W_{name}"], merged))
             else:
                 result = {
-                    "gated": lambda a, b, c: a * b + (1 - a) * c, "product": lambda a, b, c: a * b,
-                    "sum": lambda a, b, c: a + b * c, "difference": lambda a, b, c: a - b,
+                    "gated": lambda a, b, c: a * b + (1 - a) * c,
+                    "product": lambda a, b, c: a * b,
+                    "sum": lambda a, b, c: a + b * c,
+                    "difference": lambda a, b, c: a - b,
                     "tanh": lambda a, b, c: tanh(a),
-                }[kind](a, b, c)  # fmt: skip
+                }[kind](a, b, c)
             setattr(now, name, result)
 
     drawn_by_lot.name = f"lot{seed}"

@@ -112,7 +112,9 @@ def matrix_state(now, prev, x, p):
 @cell(
     state="s",
     parameters={
-        "W_a": "align, hidden", "U_a": "align, annotation", "v_a": "align",
+        "W_a": "align, hidden",
+        "U_a": "align, annotation",
+        "v_a": "align",
         "W": "hidden, hidden + inputs + annotation",
     },
     constants={"H": "length, annotation"},
@@ -167,7 +169,8 @@ def state_x(now, prev, x, p):
 @cell(
     state="h output next",
     parameters={"b step": "hidden", "delta bar": "hidden, hidden", "tanh_": "hidden, inputs"},
-    sequences={"time": "hidden"}, constants={"body": "hidden"},
+    sequences={"time": "hidden"},
+    constants={"body": "hidden"},
 )
 def odd_names(now, prev, x, p, time, body):
     """Names that figures use for things of their own."""
@@ -198,10 +201,7 @@ def never_read(now, prev, x, p):
     now.n = prev.n + 1
 
 
-@cell(
-    state="h c d",
-    parameters={" ".join(f"W_{k}" for k in range(8)): BOTH, "V": "hidden, hidden"},
-)
+@cell(state="h c d", parameters={" ".join(f"W_{k}" for k in range(8)): BOTH, "V": "hidden, hidden"})
 def fifteen(now, prev, x, p):
     """Fifteen equations that read one another."""
     hx = concat(prev.h, x)

@@ -1,10 +1,10 @@
 """A mini autodiff engine for recurrent networks: cells written once, as named equations.
 
-    from tinygrad_lstm import cells, unroll
-    p = cells.lstm.init(inputs=3, hidden=4, seed=0)
-    run = unroll(cells.lstm, p, xs)                     # xs: (time, batch, inputs)
-    run["h"].sum().backward()
-    p.W_f.grad
+from tinygrad_lstm import cells, unroll
+p = cells.lstm.init(inputs=3, hidden=4, seed=0)
+run = unroll(cells.lstm, p, xs)                     # xs: (time, batch, inputs)
+run["h"].sum().backward()
+p.W_f.grad
 """
 
 from tinygrad_lstm import numpy_names as _numpy_names  # noqa: F401 - np.tanh(t) works

@@ -25,9 +25,16 @@ Index = tuple[int, ...]
 MORE = 5  # further digits that the numbers of a line may need to give its result
 _NEGATIVE = 0  # a negative number needs brackets everywhere but at the start of a sum
 _MOVES = {
-    "concat", "stack", "reshape", "transpose", "swapaxes", "broadcast_to", "getitem", "identity",
+    "concat",
+    "stack",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "broadcast_to",
+    "getitem",
+    "identity",
     "detach",
-}  # fmt: skip
+}
 
 
 def leaf(value: Any, name: str | None) -> Tensor:
@@ -54,9 +61,12 @@ def array(value: Any, digits: int = 4, threshold: int = 24) -> str:
     if not value.ndim:
         return number(value, digits)
     text = np.array2string(
-        value, threshold=threshold, edgeitems=2, max_line_width=10**6,
+        value,
+        threshold=threshold,
+        edgeitems=2,
+        max_line_width=10**6,
         formatter={"all": lambda v: number(v, digits)},
-    )  # fmt: skip
+    )
     return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
 
 
@@ -97,9 +107,10 @@ def rule_text(node: Tensor, digits: int = 4) -> Text:
             return text, _NEGATIVE if text.startswith("−") else _ATOM
         if node.op == "multiply":
             kept = [
-                part for part, i in zip(parts, node.inputs, strict=True)
+                part
+                for part, i in zip(parts, node.inputs, strict=True)
                 if i.name is not None or i.inputs or not np.array_equal(i.data, 1)
-            ]  # fmt: skip
+            ]
             if len(kept) < 2:
                 return (kept or parts)[0]
         return operation_text(node, parts)
@@ -123,8 +134,9 @@ def from_shown(node: Tensor, digits: int) -> Array:
     for n in ancestors([node]):
         values[n] = (
             np.asarray(TABLE[n.op or ""].forward(*(values[i] for i in n.inputs), **n.attributes))
-            if n.inputs else rounded(n.data, digits)
-        )  # fmt: skip
+            if n.inputs
+            else rounded(n.data, digits)
+        )
     return values[node]
 
 
@@ -282,9 +294,10 @@ def _einsum_pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
     groups = before.split(",")
     lead, own = at[: len(at) - len(after)], at[len(at) - len(after) :]
     lengths = {
-        letter: n for group, i in zip(groups, node.inputs, strict=True)
+        letter: n
+        for group, i in zip(groups, node.inputs, strict=True)
         for letter, n in zip(group, i.shape[i.ndim - len(group) :], strict=True)
-    }  # fmt: skip
+    }
     free = [letter for letter in lengths if letter not in after]
     found = []
     for rest in np.ndindex(*(lengths[letter] for letter in free)):
@@ -292,6 +305,7 @@ def _einsum_pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
         a, b = ((*lead, *(place[letter] for letter in group)) for group in groups)
         found.append((a, b))
     return found
+
 
 __all__ = [
     "MORE",

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def named_shape(
-    operation: Operation, inputs: Sequence[Tensor], attributes: Mapping[str, Any],
+    operation: Operation,
+    inputs: Sequence[Tensor],
+    attributes: Mapping[str, Any],
     shape: tuple[int, ...],
-) -> tuple[int, ...]:  # fmt: skip
+) -> tuple[int, ...]:
     """A result's shape, with the lengths named that are the lengths of its inputs."""
     found = list(shape)
 

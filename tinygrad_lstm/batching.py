@@ -37,9 +37,7 @@ def lift(
     with None for all of them, the operation itself.
     """
     operation = TABLE[node.op or ""]
-    free = [
-        i.ndim - core for i, core in zip(node.inputs, operation.core(node.inputs), strict=True)
-    ]
+    free = [i.ndim - core for i, core in zip(node.inputs, operation.core(node.inputs), strict=True)]
     most = max(free)
     joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
     for k, (i, own) in enumerate(zip(node.inputs, batched, strict=True)):
@@ -62,9 +60,13 @@ class Lifted:
     """
 
     def __init__(
-        self, roots: Mapping[str, Tensor], inputs: Mapping[str, Tensor],
-        lead: tuple[int, ...] = (), batched: Collection[str] = (), dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        roots: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        lead: tuple[int, ...] = (),
+        batched: Collection[str] = (),
+        dtype: Any = None,
+    ) -> None:
         self.inputs = list(inputs)
         self.constants: list[Tensor] = []
         self.calls: list[Call] = []

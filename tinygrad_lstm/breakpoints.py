@@ -32,8 +32,11 @@ FORMS = """\
 _SIZE = re.compile(r"\|\s*(?:(grad)\b\s*)?([^|\s]*)\s*\|\s*(<=|>=|<|>)\s*(\S+)")
 _TIME = re.compile(r"t\s*=\s*(\d+)")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 class BreakpointError(TinygradError, ValueError):

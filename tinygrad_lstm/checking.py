@@ -41,9 +41,12 @@ class Agreement:
 
 
 def check_gradients(
-    f: Callable[..., Any], *arrays: Any, second_order: bool = False, seed: int = 0,
+    f: Callable[..., Any],
+    *arrays: Any,
+    second_order: bool = False,
+    seed: int = 0,
     orders: tuple[int, ...] = (),
-) -> Agreement:  # fmt: skip
+) -> Agreement:
     """Compare the derivatives of f that `backward` computes with numerical ones.
 
     f takes as many arguments as there are `arrays` (arrays, Tensors, or mappings of names to them,
@@ -109,9 +112,12 @@ def _compare(
             most = float(np.max(excess))
             place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
             mismatch = _Mismatch(
-                entry_of(label, place), float(engine[place]),
-                float(numeric[place]), float(tolerance[place]), scale,
-            )  # fmt: skip
+                entry_of(label, place),
+                float(engine[place]),
+                float(numeric[place]),
+                float(tolerance[place]),
+                scale,
+            )
     return Agreement(entries, worst, numbers.method), mismatch
 
 

@@ -44,9 +44,11 @@ class Quantity:
     def as_dict(self) -> dict[str, Any]:
         """The quantity as JSON knows it."""
         return {
-            "name": self.name, "shape": list(self.value.shape), "value": plain(self.value),
+            "name": self.name,
+            "shape": list(self.value.shape),
+            "value": plain(self.value),
             "expression": self.expression,
-        }  # fmt: skip
+        }
 
 
 class Event:
@@ -175,8 +177,9 @@ class Event:
         """The values that the rule reads, besides the upstream gradient."""
         used = set(ancestors([self._written]))
         labels, leaves = self.trace.labels, self.trace.leaves(self.node)
-        nodes = dict.fromkeys((*self.node.inputs, self.node) if self._k is not None
-                              else self.node.inputs)  # fmt: skip
+        nodes = dict.fromkeys(
+            (*self.node.inputs, self.node) if self._k is not None else self.node.inputs
+        )
         return [
             Quantity(labels[n], n.data, labels.expression(n) if n.name is None else "")
             for n in nodes
@@ -228,9 +231,11 @@ class Event:
         result that is shown; where MORE further ones do not do, there is ≈.
         """
         return self._lines(
-            self._computed, self.closing, self._sign,
+            self._computed,
+            self.closing,
+            self._sign,
             lambda written, at: written.entry(self._written, at)[0],
-        )  # fmt: skip
+        )
 
     @cached_property
     def sum_numbers(self) -> list[str]:
@@ -238,14 +243,19 @@ class Event:
         if not self._terms:
             return []
         return self._lines(
-            self.value, self.sum_closing, "=",
+            self.value,
+            self.sum_closing,
+            "=",
             lambda written, at: written.sum(written.number(part[at]) for part in self._terms)[0],
-        )  # fmt: skip
+        )
 
     def _lines(
-        self, value: Array, more: list[int | None], sign: str,
+        self,
+        value: Array,
+        more: list[int | None],
+        sign: str,
         write: Callable[[Written, tuple[int, ...]], str],
-    ) -> list[str]:  # fmt: skip
+    ) -> list[str]:
         digits, lines = self.trace.digits, []
         for at, extra in zip(_first(value.shape), more, strict=True):
             text = write(Written(digits + (MORE if extra is None else extra)), at)
@@ -316,17 +326,25 @@ class Event:
         upstream, local, contribution and sum are null in the forward pass.
         """
         found: dict[str, Any] = {
-            "index": self.index, "pass": self.direction, "time": self.time,
-            "equation": self.equation, "operation": self.operation, "sentence": self.sentence,
-            "rule": self.rule, "numbers": self.numbers,
+            "index": self.index,
+            "pass": self.direction,
+            "time": self.time,
+            "equation": self.equation,
+            "operation": self.operation,
+            "sentence": self.sentence,
+            "rule": self.rule,
+            "numbers": self.numbers,
             "operands": [q.as_dict() for q in self.operands],
             "result": Quantity(
-                self.name, self.value,
+                self.name,
+                self.value,
                 self.trace.labels.expression(self.node) if self._k is None else "",
             ).as_dict(),
             "upstream": self.upstream.as_dict() if self.upstream else None,
-            "local": None, "contribution": None, "sum": None,
-        }  # fmt: skip
+            "local": None,
+            "contribution": None,
+            "sum": None,
+        }
         if self.local:
             text, value = self.local
             found["local"] = {"rule": text, "value": None if value is None else plain(value)}
@@ -334,9 +352,12 @@ class Event:
             found["contribution"] = plain(self.contribution)
             before = self.trace.total(self.subject, self.term - 1) if self.term > 1 else None
             found["sum"] = {
-                "of": self.trace.labels[self.subject], "term": self.term, "terms": self.of_terms,
-                "before": None if before is None else plain(before), "numbers": self.sum_numbers,
-            }  # fmt: skip
+                "of": self.trace.labels[self.subject],
+                "term": self.term,
+                "terms": self.of_terms,
+                "before": None if before is None else plain(before),
+                "numbers": self.sum_numbers,
+            }
         return found
 
 

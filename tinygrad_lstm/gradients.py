@@ -41,10 +41,13 @@ def value_and_grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., t
         found = {k: adjoints.get(leaf) for k, leaf in leaves.items()}
         # an argument that the value does not depend on has derivative zero
         grads = {
-            k: constant(np.zeros(leaves[k].shape, leaves[k].dtype)) if g is None
-            else g if isinstance(g, Tensor) else constant(g)
+            k: constant(np.zeros(leaves[k].shape, leaves[k].dtype))
+            if g is None
+            else g
+            if isinstance(g, Tensor)
+            else constant(g)
             for k, g in found.items()
-        }  # fmt: skip
+        }
         return value, grads if mapping else grads[None]
 
     return differentiated

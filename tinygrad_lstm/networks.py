@@ -132,9 +132,13 @@ class Network:
         raise CellError(f"{self} is no stack and reads in no direction.")
 
     def _part(
-        self, name: str, values: Mapping[str, Tensor], x: Tensor, sizes: Sizes,
+        self,
+        name: str,
+        values: Mapping[str, Tensor],
+        x: Tensor,
+        sizes: Sizes,
         below: Mapping[str, Tensor] | None = None,
-    ) -> dict[str, Tensor]:  # fmt: skip
+    ) -> dict[str, Tensor]:
         """The equations of one part's own Program, on this network's nodes and names."""
         program: Program = self.parts[name].program(**self.part_sizes(sizes)[name])
         own = {**_own(name, values), "x": x, **(below or {})}
@@ -307,9 +311,13 @@ def _(network: Backward, p: Parameters, reading: Reading) -> Run:
     turned = _of("backward", part, reading, reverse=not reading.reverse)
     run = over(part, _bound(network, "backward", p), turned)
     return _together(
-        network, p, reading, {"backward": run}, lambda t: run.steps[t][part.output],
+        network,
+        p,
+        reading,
+        {"backward": run},
+        lambda t: run.steps[t][part.output],
         lambda: run[part.output],
-    )  # fmt: skip
+    )
 
 
 def _further(part: Part) -> list[str]:
@@ -323,9 +331,10 @@ def _of(name: str, part: Part, reading: Reading, **changes: Any) -> Reading:
     takes, start = _further(part), f"{name}."
     named = {n.rsplit(".", 1)[-1] for n in takes}
     further = {
-        n.removeprefix(start): value for n, value in reading.further.items()
+        n.removeprefix(start): value
+        for n, value in reading.further.items()
         if n in named or n.startswith(start)
-    }  # fmt: skip
+    }
     return reading.part(name, further=further, **changes)
 
 
@@ -349,9 +358,13 @@ class _Value:
 
 
 def _together(
-    network: Network, p: Parameters, reading: Reading, runs: Mapping[str, Run],
-    output: Callable[[int], Tensor], whole_output: Callable[[], Tensor],
-) -> Run:  # fmt: skip
+    network: Network,
+    p: Parameters,
+    reading: Reading,
+    runs: Mapping[str, Run],
+    output: Callable[[int], Tensor],
+    whole_output: Callable[[], Tensor],
+) -> Run:
     """One Run of several parts' runs."""
     names = [f"{name}.{n}" for name, run in runs.items() for n in run.names]
     lazy = all(run.whole for run in runs.values())
@@ -366,12 +379,15 @@ def _together(
         reading.time, lambda t: {**_merged(runs, t), network.output: output(t)}
     )
     return Run(
-        network, p, Moments(reading.time, reading.x),
+        network,
+        p,
+        Moments(reading.time, reading.x),
         {f"{name}.{n}": v for name, run in runs.items() for n, v in run.initial.items()},
         steps if lazy else list(steps),
         {f"{name}.{n}": v for name, run in runs.items() for n, v in run.final.items()},
-        whole if lazy else None, [*names, network.output],
-    )  # fmt: skip
+        whole if lazy else None,
+        [*names, network.output],
+    )
 
 
 def _merged(runs: Mapping[str, Run], t: int) -> dict[str, Tensor]:

@@ -16,20 +16,43 @@ from dataclasses import dataclass, replace
 
 # accent: (LaTeX, the character that Unicode puts over the one before it)
 ACCENTS = {
-    "tilde": (r"\tilde", "\u0303"), "hat": (r"\hat", "\u0302"), "bar": (r"\bar", "\u0304"),
-    "dot": (r"\dot", "\u0307"), "check": (r"\check", "\u030c"), "vec": (r"\vec", "\u20d7"),
-}  # fmt: skip
+    "tilde": (r"\tilde", "\u0303"),
+    "hat": (r"\hat", "\u0302"),
+    "bar": (r"\bar", "\u0304"),
+    "dot": (r"\dot", "\u0307"),
+    "check": (r"\check", "\u030c"),
+    "vec": (r"\vec", "\u20d7"),
+}
 # a direction of a network puts its arrow over what belongs to it
-DIRECTIONS = {
-    "forward": (r"\overrightarrow", "\u20d7"), "backward": (r"\overleftarrow", "\u20d6"),
-}  # fmt: skip
+DIRECTIONS = {"forward": (r"\overrightarrow", "\u20d7"), "backward": (r"\overleftarrow", "\u20d6")}
 _MARKS = ACCENTS | DIRECTIONS
 SUFFIXES = {"prime": (r"\prime", "′"), "star": (r"\ast", "*")}
 _LOWER = (
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
-    "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi",
-    "psi", "omega",
-)  # fmt: skip
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+)
 GREEK = dict(zip(_LOWER, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 GREEK |= {name.capitalize(): letter.upper() for name, letter in GREEK.items()} | {"ell": "ℓ"}
 _NAMES = {letter: name for name, letter in GREEK.items()}
@@ -108,9 +131,10 @@ def parse(name: str, apart: Apart = _NONE) -> Symbol:
     own = Symbol(name) if name in apart else _parsed(name.partition(".")[0])
     parts = (*parts, "in") if space == "input" else parts
     return replace(
-        own, layers=tuple(p for p in parts if p not in DIRECTIONS),
+        own,
+        layers=tuple(p for p in parts if p not in DIRECTIONS),
         directions=tuple(p for p in reversed(parts) if p in DIRECTIONS),
-    )  # fmt: skip
+    )
 
 
 def _parsed(name: str) -> Symbol:
@@ -170,9 +194,10 @@ _UNSET = "?"
 # the loss, what stands inside a function and its adjoint: a letter and, where the cell has a value
 # of that name, another, in Unicode and in LaTeX
 _SIGNS = {
-    "seed": (("L", "ℒ"), ("L", r"\mathcal{L}")), "pre": (("a", "net"), ("a", r"\mathrm{net}")),
+    "seed": (("L", "ℒ"), ("L", r"\mathcal{L}")),
+    "pre": (("a", "net"), ("a", r"\mathrm{net}")),
     "delta": (("δ", "∂"), (r"\delta", r"\partial")),
-}  # fmt: skip
+}
 
 
 def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:

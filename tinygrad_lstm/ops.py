@@ -29,14 +29,7 @@ from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.forwards import axes_of, indexed, lettered, negative_axes, permuted, shaped
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
-from tinygrad_lstm.tensor import (
-    TABLE,
-    Operation,
-    Tensor,
-    apply,
-    fold,
-    stacked,
-)
+from tinygrad_lstm.tensor import TABLE, Operation, Tensor, apply, fold, stacked
 
 Function = Callable[..., Any]
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
@@ -46,10 +39,17 @@ _origins: dict[str, Function] = {}  # what composites were made of
 
 
 def register(
-    name: str, forward: Function, derivatives: Any, signature: str = "elementwise", *,
-    domain: tuple[float, float] = (-2.0, 2.0), distance: Function | None = None,
-    examples: Examples = (), doc: str = "", **faces: Any,
-) -> Function:  # fmt: skip
+    name: str,
+    forward: Function,
+    derivatives: Any,
+    signature: str = "elementwise",
+    *,
+    domain: tuple[float, float] = (-2.0, 2.0),
+    distance: Function | None = None,
+    examples: Examples = (),
+    doc: str = "",
+    **faces: Any,
+) -> Function:
     """Add an operation to the table, and return the function that applies it.
 
     The columns: `tensor.Operation`.
@@ -605,9 +605,7 @@ def composite(function: Function, **faces: Any) -> Function:
 
     def rule(of: str) -> Function:
         def share(g: Any, y: Any, *inputs: Any) -> Any:
-            return evaluate(
-                gradient, of, {**dict(zip(names, inputs, strict=True)), "seed.y": g}
-            )
+            return evaluate(gradient, of, {**dict(zip(names, inputs, strict=True)), "seed.y": g})
 
         share.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in ("g", "y", *names)]
@@ -632,9 +630,14 @@ def composite(function: Function, **faces: Any) -> Function:
     DEFINITIONS[name] = program
     _take(name, function)
     return register(
-        name, value, tuple(map(rule, names)), distance=distance if inner else None,
-        definition=program, doc=function.__doc__ or "", **faces,
-    )  # fmt: skip
+        name,
+        value,
+        tuple(map(rule, names)),
+        distance=distance if inner else None,
+        definition=program,
+        doc=function.__doc__ or "",
+        **faces,
+    )
 
 
 def _known_again(name: str, function: Function) -> bool:
@@ -738,9 +741,13 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Function
     DEFINITIONS[own] = definition
     doc = f"{inspect.getdoc(forward) or own}: with a derivative of its author's own."
     return register(
-        own, value, tuple(map(adjoint, range(len(names)))), definition=definition, slopes=slopes,
+        own,
+        value,
+        tuple(map(adjoint, range(len(names)))),
+        definition=definition,
+        slopes=slopes,
         doc=doc,
-    )  # fmt: skip
+    )
 
 
 # Public is every operation but the adjoint of another, and how to make more. A type checker, which

@@ -122,9 +122,13 @@ FILLS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
 
 
 def dead_starts(
-    program: Program, initial: Mapping[str, Array], read: str, fixed: Mapping[str, float],
-    parameters: Mapping[str, str], chosen: Collection[str],
-) -> tuple[list[str], list[str]]:  # fmt: skip
+    program: Program,
+    initial: Mapping[str, Array],
+    read: str,
+    fixed: Mapping[str, float],
+    parameters: Mapping[str, str],
+    chosen: Collection[str],
+) -> tuple[list[str], list[str]]:
     """The parameters of `fixed` that by their start values keep gradients 0, and whose.
 
     A gradient of 0 at the start is no harm where a parameter that learns will open its way.
@@ -155,8 +159,9 @@ def dead_starts(
         for _ in range(3):
             data = {
                 name: constant(random.uniform(-1.0, 1.0, node.shape))
-                for name, node in program.inputs.items() if name not in values
-            }  # fmt: skip
+                for name, node in program.inputs.items()
+                if name not in values
+            }
             inputs = [{**values, **data, **states}[name] for name in program.inputs]
             step = lifted.nodes(inputs)
             weights = random.uniform(0.5, 1.0, step[read].shape)

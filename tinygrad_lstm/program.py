@@ -48,10 +48,14 @@ class Program:
     """
 
     def __init__(
-        self, name: str, inputs: Mapping[str, Tensor], equations: Mapping[str, Tensor],
-        outputs: Mapping[str, Tensor], dimensions: Mapping[str, str] | None = None,
+        self,
+        name: str,
+        inputs: Mapping[str, Tensor],
+        equations: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        dimensions: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name = name
         self.inputs = dict(inputs)
         self.equations = dict(equations)
@@ -108,9 +112,10 @@ class Program:
         roots = {**self.equations, **{f"output {n}": t for n, t in self.outputs.items()}}
         leaves = {n: t for n, t in self.inputs.items() if n in given}
         missing = [
-            n.name or "?" for n in ancestors(roots.values())
+            n.name or "?"
+            for n in ancestors(roots.values())
             if not n.inputs and n.traced and n not in set(leaves.values())
-        ]  # fmt: skip
+        ]
         if missing:
             raise UnknownNameError(f"{self.name} needs values for {', '.join(missing)}.")
         dtype = np.result_type(*(v.dtype for v in given.values())) if given else None
@@ -253,9 +258,10 @@ def spelled(name: str) -> str:
 def right_hand_side(root: Tensor) -> str:
     """The expression that computes `root`, down to the next named Tensors, on one line."""
     leaves = {
-        n: _leaf_text(n) for n in ancestors([root])
+        n: _leaf_text(n)
+        for n in ancestors([root])
         if n is not root and (n.name is not None or not n.inputs)
-    }  # fmt: skip
+    }
     return str(fold([root], leaves, _operation_text)[root][0])
 
 
@@ -301,7 +307,7 @@ def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, in
         f"{k}=" + (f"({_index_text(v)})" if isinstance(v, tuple) else _index_text(v))
         for k, v in node.attributes.items()
         if v is not None and v is not False
-    ]  # fmt: skip
+    ]
     return f"{op}({', '.join(texts + shown)})", _ATOM
 
 

@@ -100,11 +100,21 @@ class Cell:
     """
 
     def __init__(
-        self, step: Step, state: Mapping[str, str], parameters: Mapping[str, str], x: str,
-        sequences: Mapping[str, str], constants: Mapping[str, str], papers: tuple[str, ...], *,
-        start: Mapping[str, Any] | None = None, output: str | None = None, loss: str | None = None,
-        noise: Mapping[str, str] | None = None, sizes: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        step: Step,
+        state: Mapping[str, str],
+        parameters: Mapping[str, str],
+        x: str,
+        sequences: Mapping[str, str],
+        constants: Mapping[str, str],
+        papers: tuple[str, ...],
+        *,
+        start: Mapping[str, Any] | None = None,
+        output: str | None = None,
+        loss: str | None = None,
+        noise: Mapping[str, str] | None = None,
+        sizes: Mapping[str, str] | None = None,
+    ) -> None:
         self.step, self.state, self.parameters, self.x = step, state, parameters, x
         self.noise = noise or {}
         self.sequences, self.constants = {**sequences, **self.noise}, constants
@@ -275,7 +285,7 @@ class Cell:
             {name: values[f"prev.{name}"] for name in self.state},
             lambda name: (
                 f"{owner}: {name!r} is not a state, so there is no prev.{name}; the states are "
-                f"{', '.join(self.state)}.\n  Add it to state=\"…\" if it is to be carried."
+                f'{", ".join(self.state)}.\n  Add it to state="…" if it is to be carried.'
             ),
         )
         p = Names(
@@ -301,16 +311,14 @@ class Cell:
         except (TinygradError, KeyboardInterrupt):
             raise
         except BaseException as error:  # exit() too
-            raise CellError(
-                f"{self._place(error)}\n  {type(error).__name__}: {error}"
-            ) from error
+            raise CellError(f"{self._place(error)}\n  {type(error).__name__}: {error}") from error
         written: dict[str, Tensor] = now._values
         for name in self.state:
             if name not in written:
                 raise CellError(
                     f"{owner}: the state {name} is never written; the step defines "
                     f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
-                    f"take {name} out of state=\"{' '.join(self.state)}\"."
+                    f'take {name} out of state="{" ".join(self.state)}".'
                 )
         for what, wanted in (("output", self.output), ("loss", self.loss)):
             if wanted is not None and wanted not in written:
@@ -384,8 +392,11 @@ class Cell:
                 f"{', '.join(FILLS)}."
             )
         real = isinstance(value, int | float | np.integer | np.floating)
-        if not real or isinstance(value, bool) or not (np.isfinite(value) if finite
-                                                       else value == value):  # fmt: skip
+        if (
+            not real
+            or isinstance(value, bool)
+            or not (np.isfinite(value) if finite else value == value)
+        ):
             fix = f"exchange it afterwards: p.replace({{{name!r}: array}})"
             if name in self.state:
                 fix = f"pass it to unroll: initial={{{name!r}: array}}"
@@ -409,19 +420,20 @@ class Cell:
             return np.asarray(FILLS[value](np.random.default_rng(0), shape), dtype)
         return np.full(shape, value, dtype)
 
-    def _say_what_cannot_learn(
-        self, start: Mapping[str, Any], fills: Mapping[str, Any]
-    ) -> None:
+    def _say_what_cannot_learn(self, start: Mapping[str, Any], fills: Mapping[str, Any]) -> None:
         """Warn of start values with which gradients stay 0, so that nothing is ever learned."""
         key = tuple(sorted((name, str(value)) for name, value in start.items()))
         if key in self._examined or not self.parameters:
             return
         self._examined.add(key)
         fixed = {
-            name: float(start.get(name, 0.0)) for name, words in self.parameters.items()
-            if name in start and not isinstance(start[name], str)
-            or name not in start and len(dimensions.parse(words)) < 2
-        }  # fmt: skip
+            name: float(start.get(name, 0.0))
+            for name, words in self.parameters.items()
+            if name in start
+            and not isinstance(start[name], str)
+            or name not in start
+            and len(dimensions.parse(words)) < 2
+        }
         program = self.program()
         initial = {
             name: self.initial(name, program.inputs[f"prev.{name}"].shape, float)
@@ -434,7 +446,7 @@ class Cell:
             warnings.warn(
                 f"{self}: {', '.join(stuck)} cannot learn from {', '.join(dead)} = "
                 f"{fixed[dead[0]]:g}: at this start the gradient stays 0.\n"
-                f"  Declare another start: @cell(start={{\"{' '.join(dead)}\": 1}}), or "
+                f'  Declare another start: @cell(start={{"{" ".join(dead)}": 1}}), or '
                 f"init({', '.join(f'{name}=1.0' for name in dead)}).",
                 stacklevel=3,
             )
@@ -491,12 +503,19 @@ class Cell:
 
 
 def cell(
-    *, state: str | Mapping[str, str], parameters: Mapping[str, str] | None = None,
-    papers: list[str] | tuple[str, ...] = (), x: str = "inputs",
-    sequences: Mapping[str, str] | None = None, constants: Mapping[str, str] | None = None,
-    start: Mapping[str, Any] | None = None, output: str | None = None, loss: str | None = None,
-    noise: Mapping[str, str] | None = None, sizes: Mapping[str, str] | None = None,
-) -> Callable[[Step], Cell]:  # fmt: skip
+    *,
+    state: str | Mapping[str, str],
+    parameters: Mapping[str, str] | None = None,
+    papers: list[str] | tuple[str, ...] = (),
+    x: str = "inputs",
+    sequences: Mapping[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    start: Mapping[str, Any] | None = None,
+    output: str | None = None,
+    loss: str | None = None,
+    noise: Mapping[str, str] | None = None,
+    sizes: Mapping[str, str] | None = None,
+) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
     They are written for one sample; `unroll` carries them out on batches. The function is called
@@ -522,9 +541,13 @@ def cell(
     if not states:
         raise CellError('a cell needs at least one state: @cell(state="h", …).')
     for what, given in (
-        ("parameters", parameters), ("sequences", sequences), ("constants", constants),
-        ("start", start), ("noise", noise), ("sizes", sizes),
-    ):  # fmt: skip
+        ("parameters", parameters),
+        ("sequences", sequences),
+        ("constants", constants),
+        ("start", start),
+        ("noise", noise),
+        ("sizes", sizes),
+    ):
         if not isinstance(given, Mapping | None):
             raise CellError(f'{what} is a mapping, as in {what}={{"NAME": …}}, got {given!r}.')
     for what, name in (("output", output), ("loss", loss)):
@@ -539,10 +562,19 @@ def cell(
 
     def decorate(step: Step) -> Cell:
         return Cell(
-            step, states, _spread(parameters or {}), x, _spread(sequences or {}),
-            _spread(constants or {}), tuple(papers), start=_each(start or {}), output=output,
-            loss=loss, noise=_spread(noise or {}), sizes=_each(sizes or {}),
-        )  # fmt: skip
+            step,
+            states,
+            _spread(parameters or {}),
+            x,
+            _spread(sequences or {}),
+            _spread(constants or {}),
+            tuple(papers),
+            start=_each(start or {}),
+            output=output,
+            loss=loss,
+            noise=_spread(noise or {}),
+            sizes=_each(sizes or {}),
+        )
 
     return decorate
 

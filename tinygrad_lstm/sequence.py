@@ -50,11 +50,16 @@ class Run:
     """
 
     def __init__(
-        self, network: Any, parameters: Parameters, inputs: Sequence[Tensor],
-        initial: Mapping[str, Tensor], steps: Sequence[dict[str, Tensor]],
-        final: Mapping[str, Tensor], whole: Callable[[str], Tensor | None] | None = None,
+        self,
+        network: Any,
+        parameters: Parameters,
+        inputs: Sequence[Tensor],
+        initial: Mapping[str, Tensor],
+        steps: Sequence[dict[str, Tensor]],
+        final: Mapping[str, Tensor],
+        whole: Callable[[str], Tensor | None] | None = None,
         names: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.cell, self.parameters, self.inputs = network, parameters, inputs
         self.initial, self.steps, self.final = initial, steps, final
         self.names = list(names or steps[0])
@@ -79,8 +84,8 @@ class Run:
         name = getattr(self.cell, "loss", None)
         if name is None:
             raise UnknownNameError(
-                f"{self.cell} declares no loss; write @cell(loss=\"NAME\") for a scalar equation, "
-                f"or compute one from run[\"{self.cell.output}\"]."
+                f'{self.cell} declares no loss; write @cell(loss="NAME") for a scalar equation, '
+                f'or compute one from run["{self.cell.output}"].'
             )
         whole = self[name]
         total: Tensor = whole.sum() / (whole.size // len(self))
@@ -156,9 +161,16 @@ class Reading:
 
 
 def unroll(
-    network: Any, p: Mapping[str, Any], xs: Any, initial: Mapping[str, Any] | None = None, *,
-    lengths: Any = None, reverse: Any = False, seed: Any = 0, **further: Any,
-) -> Run:  # fmt: skip
+    network: Any,
+    p: Mapping[str, Any],
+    xs: Any,
+    initial: Mapping[str, Any] | None = None,
+    *,
+    lengths: Any = None,
+    reverse: Any = False,
+    seed: Any = 0,
+    **further: Any,
+) -> Run:
     """Run a network over a sequence.
 
     network: a cell, or a `stack` or `bidirectional` of cells. xs: (time, inputs) or (time, batch,
@@ -209,9 +221,16 @@ def unroll(
             )
     lead = xs.shape[1 : xs.ndim - x_rank]
     reading = Reading(
-        Steps(xs, "x"), xs.shape[0], lead, _present(network, lengths, xs.shape[0], lead), reverse,
-        initial or {}, further, {}, seed=int(seed),
-    )  # fmt: skip
+        Steps(xs, "x"),
+        xs.shape[0],
+        lead,
+        _present(network, lengths, xs.shape[0], lead),
+        reverse,
+        initial or {},
+        further,
+        {},
+        seed=int(seed),
+    )
     return over(network, bound, reading)
 
 
@@ -251,9 +270,10 @@ def _lifted(ready: Prepared, reading: Reading) -> Lifted:
     """The step of a cell for this batch; made once for each kind of batch."""
     program, lead = ready.program, reading.lead
     batched = {
-        name for name in program.inputs
+        name
+        for name in program.inputs
         if name == "x" or name.startswith("prev.") or name in ready.each
-    }  # fmt: skip
+    }
     return lift_program(program, lead, frozenset(batched), ready.dtype)
 
 
@@ -326,18 +346,19 @@ def _check_names(network: Any, further: Mapping[str, Any]) -> None:
             )
 
 
-def _present(
-    network: Any, lengths: Any, time: int, lead: tuple[int, ...]
-) -> list[Array | None]:
+def _present(network: Any, lengths: Any, time: int, lead: tuple[int, ...]) -> list[Array | None]:
     if lengths is None:
         return [None] * time
     given = np.asarray(lengths)
     if given.dtype.kind not in "iu":
         raise DTypeError(
             f"{network}: lengths are whole numbers of steps, got {given.dtype}."
-            + (f"\n  Of a mask {_MASK} they are mask.sum(axis=0).{_SHIFT}"
-               if given.dtype.kind == "b" else "")
-        )  # fmt: skip
+            + (
+                f"\n  Of a mask {_MASK} they are mask.sum(axis=0).{_SHIFT}"
+                if given.dtype.kind == "b"
+                else ""
+            )
+        )
     if given.shape != lead:
         raise ShapeError(
             f"{network}: lengths has shape {given.shape}, but the batch is {lead}: one for each "
@@ -369,9 +390,7 @@ def _floats(what: str, value: Any) -> Tensor:
     return constant(array)
 
 
-def _sizes_of(
-    cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...]
-) -> dict[str, int]:
+def _sizes_of(cell: Cell, p: Parameters, reading: Reading, x: tuple[int, ...]) -> dict[str, int]:
     """The sizes that parameters, x, further inputs and first states tell, in this order."""
     declared = {**cell.sequences, **cell.constants}
     further = {**reading.further, **{name: value(0) for name, value in reading.below.items()}}
@@ -384,8 +403,9 @@ def _sizes_of(
     told += [(words, np.shape(further[name])) for name, words in declared.items()]
     told += [
         (words, np.shape(reading.initial[name]))
-        for name, words in cell.state.items() if name in reading.initial
-    ]  # fmt: skip
+        for name, words in cell.state.items()
+        if name in reading.initial
+    ]
     for words, shape in told:
         axes = dimensions.parse(words)
         if len(shape) < len(axes):
@@ -398,18 +418,25 @@ def _sizes_of(
     left = [name for name in cell.sizes if name not in known]
     if left:
         states = [
-            name for name, words in cell.state.items()
+            name
+            for name, words in cell.state.items()
             if set(left) & set(dimensions.names({name: words}))
-        ]  # fmt: skip
+        ]
         drawn = [
-            name for name, words in cell.noise.items()
+            name
+            for name, words in cell.noise.items()
             if set(left) & set(dimensions.names({name: words}))
-        ]  # fmt: skip
+        ]
         raise ShapeError(
             f"{cell}: nothing given tells {', '.join(left)}"
-            + (f"; pass the first state, initial={{{states[0]!r}: …}}." if states
-               else f"; pass {drawn[0]}=… ({cell.noise[drawn[0]]})." if drawn else ".")
-        )  # fmt: skip
+            + (
+                f"; pass the first state, initial={{{states[0]!r}: …}}."
+                if states
+                else f"; pass {drawn[0]}=… ({cell.noise[drawn[0]]})."
+                if drawn
+                else "."
+            )
+        )
     return {name: known[name] for name in cell.sizes}
 
 

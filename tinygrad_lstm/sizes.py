@@ -68,9 +68,12 @@ def names(declarations: Mapping[str, str]) -> list[str]:
 
 
 def infer(
-    declarations: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], owner: str,
-    derived: Mapping[str, str] | None = None, given: Mapping[str, int] | None = None,
-) -> dict[str, int]:  # fmt: skip
+    declarations: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    owner: str,
+    derived: Mapping[str, str] | None = None,
+    given: Mapping[str, int] | None = None,
+) -> dict[str, int]:
     """The sizes that make declared shapes equal actual ones; `given` are for what those leave open.
 
     An axis with one size not yet known gives that size; every other axis must agree. `derived`
@@ -207,19 +210,38 @@ class Size(int):
         plain = [int(v) if isinstance(v, Size) else v for v in inputs]
         return getattr(ufunc, method)(*plain, **options)
 
-    # fmt: off
-    def __add__(self, other: Any) -> Any: return _sum(self, other, 1)
-    def __radd__(self, other: Any) -> Any: return _sum(other, self, 1)
-    def __sub__(self, other: Any) -> Any: return _sum(self, other, -1)
-    def __rsub__(self, other: Any) -> Any: return _sum(other, self, -1)
-    def __mul__(self, other: Any) -> Any: return _product(self, other)
-    def __rmul__(self, other: Any) -> Any: return _product(other, self)
-    def __neg__(self) -> Any: return _product(-1, self)
-    def __truediv__(self, other: Any) -> Any: return _quotient(self, other)
-    def __rtruediv__(self, other: Any) -> Any: return _quotient(other, self)
-    def __floordiv__(self, other: Any) -> Any: return _halved(self, other)
-    def __pow__(self, other: Any, modulo: Any = None) -> Any: return _power(self, other)
-    # fmt: on
+    def __add__(self, other: Any) -> Any:
+        return _sum(self, other, 1)
+
+    def __radd__(self, other: Any) -> Any:
+        return _sum(other, self, 1)
+
+    def __sub__(self, other: Any) -> Any:
+        return _sum(self, other, -1)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _sum(other, self, -1)
+
+    def __mul__(self, other: Any) -> Any:
+        return _product(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _product(other, self)
+
+    def __neg__(self) -> Any:
+        return _product(-1, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _quotient(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _quotient(other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _halved(self, other)
+
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        return _power(self, other)
 
 
 class Ratio(float):
@@ -236,18 +258,35 @@ class Ratio(float):
     def __getnewargs__(self) -> Any:
         return float(self), self.words, self.level
 
-    # fmt: off
-    def __add__(self, other: Any) -> Any: return _joined("+", self, other)
-    def __radd__(self, other: Any) -> Any: return _joined("+", other, self)
-    def __sub__(self, other: Any) -> Any: return _joined("-", self, other)
-    def __rsub__(self, other: Any) -> Any: return _joined("-", other, self)
-    def __mul__(self, other: Any) -> Any: return _joined("*", self, other)
-    def __rmul__(self, other: Any) -> Any: return _joined("*", other, self)
-    def __truediv__(self, other: Any) -> Any: return _joined("/", self, other)
-    def __rtruediv__(self, other: Any) -> Any: return _joined("/", other, self)
-    def __neg__(self) -> Any: return _joined("-", 0.0, self)
-    def __pow__(self, other: Any, modulo: Any = None) -> Any: return _power(self, other)
-    # fmt: on
+    def __add__(self, other: Any) -> Any:
+        return _joined("+", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _joined("+", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _joined("-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _joined("-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _joined("*", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _joined("*", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _joined("/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _joined("/", other, self)
+
+    def __neg__(self) -> Any:
+        return _joined("-", 0.0, self)
+
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        return _power(self, other)
 
 
 def _sized(number: int, axis: Axis) -> int:
@@ -312,9 +351,11 @@ def _joined(sign: str, a: Any, b: Any) -> Any:
         return NotImplemented
     plain = [float(v) if isinstance(v, float) else int(v) for v in (a, b)]
     number = {
-        "+": lambda m, n: m + n, "-": lambda m, n: m - n, "*": lambda m, n: m * n,
+        "+": lambda m, n: m + n,
+        "-": lambda m, n: m - n,
+        "*": lambda m, n: m * n,
         "/": lambda m, n: m / n,
-    }[sign](*plain)  # fmt: skip
+    }[sign](*plain)
     own = SUM if sign in "+-" else PRODUCT
     left = _bracketed(a, own)
     right = _bracketed(b, own + (sign in "-/"))

@@ -42,9 +42,12 @@ _SHOWN = 200  # events in a notebook's table
 
 
 def step_through(
-    what: Tensor | Program, arrays: Mapping[str, Any] | None = None, *,
-    seed: Any = None, digits: int = 4,
-) -> Trace:  # fmt: skip
+    what: Tensor | Program,
+    arrays: Mapping[str, Any] | None = None,
+    *,
+    seed: Any = None,
+    digits: int = 4,
+) -> Trace:
     """The trace of a Tensor's computation and gradient, or of a Program run on arrays.
 
     what: a Tensor that holds a value, such as a loss; its whole graph is walked, forward and then
@@ -124,9 +127,12 @@ class Trace(Sequence[Event]):
     """
 
     def __init__(
-        self, seeds: Mapping[Tensor, Array], roots: Sequence[Tensor], digits: int = 4,
+        self,
+        seeds: Mapping[Tensor, Array],
+        roots: Sequence[Tensor],
+        digits: int = 4,
         labels_of_step: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         every = ancestors([*seeds, *roots])
         self.digits = digits
         self.operations = [n for n in every if n.inputs and not _renames(n)]
@@ -142,8 +148,9 @@ class Trace(Sequence[Event]):
             (node, k)
             for node in order
             if node in self.adjoints and node.op is not None and not _renames(node)
-            for k, i in enumerate(node.inputs) if i._live and TABLE[node.op].rule(k) is not None
-        ]  # fmt: skip
+            for k, i in enumerate(node.inputs)
+            if i._live and TABLE[node.op].rule(k) is not None
+        ]
         self._made = {node: k for k, node in enumerate(self.operations)}
         self.terms: dict[Tensor, list[int]] = {}  # the events that add to a value's adjoint
         self._first_back: dict[Tensor, int] = {}

@@ -38,8 +38,9 @@ def listing(cell: Cell) -> dict[str, str]:
     }
     rows = [
         (kind, ", ".join(name for name in found if found[name] == words), f"({words})")
-        for kind, found in kinds.items() for words in dict.fromkeys(found.values())
-    ]  # fmt: skip
+        for kind, found in kinds.items()
+        for words in dict.fromkeys(found.values())
+    ]
     try:
         program = cell.program()
         for name in program.equations:

@@ -93,8 +93,17 @@ class Tensor:
     """
 
     __slots__ = (
-        "_data", "_grad", "op", "inputs", "attributes", "name", "time", "_form", "_live", "_serial",
-    )  # fmt: skip
+        "_data",
+        "_grad",
+        "op",
+        "inputs",
+        "attributes",
+        "name",
+        "time",
+        "_form",
+        "_live",
+        "_serial",
+    )
     __hash__ = object.__hash__
 
     _data: Array | None
@@ -285,31 +294,74 @@ class Tensor:
         )
 
     # --- the operations as Python and NumPy write them ----------------------------------------
-    # fmt: off
-    def __add__(self, other: Any) -> Any: return apply("add", self, other)
-    def __radd__(self, other: Any) -> Any: return apply("add", other, self)
-    def __sub__(self, other: Any) -> Any: return apply("subtract", self, other)
-    def __rsub__(self, other: Any) -> Any: return apply("subtract", other, self)
-    def __mul__(self, other: Any) -> Any: return apply("multiply", self, other)
-    def __rmul__(self, other: Any) -> Any: return apply("multiply", other, self)
-    def __truediv__(self, other: Any) -> Any: return apply("divide", self, other)
-    def __rtruediv__(self, other: Any) -> Any: return apply("divide", other, self)
-    def __pow__(self, other: Any) -> Any: return apply("power", self, other)
-    def __rpow__(self, other: Any) -> Any: return apply("power", other, self)
-    def __mod__(self, other: Any) -> Any: return apply("mod", self, other)
-    def __rmod__(self, other: Any) -> Any: return apply("mod", other, self)
-    def __matmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](self, other)
-    def __rmatmul__(self, other: Any) -> Any: return FUNCTIONS["matmul"](other, self)
-    def __neg__(self) -> Any: return apply("negative", self)
-    def __abs__(self) -> Any: return apply("abs", self)
-    def __gt__(self, other: Any) -> Any: return apply("greater", self, other)
-    def __ge__(self, other: Any) -> Any: return apply("greater_equal", self, other)
-    def __lt__(self, other: Any) -> Any: return apply("greater", other, self)
-    def __le__(self, other: Any) -> Any: return apply("greater_equal", other, self)
-    def __eq__(self, other: Any) -> Any: return apply("equal", self, other)
-    def __ne__(self, other: Any) -> Any: return apply("not_equal", self, other)
-    def __getitem__(self, index: Any) -> Any: return FUNCTIONS["getitem"](self, index)
-    # fmt: on
+    def __add__(self, other: Any) -> Any:
+        return apply("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return apply("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return apply("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return apply("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return apply("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return apply("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return apply("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return apply("divide", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return apply("power", self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return apply("power", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return apply("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return apply("mod", other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return FUNCTIONS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return FUNCTIONS["matmul"](other, self)
+
+    def __neg__(self) -> Any:
+        return apply("negative", self)
+
+    def __abs__(self) -> Any:
+        return apply("abs", self)
+
+    def __gt__(self, other: Any) -> Any:
+        return apply("greater", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return apply("greater_equal", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return apply("greater", other, self)
+
+    def __le__(self, other: Any) -> Any:
+        return apply("greater_equal", other, self)
+
+    def __eq__(self, other: Any) -> Any:
+        return apply("equal", self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return apply("not_equal", self, other)
+
+    def __getitem__(self, index: Any) -> Any:
+        return FUNCTIONS["getitem"](self, index)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """The sum over an axis, several, or all."""
@@ -401,10 +453,22 @@ UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's names of the operations; f
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # its other functions, by name
 QUERIES = frozenset(
     [
-        "all", "allclose", "any", "argmax", "argmin", "array2string", "array_equal", "array_equiv",
-        "array_repr", "array_str", "iscomplexobj", "isclose", "isrealobj", "ones_like",
+        "all",
+        "allclose",
+        "any",
+        "argmax",
+        "argmin",
+        "array2string",
+        "array_equal",
+        "array_equiv",
+        "array_repr",
+        "array_str",
+        "iscomplexobj",
+        "isclose",
+        "isrealobj",
+        "ones_like",
         "zeros_like",
-    ]  # fmt: skip
+    ]
 )
 
 
@@ -483,13 +547,21 @@ def _leaf_from(data: Array, name: str | None, live: bool) -> Tensor:
 
 
 def _make(
-    data: Array | None, op: str | None, inputs: tuple[Tensor, ...],
-    attributes: Mapping[str, Any], live: bool, node: Tensor,
-) -> Tensor:  # fmt: skip
+    data: Array | None,
+    op: str | None,
+    inputs: tuple[Tensor, ...],
+    attributes: Mapping[str, Any],
+    live: bool,
+    node: Tensor,
+) -> Tensor:
     """Fill a fresh node."""
     node._data, node.op, node.inputs, node.attributes, node._live = (
-        data, op, inputs, attributes, live
-    )  # fmt: skip
+        data,
+        op,
+        inputs,
+        attributes,
+        live,
+    )
     node._grad = node.name = node.time = node._form = None
     node._serial = next(_serial)
     return node
@@ -588,9 +660,8 @@ def ancestors(
 
 
 def fold(
-    roots: Iterable[Tensor], leaves: Mapping[Tensor, Any],
-    make: Callable[[Tensor, list[Any]], Any],
-) -> dict[Tensor, Any]:  # fmt: skip
+    roots: Iterable[Tensor], leaves: Mapping[Tensor, Any], make: Callable[[Tensor, list[Any]], Any]
+) -> dict[Tensor, Any]:
     """What each node below the roots becomes: `make(node, what its inputs became)`, inputs first.
 
     `leaves` says what some nodes become, and the walk goes no further there. Every reading of a

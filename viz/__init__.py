@@ -9,6 +9,14 @@ from viz.notation import legend
 from viz.schedule import plan
 
 __all__ = [
-    "Figure", "FigureError", "cell", "chain", "difference", "graph", "legend", "plan", "rolled",
+    "Figure",
+    "FigureError",
+    "cell",
+    "chain",
+    "difference",
+    "graph",
+    "legend",
+    "plan",
+    "rolled",
     "unrolled",
-]  # fmt: skip
+]

@@ -128,9 +128,16 @@ class _Folder:
         used |= {*states.values(), alias[self.cell.output]}
         inputs = tuple(key for key in given if key in used and key not in previous)
         return Anatomy(
-            self.cell, self.program, self.parts, inputs, states, alias, previous, self.key,
+            self.cell,
+            self.program,
+            self.parts,
+            inputs,
+            states,
+            alias,
+            previous,
+            self.key,
             self.parameters,
-        )  # fmt: skip
+        )
 
     def value(self, node: Tensor, equation: str) -> str:
         """The key of a node's value; parts are made for what computes it, inputs first."""
@@ -268,6 +275,7 @@ class _Folder:
 
     def formula(self, root: Tensor) -> Written:
         """What is computed from parameters and numbers alone."""
+
         def known(node: Tensor) -> Written | None:
             return parameter(self.parameters[node]) if node in self.parameters else None
 

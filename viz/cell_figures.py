@@ -54,9 +54,12 @@ def picture(cell: Cell, names: Names = Names()) -> Picture:  # noqa: B008
         return Picture(scene, links, enter, {s: at[f"label-{s}"] for s in a.states})
     rows = {state: drawing.y[grid.at(0, row)[1]] for state, row in grid.plan.state_row.items()}
     return Picture(
-        scene, drawing.links, {s: (drawing.x[0], y) for s, y in rows.items()},
-        {s: (drawing.x[grid.width - 1], y) for s, y in rows.items()}, frozenset(grid.plan.belts),
-    )  # fmt: skip
+        scene,
+        drawing.links,
+        {s: (drawing.x[0], y) for s, y in rows.items()},
+        {s: (drawing.x[grid.width - 1], y) for s, y in rows.items()},
+        frozenset(grid.plan.belts),
+    )
 
 
 def arranged(cell: Cell) -> Grid:
@@ -133,9 +136,10 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
         name += "-" + "-".join(wanted).replace(":", "-")
         title += f", with {sentences.listed(wanted)} highlighted"
         told = Said(
-            "The cell {cell}, with {names} highlighted.", cell=cell.name,
+            "The cell {cell}, with {names} highlighted.",
+            cell=cell.name,
             names=sentences.listed(wanted),
-        )  # fmt: skip
+        )
         alt = joined([told, alt])
     return Figure(name, title, alt, scene)
 
@@ -146,9 +150,10 @@ def focused(drawn: Picture, a: Anatomy, focus: tuple[str, ...]) -> Scene:
     classes, carried = _bright(a, focus)
     carriers = {k for state, path in belts_of(a).items() if f"belt:{state}" in focus for k in path}
     lit = carriers | {
-        key for key, part in a.parts.items()
+        key
+        for key, part in a.parts.items()
         if classes & {*prefixed([part.equation], "eq"), *prefixed([key], "part")}
-    }  # fmt: skip
+    }
     nameless = {key for key in lit if not a.parts[key].names}
 
     def shines(wire: Wire) -> bool:
@@ -173,9 +178,11 @@ def focused(drawn: Picture, a: Anatomy, focus: tuple[str, ...]) -> Scene:
         if shape.kind == "label":
             left, top, right, bottom = shape.box
             near = [
-                x for w in bright for x, y in (w.points[0], w.points[-1])
+                x
+                for w in bright
+                for x, y in (w.points[0], w.points[-1])
                 if left - 12 < x < right + 12 and top < y < bottom
-            ]  # fmt: skip
+            ]
             inside = any(c.startswith("name-") for c in own)
             return bool(near) or inside and any(own & set(w.classes) for w in bright)
         return False

@@ -38,9 +38,18 @@ def difference(a: Cell, b: Cell) -> Figure:
         latex = r"\text{" + cell.name.replace("_", " ") + "}"
         ink = glyphs(latex, 17.0)
         scene.shapes.append(
-            Shape(f"{key}-name", "label", x + 8 + ink.width / 2, -16 - ink.height / 2, ink.width,
-                  ink.height, latex, cell.name, 17.0)
-        )  # fmt: skip
+            Shape(
+                f"{key}-name",
+                "label",
+                x + 8 + ink.width / 2,
+                -16 - ink.height / 2,
+                ink.width,
+                ink.height,
+                latex,
+                cell.name,
+                17.0,
+            )
+        )
     shown = [
         sentences.of_cell(anatomy(own), drawn.scene)
         for own, drawn in zip((a, b), pictures, strict=True)
@@ -61,17 +70,16 @@ def _signature(own: Anatomy, key: str) -> tuple[str, ...]:
 def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
     found = {
         (_signature(own, source), _signature(own, part.key))
-        for part in own.parts.values() for source in part.inputs
-    }  # fmt: skip
+        for part in own.parts.values()
+        for source in part.inputs
+    }
     return found | {(_signature(own, v), (end,)) for end, v in own.leaving.items()}
 
 
 def _marked(drawn: Picture, own: Anatomy, other: Anatomy) -> Scene:
     known = {_signature(other, key) for key in other.parts}
     links = _links(other)
-    changed_parts = {
-        f"part-{key}" for key in own.parts if _signature(own, key) not in known
-    }  # fmt: skip
+    changed_parts = {f"part-{key}" for key in own.parts if _signature(own, key) not in known}
     names = {n for p in other.parts.values() for n in p.names}
 
     def new_line(wire: str) -> bool:

@@ -68,8 +68,8 @@ def graph(
     if len(cards) > LARGEST:
         raise FigureError(
             f"this graph has {len(cards)} cards with fold={fold!r}, more than {LARGEST}.\n"
-            f"  Draw fewer time steps, or fold more: fold=\"equation\" or fold=\"time\"."
-        )  # fmt: skip
+            f'  Draw fewer time steps, or fold more: fold="equation" or fold="time".'
+        )
     computed = any(not node.traced for node in roots)
     wanted = set(ancestors(roots, live=True))
     gradients = any(node.grad is not None for node in nodes)
@@ -156,10 +156,14 @@ def _operands(node: Tensor) -> list[tuple[Tensor, bool]]:
         return [(step, node.grad is not None and step.grad is not None)]
     rules = TABLE[node.op].derivatives if node.op else ()
     return [
-        (i, node.grad is not None and i.grad is not None
-         and (rules(k) if callable(rules) else rules[k]) is not None)
+        (
+            i,
+            node.grad is not None
+            and i.grad is not None
+            and (rules(k) if callable(rules) else rules[k]) is not None,
+        )
         for k, i in enumerate(node.inputs)
-    ]  # fmt: skip
+    ]
 
 
 def _step_taken(node: Tensor) -> Tensor | None:
@@ -187,9 +191,10 @@ def _used_at_several_times(nodes: list[Tensor]) -> set[Tensor]:
                 times.setdefault(i, set()).add(own)
     stepwise = any(node.time is not None for node in nodes)
     return {
-        leaf for leaf, several in times.items()
+        leaf
+        for leaf, several in times.items()
         if stepwise and leaf.name and not leaf.name.startswith("prev.") and several != {None}
-    }  # fmt: skip
+    }
 
 
 def _operations(nodes: list[Tensor]) -> list[_Card]:
@@ -315,11 +320,16 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
         height = 31.0 + LINE * len(card.lines)
         shapes.append(
             Shape(
-                card.key, LOOKS[card.kind], 0, 0, width, height,
+                card.key,
+                LOOKS[card.kind],
+                0,
+                0,
+                width,
+                height,
                 classes=_classes(card),
                 title=f"{card.text}: {'; '.join(t for _, t in card.lines)}" if card.lines else "",
             )
-        )  # fmt: skip
+        )
     groups = {c.key: c.time for c in cards if c.time is not None}
     if in_time and groups:
         items = [
@@ -345,10 +355,18 @@ def _scene(cards: list[_Card], in_time: bool) -> Scene:
             ink = glyphs(latex, size)
             scene.shapes.append(
                 Shape(
-                    f"{card.key}-text{k}", "label", box.x, y, ink.width, ink.height, latex, text,
-                    size, classes=(*_classes(card), ("name", "value", "gradient")[min(k, 2)]),
+                    f"{card.key}-text{k}",
+                    "label",
+                    box.x,
+                    y,
+                    ink.width,
+                    ink.height,
+                    latex,
+                    text,
+                    size,
+                    classes=(*_classes(card), ("name", "value", "gradient")[min(k, 2)]),
                 )
-            )  # fmt: skip
+            )
     return scene
 
 
@@ -359,9 +377,15 @@ def _back(wire: Wire) -> Wire:
     length = min(BACK, 0.6 * far) if not wire.curve else BACK
     start = (x0 + (x1 - x0) * length / far, y0 + (y1 - y0) * length / far)
     return Wire(
-        f"{wire.id}-back", (start, (x0, y0)), wire.head, wire.tail, wire.net, True,
-        width=wire.width, classes=(*wire.classes, "backward"),
-    )  # fmt: skip
+        f"{wire.id}-back",
+        (start, (x0, y0)),
+        wire.head,
+        wire.tail,
+        wire.net,
+        True,
+        width=wire.width,
+        classes=(*wire.classes, "backward"),
+    )
 
 
 def _key(scene: Scene, computed: bool) -> None:
@@ -373,9 +397,18 @@ def _key(scene: Scene, computed: bool) -> None:
         latex, text = r"\text{name, shape}", "name, shape"
     ink = glyphs(latex, 11.0)
     scene.shapes.append(
-        Shape("key", "caption", left + ink.width / 2, bottom + 20, ink.width, ink.height, latex,
-              text, 11.0)
-    )  # fmt: skip
+        Shape(
+            "key",
+            "caption",
+            left + ink.width / 2,
+            bottom + 20,
+            ink.width,
+            ink.height,
+            latex,
+            text,
+            11.0,
+        )
+    )
 
 
 def _row(card: _Card) -> str:
@@ -388,9 +421,10 @@ def _row_order(cards: list[_Card]) -> list[str]:
     by_key = {card.key: card for card in cards}
     names = dict.fromkeys(_row(card) for card in cards if card.time is not None)
     carried = {
-        _row(card) for card in cards if card.time is not None
-        and any(_row(by_key[i]) == _row(card) for i in card.inputs)
-    }  # fmt: skip
+        _row(card)
+        for card in cards
+        if card.time is not None and any(_row(by_key[i]) == _row(card) for i in card.inputs)
+    }
     given = {_row(card) for card in cards if card.time is not None and card.kind == "leaf"}
     return sorted(names, key=lambda n: (n in given, n not in carried))
 
@@ -418,16 +452,27 @@ def _bands(scene: Scene, groups: Mapping[str, int]) -> None:
         ink = glyphs(latex, 13.0)
         bands.append(
             Shape(
-                f"band-{step}", "band", (left + right) / 2, (top + bottom) / 2, right - left,
+                f"band-{step}",
+                "band",
+                (left + right) / 2,
+                (top + bottom) / 2,
+                right - left,
                 bottom - top,
             )
-        )  # fmt: skip
+        )
         bands.append(
             Shape(
-                f"band-{step}-name", "caption", left + 12 + ink.width / 2, top + 15, ink.width,
-                ink.height, latex, latex, 13.0,
+                f"band-{step}-name",
+                "caption",
+                left + 12 + ink.width / 2,
+                top + 15,
+                ink.width,
+                ink.height,
+                latex,
+                latex,
+                13.0,
             )
-        )  # fmt: skip
+        )
     scene.shapes[:0] = bands
 
 
@@ -436,9 +481,11 @@ def _told(cards: list[_Card], name: str, fold: str, computed: bool, gradients: b
     said: list[str] = [
         Said(
             "The computation graph of {name}, folded by {fold}, from left to right, {count} cards.",
-            name=name, fold=Said(fold), count=str(len(cards)),
+            name=name,
+            fold=Said(fold),
+            count=str(len(cards)),
         )
-    ]  # fmt: skip
+    ]
     for card in cards[:120]:
         own = f"{card.text} ({'; '.join(t for _, t in card.lines)})" if card.lines else card.text
         if card.inputs:

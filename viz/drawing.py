@@ -46,14 +46,23 @@ def part_shape(a: Anatomy, part: Part, x: float = 0.0, y: float = 0.0) -> Shape:
     """The box or circle of a part."""
     w, h = part_size(part)
     return Shape(
-        f"part-{part.key}", part.kind, x, y, w, h, part.latex, part.text, SYMBOL,
+        f"part-{part.key}",
+        part.kind,
+        x,
+        y,
+        w,
+        h,
+        part.latex,
+        part.text,
+        SYMBOL,
         round=part.kind == "op",
         classes=(
-            *prefixed([part.equation], "eq"), *prefixed(part.names, "val"),
+            *prefixed([part.equation], "eq"),
+            *prefixed(part.names, "val"),
             *prefixed([part.key], "part"),
         ),
         title=sentence(part, a.program),
-    )  # fmt: skip
+    )
 
 
 def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape:
@@ -61,9 +70,18 @@ def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape
     latex = name_latex(name, time)
     size = LABEL if glyphs(latex, LABEL).width < TERMINAL * 0.7 else LABEL - 3.5
     return Shape(
-        own, "terminal", x, y, max(TERMINAL, glyphs(latex, size).width + 14), TERMINAL, latex,
-        name_unicode(name, time), size, round=True, classes=prefixed([name], "val"),
-    )  # fmt: skip
+        own,
+        "terminal",
+        x,
+        y,
+        max(TERMINAL, glyphs(latex, size).width + 14),
+        TERMINAL,
+        latex,
+        name_unicode(name, time),
+        size,
+        round=True,
+        classes=prefixed([name], "val"),
+    )
 
 
 class Drawing:
@@ -124,9 +142,10 @@ class Drawing:
             if row > plan.layer_row
         }
         labelled = {layer} | {
-            grid.at(*plan.place[key])[1] for key, part in self.anatomy.parts.items()
+            grid.at(*plan.place[key])[1]
+            for key, part in self.anatomy.parts.items()
             if set(part.names) - set(self.anatomy.states) and plan.place[key][1] >= len(plan.belts)
-        }  # fmt: skip
+        }
         body = sorted(r for r in rows if 0 < r < bottom)
         self.y: dict[int, float] = {}
         position, before, last = 0.0, 6.0, -1
@@ -262,11 +281,12 @@ class Drawing:
         readers = self._readers(net, cells[1])
         belts = [s for s, path in self.plan.belts.items() if self._on_belt(net, cells, s, path)]
         classes = (
-            "wire", *prefixed(sorted(names), "val"),
+            "wire",
+            *prefixed(sorted(names), "val"),
             *prefixed(sorted({parts[r].equation for r in readers if r in parts}), "eq"),
             *prefixed(sorted(r for r in readers if r not in parts), "to"),
             *prefixed(belts, "belt"),
-        )  # fmt: skip
+        )
         if net.key in parts and not names:
             classes += prefixed([parts[net.key].equation], "of")
         pieces = self._cut(self._clean(points), cells)
@@ -278,12 +298,17 @@ class Drawing:
             self.links[own] = {(s, r) for s in self._sources(net.key) for r in readers}
             self.scene.wires.append(
                 Wire(
-                    own, tuple(piece),
-                    tail if not k else f"{tail}-cut{k}", head if last else f"{tail}-cut{k + 1}",
-                    net=net.key, arrow=arrow and last, radius=RADIUS,
-                    width=2.4 if belts else 1.6, classes=classes,
+                    own,
+                    tuple(piece),
+                    tail if not k else f"{tail}-cut{k}",
+                    head if last else f"{tail}-cut{k + 1}",
+                    net=net.key,
+                    arrow=arrow and last,
+                    radius=RADIUS,
+                    width=2.4 if belts else 1.6,
+                    classes=classes,
                 )
-            )  # fmt: skip
+            )
 
     def _on_belt(self, net: Net, cells: list[Cell], state: str, path: list[str]) -> bool:
         row = self.grid.at(0, self.plan.state_row[state])[1]
@@ -292,9 +317,10 @@ class Drawing:
     def _cut(self, points: list[Point], cells: list[Cell]) -> list[list[Point]]:
         """The line in pieces: where it passes another vertically, it leaves a gap."""
         gaps = [
-            self.point(c) for before, c in zip(cells, cells[1:], strict=False)
+            self.point(c)
+            for before, c in zip(cells, cells[1:], strict=False)
             if c in self.crossed and before[0] == c[0]
-        ]  # fmt: skip
+        ]
         pieces = [points]
         for x, y in gaps:
             last = pieces.pop()
@@ -302,8 +328,9 @@ class Drawing:
                 if a[0] == b[0] == x and min(a[1], b[1]) < y < max(a[1], b[1]):
                     s = 1 if b[1] > a[1] else -1
                     pieces += [
-                        [*last[: k + 1], (x, y - s * GAP)], [(x, y + s * GAP), *last[k + 1 :]]
-                    ]  # fmt: skip
+                        [*last[: k + 1], (x, y - s * GAP)],
+                        [(x, y + s * GAP), *last[k + 1 :]],
+                    ]
                     break
             else:
                 pieces.append(last)
@@ -340,10 +367,18 @@ class Drawing:
         ink = glyphs(latex, LABEL)
         self.scene.shapes.append(
             Shape(
-                f"label-{name}", "label", x + side * ink.width / 2, y, ink.width, ink.height,
-                latex, name_unicode(name, self.names.time), LABEL, classes=prefixed([name], "val"),
+                f"label-{name}",
+                "label",
+                x + side * ink.width / 2,
+                y,
+                ink.width,
+                ink.height,
+                latex,
+                name_unicode(name, self.names.time),
+                LABEL,
+                classes=prefixed([name], "val"),
             )
-        )  # fmt: skip
+        )
 
 
 def _corners(cells: list[Cell]) -> list[Cell]:

@@ -160,8 +160,9 @@ def _finished(figure: Figure, drawn: str, prefix: str, css: bool) -> str:
         dim = f' opacity="{DIM}"' if "dim" in names and not css else ""
         body.append(
             f"<g id={quoteattr(f'{prefix}-{own}')} class={quoteattr(' '.join(names))}{dim}>"
-            + "".join(parts) + "</g>"
-        )  # fmt: skip
+            + "".join(parts)
+            + "</g>"
+        )
     definitions = "".join(f'<g id="{i}">{ink.content}</g>' for i, ink in labels.values())
     style = f"<style>{stylesheet(s.kind for s in scene.shapes)}</style>" if css else ""
     return (
@@ -187,8 +188,12 @@ def _outline(shape: Shape, group: ET.Element, css: bool) -> str:
             paint["stroke"] = "none"
         left, top, _, _ = shape.box
         numbers = {
-            "x": left, "y": top, "width": shape.width, "height": shape.height, "rx": shape.corner,
-        }  # fmt: skip
+            "x": left,
+            "y": top,
+            "width": shape.width,
+            "height": shape.height,
+            "rx": shape.corner,
+        }
         return (
             '<rect class="shape"'
             + "".join(f' {k}="{number(v)}"' for k, v in numbers.items())

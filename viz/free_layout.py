@@ -32,9 +32,12 @@ class Link:
 
 
 def placed(
-    shapes: Iterable[Shape], links: Iterable[Link], direction: str = "LR",
-    ends: tuple[Sequence[str], Sequence[str]] = ((), ()), gap: tuple[float, float] = (0.28, 0.5),
-) -> Scene:  # fmt: skip
+    shapes: Iterable[Shape],
+    links: Iterable[Link],
+    direction: str = "LR",
+    ends: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    gap: tuple[float, float] = (0.28, 0.5),
+) -> Scene:
     """The shapes at the places that dot finds for them, and the links as smooth lines.
 
     ends: shapes that stand before, and after, all others. gap: inches between shapes of a rank, and
@@ -46,7 +49,7 @@ def placed(
     text = [f"digraph {{ rankdir={direction}; nodesep={gap[0]}; ranksep={gap[1]}"]
     if len(several) > MANY:
         text.append("nslimit=1; nslimit1=1; mclimit=0.1")
-    text.append("node [shape=box, fixedsize=true, label=\"\"] edge [arrowsize=0.7]")
+    text.append('node [shape=box, fixedsize=true, label=""] edge [arrowsize=0.7]')
     for shape in several:
         size = f"width={shape.width / 72:.4f}, height={shape.height / 72:.4f}"
         text.append(f"n{number[shape.id]} [{size}]")
@@ -67,11 +70,18 @@ def placed(
         points, tip = _spline(item["pos"])
         wires.append(
             Wire(
-                f"line-{item['comment']}", tuple(points), link.tail, link.head,
-                net=link.net or link.tail, arrow=True, curve=True, tip=tip, width=1.3,
+                f"line-{item['comment']}",
+                tuple(points),
+                link.tail,
+                link.head,
+                net=link.net or link.tail,
+                arrow=True,
+                curve=True,
+                tip=tip,
+                width=1.3,
                 classes=link.classes,
             )
-        )  # fmt: skip
+        )
     moved = [
         replace(s, x=place[f"n{number[s.id]}"][0], y=place[f"n{number[s.id]}"][1]) for s in several
     ]
@@ -129,9 +139,13 @@ def cell_scene(a: Anatomy, names: Names) -> tuple[Scene, dict[str, Pairs]]:
     inner = Scene([s for s in scene.shapes if s.id not in {*ends[0], *ends[1]}]).bounds(18.0)
     _, top, _, bottom = scene.bounds(18.0)
     body = Shape(
-        "body", "body", (inner[0] + inner[2]) / 2, (top + bottom) / 2, inner[2] - inner[0],
+        "body",
+        "body",
+        (inner[0] + inner[2]) / 2,
+        (top + bottom) / 2,
+        inner[2] - inner[0],
         bottom - top,
-    )  # fmt: skip
+    )
     for shape in list(scene.shapes):
         scene.shapes += [
             replace(text, x=shape.x + text.x, y=shape.y) for text in texts.get(shape.id, ())
@@ -151,9 +165,17 @@ def _end(own: str, name: str, names: Names, labelled: bool) -> Shape:
     latex = name_latex(name, names.time)
     ink = glyphs(latex, LABEL)
     return Shape(
-        own, "label", 0, 0, ink.width + 8, ink.height + 8, latex, name_unicode(name, names.time),
-        LABEL, classes=classes,
-    )  # fmt: skip
+        own,
+        "label",
+        0,
+        0,
+        ink.width + 8,
+        ink.height + 8,
+        latex,
+        name_unicode(name, names.time),
+        LABEL,
+        classes=classes,
+    )
 
 
 def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
@@ -172,8 +194,20 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
         ink = glyphs(latex, size)
         name = names[k : k + 1]
         classes = (*prefixed(name, "val"), *prefixed(name, "name")) or shape.classes
-        texts.append(Shape(own, "label", x + ink.width / 2, 0, ink.width, ink.height, latex, text,
-                           size, classes=classes))  # fmt: skip
+        texts.append(
+            Shape(
+                own,
+                "label",
+                x + ink.width / 2,
+                0,
+                ink.width,
+                ink.height,
+                latex,
+                text,
+                size,
+                classes=classes,
+            )
+        )
         x += ink.width + 5
     width = x - 5
     texts = [replace(text, x=text.x - width / 2) for text in texts]

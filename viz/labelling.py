@@ -19,10 +19,18 @@ def name_beside(scene: Scene, key: str, name: str, time: str) -> None:
     x, y = next((p for p in places if _is_free(scene, *p, w, h)), places[-1])
     scene.shapes.append(
         Shape(
-            f"label-{name}", "label", x, y, w, h, latex, name_unicode(name, time), LABEL,
+            f"label-{name}",
+            "label",
+            x,
+            y,
+            w,
+            h,
+            latex,
+            name_unicode(name, time),
+            LABEL,
             classes=(*prefixed([name], "val"), *prefixed([name], "name")),
         )
-    )  # fmt: skip
+    )
 
 
 def mark_second(scene: Scene, part: Part) -> None:
@@ -44,10 +52,18 @@ def mark_second(scene: Scene, part: Part) -> None:
         )
         scene.shapes.append(
             Shape(
-                f"second-{part.key}", "label", x, y, ink.width, ink.height, latex, part.text, 13.0,
+                f"second-{part.key}",
+                "label",
+                x,
+                y,
+                ink.width,
+                ink.height,
+                latex,
+                part.text,
+                13.0,
                 classes=prefixed([part.equation], "eq"),
             )
-        )  # fmt: skip
+        )
         return
 
 
@@ -76,9 +92,7 @@ def _candidates(scene: Scene, key: str, w: float, h: float) -> list[Point]:
     return [*found, (right + 4 + w / 2, own.y)]
 
 
-def _is_free(
-    scene: Scene, x: float, y: float, w: float, h: float, margin: float = 2.5
-) -> bool:
+def _is_free(scene: Scene, x: float, y: float, w: float, h: float, margin: float = 2.5) -> bool:
     left, right = x - w / 2 - margin, x + w / 2 + margin
     top, bottom = y - h / 2 - margin, y + h / 2 + margin
     for shape in scene.shapes:
@@ -88,8 +102,10 @@ def _is_free(
     for wire in scene.wires:
         for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
             if (
-                left < max(x0, x1) and min(x0, x1) < right
-                and top < max(y0, y1) and min(y0, y1) < bottom
-            ):  # fmt: skip
+                left < max(x0, x1)
+                and min(x0, x1) < right
+                and top < max(y0, y1)
+                and min(y0, y1) < bottom
+            ):
                 return False
     return True

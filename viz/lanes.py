@@ -10,9 +10,14 @@ class Lanes:
     """Adds what lies below the layers: merging lanes, their ramps, terminals."""
 
     def __init__(
-        self, anatomy: Anatomy, columns: list[Column], belts: dict[str, list[str]],
-        place: dict[str, tuple[int, int]], layer_row: int, belt_rows: dict[str, int],
-    ) -> None:  # fmt: skip
+        self,
+        anatomy: Anatomy,
+        columns: list[Column],
+        belts: dict[str, list[str]],
+        place: dict[str, tuple[int, int]],
+        layer_row: int,
+        belt_rows: dict[str, int],
+    ) -> None:
         self.anatomy, self.columns, self.belts = anatomy, columns, belts
         self.place, self.layer_row = place, layer_row
         self.state_row = dict(belt_rows)
@@ -48,9 +53,16 @@ class Lanes:
         exit_column = len(self.columns)
         self.columns.append(Column())
         return Plan(
-            self.anatomy, self.columns, self.place, self.belts, self.buses,
-            self.state_row, self.layer_row, bottom + 2, exit_column,
-        )  # fmt: skip
+            self.anatomy,
+            self.columns,
+            self.place,
+            self.belts,
+            self.buses,
+            self.state_row,
+            self.layer_row,
+            bottom + 2,
+            exit_column,
+        )
 
     def _depth(self, buses: list[Bus], k: int) -> tuple[int, int]:
         parents = [s for s in buses[k].sources if s.startswith("bus:")]
@@ -74,10 +86,12 @@ class Lanes:
         """Whether an input already climbs into a bus whose layers stand further left."""
         first = min(self.place[layer][0] for layer in bus.layers)
         return any(
-            source in b.sources and b.straight != source
+            source in b.sources
+            and b.straight != source
             and min(self.place[layer][0] for layer in b.layers) < first
-            for b in self.buses.values() if b is not bus
-        )  # fmt: skip
+            for b in self.buses.values()
+            if b is not bus
+        )
 
     def _falls(self, source: str, bus: Bus) -> bool:
         """Whether a source stands in a column that leads straight down onto the lane."""
@@ -91,9 +105,10 @@ class Lanes:
         """Whether a bus begins where its parent's own layers end, so that one lane serves both."""
         last = max(self.place[layer][0] for layer in self.buses[parent].layers)
         others = [
-            b for b in self.buses.values()
+            b
+            for b in self.buses.values()
             if b is not bus and parent in b.sources and b.straight == parent
-        ]  # fmt: skip
+        ]
         return not others and min(self.place[layer][0] for layer in bus.layers) > last
 
     def _rows(self, keys: list[str]) -> dict[str, int]:
@@ -160,16 +175,21 @@ class Lanes:
         """x and further inputs stand below the first place that reads them."""
         for name in self.anatomy.inputs:
             ramps = [
-                c for bus in self.buses.values() for s, c, side in bus.ramps
+                c
+                for bus in self.buses.values()
+                for s, c, side in bus.ramps
                 if s == name and side == "below"
-            ]  # fmt: skip
+            ]
             taken = {c for c, r in self.place.values() if r == row}
             ramps = [c for c in ramps if c not in taken]
             users = [self.place[p.key] for p in self.anatomy.users(name) if p.key in self.place]
             single = [
-                c for p in self.anatomy.users(name) if p.layer and len(p.inputs) == 1
-                for c in [self.place[p.key][0]] if c not in taken
-            ]  # fmt: skip
+                c
+                for p in self.anatomy.users(name)
+                if p.layer and len(p.inputs) == 1
+                for c in [self.place[p.key][0]]
+                if c not in taken
+            ]
             if ramps:
                 column = min(ramps)
             elif single:

@@ -116,9 +116,19 @@ def _place(
         height = max(LOWEST, PITCH * len(part.state) + 14.0)
         middle = y - ROOM - height / 2
         column.scene.shapes.append(
-            Shape(key, "module", x, middle, WIDTH, height, name_latex(label, None),
-                  name_unicode(label, None), LETTER, title=str(part))
-        )  # fmt: skip
+            Shape(
+                key,
+                "module",
+                x,
+                middle,
+                WIDTH,
+                height,
+                name_latex(label, None),
+                name_unicode(label, None),
+                LETTER,
+                title=str(part),
+            )
+        )
         column.lines.append((source, key, value, (at, (x, y - ROOM))))
         column.boxes.append(_Box(name, part, x, middle, key, backward))
         return (x, middle - height / 2), key, _within(name, part.output)
@@ -126,16 +136,19 @@ def _place(
         return _directions(part, name, column, at, source, value, backward)
     for own, inner in part.parts.items():
         turned = backward != (not isinstance(part, Stack))
-        at, source, value = _place(
-            inner, _within(name, own), column, at, source, value, turned
-        )  # fmt: skip
+        at, source, value = _place(inner, _within(name, own), column, at, source, value, turned)
     return at, source, value
 
 
 def _directions(
-    part: Bidirectional, name: str, column: _Column, at: Point, source: str, value: str,
+    part: Bidirectional,
+    name: str,
+    column: _Column,
+    at: Point,
+    source: str,
+    value: str,
     backward: bool,
-) -> tuple[Point, str, str]:  # fmt: skip
+) -> tuple[Point, str, str]:
     """The forward part below on the left, the backward one above on the right, joined on top."""
     x, y = at
     left, right = (_width(p) for p in part.parts.values())
@@ -145,9 +158,14 @@ def _directions(
     for (own, inner), side in zip(part.parts.items(), xs, strict=True):
         first = len(column.lines)
         at, end, given = _place(
-            inner, _within(name, own), column, (side, low), source, value,
+            inner,
+            _within(name, own),
+            column,
+            (side, low),
+            source,
+            value,
             backward != (own == "backward"),
-        )  # fmt: skip
+        )
         tail, head, carried, points = column.lines[first]
         bend = ((x, y), (x, y - 20.0), (side, y - 20.0), points[-1])
         column.lines[first] = (tail, head, carried, bend)
@@ -164,9 +182,7 @@ def _directions(
     return (x, top - 24.0), joined, _within(name, part.output)
 
 
-def _passing(
-    columns: Sequence[_Column], scene: Scene, ends: tuple[float, float]
-) -> list[Wire]:
+def _passing(columns: Sequence[_Column], scene: Scene, ends: tuple[float, float]) -> list[Wire]:
     """The states' lines from step to step, with the names of the first and the last."""
     wires = []
     for boxes in zip(*(column.boxes for column in columns), strict=True):
@@ -183,27 +199,42 @@ def _passing(
                 x0 = xs[a] + (way * WIDTH / 2 if a else 0.0)
                 x1 = xs[b] - (way * WIDTH / 2 if b < len(xs) - 1 else 0.0)
                 wires.append(
-                    Wire(f"pass-{own.replace('.', '-')}-{n}", ((x0, y), (x1, y)), keys[a], keys[b],
-                         f"{own}-{n}", True, width=1.8,
-                         classes=("wire", *prefixed([own], "val")))
-                )  # fmt: skip
+                    Wire(
+                        f"pass-{own.replace('.', '-')}-{n}",
+                        ((x0, y), (x1, y)),
+                        keys[a],
+                        keys[b],
+                        f"{own}-{n}",
+                        True,
+                        width=1.8,
+                        classes=("wire", *prefixed([own], "val")),
+                    )
+                )
             first = len(columns) + 1 if way < 0 else 0
             last = 1 if way < 0 else len(columns)
             for edge, time, side in ((xs[0], first, -way), (xs[-1], last, way)):
                 latex = name_latex(own, str(time))
                 ink = glyphs(latex, SMALL)
                 scene.shapes.append(
-                    Shape(f"label-{own.replace('.', '-')}-{time}", "label",
-                          edge + side * (7 + ink.width / 2), y, ink.width, ink.height, latex,
-                          name_unicode(own, str(time)), SMALL, classes=prefixed([own], "val"))
-                )  # fmt: skip
+                    Shape(
+                        f"label-{own.replace('.', '-')}-{time}",
+                        "label",
+                        edge + side * (7 + ink.width / 2),
+                        y,
+                        ink.width,
+                        ink.height,
+                        latex,
+                        name_unicode(own, str(time)),
+                        SMALL,
+                        classes=prefixed([own], "val"),
+                    )
+                )
     return wires
 
 
 def _with_gaps(
-    tail: str, head: str, value: str, points: tuple[Point, ...],
-    levels: Sequence[tuple[Point, ...]],
-) -> list[Wire]:  # fmt: skip
+    tail: str, head: str, value: str, points: tuple[Point, ...], levels: Sequence[tuple[Point, ...]]
+) -> list[Wire]:
     """A line from below, open where it passes the line of a state."""
     runs: list[list[Point]] = [[points[0]]]
     for (x, y0), (x1, y1) in pairwise(points):
@@ -216,11 +247,19 @@ def _with_gaps(
                     runs.append([(x, level - GAP)])
         runs[-1].append((x1, y1))
     return [
-        Wire(f"line-{tail}-{head}-{n}", tuple(run), tail, head, f"{tail}-{value}",
-             run is runs[-1], radius=CORNER, width=1.6,
-             classes=("wire", *prefixed([value], "val")))
+        Wire(
+            f"line-{tail}-{head}-{n}",
+            tuple(run),
+            tail,
+            head,
+            f"{tail}-{value}",
+            run is runs[-1],
+            radius=CORNER,
+            width=1.6,
+            classes=("wire", *prefixed([value], "val")),
+        )
         for n, run in enumerate(runs)
-    ]  # fmt: skip
+    ]
 
 
 def _within(name: str, own: str) -> str:
@@ -232,11 +271,15 @@ def _told(part: Part, name: str) -> str:
         return f"{name or 'It'} is the cell {part.name}."
     inner = [_told(p, f"{name} {own}".strip()) for own, p in part.parts.items()]
     if isinstance(part, Bidirectional):
-        said = "A part that reads forward and one that reads backward see the same input, and " \
-               "their outputs are joined."  # fmt: skip
+        said = (
+            "A part that reads forward and one that reads backward see the same input, and "
+            "their outputs are joined."
+        )
     elif isinstance(part, Stack):
-        said = "Layers stand above one another: the lowest reads x_t, each further one the " \
-               "output of the one below."  # fmt: skip
+        said = (
+            "Layers stand above one another: the lowest reads x_t, each further one the "
+            "output of the one below."
+        )
     else:
         said = "It reads backward."
     return " ".join([said, *inner])

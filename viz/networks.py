@@ -39,10 +39,9 @@ def _module(cell: Cell, m: _Module, key: str) -> Scene:
     scene = Scene(
         [
             Shape(
-                f"{key}-box", "module", m.x, y, m.width, m.height, "A", "A", LETTER,
-                title=str(cell),
+                f"{key}-box", "module", m.x, y, m.width, m.height, "A", "A", LETTER, title=str(cell)
             )
-        ]  # fmt: skip
+        ]
     )
     inputs = anatomy(cell).inputs
     for k, name in enumerate(inputs):
@@ -53,17 +52,29 @@ def _module(cell: Cell, m: _Module, key: str) -> Scene:
         ends = ((x, low - TERMINAL / 2), (x, m.height))
         scene.wires.append(
             Wire(
-                f"{key}-wire-{name}", ends, f"{key}-in-{name}", f"{key}-box", name, True,
-                classes=("wire", *prefixed([name], "val")), width=1.6,
+                f"{key}-wire-{name}",
+                ends,
+                f"{key}-in-{name}",
+                f"{key}-box",
+                name,
+                True,
+                classes=("wire", *prefixed([name], "val")),
+                width=1.6,
             )
-        )  # fmt: skip
+        )
     scene.shapes.append(terminal(f"{key}-out", first, m.time, m.x, -30 - TERMINAL / 2))
     scene.wires.append(
         Wire(
-            f"{key}-wire-out", ((m.x, 0.0), (m.x, -30.0)), f"{key}-box", f"{key}-out", first, True,
-            classes=("wire", *prefixed([first], "val")), width=1.6,
+            f"{key}-wire-out",
+            ((m.x, 0.0), (m.x, -30.0)),
+            f"{key}-box",
+            f"{key}-out",
+            first,
+            True,
+            classes=("wire", *prefixed([first], "val")),
+            width=1.6,
         )
-    )  # fmt: skip
+    )
     return scene
 
 
@@ -85,25 +96,45 @@ def rolled(cell: Cell) -> Figure:
         points = ((right, high), (right + reach, high), (right + reach, low), (right, low))
         scene.wires.append(
             Wire(
-                f"loop-{state}", points, "m-box", "m-box", state, True, radius=11.0, width=1.8,
+                f"loop-{state}",
+                points,
+                "m-box",
+                "m-box",
+                state,
+                True,
+                radius=11.0,
+                width=1.8,
                 classes=("wire", *prefixed([state], "val"), *prefixed([state], "loop")),
             )
-        )  # fmt: skip
+        )
     x = right + 30 + 16 * (len(cell.state) - 1) + 10
     latex = r",".join(name_latex(state, None) for state in cell.state)
     text = ", ".join(name_unicode(state, None) for state in cell.state)
     ink = glyphs(latex, LABEL)
     scene.shapes.append(
-        Shape("loop-names", "label", x + ink.width / 2, HEIGHT / 2, ink.width, ink.height, latex,
-              text, LABEL, classes=("label",))
-    )  # fmt: skip
+        Shape(
+            "loop-names",
+            "label",
+            x + ink.width / 2,
+            HEIGHT / 2,
+            ink.width,
+            ink.height,
+            latex,
+            text,
+            LABEL,
+            classes=("label",),
+        )
+    )
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
     inputs = sentences.inputs(anatomy(cell))
     alt = Said(
         "The network of the cell {cell} as a loop. The module A reads {inputs} from below and "
         "gives {output} above; its state {states} comes back to it at the next step.",
-        cell=cell.name, inputs=inputs, output=name_unicode(cell.output), states=states,
-    )  # fmt: skip
+        cell=cell.name,
+        inputs=inputs,
+        output=name_unicode(cell.output),
+        states=states,
+    )
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
 
@@ -133,10 +164,16 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
                 x1, head = x0 + 40, f"end-{state}"
             scene.wires.append(
                 Wire(
-                    f"pass-{state}-{k}", ((x0, y), (x1, y)), tail, head, f"{state}-{k}", True,
-                    width=1.8, classes=("wire", *prefixed([state], "val")),
+                    f"pass-{state}-{k}",
+                    ((x0, y), (x1, y)),
+                    tail,
+                    head,
+                    f"{state}-{k}",
+                    True,
+                    width=1.8,
+                    classes=("wire", *prefixed([state], "val")),
                 )
-            )  # fmt: skip
+            )
             if k in (0, steps):
                 _end_label(scene, state, k, x0 - 7 if k == 0 else x1 + 7, y, len(levels))
     states = sentences.listed(name_unicode(s, None) for s in cell.state)
@@ -144,9 +181,11 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
         f"The network of the cell {{cell}} unrolled over {{steps}} step{'s' if steps > 1 else ''}: "
         "copies of one module A in a row. The copy of step t reads x_t from below, gives {output} "
         "above, and hands {states} on to the copy on its right.",
-        cell=cell.name, steps=str(steps), output=name_unicode(cell.output),
+        cell=cell.name,
+        steps=str(steps),
+        output=name_unicode(cell.output),
         states=states,
-    )  # fmt: skip
+    )
     title = f"The network of {cell.name} unrolled over {steps} step{'s' if steps > 1 else ''}"
     return Figure(f"{cell.name}-unrolled-{steps}", title, alt, scene)
 
@@ -158,10 +197,18 @@ def _end_label(scene: Scene, state: str, k: int, x: float, y: float, count: int)
     x += ink.width / 2 * (-1 if k == 0 else 1)
     scene.shapes.append(
         Shape(
-            f"label-{state}-{k}", "label", x, y, ink.width, ink.height, latex,
-            name_unicode(state, str(k)), size, classes=prefixed([state], "val"),
+            f"label-{state}-{k}",
+            "label",
+            x,
+            y,
+            ink.width,
+            ink.height,
+            latex,
+            name_unicode(state, str(k)),
+            size,
+            classes=prefixed([state], "val"),
         )
-    )  # fmt: skip
+    )
 
 
 def chain(cell: Cell, detailed: bool = False) -> Figure:
@@ -197,11 +244,16 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
             for name, y, x0, x1, tail, head in lines:
                 scene.wires.append(
                     Wire(
-                        f"{name}-{state}", ((x0, y), (x1, y)), tail, head, f"{name}-{state}",
-                        name != "pass", width=2.4 if state in middle.belts else 1.6,
+                        f"{name}-{state}",
+                        ((x0, y), (x1, y)),
+                        tail,
+                        head,
+                        f"{name}-{state}",
+                        name != "pass",
+                        width=2.4 if state in middle.belts else 1.6,
                         classes=("wire", *prefixed([state], "val")),
                     )
-                )  # fmt: skip
+                )
     told = Said(
         "The repeating module of the cell {cell}; its neighbours of steps t-1 and t+1 are the same "
         + ("module." if detailed else "module, drawn as plain boxes labelled A."),

@@ -31,9 +31,7 @@ def legend() -> Figure:
         latex = rf"\text{{{words}}}"
         ink = glyphs(latex, WORDS)
         scene.shapes.append(
-            Shape(
-                f"words-{key}", "label", x, y + SIGNS, ink.width, ink.height, latex, words, WORDS
-            )
+            Shape(f"words-{key}", "label", x, y + SIGNS, ink.width, ink.height, latex, words, WORDS)
         )
     meanings = joined((Said(said) for _, _, said in MEANINGS), "{first}; {rest}")
     alt = Said("The notation of the figures: {meanings}.", meanings=meanings)

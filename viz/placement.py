@@ -232,14 +232,14 @@ class Placer:
                     changed = True
         return height
 
-
     def _beside(self, column: Column, below: int, height: dict[str, int]) -> list[int]:
         """The heights of operations to the right that read what stands below in a column."""
         users = self.anatomy.users(column.stack[below])
         return [
-            height[u.key] for u in users
+            height[u.key]
+            for u in users
             if u.key in height and not u.layer and self._right_of(column, u.key)
-        ]  # fmt: skip
+        ]
 
     def _right_of(self, column: Column, key: str) -> bool:
         return self._index(self.column[key]) > self._index(column)

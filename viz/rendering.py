@@ -115,9 +115,12 @@ def _run(program: str | None, engine: str, format: str, text: str) -> str:
         raise _Failed("not found")
     try:
         done = subprocess.run(
-            [program, f"-K{engine}", f"-T{format}"], input=text.encode(), capture_output=True,
-            timeout=SECONDS, check=False,
-        )  # fmt: skip
+            [program, f"-K{engine}", f"-T{format}"],
+            input=text.encode(),
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
     except OSError as error:
         raise _Failed(f"cannot be run ({error.strerror})") from None
     except subprocess.TimeoutExpired:

@@ -190,9 +190,10 @@ class Grid:
     def crossings(self) -> list[Cell]:
         """The points in which two nets cross."""
         return [
-            p for p, nets in self.lines.items()
+            p
+            for p, nets in self.lines.items()
             if len(nets) > 1 and all(len(axes) == 1 for axes in nets.values())
-        ]  # fmt: skip
+        ]
 
 
 def _pair(a: Cell, b: Cell) -> tuple[Cell, Cell]:

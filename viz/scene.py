@@ -15,9 +15,14 @@ from viz.palette import DIM, SHAPES, STATES, light
 Point = tuple[float, float]
 
 CORNERS = {
-    "body": 24.0, "module": 14.0, "layer": 5.0, "card": 6.0, "given": 14.0, "step": 14.0,
+    "body": 24.0,
+    "module": 14.0,
+    "layer": 5.0,
+    "card": 6.0,
+    "given": 14.0,
+    "step": 14.0,
     "band": 12.0,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,17 @@ class Scene:
             [replace(s, id=prefix + s.id, x=s.x + dx, y=s.y + dy) for s in self.shapes],
             [
                 replace(
-                    w, id=prefix + w.id, tail=prefix + w.tail, head=prefix + w.head,
-                    net=prefix + w.net, points=tuple((x + dx, y + dy) for x, y in w.points),
+                    w,
+                    id=prefix + w.id,
+                    tail=prefix + w.tail,
+                    head=prefix + w.head,
+                    net=prefix + w.net,
+                    points=tuple((x + dx, y + dy) for x, y in w.points),
                     tip=(w.tip[0] + dx, w.tip[1] + dy) if w.tip else None,
                 )
                 for w in self.wires
             ],
-        )  # fmt: skip
+        )
 
     def add(self, other: Scene) -> None:
         """Draw another scene above this one."""
@@ -194,9 +203,7 @@ def number(value: float) -> str:
 def dot_text(name: str, scene: Scene, title: str) -> str:
     """The scene as DOT, one node or edge a line."""
     lines = ["// draw with: neato -n2 -Tsvg", f"digraph {_quoted(name)} {{"]
-    settings = {
-        "outputorder": "nodesfirst", "notranslate": "true", "pad": "0.3", "tooltip": title,
-    }  # fmt: skip
+    settings = {"outputorder": "nodesfirst", "notranslate": "true", "pad": "0.3", "tooltip": title}
     lines += [
         f"  graph [{_attributes(**settings)}]",
         '  node [label="", fixedsize=true, fontname="sans-serif"]',

@@ -23,10 +23,12 @@ LINE, TALL = 19.0, 23.0  # rows with bars over tildes are tall
 ROW = 4  # names side by side in a pass
 LOOKS = {"product": "layer", "pass": "step", "single": "module", "pack": "given"}
 HEADS = {
-    "once": ("once", "weights packed"), "ahead": ("ahead", "all steps together"),
-    "forward": ("forward", "at each step"), "backward": ("backward", "last step first"),
+    "once": ("once", "weights packed"),
+    "ahead": ("ahead", "all steps together"),
+    "forward": ("forward", "at each step"),
+    "backward": ("backward", "last step first"),
     "after": ("after", "all steps together"),
-}  # fmt: skip
+}
 SIZES = (13.0, 10.0)
 ORDER = "order"  # the class of links that are not drawn
 
@@ -113,8 +115,9 @@ def _lines(block: Block, spelling: dict[str, str]) -> list[tuple[str, str, float
             *(
                 (r",\, ".join(rows[k : k + ROW]), ", ".join(block.reads[k : k + ROW]), NOTE)
                 for k in range(0, len(rows), ROW)
-            ), note,
-        ]  # fmt: skip
+            ),
+            note,
+        ]
     several = block.writes
     groups = [several[k : k + ROW] for k in range(0, len(several), ROW)]
     return [
@@ -129,11 +132,16 @@ def _scene(boxes: list[_Box]) -> Scene:
         inks = [glyphs(latex, size) for latex, _, size in box.lines]
         shapes.append(
             Shape(
-                box.key, LOOKS[box.block.kind], 0, 0, max(40.0, *(i.width + 18 for i in inks)),
-                14.0 + _row(box) * len(inks), classes=_classes(box),
+                box.key,
+                LOOKS[box.block.kind],
+                0,
+                0,
+                max(40.0, *(i.width + 18 for i in inks)),
+                14.0 + _row(box) * len(inks),
+                classes=_classes(box),
                 title="; ".join(box.block.lines),
             )
-        )  # fmt: skip
+        )
     links: dict[tuple[str, str], Link] = {}
     written: dict[str, str] = {}
     for box in boxes:
@@ -153,16 +161,24 @@ def _scene(boxes: list[_Box]) -> Scene:
             ink = glyphs(latex, size)
             y = shape.y + _row(box) * (k - (len(box.lines) - 1) / 2)
             scene.shapes.append(
-                Shape(f"{box.key}-text{k}", "label", shape.x, y, ink.width, ink.height, latex,
-                      text, size, classes=_classes(box))
-            )  # fmt: skip
+                Shape(
+                    f"{box.key}-text{k}",
+                    "label",
+                    shape.x,
+                    y,
+                    ink.width,
+                    ink.height,
+                    latex,
+                    text,
+                    size,
+                    classes=_classes(box),
+                )
+            )
     _bands(scene, boxes, place)
     return scene
 
 
-def _one_below_the_other(
-    boxes: list[_Box], links: Collection[tuple[str, str]]
-) -> Iterator[Link]:
+def _one_below_the_other(boxes: list[_Box], links: Collection[tuple[str, str]]) -> Iterator[Link]:
     """Links that keep each section below the one before."""
     section = {box.key: box.section for box in boxes}
     inner = [(tail, head) for tail, head in links if section[tail] == section[head]]
@@ -201,16 +217,32 @@ def _bands(scene: Scene, boxes: list[_Box], place: dict[str, Shape]) -> None:
         top, bottom = min(b[1] for b in own) - 10, max(b[3] for b in own) + 10
         names = (f"section-{section}",)
         bands.append(
-            Shape(f"band-{section}", "band", (left + end) / 2, (top + bottom) / 2, end - left,
-                  bottom - top, classes=names)
-        )  # fmt: skip
+            Shape(
+                f"band-{section}",
+                "band",
+                (left + end) / 2,
+                (top + bottom) / 2,
+                end - left,
+                bottom - top,
+                classes=names,
+            )
+        )
         for k, (latex, word, size) in enumerate(head):
             ink = glyphs(latex, size)
             bands.append(
-                Shape(f"band-{section}-{k}", "caption", left + 10 + ink.width / 2,
-                      (top + bottom) / 2 - 8 + 17 * k, ink.width, ink.height, latex, word, size,
-                      classes=names)
-            )  # fmt: skip
+                Shape(
+                    f"band-{section}-{k}",
+                    "caption",
+                    left + 10 + ink.width / 2,
+                    (top + bottom) / 2 - 8 + 17 * k,
+                    ink.width,
+                    ink.height,
+                    latex,
+                    word,
+                    size,
+                    classes=names,
+                )
+            )
     scene.shapes[:0] = bands
 
 

@@ -79,8 +79,8 @@ def _equation(a: Anatomy, name: str) -> str:
         return Said(
             f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
             inputs=listed(a.value(i).text for i in part.inputs),
-            layer=Said("a linear layer") if part.linear
-            else Said("a {name} layer", name=part.text),
-            weights=listed(name_unicode(w, None) for w in part.weights), value=left,
-        )  # fmt: skip
+            layer=Said("a linear layer") if part.linear else Said("a {name} layer", name=part.text),
+            weights=listed(name_unicode(w, None) for w in part.weights),
+            value=left,
+        )
     return Said("{left} = {right}", left=left, right=a.expression(part).text)

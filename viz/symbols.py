@@ -34,18 +34,26 @@ SIGNS: dict[str, tuple[str, str, int, tuple[int, int]]] = {
 }
 # op: the sign alone, as LaTeX and as text
 NAMES = {
-    "tanh": (r"\tanh", "tanh"), "sigmoid": (r"\sigma", "σ"), "exp": (r"\exp", "exp"),
-    "log": (r"\log", "log"), "sin": (r"\sin", "sin"), "cos": (r"\cos", "cos"),
-    "maximum": (r"\max", "max"), "minimum": (r"\min", "min"), "max": (r"\max", "max"),
-    "sum": (r"\textstyle\sum", "Σ"), "sqrt": (r"\sqrt{\,\cdot\,}", "sqrt"),
-    "abs": (r"|\cdot|", "abs"), "concat": (r"[\,,]", "concat"), "negative": ("-", "−"),
-    "power": (r"(\cdot)^{(\cdot)}", "power"), "swapaxes": (r"(\cdot)^\top", "transpose"),
+    "tanh": (r"\tanh", "tanh"),
+    "sigmoid": (r"\sigma", "σ"),
+    "exp": (r"\exp", "exp"),
+    "log": (r"\log", "log"),
+    "sin": (r"\sin", "sin"),
+    "cos": (r"\cos", "cos"),
+    "maximum": (r"\max", "max"),
+    "minimum": (r"\min", "min"),
+    "max": (r"\max", "max"),
+    "sum": (r"\textstyle\sum", "Σ"),
+    "sqrt": (r"\sqrt{\,\cdot\,}", "sqrt"),
+    "abs": (r"|\cdot|", "abs"),
+    "concat": (r"[\,,]", "concat"),
+    "negative": ("-", "−"),
+    "power": (r"(\cdot)^{(\cdot)}", "power"),
+    "swapaxes": (r"(\cdot)^\top", "transpose"),
     "transpose": (r"(\cdot)^\top", "transpose"),
-}  # fmt: skip
+}
 # op: the sign around its operands, where it is not NAME(operands)
-_AROUND = {
-    "sqrt": (r"\sqrt{{}}", "sqrt({})"), "abs": ("|{}|", "|{}|"), "concat": ("[{}]", "[{}]"),
-}  # fmt: skip
+_AROUND = {"sqrt": (r"\sqrt{{}}", "sqrt({})"), "abs": ("|{}|", "|{}|"), "concat": ("[{}]", "[{}]")}
 _AFTER = {"swapaxes": (r"^\top", "ᵀ"), "transpose": (r"^\top", "ᵀ")}
 
 
@@ -163,9 +171,10 @@ def _attributes(node: Tensor) -> str:
     if node.op == "concat" and node.ndim > 1:
         usual += (-2, node.ndim - 2)  # [a; b]
     shown = {
-        name: value for name, value in node.attributes.items()
+        name: value
+        for name, value in node.attributes.items()
         if value is not None and name != "keepdims" and (name != "axis" or value not in usual)
-    }  # fmt: skip
+    }
     if node.op in _AFTER and node.ndim == 2:
         return ""
     if set(shown) == {"shape"}:

@@ -48,8 +48,9 @@ def opening(kinds: Iterable[str] = SHAPES, states: Iterable[str] = STATES) -> st
     styles = ",\n".join(f"  {style}" for style in _styles(kinds, states))
     colours = [
         rf"  \definecolor{{viz-{name}}}{{HTML}}{{{COLOURS[name][0][1:].upper()}}}"
-        for name in COLOURS if name in used
-    ]  # fmt: skip
+        for name in COLOURS
+        if name in used
+    ]
     return "\n".join([r"\begin{tikzpicture}[x=1bp, y=-1bp,", f"{styles}]", *colours, ""])
 
 
@@ -74,9 +75,7 @@ def _styles(kinds: Iterable[str], states: Iterable[str]) -> list[str]:
         found.append(f"viz {kind}/.style 2 args={{{', '.join(parts)}}}")
     found.append("viz text/.style={text=viz-ink, inner sep=0, scale=#1}")
     found.append("viz line/.style={draw=viz-line, line width=#1bp}")
-    found.append(
-        f"viz arrow/.style={{-{{Triangle[length={number(HEAD)}bp, width=5.6bp]}}}}"
-    )  # fmt: skip
+    found.append(f"viz arrow/.style={{-{{Triangle[length={number(HEAD)}bp, width=5.6bp]}}}}")
     found += [f"viz {s}/.style={{draw=viz-{s}, line width=2.4bp}}" for s in states]
     return [*found, f"viz dim/.style={{opacity={DIM}}}"]
 

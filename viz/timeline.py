@@ -90,10 +90,11 @@ class _Timeline:
         for key, users in self.users.items():
             for user in users:
                 between = [
-                    k for k in self.items
+                    k
+                    for k in self.items
                     if self.row[k] == self.row[key]
                     and self.column[key] < self.column[k] < self.column[user]
-                ]  # fmt: skip
+                ]
                 if between or self.column[user] <= self.column[key]:
                     lanes[key, user] = number.setdefault(user, len(number))
         return lanes
@@ -141,17 +142,15 @@ class _Timeline:
     def _entering(self, c: int) -> list[str]:
         """The values that change rows before column c."""
         return [
-            key for key, users in self.users.items()
+            key
+            for key, users in self.users.items()
             if any(self.column[u] == c and self.row[u] != self.row[key] for u in users)
             or any((key, u) in self.lanes and self.column[u] == c for u in users)
-        ]  # fmt: skip
+        ]
 
     def _falling(self, c: int) -> list[str]:
         """The values that fall to a lane right of column c - 1."""
-        return [
-            f"fall:{key}" for key, user in self.lanes
-            if self.column[key] == c - 1
-        ]  # fmt: skip
+        return [f"fall:{key}" for key, user in self.lanes if self.column[key] == c - 1]
 
     def _ordered(self, c: int) -> list[str]:
         """The tracks before a column, in the order with the fewest crossings."""
@@ -179,11 +178,13 @@ class _Timeline:
     def scene(self) -> Scene:
         place = {
             key: replace(
-                item.shape, x=self.left[self.column[key]] + self.width[self.column[key]] / 2,
-                y=self.y[self.row[key]], width=self.width[self.column[key]],
+                item.shape,
+                x=self.left[self.column[key]] + self.width[self.column[key]] / 2,
+                y=self.y[self.row[key]],
+                width=self.width[self.column[key]],
             )
             for key, item in self.items.items()
-        }  # fmt: skip
+        }
         scene = Scene(list(place.values()))
         for key, item in self.items.items():
             for i, port in self._ports(key).items():
@@ -225,14 +226,26 @@ class _Timeline:
             lane = self.bottom + 14.0 * self.lanes[source, user]
             rise = min(self.track[c, i] for i, u in self.lanes if u == user)
             points: tuple[Point, ...] = (
-                (x0, y0), (fall, y0), (fall, lane), (rise, lane), (rise, y1), (x1, y1),
-            )  # fmt: skip
+                (x0, y0),
+                (fall, y0),
+                (fall, lane),
+                (rise, lane),
+                (rise, y1),
+                (x1, y1),
+            )
         elif y0 == y1:
             points = ((x0, y0), (x1, y1))
         else:
             track = self.track.get((c, source), x1 - SIDE)
             points = ((x0, y0), (track, y0), (track, y1), (x1, y1))
         return Wire(
-            f"line-{source}-{user}", points, source, user, net=source, arrow=True, radius=8.0,
-            width=1.4, classes=item.classes,
-        )  # fmt: skip
+            f"line-{source}-{user}",
+            points,
+            source,
+            user,
+            net=source,
+            arrow=True,
+            radius=8.0,
+            width=1.4,
+            classes=item.classes,
+        )

@@ -20,9 +20,11 @@ STYLE = (
 def svg(records: Iterable[dict[str, Any]], subtitle: str) -> str:
     """Bars of time here / time there, those with a goal first; one is drawn at 1, equal speed."""
     bars = [
-        (record, goal) for record in records for goal in record["goals"] if goal["ratio"]
-        and (goal["limit"] is not None or record["label"] == "own")
-    ]  # fmt: skip
+        (record, goal)
+        for record in records
+        for goal in record["goals"]
+        if goal["ratio"] and (goal["limit"] is not None or record["label"] == "own")
+    ]
     most = max([1.0, *(goal["ratio"]["median"] for _, goal in bars)])
     scale = WIDTH / (1.05 * most)
     height = TOP + ROW * len(bars) + 40

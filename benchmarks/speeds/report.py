@@ -27,9 +27,7 @@ README = Path(__file__).parents[1] / "README.md"
 def taking_part(torch_compile: bool, interpreter: bool) -> list[str]:
     """Who is measured."""
     names = ["c", "numpy", "c.kernel", "numpy.kernel", "module", "eager", "written"]
-    return [
-        *names, *["torch.compile"] * torch_compile, *["interpreter"] * interpreter, *LIMITS
-    ]  # fmt: skip
+    return [*names, *["torch.compile"] * torch_compile, *["interpreter"] * interpreter, *LIMITS]
 
 
 def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Record:
@@ -125,13 +123,25 @@ def against_goals(records: Iterable[Record]) -> str:
             spread = f"{ratio['low']:.3f}-{ratio['high']:.3f}" if ratio else "-"
             limit = "-" if goal["limit"] is None else f"<= {goal['limit']:.2f}"
             met = {None: "-", True: "yes", False: "no"}[goal["met"]]
-            label = record["text"] if record["label"] in (cell, "own") else (
-                f"{record['label']}: {record['text']}"
-            )  # fmt: skip
+            label = (
+                record["text"]
+                if record["label"] in (cell, "own")
+                else (f"{record['label']}: {record['text']}")
+            )
             both = [called(n, cell) for n in _pair(goal)]
             lines.append([label, *both, *ours, value, spread, goal["by_hand"], limit, met])
-    head = ["workload (T, B, inputs, hidden)", "ours", "against", "ms here", "ms there", "ratio",
-            "quartiles", "by hand", "goal", "met"]  # fmt: skip
+    head = [
+        "workload (T, B, inputs, hidden)",
+        "ours",
+        "against",
+        "ms here",
+        "ms there",
+        "ratio",
+        "quartiles",
+        "by hand",
+        "goal",
+        "met",
+    ]
     return table(head, lines, words=3)
 
 
@@ -190,8 +200,17 @@ def heading(found: Mapping[str, Any]) -> str:
 
 def growth_table(points: Iterable[Record]) -> str:
     """Time and memory against sizes."""
-    head = ["grows", "T", "B", "hidden", "who", "ms", "ns a step and sample", "peak MB",
-            "bytes a step and sample"]  # fmt: skip
+    head = [
+        "grows",
+        "T",
+        "B",
+        "hidden",
+        "who",
+        "ms",
+        "ns a step and sample",
+        "peak MB",
+        "bytes a step and sample",
+    ]
     lines = []
     for p in points:
         w, steps = p["workload"], p["workload"]["time"] * p["workload"]["batch"]

@@ -60,24 +60,45 @@ def _where(c: Any, a: Any, b: Any) -> Any:
 
 
 SIMPLE: dict[str, Callable[..., Any]] = {
-    "identity": lambda x: x, "detach": lambda x: x.detach(), "negative": torch.neg,
-    "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "sin": torch.sin, "cos": torch.cos,
-    "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": functional.softplus,
-    "relu": torch.relu, "abs": torch.abs, "add": torch.add, "subtract": torch.sub,
-    "multiply": torch.mul, "divide": torch.div, "power": torch.pow, "maximum": torch.maximum,
-    "minimum": torch.minimum, "where": _where, "matmul": torch.matmul, "matvec": _matvec,
-    "greater": lambda a, b: (a > b) * 1.0, "greater_equal": lambda a, b: (a >= b) * 1.0,
-    "equal": lambda a, b: (a == b) * 1.0, "not_equal": lambda a, b: (a != b) * 1.0,
-    "vecdot": lambda a, b: (a * b).sum(-1), "outer": lambda a, b: a[..., None] * b[..., None, :],
+    "identity": lambda x: x,
+    "detach": lambda x: x.detach(),
+    "negative": torch.neg,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softplus": functional.softplus,
+    "relu": torch.relu,
+    "abs": torch.abs,
+    "add": torch.add,
+    "subtract": torch.sub,
+    "multiply": torch.mul,
+    "divide": torch.div,
+    "power": torch.pow,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "where": _where,
+    "matmul": torch.matmul,
+    "matvec": _matvec,
+    "greater": lambda a, b: (a > b) * 1.0,
+    "greater_equal": lambda a, b: (a >= b) * 1.0,
+    "equal": lambda a, b: (a == b) * 1.0,
+    "not_equal": lambda a, b: (a != b) * 1.0,
+    "vecdot": lambda a, b: (a * b).sum(-1),
+    "outer": lambda a, b: a[..., None] * b[..., None, :],
     "clip": lambda x, low, high: torch.clamp(x, low, high),
-}  # fmt: skip
+}
 # operations on axes: (values, ndim of the first operand for one sample, attributes)
 ON_AXES: dict[str, Callable[..., Any]] = {
     "sum": lambda v, n, axis, keepdims: _reduced(v[0], torch.sum, _axes(axis, n), keepdims),
     "mean": lambda v, n, axis, keepdims: _reduced(v[0], torch.mean, _axes(axis, n), keepdims),
     "max": lambda v, n, axis, keepdims: _reduced(v[0], torch.amax, _axes(axis, n), keepdims),
-    "logsumexp": lambda v, n, axis, keepdims:
-        _reduced(v[0], torch.logsumexp, _axes(axis, n), keepdims),
+    "logsumexp": lambda v, n, axis, keepdims: _reduced(
+        v[0], torch.logsumexp, _axes(axis, n), keepdims
+    ),
     "softmax": lambda v, n, axis: torch.softmax(v[0], _axes(axis, n)),
     "log_softmax": lambda v, n, axis: torch.log_softmax(v[0], _axes(axis, n)),
     "cumsum": lambda v, n, axis: torch.cumsum(v[0], _axes(axis, n)),
@@ -87,7 +108,7 @@ ON_AXES: dict[str, Callable[..., Any]] = {
     "transpose": lambda v, n, axes: _transposed(v[0], axes),
     "swapaxes": lambda v, n, a, b: torch.swapaxes(v[0], _axes(a, n), _axes(b, n)),
     "broadcast_to": lambda v, n, shape: v[0].expand(_lead(v[0], n) + tuple(shape)),
-}  # fmt: skip
+}
 
 
 def _together(values: list[Any], ndim: int) -> list[Any]:
@@ -223,8 +244,11 @@ def packed(cell: Any, program: Program, dtype: Any) -> Callable[..., Any]:
     level = levels(new, set(once.outputs))
     nodes = [n for n in new.nodes() if n not in set(new.inputs.values())]
     late = [n for n in nodes if level[n] > AHEAD]
-    read = {i for i in (*new.outputs.values(), *(i for n in late for i in n.inputs))
-            if level[i] <= AHEAD}  # fmt: skip
+    read = {
+        i
+        for i in (*new.outputs.values(), *(i for n in late for i in n.inputs))
+        if level[i] <= AHEAD
+    }
     before = Straight([n for n in nodes if level[n] <= AHEAD], dtype, kept=read)
     step = Straight(late, dtype)
     by_step = [id(n) for n in read if level[n] == AHEAD]

@@ -47,9 +47,13 @@ class Contender:
             environment[CACHE] = cache
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in close
         self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), "--worker"], stdin=subprocess.PIPE, env=environment,
-            stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8",
-        )  # fmt: skip
+            [sys.executable, str(SCRIPT), "--worker"],
+            stdin=subprocess.PIPE,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+        )
         try:
             self.first = self("prepare", name=name, workload=dataclasses.asdict(workload))
         except BaseException:

@@ -62,8 +62,9 @@ class Workload:
         p = self.found.init(seed=0, dtype=self.dtype, **self.sizes)
         vectors = {
             n: np.random.default_rng(k).uniform(-0.1, 0.1, t.shape).astype(self.dtype)
-            for k, (n, t) in enumerate(p.items()) if t.ndim < 2
-        }  # fmt: skip
+            for k, (n, t) in enumerate(p.items())
+            if t.ndim < 2
+        }
         return p.replace(vectors)
 
     def _drawn(self, words: str, *lead: int) -> Any:
@@ -146,17 +147,28 @@ def table() -> list[Row]:
         Row("M2", _change(M, threads=2), _goals("module", 0.75, "0.75", None, "2.0")),
         Row("M64", _change(M, dtype="float64"), _goals("module", 0.6, "0.62", None, "0.96")),
         Row("L", L, _goals("module", 0.85, "0.77-0.82", None, "1.05")),
-        Row("P", diagonal, (
-            *_goals("eager", 0.35, "0.34", None, "0.71"),
-            *_goals("torch.compile", 0.55, "0.55", None, "1.2"),
-        )),
-        Row("P2", _change(diagonal, threads=2), (
-            *_goals("eager", 0.25, "0.23", None, "0.71"),
-            *_goals("torch.compile", 0.45, "0.42", None, "1.3"),
-        )),
-        Row("PL2", _change(L, cell=PEEPHOLES, threads=2),
-            _goals("eager", 0.65, "0.64", None, "1.01")),
-    ]  # fmt: skip
+        Row(
+            "P",
+            diagonal,
+            (
+                *_goals("eager", 0.35, "0.34", None, "0.71"),
+                *_goals("torch.compile", 0.55, "0.55", None, "1.2"),
+            ),
+        ),
+        Row(
+            "P2",
+            _change(diagonal, threads=2),
+            (
+                *_goals("eager", 0.25, "0.23", None, "0.71"),
+                *_goals("torch.compile", 0.45, "0.42", None, "1.3"),
+            ),
+        ),
+        Row(
+            "PL2",
+            _change(L, cell=PEEPHOLES, threads=2),
+            _goals("eager", 0.65, "0.64", None, "1.01"),
+        ),
+    ]
     others = [name for name in cells.all() if name not in (M.cell, PEEPHOLES)]
     return rows + [
         Row(name, _change(M, cell=name), (Goal("c", "written", 0.4), Goal("c", "eager", None)))

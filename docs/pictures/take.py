@@ -1,6 +1,6 @@
 """The README's three pictures of the lesson, from a page that `make lesson` built.
 
-    .venv/bin/python docs/pictures/take.py build/lesson.html
+.venv/bin/python docs/pictures/take.py build/lesson.html
 """
 
 from __future__ import annotations

@@ -15,9 +15,19 @@ from lesson.subject import Subject
 from viz import Figure
 
 CHAPTERS = (
-    "loops", "forgets", "module", "state", "steps", "variants", "gradients", "walk", "model",
-    "compiled", "own", "next",
-)  # fmt: skip
+    "loops",
+    "forgets",
+    "module",
+    "state",
+    "steps",
+    "variants",
+    "gradients",
+    "walk",
+    "model",
+    "compiled",
+    "own",
+    "next",
+)
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,16 @@ def content(subject: Subject) -> Content:
     except TinygradError as error:
         return Content(more={"parts": [], "in_c": "", "refused": str(error)})
     facts = {
-        "equations": str(len(forward(cell))), "in_forward": str(products["forward"]),
-        "in_backward": str(products["backward"]), "deferred": str(products["deferred"]),
-        "interpreted": f"{1000 * slow_time:.1f}", "compiled": f"{1000 * fast_time:.1f}",
-        "faster": f"{slow_time / fast_time:.1f}", "batch": str(BATCH), "steps": str(STEPS),
-    }  # fmt: skip
+        "equations": str(len(forward(cell))),
+        "in_forward": str(products["forward"]),
+        "in_backward": str(products["backward"]),
+        "deferred": str(products["deferred"]),
+        "interpreted": f"{1000 * slow_time:.1f}",
+        "compiled": f"{1000 * fast_time:.1f}",
+        "faster": f"{slow_time / fast_time:.1f}",
+        "batch": str(BATCH),
+        "steps": str(STEPS),
+    }
     known = {"forward": forward(cell), "backward": backward(cell)}
     parts = [(name, _lines(source, name, lines)) for name, lines in known.items()]
     return Content(facts, more={"parts": parts, "in_c": "".join(in_c[1:]), "refused": ""})

@@ -42,15 +42,16 @@ def content(subject: Subject) -> Content:
     back = backward(rnn)
     return Content(
         facts,
-        {
-            "near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn),
-        },
+        {"near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn)},
         {
             "forward": formula(forward(rnn)),
             "backward": [formula(back[name]) for name in ("bar.h", "delta.h")],
             "chart": chart(
-                drawn, words.plain("forgets.chart_x"), words.plain("forgets.chart_y"),
-                "reach-caption", log=True,
+                drawn,
+                words.plain("forgets.chart_x"),
+                words.plain("forgets.chart_y"),
+                "reach-caption",
+                log=True,
             ),
             "rows": [
                 {"name": titled(name), "values": [percent(curve[k]) for k in _lags(lags)]}
@@ -58,7 +59,7 @@ def content(subject: Subject) -> Content:
             ],
             "lags": _lags(lags),
         },
-    )  # fmt: skip
+    )
 
 
 def _lags(lags: int) -> list[int]:

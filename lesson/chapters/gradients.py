@@ -39,8 +39,10 @@ def content(subject: Subject) -> Content:
         "derivation": [
             {"formula": formula(step), "rule": prose.told(step.rule)}
             for step in equations.derive(cell, weight)
-        ] if weight else [],
-    }  # fmt: skip
+        ]
+        if weight
+        else [],
+    }
     graph = viz.graph(small_run(cell), fold="equation")
     shapes = [shape for shape in graph.scene.shapes if shape.id != "key"]  # the caption says it
     graph = replace(graph, scene=Scene(shapes, graph.scene.wires))

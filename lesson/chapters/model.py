@@ -21,12 +21,13 @@ def content(subject: Subject) -> Content:
     text = subject.text.name
     own = {"en": text, "ko": text, "zh": f" {text} "}  # Latin letters stand apart in Chinese
     facts: dict[str, Any] = {
-        "characters": f"{len(subject.text):,}", "symbols": str(len(model.vocabulary)),
+        "characters": f"{len(subject.text):,}",
+        "symbols": str(len(model.vocabulary)),
         "text": SHAKESPEARE if text == "Shakespeare" else own,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
-    }  # fmt: skip
+    }
     words = Texts("page")
     history = subject.trained.training.history
     seen = [(r.step, r.train_bits) for r in history if r.train_bits is not None]
@@ -38,18 +39,23 @@ def content(subject: Subject) -> Content:
     more = {
         "chart": chart(
             [curve for curve in curves if curve.points],  # a very short training has one alone
-            words.plain("model.curve_x"), words.plain("model.curve_y"), "learning-caption",
-        ),  # fmt: skip
+            words.plain("model.curve_x"),
+            words.plain("model.curve_y"),
+            "learning-caption",
+        ),
         "models": [
-            {"name": titled(name), "count": f"{t.model.count:,}",
-             "seconds": f"{t.training.state.seconds:.0f}",
-             "characters": f"{_read(t.training) / 1e6:.1f} M",
-             "bits": f"{t.training.history[-1].validation_bits:.2f}"}
+            {
+                "name": titled(name),
+                "count": f"{t.model.count:,}",
+                "seconds": f"{t.training.state.seconds:.0f}",
+                "characters": f"{_read(t.training) / 1e6:.1f} M",
+                "bits": f"{t.training.history[-1].validation_bits:.2f}",
+            }
             for name, t in subject.models.items()
         ],
         "samples": _samples(subject.trained.training),
         "surprise": _surprise(subject),
-    }  # fmt: skip
+    }
     return Content(facts, more=more)
 
 
@@ -64,16 +70,22 @@ def _samples(training: Training) -> list[dict[str, Any]]:
     early = min(1, len(history) - 1)
     chosen = sorted({0, early, len(history) // 2, len(history) - 1})
     return [
-        {"steps": f"{history[k].step:,}", "bits": f"{history[k].validation_bits:.2f}",
-         "text": history[k].sample}
+        {
+            "steps": f"{history[k].step:,}",
+            "bits": f"{history[k].validation_bits:.2f}",
+            "text": history[k].sample,
+        }
         for k in chosen
-    ]  # fmt: skip
+    ]
 
 
 def _surprise(subject: Subject) -> list[dict[str, Any]]:
     costs = [None, *subject.line.bits]
     return [
-        {"text": visible(c), "bits": "" if b is None else f"{b:.1f}",
-         "share": 0 if b is None else min(100, round(b * 12))}
+        {
+            "text": visible(c),
+            "bits": "" if b is None else f"{b:.1f}",
+            "share": 0 if b is None else min(100, round(b * 12)),
+        }
         for c, b in zip(subject.line.text, costs, strict=True)
-    ]  # fmt: skip
+    ]

@@ -22,9 +22,11 @@ def content(subject: Subject) -> Content:
     """For each stage its figures, its equations, its adjoints and its values along the line."""
     cell, line = subject.cell, subject.line
     facts = {
-        "hidden": str(subject.model.sizes.get("hidden", 1)), "unit": str(subject.unit + 1),
-        "line": line.text.strip(), "count": str(len(line.text)),
-    }  # fmt: skip
+        "hidden": str(subject.model.sizes.get("hidden", 1)),
+        "unit": str(subject.unit + 1),
+        "line": line.text.strip(),
+        "count": str(len(line.text)),
+    }
     if subject.is_lstm:
         facts |= _lstm_facts(subject)
     ahead, back = formulas.forward(cell), formulas.backward(cell)
@@ -51,11 +53,14 @@ def _lstm_facts(subject: Subject) -> dict[str, str]:
     text = subject.line.text
     lowest, most = int(np.argmin(own["f"])), int(np.argmax(own["i"]))
     facts = {
-        "f_high": str(int(np.sum(own["f"] > 0.9))), "f_low": short(own["f"][lowest]),
-        "f_low_char": quoted(text[lowest]), "f_low_at": str(lowest + 1),
-        "i_high": short(own["i"][most]), "i_high_char": quoted(text[most]),
+        "f_high": str(int(np.sum(own["f"] > 0.9))),
+        "f_low": short(own["f"][lowest]),
+        "f_low_char": quoted(text[lowest]),
+        "f_low_at": str(lowest + 1),
+        "i_high": short(own["i"][most]),
+        "i_high_char": quoted(text[most]),
         "i_high_at": str(most + 1),
-    }  # fmt: skip
+    }
     for name in ("C_tilde", "C", "o"):
         facts[f"{name}_low"], facts[f"{name}_high"] = short(own[name].min()), short(own[name].max())
     return facts
@@ -79,9 +84,8 @@ def strip(subject: Subject, stage: Stage, kind: str) -> dict[str, Any]:
 def row(name: str, values: Array, scale: float) -> dict[str, Any]:
     """A row of bars: each with its number, its height in percent and its direction."""
     cells = [
-        {"text": tight(float(v)), "height": round(100 * abs(float(v)) / scale),
-         "below": v < 0}
+        {"text": tight(float(v)), "height": round(100 * abs(float(v)) / scale), "below": v < 0}
         for v in values
-    ]  # fmt: skip
+    ]
     said = equations.name_unicode(name)
     return {"label": formulas.name(name), "said": said, "cells": cells}

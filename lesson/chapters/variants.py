@@ -36,14 +36,26 @@ def content(subject: Subject) -> Content:
         "z": formula(equations.difference(gru, gru_cho2014)),
         "reset": formula(equations.difference(gru_cho2014, gru_reset_after)),
         "orders": [
-            {"framework": "PyTorch", "lstm": _signs(pytorch.ORDERS[lstm]),
-             "gru": _signs(pytorch.ORDERS[gru_reset_after]), "key": "pytorch"},
-            {"framework": "Keras", "lstm": _signs(keras.ORDERS["LSTM"]),
-             "gru": _signs(keras.ORDERS["GRU"]), "key": "keras"},
-            {"framework": "ONNX", "lstm": _signs(onnx.ORDERS["LSTM"]),
-             "gru": _signs(onnx.ORDERS["GRU"]), "key": "onnx"},
+            {
+                "framework": "PyTorch",
+                "lstm": _signs(pytorch.ORDERS[lstm]),
+                "gru": _signs(pytorch.ORDERS[gru_reset_after]),
+                "key": "pytorch",
+            },
+            {
+                "framework": "Keras",
+                "lstm": _signs(keras.ORDERS["LSTM"]),
+                "gru": _signs(keras.ORDERS["GRU"]),
+                "key": "keras",
+            },
+            {
+                "framework": "ONNX",
+                "lstm": _signs(onnx.ORDERS["LSTM"]),
+                "gru": _signs(onnx.ORDERS["GRU"]),
+                "key": "onnx",
+            },
         ],
-    }  # fmt: skip
+    }
     return Content({"cells": str(len(own))}, figures, more)
 
 

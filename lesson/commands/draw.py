@@ -25,14 +25,17 @@ OF_NETWORKS = ("unrolled", "graph")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The cell or network, the kind of figure and the file."""
     parser.add_argument(
-        "cell", metavar="CELL",
+        "cell",
+        metavar="CELL",
         help="NAME or path/to/file.py:NAME; a network, too, with --kind unrolled or graph",
-    )  # fmt: skip
+    )
     parser.add_argument("--kind", choices=sorted(KINDS), default="cell", help="what to draw")
     parser.add_argument(
-        "--focus", metavar="NAMES", default="",
+        "--focus",
+        metavar="NAMES",
+        default="",
         help="with --kind cell: dim all but equations (f,i), belts (belt:C) or gates (gate:f)",
-    )  # fmt: skip
+    )
     parser.add_argument("--steps", type=int, default=4, help="time steps (unrolled, graph)")
     parser.add_argument(
         "--fold", choices=("equation", "op", "time"), default="equation", help="with --kind graph"

@@ -17,14 +17,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--unrolled", metavar="N", type=int, help="the equations for t = 1 … N")
     which.add_argument("--difference", metavar="OTHER", help="what another cell does differently")
     parser.add_argument(
-        "--loss", metavar="NAMES",
-        help="what the loss reads, for --backward and --derive: \"h C\" (default: the loss that "
+        "--loss",
+        metavar="NAMES",
+        help='what the loss reads, for --backward and --derive: "h C" (default: the loss that '
         "the cell declares, or its output)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--format", choices=("unicode", "latex", "mathml"), default="unicode",
+        "--format",
+        choices=("unicode", "latex", "mathml"),
+        default="unicode",
         help="default: unicode",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> int:

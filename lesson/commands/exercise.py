@@ -31,13 +31,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--hint", action="store_true", help="the next hint, up to the solution")
     parser.add_argument("--language", metavar="L", help="en, ko or zh (default: the locale's)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the numbers drawn at the start")
+    parser.add_argument("--answer", type=Path, metavar="FILE", help="check this file instead")
     parser.add_argument(
-        "--answer", type=Path, metavar="FILE", help="check this file instead"
-    )
-    parser.add_argument(
-        "--file", type=Path, action="append", default=[], metavar="PATH",
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
         help="a teacher's file or folder of exercises, which is run",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> int:

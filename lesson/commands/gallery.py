@@ -11,9 +11,13 @@ from lesson import gallery
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where it goes."""
     parser.add_argument(
-        "-o", "--output", metavar="FOLDER", type=Path, default=Path("docs/gallery"),
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("docs/gallery"),
         help="default: docs/gallery",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -23,34 +23,48 @@ SECONDS, QUICK = 75.0, 8.0  # of training
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What it is about, where to write, how long to train, on what, whether to follow a file."""
     parser.add_argument(
-        "--cell", default="lstm", metavar="CELL",
+        "--cell",
+        default="lstm",
+        metavar="CELL",
         help="what the lesson is about: a name, or path/to/file.py:NAME (default: %(default)s)",
-    )  # fmt: skip
+    )
     cell_options.add_start(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("build/lesson.html"), metavar="FILE",
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("build/lesson.html"),
+        metavar="FILE",
         help="the page to write (default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--seconds", type=float, metavar="S",
+        "--seconds",
+        type=float,
+        metavar="S",
         help=f"seconds of training in all (default: {SECONDS:g}, with --watch {QUICK:g}); "
         "checkpoints beside the page keep what was learned, so a second build does not train again",
-    )  # fmt: skip
+    )
     parser.add_argument("--text", type=Path, metavar="FILE", help="train on this text file")
     parser.add_argument(
-        "--language", default=LANGUAGES[0], metavar="CODE",
+        "--language",
+        default=LANGUAGES[0],
+        metavar="CODE",
         help=f"in which the page opens: {', '.join(LANGUAGES)}; it holds all of them "
         "(default: %(default)s)",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument(
-        "--watch", action="store_true",
+        "--watch",
+        action="store_true",
         help="serve the page to this machine, and build it anew when a file is saved; Ctrl-C ends",
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N",
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
         help="where --watch serves (default: one that is free)",
-    )  # fmt: skip
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -103,9 +117,7 @@ def _watch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _built(
-    options: argparse.Namespace, report: Callable[[Progress], object] | None = None
-) -> Path:
+def _built(options: argparse.Namespace, report: Callable[[Progress], object] | None = None) -> Path:
     """Build the page that the options ask for, with a bar for each training."""
     from lesson import building
     from lesson.models import suited
@@ -124,9 +136,15 @@ def _built(
 
     try:
         return building.build(
-            options.output, options.seconds, text, options.output.parent, tell, cell,
-            options.language, start,
-        )  # fmt: skip
+            options.output,
+            options.seconds,
+            text,
+            options.output.parent,
+            tell,
+            cell,
+            options.language,
+            start,
+        )
     finally:
         bar.close()
 

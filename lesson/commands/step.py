@@ -54,9 +54,12 @@ def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
     cell = find(options.cell)
     loss, about = small_run(
-        cell, options.steps, options.seed, cell_options.chosen_sizes(options, cell),
+        cell,
+        options.steps,
+        options.seed,
+        cell_options.chosen_sizes(options, cell),
         cell_options.chosen_starts(options, cell),
-    )  # fmt: skip
+    )
     trace = step_through(loss, digits=options.digits)
     for name in options.watch:
         trace.lookup(name)
@@ -75,9 +78,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def small_run(
-    cell: Cell, steps: int, seed: int, given: Mapping[str, int],
+    cell: Cell,
+    steps: int,
+    seed: int,
+    given: Mapping[str, int],
     start: Mapping[str, Any] | None = None,
-) -> tuple[Tensor, str]:  # fmt: skip
+) -> tuple[Tensor, str]:
     """The loss of a cell on a short random sequence, and the loss in words.
 
     It is the loss that the cell declares, summed over the steps; otherwise half the squared

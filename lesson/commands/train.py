@@ -26,17 +26,26 @@ from tinygrad_lstm.learning import CheckpointError, Progress, Training
 
 SECONDS = 60.0
 LEAST = {
-    "batch": 1, "length": 1, "seed": 0, "steps": 0, "seconds": 0, "sample": 0, "temperature": 0,
-}  # fmt: skip
+    "batch": 1,
+    "length": 1,
+    "seed": 0,
+    "steps": 0,
+    "seconds": 0,
+    "sample": 0,
+    "temperature": 0,
+}
 AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "another file": "another file by --checkpoint PATH",
     "the same text": "the same --text",
     "a longer text, or a smaller batch or length": "a longer --text, or a smaller --batch or "
     "--length",
-    "a rate below": "a --rate below", "or clip below": "or --clip below",
+    "a rate below": "a --rate below",
+    "or clip below": "or --clip below",
     "embedding input, or sizes": "--input embedding, or sizes",
-    "batch must": "--batch must", "length must": "--length must", "seed must": "--seed must",
-}  # fmt: skip
+    "batch must": "--batch must",
+    "length must": "--length must",
+    "seed must": "--seed must",
+}
 SAME = ("batch", "length", "clip", "seed")  # options that are settings under the same name
 
 
@@ -68,8 +77,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--eager", action="store_true", help="compute operation by operation, not by compiled code")
     add("--sample", type=int, metavar="N", default=300, help="characters to write at the end")
-    add("--temperature", type=float, metavar="T", default=0.8,
-        help="of the sample: 0 takes the likeliest, 1 draws as the model believes")  # fmt: skip
+    add(
+        "--temperature",
+        type=float,
+        metavar="T",
+        default=0.8,
+        help="of the sample: 0 takes the likeliest, 1 draws as the model believes",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -113,8 +127,9 @@ def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
         options.seconds = SECONDS
     print(
         f"{model}\n{text.name}: {len(text):,} characters, {len(text.vocabulary)} symbols, the last "
-        f"{training.settings.held_out:.0%} held out; from step {training.state.step:,}", flush=True
-    )  # fmt: skip
+        f"{training.settings.held_out:.0%} held out; from step {training.state.step:,}",
+        flush=True,
+    )
     steps, begun = training.state.step, time.perf_counter()
     with contextlib.closing(_Watch(training, options)) as watch, _stopped() as asked:
 
@@ -164,10 +179,13 @@ def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
         settings["optimiser"] = learning.Adam(rate=given["rate"])
     try:
         model = learning.CharacterModel(
-            cell, text, input=given.get("input", "embedding"), seed=seed,
+            cell,
+            text,
+            input=given.get("input", "embedding"),
+            seed=seed,
             start=cell_options.chosen_starts(options, cell),
             **cell_options.chosen_sizes(options, cell),
-        )  # fmt: skip
+        )
     except ShapeError as error:
         raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
     return Training(model, text, eager=options.eager, **settings)
@@ -183,9 +201,11 @@ def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     training = Training.resume(path, cell, text, eager=options.eager)
     settings = training.settings
     kept = {
-        **{name: getattr(settings, name) for name in SAME}, "rate": settings.optimiser.rate,
-        "input": training.model.input, **training.model.sizes,
-    }  # fmt: skip
+        **{name: getattr(settings, name) for name in SAME},
+        "rate": settings.optimiser.rate,
+        "input": training.model.input,
+        **training.model.sizes,
+    }
     given = {k: v for k, v in vars(options).items() if k in kept and v is not None}
     given |= cell_options.chosen_sizes(options, cell)
     for name, value in cell_options.chosen_starts(options, cell).items():
@@ -210,10 +230,12 @@ class _Watch:
         self._times = collections.deque([self._begun], maxlen=50)
         self._held_out = ""
         self.bar = tqdm(
-            total=1.0, disable=not sys.stderr.isatty(), dynamic_ncols=True,
+            total=1.0,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar}| {elapsed}<{remaining}  {postfix[0]}",
             postfix=["starting"],
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Leave the bar as it is and go to the next line."""

@@ -10,6 +10,15 @@ from lesson.exercises.exercise import Answer, Exercise, ExerciseError, Finding, 
 from lesson.exercises.readings import alike, complex_step, gradients_hold, same_cell, slope
 
 __all__ = [
-    "Answer", "Exercise", "ExerciseError", "Finding", "Verdict", "alike", "checked",
-    "complex_step", "gradients_hold", "same_cell", "slope",
-]  # fmt: skip
+    "Answer",
+    "Exercise",
+    "ExerciseError",
+    "Finding",
+    "Verdict",
+    "alike",
+    "checked",
+    "complex_step",
+    "gradients_hold",
+    "same_cell",
+    "slope",
+]

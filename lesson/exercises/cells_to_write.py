@@ -13,7 +13,7 @@ from lesson.exercises.wording import Text, table
 from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
 
 IMPORTS = "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n\n\n"
-LSTM = '''@cell(
+LSTM = """@cell(
     state="h C",
     parameters={
         "W_f W_i W_C W_o": "hidden, hidden + inputs",
@@ -28,7 +28,7 @@ def NAME(now, prev, x, p):
     now.C = now.f * prev.C + now.i * now.C_tilde
     now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)
     now.h = now.o * tanh(now.C)
-'''
+"""
 RULES: Mapping[str, Rule] = {
     "f": lambda now, prev, hx, p: sigmoid(matvec(p.W_f, hx) + p.b_f),
     "i": lambda now, prev, hx, p: sigmoid(matvec(p.W_i, hx) + p.b_i),
@@ -76,9 +76,12 @@ def _finish_facts(seed: int) -> Mapping[str, Text]:
     words, line = table("finish-the-cell", "words"), _open_line(seed)
     shown = next(x for x in LSTM.splitlines() if x.strip().startswith(f"now.{line} = "))
     return {
-        "name": line, "line": words[f"line_{line}"], "clue": words[f"clue_{line}"],
-        "here": words["here"], "solution": shown.strip(),
-    }  # fmt: skip
+        "name": line,
+        "line": words[f"line_{line}"],
+        "clue": words[f"clue_{line}"],
+        "here": words["here"],
+        "solution": shown.strip(),
+    }
 
 
 def _check_finished(answer: Answer) -> None:
@@ -101,9 +104,7 @@ def _check_coupled(answer: Answer) -> None:
         "not_gated": lambda now, prev, hx, p: now.f * prev.C + now.C_tilde,
     }
     like = cells.lstm_coupled
-    mistakes = [
-        (made(key, like, {**COUPLED, "C": rule}), says[key]) for key, rule in wrong.items()
-    ]
+    mistakes = [(made(key, like, {**COUPLED, "C": rule}), says[key]) for key, rule in wrong.items()]
     same_cell(answer, own, like, mistakes)
 
 
@@ -141,8 +142,7 @@ def _check_gru(answer: Answer) -> None:
         answer.stop(says["two_states"])
 
     mistakes = [
-        (made(key, cells.gru, {**_GRU, **rules}), says[key])
-        for key, rules in _GRU_MISTAKES.items()
+        (made(key, cells.gru, {**_GRU, **rules}), says[key]) for key, rules in _GRU_MISTAKES.items()
     ]
     same_cell(answer, own, cells.gru, mistakes)
 
@@ -183,16 +183,15 @@ def _rest_is_lstm(answer: Answer) -> bool:
     program = own.program()
     arrays = {k: random.normal(0.0, 0.8, node.shape) for k, node in program.inputs.items()}
     v = program.run(**arrays)
-    wanted = {
-        "C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"],
-        "h": v["o"] * np.tanh(v["C"]),
-    }
+    wanted = {"C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"], "h": v["o"] * np.tanh(v["C"])}
     for name, value in wanted.items():
         if not np.allclose(v[name], value, rtol=1e-10, atol=1e-12):
             answer.wrong(
-                says["rest_changed"], equation=program.text(name),
-                found=f"{v[name].flat[0]:.6g}", wanted=f"{value.flat[0]:.6g}",
-            )  # fmt: skip
+                says["rest_changed"],
+                equation=program.text(name),
+                found=f"{v[name].flat[0]:.6g}",
+                wanted=f"{value.flat[0]:.6g}",
+            )
             return False
     answer.right(says["rest_same"])
     return True

@@ -17,10 +17,18 @@ from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import UnknownNameError
 
 ORDER = (
-    "finish-the-cell", "shapes", "coupled-gates", "heat-map", "why-it-forgets",
-    "value-used-twice", "adjoint-of-o", "wrong-gradient", "peepholes", "gru-from-lstm",
+    "finish-the-cell",
+    "shapes",
+    "coupled-gates",
+    "heat-map",
+    "why-it-forgets",
+    "value-used-twice",
+    "adjoint-of-o",
+    "wrong-gradient",
+    "peepholes",
+    "gru-from-lstm",
     "fifty-steps",
-)  # fmt: skip
+)
 
 
 def built_in() -> list[Exercise]:
@@ -59,8 +67,7 @@ def collected(paths: Sequence[Path] = ()) -> list[Exercise]:
         for made in load(path):
             if made.name in {known.name for known in every}:
                 raise ExerciseError(
-                    f"{path}: there is an exercise {made.name!r} already.\n"
-                    f"  Give it another name."
+                    f"{path}: there is an exercise {made.name!r} already.\n  Give it another name."
                 )
             every.append(made)
     return every

@@ -100,9 +100,11 @@ class Exercise:
 
 
 def from_texts(
-    name: str, start: str | Callable[[int], str], check: Callable[[Answer], None],
+    name: str,
+    start: str | Callable[[int], str],
+    check: Callable[[Answer], None],
     facts: Callable[[int], Mapping[str, Text]] | None = None,
-) -> Exercise:  # fmt: skip
+) -> Exercise:
     """A built-in exercise, whose words stand under its name in the exercises' texts."""
     words = table(name)
     return Exercise(name, words["title"], words["task"], hints(name), start, check, facts)
@@ -208,9 +210,11 @@ def seed_in(path: Path) -> int | None:
 
 
 def checked(
-    exercise: Exercise, path: Path, language: str,
+    exercise: Exercise,
+    path: Path,
+    language: str,
     progress: Callable[[str], None] = lambda line: None,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Run the student's file and check it. Whatever is wrong with the file is a finding.
 
     Raises ExerciseError where the exercise itself fails.
@@ -256,9 +260,10 @@ def _blanks(path: Path) -> list[tuple[int, str]]:
         return []
     indices = {
         part
-        for node in ast.walk(tree) if isinstance(node, ast.Subscript)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
         for part in ast.walk(node.slice)
-    }  # fmt: skip
+    }
     lines = {
         node.lineno
         for node in ast.walk(tree)

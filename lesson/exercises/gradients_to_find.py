@@ -87,17 +87,24 @@ def _check_adjoint(answer: Answer) -> None:
                     break
             else:
                 answer.wrong(
-                    says["differs"], name=name, bar_h=f"{seed[0]:.4f}", o=f"{v['o'][0]:.4f}",
-                    C=f"{C[0]:.4f}", found=f"{own[0]:.6g}", wanted=f"{wanted[0]:.6g}",
-                )  # fmt: skip
+                    says["differs"],
+                    name=name,
+                    bar_h=f"{seed[0]:.4f}",
+                    o=f"{v['o'][0]:.4f}",
+                    C=f"{C[0]:.4f}",
+                    found=f"{own[0]:.6g}",
+                    wanted=f"{wanted[0]:.6g}",
+                )
 
 
 def _adjoint_facts(seed: int) -> Mapping[str, Text]:
     words = table("adjoint-of-o", "words")
     return {
-        "about_bar": words["about_bar"], "about_delta": words["about_delta"],
-        "derived_bar": _line("bar.o"), "derived_delta": _line("delta.o"),
-    }  # fmt: skip
+        "about_bar": words["about_bar"],
+        "about_delta": words["about_delta"],
+        "derived_bar": _line("bar.o"),
+        "derived_delta": _line("delta.o"),
+    }
 
 
 # --- find the wrong line --------------------------------------------------------------------------
@@ -193,11 +200,12 @@ def _wrong_facts(seed: int) -> Mapping[str, Text]:
     wrong, _ = _planted(seed)
     space, _, name = wrong.partition("_")
     return {
-        "which": table("wrong-gradient", "words")["which"], "wrong": wrong,
+        "which": table("wrong-gradient", "words")["which"],
+        "wrong": wrong,
         "derived": _line(f"{space}.{name.removesuffix('_before')}"),
         "solution": f"{wrong} = {BACKWARD[wrong]}",
         "half": ", ".join(_half(wrong)),
-    }  # fmt: skip
+    }
 
 
 def _half(wrong: str) -> list[str]:
@@ -234,10 +242,15 @@ def _fork_facts(seed: int) -> Mapping[str, Text]:
     words = table("value-used-twice", "words")
     bar_b = c + b
     return {
-        "a": f"{a:g}", "w": f"{w:g}", "b": f"{b:g}", "c": f"{c:g}", "bar_b": f"{bar_b:g}",
-        "bar_a": f"{bar_b * w + b:g}", "bar_w": f"{bar_b * a:g}",
+        "a": f"{a:g}",
+        "w": f"{w:g}",
+        "b": f"{b:g}",
+        "c": f"{c:g}",
+        "bar_b": f"{bar_b:g}",
+        "bar_a": f"{bar_b * w + b:g}",
+        "bar_w": f"{bar_b * a:g}",
         **{key: words[key] for key in ("network", "gradients", "order")},
-    }  # fmt: skip
+    }
 
 
 def _check_fork(answer: Answer) -> None:

@@ -68,9 +68,11 @@ def _share(cell: Cell, p: Mapping[str, Array], seed: int, count: int) -> float:
 
 
 def train(
-    cell: Cell, fills: Mapping[str, float], seed: int,
+    cell: Cell,
+    fills: Mapping[str, float],
+    seed: int,
     progress: Callable[[str], None] = lambda line: None,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Train a cell to tell the marked bit from its last output; the same seed, the same run.
 
     Adam on batches of 32 fresh sequences, at most 300 steps, fewer once every sequence is right.
@@ -109,9 +111,11 @@ def train(
 
 
 def best(
-    cell: Cell, fills: Mapping[str, float], seed: int,
+    cell: Cell,
+    fills: Mapping[str, float],
+    seed: int,
     progress: Callable[[str], None] = lambda line: None,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """The best of up to three trainings from different starts; the first that is good enough."""
     found: list[Trained] = []
     for start in range(STARTS):
@@ -143,13 +147,20 @@ fills = {}
 def _facts(seed: int) -> Mapping[str, Text]:
     words = table("fifty-steps", "words")
     numbers = {
-        "steps": STEPS, "starts": STARTS, "early": EARLY, "kept": KEPT, "length": EARLY + KEPT,
-        "hidden": HIDDEN, "tested": TESTED,
-    }  # fmt: skip
+        "steps": STEPS,
+        "starts": STARTS,
+        "early": EARLY,
+        "kept": KEPT,
+        "length": EARLY + KEPT,
+        "hidden": HIDDEN,
+        "tested": TESTED,
+    }
     return {
-        "own": words["own"], "begin": words["begin"], "enough": f"{ENOUGH:.0%}",
+        "own": words["own"],
+        "begin": words["begin"],
+        "enough": f"{ENOUGH:.0%}",
         **{name: str(n) for name, n in numbers.items()},
-    }  # fmt: skip
+    }
 
 
 def _check(answer: Answer) -> None:
@@ -165,10 +176,14 @@ def _check(answer: Answer) -> None:
     except DataError as error:
         answer.stop(says["diverged"], error=str(error))
     facts = {
-        "share": f"{found.share:.0%}", "tested": TESTED, "steps": found.steps,
-        "enough": f"{ENOUGH:.0%}", "first": f"{found.gradients[EARLY - 1]:.1e}",
-        "last": f"{found.gradients[-1]:.1e}", "kept": KEPT,
-    }  # fmt: skip
+        "share": f"{found.share:.0%}",
+        "tested": TESTED,
+        "steps": found.steps,
+        "enough": f"{ENOUGH:.0%}",
+        "first": f"{found.gradients[EARLY - 1]:.1e}",
+        "last": f"{found.gradients[-1]:.1e}",
+        "kept": KEPT,
+    }
     if found.share >= ENOUGH:
         answer.right(says["remembers"], **facts)
         return

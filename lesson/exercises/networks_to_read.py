@@ -107,9 +107,12 @@ def _check_map(answer: Answer) -> None:
             continue
         place = int(np.argmax(apart))
         answer.wrong(
-            says[f"not_{name}"], unit=unit, place=place, sign=repr(line[place]),
+            says[f"not_{name}"],
+            unit=unit,
+            place=place,
+            sign=repr(line[place]),
             value=f"{C[place, unit]:.2f}",
-        )  # fmt: skip
+        )
     place = int(answer.number("written_at"))
     i = run["i"].numpy()
     unit = int(np.argmin([np.abs(C[:, k] - _expected(line)["latch"]).max() for k in range(4)]))
@@ -144,9 +147,11 @@ def forgetful(seed: int, **fills: float) -> dict[str, Array]:
     biases = {**_HEALTHY, _ILL[gate][0]: _ILL[gate][1], "b_C": 0.0, **fills}
     slope = float(np.random.default_rng(seed + 1).uniform(1.5, 2.5))
     weights = {
-        "W_f": [[0.0, 0.0, 0.0]], "W_i": [[0.0, 0.0, 10.0]],
-        "W_C": [[0.0, slope, 0.0]], "W_o": [[0.0, 0.0, 0.0]],
-    }  # fmt: skip
+        "W_f": [[0.0, 0.0, 0.0]],
+        "W_i": [[0.0, 0.0, 10.0]],
+        "W_C": [[0.0, slope, 0.0]],
+        "W_o": [[0.0, 0.0, 0.0]],
+    }
     p = {name: np.array(value) for name, value in weights.items()}
     return p | {name: np.array([value]) for name, value in biases.items()}
 
@@ -202,10 +207,14 @@ def _forget_facts(seed: int) -> Mapping[str, Text]:
     name, ill = _ILL[gate]
     keys = ("parameters", "inputs", "look", "which", "how_much", "mend")
     return {
-        **{key: words[key] for key in keys}, "gate": f'"{gate}"', "ill": f"{ill:g}",
-        "why": words[f"why_{gate}"], "last": str(LENGTH - 1),
-        "solution": f'{{"{name}": {_HEALTHY[name]:g}}}', "kept": f"{_kept(seed):.6g}",
-    }  # fmt: skip
+        **{key: words[key] for key in keys},
+        "gate": f'"{gate}"',
+        "ill": f"{ill:g}",
+        "why": words[f"why_{gate}"],
+        "last": str(LENGTH - 1),
+        "solution": f'{{"{name}": {_HEALTHY[name]:g}}}',
+        "kept": f"{_kept(seed):.6g}",
+    }
 
 
 def _kept(seed: int) -> float:
@@ -236,16 +245,21 @@ def _check_forgetful(answer: Answer) -> None:
     biases = [name for name, _ in _ILL.values()]
     if not isinstance(repair, dict) or len(repair) != 1 or next(iter(repair)) not in biases:
         answer.stop(says["no_repair"], value=repr(repair))
-    (name, value), = repair.items()
+    ((name, value),) = repair.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e3:
         answer.stop(says["no_repair"], value=repr(repair))
     was, now = memory(forgetful(seed), 1), memory(forgetful(seed, **{name: float(value)}), 1)
     enough = now[0] >= _DIFFERENCE and now[1] >= _SHARE
     (answer.right if enough else answer.wrong)(
-        says["mended" if enough else "still_ill"], repair=repr(repair),
-        was=f"{was[0]:.3f}", now=f"{now[0]:.3f}", share=f"{now[1]:.0%}",
-        share_was=f"{was[1]:.0%}", wanted=f"{_DIFFERENCE:g}", wanted_share=f"{_SHARE:.0%}",
-    )  # fmt: skip
+        says["mended" if enough else "still_ill"],
+        repair=repr(repair),
+        was=f"{was[0]:.3f}",
+        now=f"{now[0]:.3f}",
+        share=f"{now[1]:.0%}",
+        share_was=f"{was[1]:.0%}",
+        wanted=f"{_DIFFERENCE:g}",
+        wanted_share=f"{_SHARE:.0%}",
+    )
 
 
 def exercises() -> list[Exercise]:

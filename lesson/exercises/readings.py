@@ -132,9 +132,12 @@ def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
                 return
             place = tuple(int(k) for k in np.unravel_index(np.argmax(np.abs(a - b)), a.shape))
             answer.wrong(
-                says["differs"], equation=equation, found=f"{a[place]:.6g}",
-                wanted=f"{b[place]:.6g}", entry=f"{name}[{', '.join(map(str, place))}]",
-            )  # fmt: skip
+                says["differs"],
+                equation=equation,
+                found=f"{a[place]:.6g}",
+                wanted=f"{b[place]:.6g}",
+                entry=f"{name}[{', '.join(map(str, place))}]",
+            )
             return
 
 
@@ -154,9 +157,11 @@ def gradients_hold(answer: Answer, own: Cell) -> bool:
         answer.wrong(says["gradients_differ"], error=str(error))
         return False
     answer.right(
-        says["gradients"], entries=agreement.entries, worst=f"{agreement.worst:.0e}",
+        says["gradients"],
+        entries=agreement.entries,
+        worst=f"{agreement.worst:.0e}",
         method=agreement.method,
-    )  # fmt: skip
+    )
     return True
 
 

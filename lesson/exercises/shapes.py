@@ -19,14 +19,11 @@ FAULTS: Mapping[str, tuple[str, str]] = {
         '"W_f W_i W_C W_o": "hidden, hidden + inputs",',
         '"W_f W_i W_C": "hidden, hidden + inputs",\n        "W_o": "hidden, inputs",',
     ),
-    "b_f": (
-        '"b_f b_i b_C b_o": "hidden",', '"b_i b_C b_o": "hidden",\n        "b_f": "inputs",',
-    ),
+    "b_f": ('"b_f b_i b_C b_o": "hidden",', '"b_i b_C b_o": "hidden",\n        "b_f": "inputs",'),
     "hx": ("hx = concat(prev.h, x)", "hx = concat(prev.h, prev.C)"),
     "W_i": ("matvec(p.W_i, hx)", "matvec(hx, p.W_i)"),
-    "C": ("now.C = now.f * prev.C + now.i * now.C_tilde",
-          "now.C = now.f * prev.C + now.i * hx"),
-}  # fmt: skip
+    "C": ("now.C = now.f * prev.C + now.i * now.C_tilde", "now.C = now.f * prev.C + now.i * hx"),
+}
 _QUESTIONS = ("W_f", "b_f", "hx", 'run["C"]', 'run.final["h"]')
 
 
@@ -47,7 +44,7 @@ def _start(seed: int) -> str:
     asked = "".join(f"    {name!r}: ...,\n" for name in _QUESTIONS)
     return (
         f"{IMPORTS}{listing}\n\n# {{{{sizes}}}}\n# {{{{as_tuples}}}}\n"
-        f'shapes = {{\n{asked}}}\n\n# {{{{count}}}}\nnumbers = ...\n'
+        f"shapes = {{\n{asked}}}\n\n# {{{{count}}}}\nnumbers = ...\n"
     )
 
 
@@ -66,13 +63,16 @@ def _facts(seed: int) -> Mapping[str, Text]:
     shapes, count = _measured(sizes)
     columns = sizes["hidden"] + sizes["inputs"]
     return {
-        **{name: str(n) for name, n in sizes.items()}, "columns": str(columns),
+        **{name: str(n) for name, n in sizes.items()},
+        "columns": str(columns),
         "sizes": {x: say(text, x, **sizes) for x, text in words["sizes"].items()},
-        "as_tuples": words["as_tuples"], "count": words["count"],
-        "first": FAULTS[faults[0]][0], "second": FAULTS[faults[1]][0],
+        "as_tuples": words["as_tuples"],
+        "count": words["count"],
+        "first": FAULTS[faults[0]][0],
+        "second": FAULTS[faults[1]][0],
         "shapes": "\n".join(f"    {name}: {shape}" for name, shape in shapes.items()),
         "total": str(count),
-    }  # fmt: skip
+    }
 
 
 def _check(answer: Answer) -> None:

@@ -30,10 +30,14 @@ def executed(path: Path) -> Any:
 
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", record_timing=False,
-        coalesce_streams=True, extra_arguments=["--log-level=40"],  # errors only
+        notebook,
+        timeout=SECONDS,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=40"],  # errors only
         resources={"metadata": {"path": str(path.parent)}},
-    )  # fmt: skip
+    )
     # as the command line does, so that numbers are the same on every machine
     client.execute(env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     for cell in notebook.cells:

@@ -15,9 +15,19 @@ from lesson.subject import Subject
 
 # in the order in which their scripts and styles follow base.js; some are only a script
 PARTS: tuple[str, ...] = (
-    "unrolling", "stages", "family", "growth", "heatmap", "checks", "sliders", "takeaway",
-    "trace", "stepper_view", "stepper", "predict",
-)  # fmt: skip
+    "unrolling",
+    "stages",
+    "family",
+    "growth",
+    "heatmap",
+    "checks",
+    "sliders",
+    "takeaway",
+    "trace",
+    "stepper_view",
+    "stepper",
+    "predict",
+)
 
 
 def part(name: str, subject: Subject) -> Markup:

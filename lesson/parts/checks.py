@@ -13,10 +13,13 @@ from tinygrad_lstm.testing.properties import Outcome
 EXAMPLES = 5
 MARKS = {True: "✓", False: "✗", None: "·"}
 KEYS = {
-    "numeric gradients": "numeric", "SymPy against engine": "sympy",
-    "second derivatives": "second", "batch against singles": "batch",
-    "split against whole": "split", "compiled against interpreter": "compiled",
-}  # fmt: skip
+    "numeric gradients": "numeric",
+    "SymPy against engine": "sympy",
+    "second derivatives": "second",
+    "batch against singles": "batch",
+    "split against whole": "split",
+    "compiled against interpreter": "compiled",
+}
 
 
 def markup(subject: Subject) -> Markup:
@@ -43,9 +46,10 @@ def _row(outcome: Outcome, t: Texts) -> Markup:
     shown = Markup("")
     if outcome.text:
         shown = Markup("<pre>{}</pre>").format(outcome.text)
-    return Markup(
-        '<tr><th scope="row">{}{}</th><td>{} {}</td><td>{}</td></tr>'
-    ).format(
-        t.line(KEYS[outcome.property.name]), shown, MARKS[outcome.verdict], t.line(words),
+    return Markup('<tr><th scope="row">{}{}</th><td>{} {}</td><td>{}</td></tr>').format(
+        t.line(KEYS[outcome.property.name]),
+        shown,
+        MARKS[outcome.verdict],
+        t.line(words),
         (power(outcome.worst, 1) if outcome.worst else "0") if outcome.verdict else "–",
-    )  # fmt: skip
+    )

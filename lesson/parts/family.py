@@ -43,9 +43,7 @@ def markup(subject: Subject) -> Markup:
 
 def _options(family: dict[str, Cell], chosen: str) -> Markup:
     return Markup("").join(
-        Markup("<option{}>{}</option>").format(
-            Markup(" selected") if name == chosen else "", name
-        )
+        Markup("<option{}>{}</option>").format(Markup(" selected") if name == chosen else "", name)
         for name in family
     )
 
@@ -65,9 +63,7 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
         '<template data-cell="{}"><p class="about" id="caption-{}">{}</p>'
         '<div data-latex="{}" data-unicode="{}">{}</div>'
         '<div class="scroll drawing">{}</div></template>'
-    ).format(
-        cell.name, name, about, every.latex(), every.unicode(), lines, drawn
-    )  # fmt: skip
+    ).format(cell.name, name, about, every.latex(), every.unicode(), lines, drawn)
 
 
 def _numbered(cell: Cell, numbers: dict[object, int]) -> list[int]:

@@ -26,33 +26,39 @@ def markup(subject: Subject) -> Markup:
     facts = {"entry": entry, "total": short(float(sums[0])), "count": str(len(shares))}
     t = prose.Texts("growth", facts)
     data = {
-        "characters": [visible(c) for c in text[:-1]], "entry": entry,
-        "shares": [short(float(v)) for v in shares], "sums": [short(float(v)) for v in sums],
-    }  # fmt: skip
+        "characters": [visible(c) for c in text[:-1]],
+        "entry": entry,
+        "shares": [short(float(v)) for v in shares],
+        "sums": [short(float(v)) for v in sums],
+    }
     return Markup(
         '{}{}<div class="growth" data-part="growth">{}<div class="controls" hidden><label>{} '
         '<input type="range" min="1" max="{}" value="{}"></label> <output></output></div>'
         '<figure class="strip"><div class="scroll" role="group" aria-labelledby="growth-caption">'
-        '<table><thead><tr><td></td>{}</tr></thead><tbody>{}{}</tbody></table></div>'
+        "<table><thead><tr><td></td>{}</tr></thead><tbody>{}{}</tbody></table></div>"
         '<figcaption id="growth-caption">{}</figcaption></figure></div>'
     ).format(
-        t.script("step"), prose.data("growth", data), t.block("text"), t.line("slider"),
-        len(shares), len(shares),
-        Markup("").join(
-            Markup('<th scope="col">{}</th>').format(c) for c in data["characters"]
-        ),
-        _row(t.line("share"), shares, "value"), _row(t.line("sum"), sums, "gradient"),
+        t.script("step"),
+        prose.data("growth", data),
+        t.block("text"),
+        t.line("slider"),
+        len(shares),
+        len(shares),
+        Markup("").join(Markup('<th scope="col">{}</th>').format(c) for c in data["characters"]),
+        _row(t.line("share"), shares, "value"),
+        _row(t.line("sum"), sums, "gradient"),
         t.line("caption"),
-    )  # fmt: skip
+    )
 
 
 def _row(label: Markup, values: Array, kind: str) -> Markup:
     scale = float(np.max(np.abs(values))) or 1.0
     cells = Markup("").join(
         Markup('<td{} style="--v:{}%">{}</td>').format(
-            Markup(' class="below"') if v < 0 else "", round(100 * abs(v) / scale),
+            Markup(' class="below"') if v < 0 else "",
+            round(100 * abs(v) / scale),
             tight(float(v / scale)),
         )
         for v in values
-    )  # fmt: skip
+    )
     return Markup('<tr class="{}"><th scope="row">{}</th>{}</tr>').format(kind, label, cells)

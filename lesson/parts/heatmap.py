@@ -50,18 +50,22 @@ def heatmap(
     unit = unit if unit in kept[name] else int(kept[name][0])
     letters = [VISIBLE.get(c, c) for c in line.text]
     described = {
-        "characters": letters, "equation": list(values).index(name), "unit": unit,
+        "characters": letters,
+        "equation": list(values).index(name),
+        "unit": unit,
         "equations": [
             {
                 "symbol": equations.name_unicode(key, None),
                 "adjoint": equations.name_unicode(f"bar.{key}", None),
-                "shape": list(line.values[key].shape[1:]), "units": units.tolist(),
-                "gate": _gate(values[key]), "value": packed(values[key][:, units], STEP),
+                "shape": list(line.values[key].shape[1:]),
+                "units": units.tolist(),
+                "gate": _gate(values[key]),
+                "value": packed(values[key][:, units], STEP),
                 "gradient": packed(slopes[key][:, units], _step(slopes[key])),
             }
             for key, units in kept.items()
         ],
-    }  # fmt: skip
+    }
     t, symbol = prose.Texts("heatmap"), equations.name_unicode(name, None)
     picture = base64.b64encode(_picture(values[name][:, kept[name]])).decode()
     return Markup(
@@ -73,11 +77,16 @@ def heatmap(
         '<div class="scroll numbers" tabindex="0" role="group" aria-label="{symbol}">{table}</div>'
         "</details><figcaption>{caption}</figcaption></figure>"
     ).format(
-        texts=t.script("page"), data=prose.data(ident, described), picture=picture,
+        texts=t.script("page"),
+        data=prose.data(ident, described),
+        picture=picture,
         letters=Markup("").join(Markup("<b>{}</b>").format(c) for c in letters),
-        symbol=symbol, still=t.line("still", symbol=symbol), caption=t.line("caption"),
-        summary=t.line("numbers", unit=str(unit + 1)), table=_table(letters, values, slopes, unit),
-    )  # fmt: skip
+        symbol=symbol,
+        still=t.line("still", symbol=symbol),
+        caption=t.line("caption"),
+        summary=t.line("numbers", unit=str(unit + 1)),
+        table=_table(letters, values, slopes, unit),
+    )
 
 
 def packed(array: Array, step: float) -> dict[str, Any]:
@@ -125,9 +134,12 @@ def _picture(values: Array) -> bytes:
     opacity = bytes(min(255, 2 * abs(level - 128)) for level in range(256))
     lines = b"".join(b"\0" + bytes(row) for row in levels.astype(np.uint8))
     chunks = {
-        b"IHDR": struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0), b"PLTE": below + above,
-        b"tRNS": opacity, b"IDAT": zlib.compress(lines, 9), b"IEND": b"",
-    }  # fmt: skip
+        b"IHDR": struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0),
+        b"PLTE": below + above,
+        b"tRNS": opacity,
+        b"IDAT": zlib.compress(lines, 9),
+        b"IEND": b"",
+    }
     png = b"\x89PNG\r\n\x1a\n"
     for kind, content in chunks.items():
         check = zlib.crc32(kind + content)

@@ -71,12 +71,18 @@ def sliders(cell: Cell) -> Markup:
         '<details class="code"><summary>{summary}</summary><pre class="scroll"><code>{code}</code>'
         "</pre></details></div>"
     ).format(
-        title=t.line("title"), key=key,
+        title=t.line("title"),
+        key=key,
         intro=t.block("intro") + t.block("try_lstm" if cell is lstm else "try"),
-        texts=t.script("page"), data=board.data(), script=script, still=t.line("still"),
-        left=Markup("").join(left), right=Markup("").join(right), summary=t.line("code"),
+        texts=t.script("page"),
+        data=board.data(),
+        script=script,
+        still=t.line("still"),
+        left=Markup("").join(left),
+        right=Markup("").join(right),
+        summary=t.line("code"),
         code=code,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -223,8 +229,9 @@ class _Board:
                 "given": {name: plain(given[name]) for name in further},
             },
             "seeds": {name: plain(self.values[f"seed.{name}", 1]) for name in self.script.seeds},
-            "ranges": RANGES, "output": cell.output,
-        }  # fmt: skip
+            "ranges": RANGES,
+            "output": cell.output,
+        }
         script = Markup('<script type="application/json" class="sliders-data">{}</script>')
         return script.format(prose.as_json(setting))
 
@@ -238,10 +245,11 @@ class _Board:
             "<table><caption>{}</caption><thead><tr><td></td>"
             '<th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody></table>'
         ).format(
-            t.line(title), t.line("value"),
+            t.line(title),
+            t.line("value"),
             Markup('<th scope="col">{}</th>').format(second) if second else Markup("<td></td>"),
             Markup("").join(rows),
-        )  # fmt: skip
+        )
 
     def _row(self, number: _Number) -> Markup:
         slope = Markup("")
@@ -253,10 +261,16 @@ class _Board:
         if number.space == "pre":
             curve, more = self._curve(number.name, number.value)
         return _ROW.format(
-            space=number.space, name=number.name, entry=number.entry, symbol=number.symbol,
-            sign=_math(number.latex, number.symbol), value=written(number.value), slope=slope,
-            beside=curve, more=more,
-        )  # fmt: skip
+            space=number.space,
+            name=number.name,
+            entry=number.entry,
+            symbol=number.symbol,
+            sign=_math(number.latex, number.symbol),
+            value=written(number.value),
+            slope=slope,
+            beside=curve,
+            more=more,
+        )
 
     def _curve(self, label: str, at: float) -> tuple[Markup, Markup]:
         """The function of a pre-activation with a point on it, and what the page must know."""
@@ -287,10 +301,17 @@ class _Board:
             '<polyline points="{line}"/><path class="drop" d="M{cx:g} {zero:g}V{cy:g}"/>'
             '<circle cx="{cx:g}" cy="{cy:g}" r="4.5"/></svg>{equation}</span>'
         ).format(
-            w=WIDTH + 8, h=HEIGHT + 8, width=WIDTH, half=WIDTH / 2, height=HEIGHT, line=line,
-            zero=place(0, float(np.clip(0.0, low, high)))[1], cx=cx, cy=cy,
+            w=WIDTH + 8,
+            h=HEIGHT + 8,
+            width=WIDTH,
+            half=WIDTH / 2,
+            height=HEIGHT,
+            line=line,
+            zero=place(0, float(np.clip(0.0, low, high)))[1],
+            cx=cx,
+            cy=cy,
             equation=Markup(equation.mathml()),
-        )  # fmt: skip
+        )
         switch = getattr(opened, "op", "") == "sigmoid"
         more = Markup(' data-equation="{}" data-low="{:g}" data-high="{:g}"{}').format(
             name, low, high, Markup(" data-switch") if switch else Markup("")

@@ -51,12 +51,20 @@ def _lstm(subject: Subject, stage: Stage, k: int) -> tuple[Sentence, Sentence]:
     facts = {name: short(value) for name, value in v.items()}
     facts |= {f"bar_{name}": short(value) for name, value in g.items()}
     facts |= {
-        "char": quoted(subject.line.text[k]), "at": str(k + 1), "unit": str(subject.unit + 1),
-        "before": short(before), "kept": short(kept), "written": short(written),
-        "f_share": percent(v["f"]), "i_share": percent(v["i"]), "o_share": percent(v["o"]),
-        "tanh": short(np.tanh(v["C"])), "from_h": short(from_h),
-        "from_next": short(g["C"] - from_h), "slope": short(slope),
-    }  # fmt: skip
+        "char": quoted(subject.line.text[k]),
+        "at": str(k + 1),
+        "unit": str(subject.unit + 1),
+        "before": short(before),
+        "kept": short(kept),
+        "written": short(written),
+        "f_share": percent(v["f"]),
+        "i_share": percent(v["i"]),
+        "o_share": percent(v["o"]),
+        "tanh": short(np.tanh(v["C"])),
+        "from_h": short(from_h),
+        "from_next": short(g["C"] - from_h),
+        "slope": short(slope),
+    }
     level = {"f": _level(v["f"]), "i": _level(v["i"]), "C": "new", "o": _level(v["o"])}[stage.key]
     last = stage.key == "C" and k == len(subject.line.text) - 1
     return _used(f"{stage.key}.{level}", facts), _used(
@@ -81,10 +89,14 @@ def _any(subject: Subject, stage: Stage, k: int) -> tuple[Sentence, Sentence]:
     name = stage.names[0]
     values, slope = subject.values(name), float(subject.gradients(name)[k])
     facts = {
-        "char": quoted(subject.line.text[k]), "at": str(k + 1), "unit": str(subject.unit + 1),
-        "name": equations.name_unicode(name, None), "value": short(values[k]),
-        "before": short(values[k - 1] if k else 0.0), "share": percent(max(values[k], 0.0)),
+        "char": quoted(subject.line.text[k]),
+        "at": str(k + 1),
+        "unit": str(subject.unit + 1),
+        "name": equations.name_unicode(name, None),
+        "value": short(values[k]),
+        "before": short(values[k - 1] if k else 0.0),
+        "share": percent(max(values[k], 0.0)),
         "slope": short(slope),
-    }  # fmt: skip
+    }
     way = "rise" if slope > 0 else "fall" if slope < 0 else "none"
     return _used(f"any.{stage.kind}", facts), _used(f"any.{way}", facts)

@@ -132,9 +132,13 @@ def _asset(name: str) -> str:
 
 @np.errstate(all="ignore")
 def _markup(
-    texts: prose.Texts, run: TinyRun, cell: Cell | None, ident: str, heading: str = "h3",
+    texts: prose.Texts,
+    run: TinyRun,
+    cell: Cell | None,
+    ident: str,
+    heading: str = "h3",
     draw: Drawer | None = None,
-) -> Markup:  # fmt: skip
+) -> Markup:
     about = Markup("")
     if run.read:
         about = Markup("<p>{}</p>").format(
@@ -154,9 +158,14 @@ def _markup(
         '<div class="stepper" data-part="stepper" data-heading="{heading}" id="{ident}">'
         "{texts}{data}{about}{drawing}{still}</div>"
     ).format(
-        ident=ident, heading=heading, texts=texts.script(), data=data, about=about, drawing=drawing,
+        ident=ident,
+        heading=heading,
+        texts=texts.script(),
+        data=data,
+        about=about,
+        drawing=drawing,
         still=_still(texts, run.trace),
-    )  # fmt: skip
+    )
 
 
 # --- without a script -----------------------------------------------------------------------------
@@ -176,17 +185,21 @@ def _still(texts: prose.Texts, trace: Trace) -> Markup:
         'role="group" aria-label="{title}"><table><thead><tr>{head}</tr></thead>'
         "<tbody>{rows}</tbody></table></div></details>"
     ).format(
-        summary=texts.line("still.summary", time=str(when or 1)), head=head, rows=rows,
+        summary=texts.line("still.summary", time=str(when or 1)),
+        head=head,
+        rows=rows,
         title=next(iter(texts.plain("title").values())),
-    )  # fmt: skip
+    )
 
 
 def _row(texts: prose.Texts, event: Event, symbols: dict[str, str]) -> Markup:
     label, _, result = event.value_text.partition(" = ")
     return Markup("<tr><td>{}</td><td>{}</td><td>{} = {}</td></tr>").format(
-        texts.line(f"still.{event.direction}"), _written(event.rule, symbols),
-        _written(label, symbols), result,
-    )  # fmt: skip
+        texts.line(f"still.{event.direction}"),
+        _written(event.rule, symbols),
+        _written(label, symbols),
+        result,
+    )
 
 
 def _symbols(trace: Trace) -> dict[str, str]:

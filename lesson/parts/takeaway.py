@@ -24,7 +24,5 @@ def takeaway(figures: Mapping[str, Figure]) -> Markup:
     """Figures as TikZ by the name of their place, and the texts of the buttons."""
     before, _, after = tikz.document("|").partition("|")
     pictures = {name: tikz.body(figure.scene) for name, figure in figures.items()}
-    kept = {
-        "before": before + tikz.opening(), "after": tikz.CLOSING + after, "pictures": pictures,
-    }  # fmt: skip
+    kept = {"before": before + tikz.opening(), "after": tikz.CLOSING + after, "pictures": pictures}
     return prose.Texts("takeaway").script() + prose.data("takeaway", kept)

@@ -54,15 +54,25 @@ def compact(trace: Trace, cell: Cell | None = None, columns: Sequence[str] = ())
             events.append([ids[event.node], which])
             continue
         local = event.local[1] if event.local and patterns.has_local(which) else None
-        events.append([
-            ids[event.node], which, ids[event.subject], numbers(event.contribution),
-            *([numbers(local)] if local is not None else []),
-        ])  # fmt: skip
+        events.append(
+            [
+                ids[event.node],
+                which,
+                ids[event.subject],
+                numbers(event.contribution),
+                *([numbers(local)] if local is not None else []),
+            ]
+        )
     made = [_node(trace, node, ids, parts.get(node)) for node in nodes]
     return {
-        "digits": trace.digits, "nodes": made, "given": len(trace.given), "events": events,
-        "closing": closing, "patterns": patterns.made, "columns": list(columns),
-    }  # fmt: skip
+        "digits": trace.digits,
+        "nodes": made,
+        "given": len(trace.given),
+        "events": events,
+        "closing": closing,
+        "patterns": patterns.made,
+        "columns": list(columns),
+    }
 
 
 def _closing(event: Event) -> str:
@@ -85,18 +95,22 @@ def _node(trace: Trace, node: Tensor, ids: dict[Tensor, int], part: str | None) 
     name, time = name_of(trace, node)
     base, below = split(symbol(trace, node))
     made: dict[str, Any] = {
-        "l": labels[node], "d": list(node.shape), "v": numbers(node.data),
+        "l": labels[node],
+        "d": list(node.shape),
+        "v": numbers(node.data),
         "s": [base, below] if below else [base],
-    }  # fmt: skip
+    }
     made |= {"n": name} if node.name is not None or labels[node] == "y" else {}
     if node.name is not None and (other := name_unicode(name, None)) != name:
         made["a"] = other
     made |= {} if time is None else {"t": time}
     if node.inputs:
         made |= {
-            "w": ids[labels.owner(node)], "o": node.op, "i": [ids[i] for i in node.inputs],
+            "w": ids[labels.owner(node)],
+            "o": node.op,
+            "i": [ids[i] for i in node.inputs],
             "x": labels.expression(node),
-        }  # fmt: skip
+        }
         when = labels.time(node)
         made |= ({} if when is None else {"e": when}) | ({"p": part} if part else {})
     elif node.name is None and node.size == 1 and not labels[node].startswith("k"):

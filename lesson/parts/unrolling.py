@@ -31,9 +31,16 @@ def markup(subject: Subject) -> Markup:
         '<figcaption><span id="caption-unrolled">{}</span>'
         "<details><summary>{}</summary><p>{}</p></details></figcaption></figure>"
     ).format(
-        " ".join(f"{end:g}" for end in ends), t.script("depth"), t.line("steps"), MOST, FIRST,
-        svg, t.line("caption"), prose.Texts("page").line("text_version"), prose.told(figure.alt),
-    )  # fmt: skip
+        " ".join(f"{end:g}" for end in ends),
+        t.script("depth"),
+        t.line("steps"),
+        MOST,
+        FIRST,
+        svg,
+        t.line("caption"),
+        prose.Texts("page").line("text_version"),
+        prose.told(figure.alt),
+    )
 
 
 def _cut(svg: Markup, window: str, width: float) -> Markup:

@@ -77,8 +77,11 @@ def draw(
         if what not in drawn:
             p[what] = start[what].numpy() + 0.5 * p[what]
     return Problem(
-        cell, full, p, some("x", cell.x, time, *lead),
+        cell,
+        full,
+        p,
+        some("x", cell.x, time, *lead),
         {what: some(what, words, *lead) for what, words in cell.state.items()},
         {what: some(what, words, time, *lead) for what, words in cell.sequences.items()},
         {what: some(what, words, *lead) for what, words in cell.constants.items()},
-    )  # fmt: skip
+    )

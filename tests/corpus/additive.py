@@ -57,9 +57,11 @@ def scrn(now, prev, x, p, alpha=0.95):
 
 
 @cell(
-    state="h", parameters={"W": "hidden, inputs", "u b": "hidden"}, start={"u": 0.9},
+    state="h",
+    parameters={"W": "hidden, inputs", "u b": "hidden"},
+    start={"u": 0.9},
     papers=["li2018indrnn"],
-)  # fmt: skip
+)
 def ind_rnn(now, prev, x, p):
     """Independent recurrence (Li et al. 2018): every unit reads itself alone; flax #4133."""
     now.h = tanh(p.W @ x + p.u * prev.h + p.b)

@@ -66,10 +66,7 @@ def cumax(v):
     return cumsum(softmax(v), axis=-1)
 
 
-@cell(
-    state="h c",
-    parameters={"W": "6 * hidden, inputs + hidden", "b": "6 * hidden"},
-)
+@cell(state="h c", parameters={"W": "6 * hidden, inputs + hidden", "b": "6 * hidden"})
 def on_lstm(now, prev, x, p):
     """Ordered neurons (Shen et al. 2019): two master gates rank the units, chunks of size one."""
     f, i, o, g, f_master, i_master = split(p.W @ concat(x, prev.h, axis=-1) + p.b, 6)

@@ -22,12 +22,7 @@ def bilinear(now, prev, x, p):
     now.h = tanh(einsum("ki,i->k", now.mixed, x) + p.b)
 
 
-@cell(
-    state={"A": "rows, columns"},
-    x="columns",
-    parameters={"W": "rows, columns"},
-    output="top",
-)
+@cell(state={"A": "rows, columns"}, x="columns", parameters={"W": "rows, columns"}, output="top")
 def largest(now, prev, x, p):
     """Max-pooling (Ranzato et al. 2007) along an axis and over both, of a map that is a state."""
     now.top = prev.A.max(axis=-1)

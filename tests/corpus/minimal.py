@@ -57,12 +57,7 @@ def li_gru(now, prev, x, p):
 
 @cell(
     state="h",
-    parameters={
-        "W": "hidden, inputs",
-        "U": "hidden, hidden",
-        "b": "hidden",
-        "alpha beta": "",
-    },
+    parameters={"W": "hidden, inputs", "U": "hidden, hidden", "b": "hidden", "alpha beta": ""},
     start={"alpha": -3.0, "beta": 3.0},
 )
 def fast_rnn(now, prev, x, p):

@@ -22,11 +22,7 @@ def odd_names(now, prev, x, p):
     now.values = now.gone - now.tanh
 
 
-@cell(
-    state="E x_ L",
-    parameters={"I S": WIDE, "N Q": SQUARE, "pi x_1": "hidden"},
-    output="E",
-)
+@cell(state="E x_ L", parameters={"I S": WIDE, "N Q": SQUARE, "pi x_1": "hidden"}, output="E")
 def symbols(now, prev, x, p):
     """Names that SymPy and the literature have given away: E, I, N, pi; L is the loss's."""
     now.O = tanh(p.I @ x + p.N @ prev.E + p.pi)

@@ -13,8 +13,7 @@ def antisymmetric_rnn(now, prev, x, p, eps=0.1, gamma=0.01):
 
 
 @cell(
-    state="h",
-    parameters={"W": "hidden, hidden", "V_z V_h": "hidden, inputs", "b_z b_h": "hidden"},
+    state="h", parameters={"W": "hidden, hidden", "V_z V_h": "hidden, inputs", "b_z b_h": "hidden"}
 )
 def gated_antisymmetric_rnn(now, prev, x, p, eps=0.1, gamma=0.01):
     """The same with a gate that reads the same product (Chang et al. 2019)."""
@@ -24,10 +23,7 @@ def gated_antisymmetric_rnn(now, prev, x, p, eps=0.1, gamma=0.01):
     now.h = prev.h + eps * now.z * tanh(now.a + p.V_h @ x + p.b_h)
 
 
-@cell(
-    state="y z",
-    parameters={"W W_z": "hidden, hidden", "V": "hidden, inputs", "b": "hidden"},
-)
+@cell(state="y z", parameters={"W W_z": "hidden, hidden", "V": "hidden, inputs", "b": "hidden"})
 def co_rnn(now, prev, x, p, dt=0.5, gamma=1, epsilon=1):
     """Coupled oscillators (Rusch & Mishra 2021), damped explicitly; RecurrentLayers.jl #58."""
     drive = tanh(p.W @ prev.y + p.W_z @ prev.z + p.V @ x + p.b)

@@ -18,10 +18,7 @@ def elman(now, prev, x, p):
     now.y = sigmoid(matvec(p.W_y, now.h) + p.b_y)
 
 
-@cell(
-    state={"y": "outputs"},
-    parameters={**READ_OUT, "U_h": "hidden, outputs"},
-)
+@cell(state={"y": "outputs"}, parameters={**READ_OUT, "U_h": "hidden, outputs"})
 def jordan(now, prev, x, p):
     """Jordan's network (1986): what comes back is the output, and h is kept by nobody."""
     now.h = sigmoid(matvec(p.W_h, x) + matvec(p.U_h, prev.y) + p.b_h)

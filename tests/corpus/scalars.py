@@ -3,10 +3,7 @@
 from tinygrad_lstm import cell, concat, exp, min, prod, sigmoid, softplus, tanh
 
 
-@cell(
-    state="h",
-    parameters={"w": "hidden + inputs", "b": "", "W": "hidden, hidden + inputs"},
-)
+@cell(state="h", parameters={"w": "hidden + inputs", "b": "", "W": "hidden, hidden + inputs"})
 def scalar_gate(now, prev, x, p):
     """One gate for all units, a number (as in the selective gate of Xu et al. 2015)."""
     hx = concat(prev.h, x)
@@ -14,10 +11,7 @@ def scalar_gate(now, prev, x, p):
     now.h = now.g * prev.h + (1 - now.g) * tanh(p.W @ hx)
 
 
-@cell(
-    state="h",
-    parameters={"W": "hidden, inputs", "U": "hidden, hidden", "a w": "hidden"},
-)
+@cell(state="h", parameters={"W": "hidden, inputs", "U": "hidden, hidden", "a w": "hidden"})
 def leaky_units(now, prev, x, p):
     """A time constant a unit: the share kept is a function of parameters alone (Mozer 1992)."""
     now.a = sigmoid(p.a)
@@ -25,12 +19,7 @@ def leaky_units(now, prev, x, p):
     now.h = now.a * prev.h + (1 - now.a) * tanh(now.gain * (p.W @ x) + p.U @ prev.h)
 
 
-@cell(
-    state={"level trend": ""},
-    x="",
-    parameters={"alpha beta phi": ""},
-    output="forecast",
-)
+@cell(state={"level trend": ""}, x="", parameters={"alpha beta phi": ""}, output="forecast")
 def holt(now, prev, y, p):
     """Damped Holt smoothing (Gardner & McKenzie 1985), as in ES-RNN: everything is a number."""
     now.α, now.β, now.φ = sigmoid(p.alpha), sigmoid(p.beta), sigmoid(p.phi)
@@ -39,10 +28,7 @@ def holt(now, prev, y, p):
     now.forecast = now.level + now.φ * now.trend
 
 
-@cell(
-    state="h",
-    parameters={"W_p": "causes, hidden + inputs", "W": "hidden, hidden + inputs"},
-)
+@cell(state="h", parameters={"W_p": "causes, hidden + inputs", "W": "hidden, hidden + inputs"})
 def noisy_or(now, prev, x, p):
     """Gates by logic: any cause writes (noisy-or, Pearl 1988), all together hold."""
     hx = concat(prev.h, x)

@@ -28,11 +28,14 @@ def equal_sizes(cell: Cell) -> tuple[int, dict[str, int]]:
 def alone(problem: corpus.Problem, k: int) -> corpus.Problem:
     """The k-th sample of a batch."""
     return corpus.Problem(
-        problem.cell, problem.sizes, problem.p, problem.xs[:, k],
+        problem.cell,
+        problem.sizes,
+        problem.p,
+        problem.xs[:, k],
         {n: v[k] for n, v in problem.initial.items()},
         {n: v[:, k] for n, v in problem.sequences.items()},
         {n: v[k] for n, v in problem.constants.items()},
-    )  # fmt: skip
+    )
 
 
 class Result:
@@ -45,10 +48,12 @@ class Result:
         self.leaves |= {f"initial {n}": Tensor(v) for n, v in problem.initial.items()}
         self.leaves |= {n: Tensor(v) for n, v in problem.further.items()}
         self.run = unroll(
-            network or cell, {n: self.leaves[n] for n in problem.p}, self.leaves["xs"],
+            network or cell,
+            {n: self.leaves[n] for n in problem.p},
+            self.leaves["xs"],
             {n: self.leaves[f"initial {n}"] for n in problem.initial},
             **{n: self.leaves[n] for n in problem.further},
-        )  # fmt: skip
+        )
         loss: Any = Tensor(0.0)
         program = cell.program(**problem.sizes)
         for k, (name, node) in enumerate(program.equations.items()):

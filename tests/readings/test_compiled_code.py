@@ -40,10 +40,7 @@ def agree(plain: Result, fast: Result, tolerance: float, how: str) -> None:
             close(other, gradient, tolerance, f"{how}: the gradient of {name}")
 
 
-READINGS = (
-    compiled_is_interpreted,
-    compiled_c_is_interpreted,
-)
+READINGS = (compiled_is_interpreted, compiled_c_is_interpreted)
 
 
 @pytest.mark.parametrize("name", CELLS)

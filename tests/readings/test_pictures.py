@@ -39,11 +39,7 @@ def steps_can_be_walked(cell: Any) -> None:
     assert about
 
 
-READINGS = (
-    figures_are_drawn,
-    graphs_are_drawn,
-    steps_can_be_walked,
-)
+READINGS = (figures_are_drawn, graphs_are_drawn, steps_can_be_walked)
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -8,20 +8,17 @@ from tinygrad_lstm.recurrent import cell
 
 @cell(
     state="h C",
-    parameters={
-        "W_f W_i W_C W_o": "hidden, hidden + inputs",
-        "b_f b_i b_C b_o": "hidden",
-    },
+    parameters={"W_f W_i W_C W_o": "hidden, hidden + inputs", "b_f b_i b_C b_o": "hidden"},
     papers=["hochreiter1997", "gers2000"],
 )
 def lstm(now, prev, x, p):
     """Long short-term memory with a forget gate."""
     hx = concat(prev.h, x)
-    now.f = sigmoid(matvec(p.W_f, hx) + p.b_f)        # what to keep of the old state
-    now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)        # what to write
-    now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)     # the candidate
+    now.f = sigmoid(matvec(p.W_f, hx) + p.b_f)  # what to keep of the old state
+    now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)  # what to write
+    now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)  # the candidate
     now.C = now.f * prev.C + now.i * now.C_tilde
-    now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)        # what to show
+    now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)  # what to show
     now.h = now.o * tanh(now.C)
 
 
@@ -41,7 +38,7 @@ def lstm_peephole(now, prev, x, p):
     now.i = sigmoid(matvec(p.W_i, Chx) + p.b_i)
     now.C_tilde = tanh(matvec(p.W_C, concat(prev.h, x)) + p.b_C)
     now.C = now.f * prev.C + now.i * now.C_tilde
-    now.o = sigmoid(matvec(p.W_o, concat(now.C, prev.h, x)) + p.b_o)   # sees the new state
+    now.o = sigmoid(matvec(p.W_o, concat(now.C, prev.h, x)) + p.b_o)  # sees the new state
     now.h = now.o * tanh(now.C)
 
 

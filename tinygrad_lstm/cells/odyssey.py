@@ -9,10 +9,15 @@ from tinygrad_lstm.recurrent import cell
 # mypy: disallow-untyped-defs=False
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_f W_o": "hidden, inputs", "R_z R_i R_f R_o": "hidden, hidden",
-    "p_i p_f p_o b_z b_i b_f b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f W_o": "hidden, inputs",
+        "R_z R_i R_f R_o": "hidden, hidden",
+        "p_i p_f p_o b_z b_i b_f b_o": "hidden",
+    },
+)
 def odyssey_vanilla(now, prev, x, p):
     """Vanilla LSTM: all gates, with diagonal peepholes. 4(NM + N² + N) + 3N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -23,10 +28,15 @@ def odyssey_vanilla(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_f W_o": "hidden, inputs", "R_z R_f R_o": "hidden, hidden",
-    "p_f p_o b_z b_f b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_f W_o": "hidden, inputs",
+        "R_z R_f R_o": "hidden, hidden",
+        "p_f p_o b_z b_f b_o": "hidden",
+    },
+)
 def nig(now, prev, x, p):
     """No input gate: i = 1. 3(NM + N² + N) + 2N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -36,10 +46,15 @@ def nig(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_o": "hidden, inputs", "R_z R_i R_o": "hidden, hidden",
-    "p_i p_o b_z b_i b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_o": "hidden, inputs",
+        "R_z R_i R_o": "hidden, hidden",
+        "p_i p_o b_z b_i b_o": "hidden",
+    },
+)
 def nfg(now, prev, x, p):
     """No forget gate: f = 1. 3(NM + N² + N) + 2N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -49,10 +64,15 @@ def nfg(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_f": "hidden, inputs", "R_z R_i R_f": "hidden, hidden",
-    "p_i p_f b_z b_i b_f": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f": "hidden, inputs",
+        "R_z R_i R_f": "hidden, hidden",
+        "p_i p_f b_z b_i b_f": "hidden",
+    },
+)
 def nog(now, prev, x, p):
     """No output gate: o = 1. 3(NM + N² + N) + 2N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -62,10 +82,15 @@ def nog(now, prev, x, p):
     now.y = tanh(now.c)
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_f W_o": "hidden, inputs", "R_z R_i R_f R_o": "hidden, hidden",
-    "p_i p_f p_o b_z b_i b_f b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f W_o": "hidden, inputs",
+        "R_z R_i R_f R_o": "hidden, hidden",
+        "p_i p_f p_o b_z b_i b_f b_o": "hidden",
+    },
+)
 def niaf(now, prev, x, p):
     """No input activation function: g(x) = x. 4(NM + N² + N) + 3N parameters."""
     now.z = matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z
@@ -76,10 +101,15 @@ def niaf(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_f W_o": "hidden, inputs", "R_z R_i R_f R_o": "hidden, hidden",
-    "p_i p_f p_o b_z b_i b_f b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f W_o": "hidden, inputs",
+        "R_z R_i R_f R_o": "hidden, hidden",
+        "p_i p_f p_o b_z b_i b_f b_o": "hidden",
+    },
+)
 def noaf(now, prev, x, p):
     """No output activation function: h(x) = x. 4(NM + N² + N) + 3N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -90,10 +120,15 @@ def noaf(now, prev, x, p):
     now.y = now.c * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_o": "hidden, inputs", "R_z R_i R_o": "hidden, hidden",
-    "p_i p_o b_z b_i b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_o": "hidden, inputs",
+        "R_z R_i R_o": "hidden, hidden",
+        "p_i p_o b_z b_i b_o": "hidden",
+    },
+)
 def cifg(now, prev, x, p):
     """Coupled input and forget gate: f = 1 - i. 3(NM + N² + N) + 2N parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -104,10 +139,15 @@ def cifg(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c", papers=["greff2015"], parameters={
-    "W_z W_i W_f W_o": "hidden, inputs", "R_z R_i R_f R_o": "hidden, hidden",
-    "b_z b_i b_f b_o": "hidden",
-})
+@cell(
+    state="y c",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f W_o": "hidden, inputs",
+        "R_z R_i R_f R_o": "hidden, hidden",
+        "b_z b_i b_f b_o": "hidden",
+    },
+)
 def np(now, prev, x, p):
     """No peepholes. 4(NM + N² + N) parameters."""
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
@@ -118,11 +158,16 @@ def np(now, prev, x, p):
     now.y = tanh(now.c) * now.o
 
 
-@cell(state="y c i f o", papers=["greff2015"], parameters={
-    "W_z W_i W_f W_o": "hidden, inputs", "R_z R_i R_f R_o": "hidden, hidden",
-    "R_ii R_if R_io R_fi R_ff R_fo R_oi R_of R_oo": "hidden, hidden",
-    "p_i p_f p_o b_z b_i b_f b_o": "hidden",
-})
+@cell(
+    state="y c i f o",
+    papers=["greff2015"],
+    parameters={
+        "W_z W_i W_f W_o": "hidden, inputs",
+        "R_z R_i R_f R_o": "hidden, hidden",
+        "R_ii R_if R_io R_fi R_ff R_fo R_oi R_of R_oo": "hidden, hidden",
+        "p_i p_f p_o b_z b_i b_f b_o": "hidden",
+    },
+)
 def fgr(now, prev, x, p):
     """Full gate recurrence: every gate sees all gates a step before.
 
@@ -131,16 +176,31 @@ def fgr(now, prev, x, p):
     """
     now.z = tanh(matvec(p.W_z, x) + matvec(p.R_z, prev.y) + p.b_z)
     now.i = sigmoid(
-        matvec(p.W_i, x) + matvec(p.R_i, prev.y) + p.p_i * prev.c + p.b_i
-        + matvec(p.R_ii, prev.i) + matvec(p.R_if, prev.f) + matvec(p.R_io, prev.o)
+        matvec(p.W_i, x)
+        + matvec(p.R_i, prev.y)
+        + p.p_i * prev.c
+        + p.b_i
+        + matvec(p.R_ii, prev.i)
+        + matvec(p.R_if, prev.f)
+        + matvec(p.R_io, prev.o)
     )
     now.f = sigmoid(
-        matvec(p.W_f, x) + matvec(p.R_f, prev.y) + p.p_f * prev.c + p.b_f
-        + matvec(p.R_fi, prev.i) + matvec(p.R_ff, prev.f) + matvec(p.R_fo, prev.o)
+        matvec(p.W_f, x)
+        + matvec(p.R_f, prev.y)
+        + p.p_f * prev.c
+        + p.b_f
+        + matvec(p.R_fi, prev.i)
+        + matvec(p.R_ff, prev.f)
+        + matvec(p.R_fo, prev.o)
     )
     now.c = now.z * now.i + prev.c * now.f
     now.o = sigmoid(
-        matvec(p.W_o, x) + matvec(p.R_o, prev.y) + p.p_o * now.c + p.b_o
-        + matvec(p.R_oi, prev.i) + matvec(p.R_of, prev.f) + matvec(p.R_oo, prev.o)
+        matvec(p.W_o, x)
+        + matvec(p.R_o, prev.y)
+        + p.p_o * now.c
+        + p.b_o
+        + matvec(p.R_oi, prev.i)
+        + matvec(p.R_of, prev.f)
+        + matvec(p.R_oo, prev.o)
     )
     now.y = tanh(now.c) * now.o

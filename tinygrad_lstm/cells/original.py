@@ -34,8 +34,8 @@ def lstm_1997(now, prev, x, p, expand):
     The paper truncates the gradient: no error passes through z. Here it is whole.
     """
     z = concat(x, prev.h, prev.y_in, prev.y_out)
-    now.y_in = sigmoid(matvec(p.W_in, z) + p.b_in)         # a block's input gate
-    now.y_out = sigmoid(matvec(p.W_out, z) + p.b_out)      # and its output gate
+    now.y_in = sigmoid(matvec(p.W_in, z) + p.b_in)  # a block's input gate
+    now.y_out = sigmoid(matvec(p.W_out, z) + p.b_out)  # and its output gate
     now.g = 4 * sigmoid(matvec(p.W_c, z) + p.b_c) - 2
     now.s_c = prev.s_c + matvec(expand, now.y_in) * now.g  # nothing is ever forgotten
     now.h = matvec(expand, now.y_out) * (2 * sigmoid(now.s_c) - 1)

@@ -31,7 +31,7 @@ def lstm_peephole_gers(now, prev, x, p):
     now.i = sigmoid(matvec(p.W_i, hx) + p.p_i * prev.C + p.b_i)
     now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)
     now.C = now.f * prev.C + now.i * now.C_tilde
-    now.o = sigmoid(matvec(p.W_o, hx) + p.p_o * now.C + p.b_o)   # sees the new state
+    now.o = sigmoid(matvec(p.W_o, hx) + p.p_o * now.C + p.b_o)  # sees the new state
     now.h = now.o * tanh(now.C)
 
 
@@ -55,5 +55,5 @@ def lstm_peephole_output(now, prev, x, p):
     now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)
     now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)
     now.C = now.f * prev.C + now.i * now.C_tilde
-    now.o = sigmoid(matvec(p.W_o, hx) + p.p_o * now.C + p.b_o)   # sees the new state
+    now.o = sigmoid(matvec(p.W_o, hx) + p.p_o * now.C + p.b_o)  # sees the new state
     now.h = now.o * tanh(now.C)

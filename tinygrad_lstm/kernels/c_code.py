@@ -84,11 +84,19 @@ class CCode:
 
         def run(first: int, last: int, k: int) -> None:
             self._loops[name](
-                views.steps, views.batch, first, last, piece, at.ctypes.data, by.ctypes.data,
-                packs.ctypes.data, gone.ctypes.data if gone is not None else None,
-                sums[k].ctypes.data, sums[k].ctypes.data + width * size,
+                views.steps,
+                views.batch,
+                first,
+                last,
+                piece,
+                at.ctypes.data,
+                by.ctypes.data,
+                packs.ctypes.data,
+                gone.ctypes.data if gone is not None else None,
+                sums[k].ctypes.data,
+                sums[k].ctypes.data + width * size,
                 start + k * (-(-scratch * size // 64) * 64),
-            )  # fmt: skip
+            )
 
         in_parallel(run, parts)
         total = sums[0] if len(parts) == 1 else sums.sum(axis=0)

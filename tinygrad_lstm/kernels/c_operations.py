@@ -13,8 +13,15 @@ from tinygrad_lstm.tensor import TABLE, Array, Tensor
 _MOST = 1 << 16  # entries of an index table in the source
 
 _REARRANGED = (
-    "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "concat", "stack", "scatter",
-)  # fmt: skip
+    "getitem",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "broadcast_to",
+    "concat",
+    "stack",
+    "scatter",
+)
 
 
 class Unsupported(Exception):

@@ -12,23 +12,12 @@ import numpy as np
 
 from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, literal, single
 from tinygrad_lstm.kernels.names import distinct, note
-from tinygrad_lstm.kernels.plan import (
-    Buffer,
-    Pass,
-    Place,
-    Plan,
-    Product,
-    Single,
-    Stage,
-    end_to_end,
-)
+from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage, end_to_end
 from tinygrad_lstm.kernels.toolchain import Machine, machine
 from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Array, Tensor
 
-_FUNCTIONS = (
-    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "pow", "erf", "floor", "fabs",
-)  # fmt: skip
+_FUNCTIONS = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "pow", "erf", "floor", "fabs")
 Pack = tuple[str, bool]  # a weight, and whether its transpose is meant
 
 
@@ -92,16 +81,18 @@ class Writer:
         powers = "".join(f"(real){1 / math.factorial(k)!r} + (r) * (" for k in range(1, terms))
         polynomial = f"{powers}(real){1 / math.factorial(terms)!r}{')' * (terms - 1)}"
         defines = {
-            "VECTOR": self.machine.vector, "ROWS": self.machine.rows,
+            "VECTOR": self.machine.vector,
+            "ROWS": self.machine.rows,
             "CASES": " ".join(f"CASE({m})" for m in range(1, self.machine.rows + 1)),
             "LARGEST": "(real)700" if double else "(real)85",
             "ROUNDER": "0x1.8p52" if double else "0x1.8p23f",
-            "BIAS": 1023 if double else 127, "MANTISSA": 52 if double else 23,
+            "BIAS": 1023 if double else 127,
+            "MANTISSA": 52 if double else 23,
             "LOG2_HIGH": f"(real){high!r}",
             "LOG2_LOW": f"(real){0.6931471805599453094 - high!r}",
             "POLYNOMIAL(r)": f"({polynomial})",
             **{n.upper(): f"{n}{suffix}" for n in _FUNCTIONS},
-        }  # fmt: skip
+        }
         lines = [
             f"typedef {'double' if double else 'float'} real;",
             f"typedef {'long long' if double else 'int'} bits;",
@@ -160,9 +151,10 @@ class Writer:
             f"/* The loop {what}, for samples first to last, in pieces of a few steps. */",
             f"void {name}(count steps, count batch, count first, count last,",
             "    count piece, real **at, const count *by, real **packs, const unsigned char *gone,",
-            "    real *sums, real *products, real *scratch)", "{",
+            "    real *sums, real *products, real *scratch)",
+            "{",
             "const count rows = last - first;",
-        ]  # fmt: skip
+        ]
         start = 0
         for b in self.totals if backward else []:
             lines.append(f"real *const {self._row(b)} = sums + {start};")
@@ -385,9 +377,12 @@ class Writer:
         return f"{self._row(place.buffer)}[{place.start} + j]"
 
     def _entry(
-        self, node: Tensor, shape: tuple[int, ...], local: dict[Tensor, str],
+        self,
+        node: Tensor,
+        shape: tuple[int, ...],
+        local: dict[Tensor, str],
         buffers: dict[str, Buffer],
-    ) -> str:  # fmt: skip
+    ) -> str:
         """The entry of an operand that belongs to entry j of the pass."""
         if node in local:
             return local[node]
@@ -475,12 +470,12 @@ def _brief(plan: Plan) -> dict[str, int]:
     return {
         name: b.width
         for name, b in plan.buffers.items()
-        if b.kind == "time" and name not in named
+        if b.kind == "time"
+        and name not in named
         and (
-            (name in ahead and name not in later)
-            or (name in back and not name.startswith("bar."))
+            (name in ahead and name not in later) or (name in back and not name.startswith("bar."))
         )
-    }  # fmt: skip
+    }
 
 
 def _read_by(stage: Stage) -> list[Tensor]:

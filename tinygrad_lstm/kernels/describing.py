@@ -184,16 +184,19 @@ class _Describer:
         return {
             "once": [
                 Block("pack", [f"{_name(n)} = {_packed(v)}"], _leaves(v), [_name(n)], v.shape)
-                for n, v in plan.once.outputs.items() if _name(n) != v.name
+                for n, v in plan.once.outputs.items()
+                if _name(n) != v.name
             ],
             **{
                 section: [block for stage in stages if (block := self.block(stage)).lines]
                 for section, stages in (
-                    ("ahead", plan.ahead), ("forward", plan.forward), ("backward", plan.backward)
+                    ("ahead", plan.ahead),
+                    ("forward", plan.forward),
+                    ("backward", plan.backward),
                 )
             },
             "after": after,
-        }  # fmt: skip
+        }
 
     def block(self, stage: Stage) -> Block:
         """One stage."""
@@ -203,10 +206,13 @@ class _Describer:
             factors = f"{weight}{'ᵀ' * stage.transposed}", self.expression(stage.operand)
             rows = [stage.result.inputs[1]] if stage.onto else []
             return Block(
-                "product", [f"{label} {sign} {' · '.join(factors)}"],
+                "product",
+                [f"{label} {sign} {' · '.join(factors)}"],
                 self.names([stage.weight, stage.operand, *rows]),
-                [*self.names(rows), label] if rows else [label], stage.weight.shape, factors,
-            )  # fmt: skip
+                [*self.names(rows), label] if rows else [label],
+                stage.weight.shape,
+                factors,
+            )
         if not isinstance(stage, Pass):
             node = stage.node
             line = f"{self.labels[node]} = {self.expression(node, top=True)}"

@@ -112,9 +112,13 @@ class Kernel:
 
     # --- forward --------------------------------------------------------------------------------
     def forward(
-        self, parameters: Mapping[str, Array], inputs: Mapping[str, Array],
-        initial: Mapping[str, Array], gone: Sequence[Array | None], reverse: bool = False,
-    ) -> Record:  # fmt: skip
+        self,
+        parameters: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        initial: Mapping[str, Array],
+        gone: Sequence[Array | None],
+        reverse: bool = False,
+    ) -> Record:
         """Run over a sequence. inputs: (time, batch, width); initial: (batch, width)."""
         plan = self.plan
         time, batch = next(iter(inputs.values())).shape[:2] if inputs else (len(gone), 1)
@@ -140,14 +144,18 @@ class Kernel:
     def _forward_time(self, buffer: Buffer) -> bool:
         plan = self.plan
         return (
-            buffer.kind == "time" and not buffer.given and buffer.name not in plan.states
-            and buffer.name not in plan.backward_buffers and buffer.name not in self.code.brief
-        )  # fmt: skip
+            buffer.kind == "time"
+            and not buffer.given
+            and buffer.name not in plan.states
+            and buffer.name not in plan.backward_buffers
+            and buffer.name not in self.code.brief
+        )
 
     def _rows(self) -> list[Buffer]:
         return [
-            *(b for b in self.plan.buffers.values() if b.kind == "row"), *self.code.rows.values()
-        ]  # fmt: skip
+            *(b for b in self.plan.buffers.values() if b.kind == "row"),
+            *self.code.rows.values(),
+        ]
 
     def _views(self, record: Record, turn: slice, more: Mapping[str, Array] | None = None) -> Views:
         arrays: dict[str, Array] = {}
@@ -183,7 +191,8 @@ class Kernel:
                 more[name] = record.arrays[old]
         totals = {
             name: np.zeros(b.width, self.dtype)
-            for name, b in plan.buffers.items() if b.kind == "total"
+            for name, b in plan.buffers.items()
+            if b.kind == "total"
         }
         for name in plan.states:
             more[f"carry.{name}"][...] = final.get(name, 0.0)
@@ -195,8 +204,9 @@ class Kernel:
         flat = _Flat(self, record, more)
         weights = {
             name: totals[f"bar.{name}"].reshape(node.shape)
-            for name, node in plan.once.outputs.items() if f"bar.{name}" in totals
-        }  # fmt: skip
+            for name, node in plan.once.outputs.items()
+            if f"bar.{name}" in totals
+        }
         if products is None:
             products = {}
             for deferred in plan.weight_products:
@@ -224,10 +234,15 @@ class Segmented:
     """
 
     def __init__(
-        self, kernel: Kernel, every: int, parameters: Mapping[str, Array],
-        inputs: Mapping[str, Array], initial: Mapping[str, Array],
-        gone: Sequence[Array | None], reverse: bool,
-    ) -> None:  # fmt: skip
+        self,
+        kernel: Kernel,
+        every: int,
+        parameters: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        initial: Mapping[str, Array],
+        gone: Sequence[Array | None],
+        reverse: bool,
+    ) -> None:
         self.kernel, self._parameters, self._inputs, self._gone = kernel, parameters, inputs, gone
         self._reverse, self.time = reverse, len(gone)
         self.batch = next(iter(inputs.values())).shape[1]

@@ -76,9 +76,14 @@ class Views:
     """
 
     def __init__(
-        self, arrays: Mapping[str, Array], carry: Mapping[str, tuple[Array, Array]],
-        gone: Sequence[Array | None], states: Sequence[str], batch: int, pool: Pool,
-    ) -> None:  # fmt: skip
+        self,
+        arrays: Mapping[str, Array],
+        carry: Mapping[str, tuple[Array, Array]],
+        gone: Sequence[Array | None],
+        states: Sequence[str],
+        batch: int,
+        pool: Pool,
+    ) -> None:
         self._arrays, self.carry, self.gone, self._states = arrays, carry, gone, states
         self.steps, self.batch, self.pool = len(gone), batch, pool
         self.keep_alive: list[Array] = []

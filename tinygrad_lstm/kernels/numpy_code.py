@@ -24,9 +24,19 @@ from tinygrad_lstm.kernels.plan import (
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _UFUNCS = (
-    "add", "subtract", "multiply", "divide", "power", "negative", "exp", "log", "sqrt", "sin",
-    "cos", "tanh",
-)  # fmt: skip
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "negative",
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+)
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,10 @@ class NumpyCode:
         self.rows: dict[str, Buffer] = {}  # further (batch, width) memory
         self._helpers: dict[str, Any] = {}
         sources = [
-            self._function("ahead", plan.ahead), self._function("forward", plan.forward),
+            self._function("ahead", plan.ahead),
+            self._function("forward", plan.forward),
             self._function("backward", plan.backward),
-        ]  # fmt: skip
+        ]
         self.source = "\n\n".join(sources)
         space: dict[str, Any] = {**self._helpers}
         names = (*_UFUNCS, "matmul", "copyto", "inf", "nan")
@@ -279,9 +290,7 @@ class NumpyCode:
 
     def _lines(self, call: Call, refs: Mapping[Ref, str], indent: str) -> Iterator[str]:
         out = refs[call.out]
-        operands = [
-            refs[r] if r.buffer is not None else r.constant for r in call.operands
-        ]
+        operands = [refs[r] if r.buffer is not None else r.constant for r in call.operands]
         text = f"  # {call.note}" if call.note else ""
         if call.function in ("matmul", "matmul_T"):
             v, W = operands

@@ -1,10 +1,10 @@
 """The plan of a compiled cell: what is computed when, and where it lies. No backend knows more.
 
-    once      weights packed, from parameters alone
-    ahead     hoisted: for all steps together, before the loop over time
-    forward   the loop over time: products, and between two products one pass over the units
-    backward  the loop back: the same for the adjoints; what was not saved is computed again
-    after     deferred: gradients of weights and inputs, for all steps together
+once      weights packed, from parameters alone
+ahead     hoisted: for all steps together, before the loop over time
+forward   the loop over time: products, and between two products one pass over the units
+backward  the loop back: the same for the adjoints; what was not saved is computed again
+after     deferred: gradients of weights and inputs, for all steps together
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Plan:
         nodes = {*self._forward_nodes, *ancestors(self._gradients.values())}
         read = {
             i for n in nodes for k, i in enumerate(n.inputs) if k or not _weight_product(n)
-        } | set(self._gradients.values())  # fmt: skip
+        } | set(self._gradients.values())
         return {n for n in nodes if _turned(n) and n not in read}
 
     # --- places ---------------------------------------------------------------------------------
@@ -235,9 +235,11 @@ class Plan:
     def _backward_roots(self) -> list[Tensor]:
         deferred = [*self.weight_products, *self.input_products]
         return [
-            *(node for node, _ in self.written), *(node for _, node in self.totals),
-            *(d.left for d in deferred), *(d.right for d in self.weight_products),
-        ]  # fmt: skip
+            *(node for node, _ in self.written),
+            *(node for _, node in self.totals),
+            *(d.left for d in deferred),
+            *(d.right for d in self.weight_products),
+        ]
 
     def _find_backward(self) -> list[Tensor]:
         """The nodes of the loop back: adjoints, and what is computed again for them."""
@@ -315,11 +317,13 @@ class Plan:
             product, rows = node.inputs
             whole = rows.inputs[0] if is_view(rows) else rows
             if (
-                _weight_product(product) and _weight_product(whole)
+                _weight_product(product)
+                and _weight_product(whole)
                 and self._level[whole] == AHEAD < self._level[product]
-                and users[product] == 1 and users[rows] == 1
+                and users[product] == 1
+                and users[rows] == 1
                 and not {product, rows, whole} & self._equations
-            ):  # fmt: skip
+            ):
                 found[node] = (product, rows)
         return found
 
@@ -394,9 +398,11 @@ class Plan:
 
     # --- the order ------------------------------------------------------------------------------
     def _schedule(
-        self, nodes: list[Tensor], written: Iterable[tuple[Tensor, Place]] = (),
+        self,
+        nodes: list[Tensor],
+        written: Iterable[tuple[Tensor, Place]] = (),
         totals: Iterable[tuple[str, Tensor]] = (),
-    ) -> list[Stage]:  # fmt: skip
+    ) -> list[Stage]:
         """Stages in order: each equation in the first pass in which all it reads is there."""
         stages: list[Stage] = []
         at: dict[Tensor, int] = {}

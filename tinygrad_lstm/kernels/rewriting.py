@@ -438,4 +438,3 @@ def _within(part: list[Tensor], whole: list[Tensor]) -> int | None:
         if all(a is b for a, b in zip(part, whole[start:], strict=False)):
             return start
     return None
-

@@ -149,9 +149,8 @@ def _private(folder: Path) -> bool:
 
 
 def _made(
-    folder: Path, source: str, ending: str, target: Machine, command: tuple[str, ...],
-    *parts: Path,
-) -> Path:  # fmt: skip
+    folder: Path, source: str, ending: str, target: Machine, command: tuple[str, ...], *parts: Path
+) -> Path:
     """The compiled form of a source in a folder, made unless it is there."""
     names = [part.name for part in parts]
     all_of_it = [source, ending, target.name, *command, *_flags(source), _age(command), *names]
@@ -195,9 +194,12 @@ def _compile(
         try:
             done = subprocess.run(
                 [*command, *_flags(source), *kind, "-o", str(made), *files, "-lm"],
-                capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_SECONDS,
                 stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoCompiler(f"the compiler {command[0]} did not run: {error}") from error
         if done.returncode or not made.is_file():

@@ -87,9 +87,13 @@ class Compiled(Cell):
             found = [n for n in program.nodes() if n._live and not n.inputs and n not in known]
             inputs = {**program.inputs, **{f"outer.{k}": node for k, node in enumerate(found)}}
             self._whole[program] = Program(
-                program.name, inputs, program.equations, program.outputs, program.dimensions,
+                program.name,
+                inputs,
+                program.equations,
+                program.outputs,
+                program.dimensions,
                 program.sizes,
-            )  # fmt: skip
+            )
         return self._whole[program]
 
     def seeds(self, program: Program) -> frozenset[str]:
@@ -120,16 +124,23 @@ class Compiled(Cell):
         return self._direct[program]
 
     def _plan(
-        self, program: Program, seeds: frozenset[str], wants: frozenset[str],
+        self,
+        program: Program,
+        seeds: frozenset[str],
+        wants: frozenset[str],
         moving: frozenset[str] = frozenset(),
-    ) -> Plan:  # fmt: skip
+    ) -> Plan:
         by_step = {"x", *self.sequences, *moving, *(f"prev.{name}" for name in self.state)}
         return Plan(program, set(program.inputs) - by_step, seeds, wants)
 
     def kernel(
-        self, program: Program, dtype: Any, seeds: frozenset[str], wants: frozenset[str],
+        self,
+        program: Program,
+        dtype: Any,
+        seeds: frozenset[str],
+        wants: frozenset[str],
         moving: frozenset[str],
-    ) -> Kernel:  # fmt: skip
+    ) -> Kernel:
         """The compiled code for sizes, dtype, and gradients wanted; made at its first use."""
         key = (tuple(program.sizes.items()), np.dtype(dtype), seeds, wants, moving)
         if key not in self._kernels:
@@ -366,9 +377,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     moving = ready.each & {*cell.constants}
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
     sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
-    node = computed(
-        np.empty(0, dtype), "sequence", tuple(inputs.values()), {"sequence": sequence}
-    )  # fmt: skip
+    node = computed(np.empty(0, dtype), "sequence", tuple(inputs.values()), {"sequence": sequence})
 
     def read(name: str, moment: Moment, value: Array) -> Tensor:
         attributes = {"sequence": sequence, "name": name, "moment": moment}
@@ -390,9 +399,15 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     last = 0 if reading.reverse else reading.time - 1
     final = {name: read(name, "final", sequence.value(name, "final")) for name in cell.state}
     return Run(
-        cell, p, Moments(reading.time, reading.x), ready.initial, Moments(reading.time, step),
-        final, whole, list(ready.program.equations),
-    )  # fmt: skip
+        cell,
+        p,
+        Moments(reading.time, reading.x),
+        ready.initial,
+        Moments(reading.time, step),
+        final,
+        whole,
+        list(ready.program.equations),
+    )
 
 
 def expanded(roots: list[Tensor]) -> list[Tensor]:

@@ -22,8 +22,28 @@ from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespear
 from tinygrad_lstm.learning.training import DivergenceError, Training, evaluate
 
 __all__ = [
-    "SGD", "Adam", "CharacterModel", "Checkpoint", "CheckpointError", "DivergenceError",
-    "Observation", "Progress", "Record", "Settings", "Text", "Training", "Vocabulary", "bits",
-    "claim", "clip_by_norm", "cross_entropy", "evaluate", "global_norm", "load", "read_text",
-    "sample", "shakespeare", "squared_error",
-]  # fmt: skip
+    "SGD",
+    "Adam",
+    "CharacterModel",
+    "Checkpoint",
+    "CheckpointError",
+    "DivergenceError",
+    "Observation",
+    "Progress",
+    "Record",
+    "Settings",
+    "Text",
+    "Training",
+    "Vocabulary",
+    "bits",
+    "claim",
+    "clip_by_norm",
+    "cross_entropy",
+    "evaluate",
+    "global_norm",
+    "load",
+    "read_text",
+    "sample",
+    "shakespeare",
+    "squared_error",
+]

@@ -91,11 +91,20 @@ def save(
     start = {n: v if isinstance(v, str) else float(v) for n, v in model.start.items()}
     described = asdict(
         _Description(
-            FORMAT, model.cell.name, tuple(_equations(model.cell, model.sizes)), model.sizes,
-            start, model.input, model.dtype.name, model.vocabulary.symbols,
-            _Source(text.name, text.fingerprint), settings, _Position(**position), state.history,
+            FORMAT,
+            model.cell.name,
+            tuple(_equations(model.cell, model.sizes)),
+            model.sizes,
+            start,
+            model.input,
+            model.dtype.name,
+            model.vocabulary.symbols,
+            _Source(text.name, text.fingerprint),
+            settings,
+            _Position(**position),
+            state.history,
         )
-    )  # fmt: skip
+    )
     described["settings"]["optimiser"]["name"] = type(settings.optimiser).__name__
     arrays = {f"parameters/{name}": value for name, value in state.parameters.items()}
     for kind, values in state.averages.items():
@@ -116,9 +125,14 @@ def load(path: str | Path, cell: Cell, further: Further | None = None) -> Checkp
         found: _Description = schema.read(_Description, {"start": {}, **described})
         _check_cell(path, found, cell, arrays)
         model = CharacterModel(
-            cell, Vocabulary(found.symbols), input=found.input, dtype=found.dtype, further=further,
-            start=found.start, **found.sizes,
-        )  # fmt: skip
+            cell,
+            Vocabulary(found.symbols),
+            input=found.input,
+            dtype=found.dtype,
+            further=further,
+            start=found.start,
+            **found.sizes,
+        )
         state = _state(found, model, arrays)
     except CheckpointError:
         raise

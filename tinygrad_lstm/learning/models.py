@@ -42,10 +42,17 @@ class CharacterModel:
     """
 
     def __init__(
-        self, cell: Cell, text: str | Text | Vocabulary, *, input: str = "embedding",
-        seed: int = 0, dtype: Any = np.float32, further: Further | None = None,
-        start: Mapping[str, float | str] | None = None, **sizes: int,
-    ) -> None:  # fmt: skip
+        self,
+        cell: Cell,
+        text: str | Text | Vocabulary,
+        *,
+        input: str = "embedding",
+        seed: int = 0,
+        dtype: Any = np.float32,
+        further: Further | None = None,
+        start: Mapping[str, float | str] | None = None,
+        **sizes: int,
+    ) -> None:
         if input not in INPUTS:
             raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
         if dtype not in FLOATS:
@@ -100,9 +107,13 @@ class CharacterModel:
         return sum(value.size for value in self.parameters.values())
 
     def run(
-        self, ids: Array, states: Mapping[str, Any] | None = None, start: int = 0,
-        parameters: Mapping[str, Any] | None = None, cell: Cell | None = None,
-    ) -> Run:  # fmt: skip
+        self,
+        ids: Array,
+        states: Mapping[str, Any] | None = None,
+        start: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        cell: Cell | None = None,
+    ) -> Run:
         """The cell over symbols (time, batch) or (time,), from `states`, or from its own start.
 
         parameters: Tensors or arrays to use in place of the model's own; start: the number of

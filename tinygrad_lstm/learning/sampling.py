@@ -13,9 +13,13 @@ from tinygrad_lstm.tensor import Array
 
 @np.errstate(all="ignore")  # what overflows is named where it is read again
 def sample(
-    model: CharacterModel, length: int = 300, *, temperature: float = 0.8,
-    seed: int | Sequence[int] = 0, prompt: str = "",
-) -> str:  # fmt: skip
+    model: CharacterModel,
+    length: int = 300,
+    *,
+    temperature: float = 0.8,
+    seed: int | Sequence[int] = 0,
+    prompt: str = "",
+) -> str:
     """`length` characters that the model writes after `prompt`, which is not part of the result.
 
     Each is drawn from softmax(logits / temperature): 1 draws as the model believes, lower is

@@ -11,9 +11,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 from tinygrad_lstm.errors import TinygradError
 
 _WORDS = {
-    int: "a whole number of at least 0", float: "a finite number", str: "a text",
-    NoneType: "null", tuple: "a list", dict: "a mapping",
-}  # fmt: skip
+    int: "a whole number of at least 0",
+    float: "a finite number",
+    str: "a text",
+    NoneType: "null",
+    tuple: "a list",
+    dict: "a mapping",
+}
 
 
 class SchemaError(TinygradError, ValueError):

@@ -64,9 +64,12 @@ class Settings:
     def __post_init__(self) -> None:
         most = 2**31 - 1
         bounds = {
-            "batch": (1, most), "length": (1, most), "every": (1, most), "sample": (0, 100_000),
+            "batch": (1, most),
+            "length": (1, most),
+            "every": (1, most),
+            "sample": (0, 100_000),
             "seed": (0, 2**63 - 1),
-        }  # fmt: skip
+        }
         for name, (least, most) in bounds.items():
             if getattr(self, name) < least:
                 raise DataError(f"{name} must be at least {least}, got {getattr(self, name)}.")

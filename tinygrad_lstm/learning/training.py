@@ -68,9 +68,13 @@ class Training:
 
     @classmethod
     def resume(
-        cls, path: str | Path, cell: Cell, text: str | Text | None = None,
-        further: Further | None = None, eager: bool = False,
-    ) -> Training:  # fmt: skip
+        cls,
+        path: str | Path,
+        cell: Cell,
+        text: str | Text | None = None,
+        further: Further | None = None,
+        eager: bool = False,
+    ) -> Training:
         """The training that a checkpoint holds; it goes on as if it had never stopped.
 
         text: the one it was trained on; Shakespeare or the file of old unless given.
@@ -114,9 +118,12 @@ class Training:
         checkpoints.save(path, self.model, self.settings, self.state, self.text)
 
     def run(
-        self, steps: int | None = None, seconds: float | None = None,
-        report: Callable[[Progress], Any] | None = None, checkpoint: str | Path | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        steps: int | None = None,
+        seconds: float | None = None,
+        report: Callable[[Progress], Any] | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> None:
         """Train for further `steps`, or about `seconds`, whichever is first.
 
         report: told every step; a report that returns True stops the training after that step.
@@ -192,10 +199,18 @@ class Training:
         if place == self._chunks(passes):
             passes, place, carried = passes + 1, 0, {}
         self.state = replace(
-            s, parameters=parameters, averages=averages, carried=carried, step=s.step + 1,
-            passes=passes, chunk=place, seconds=seconds, loss=cost, norm=norm,
+            s,
+            parameters=parameters,
+            averages=averages,
+            carried=carried,
+            step=s.step + 1,
+            passes=passes,
+            chunk=place,
+            seconds=seconds,
+            loss=cost,
+            norm=norm,
             recent=(*s.recent, cost),
-        )  # fmt: skip
+        )
         model.parameters = parameters
         record = None if self.state.step % self.settings.every else self._record()
         return Progress(self.state.step, cost, norm, seconds, batch * length, record)
@@ -245,9 +260,14 @@ class Training:
 
 
 def evaluate(
-    model: CharacterModel, ids: Array, *, most: int = 32_768, streams: int = 64, length: int = 64,
+    model: CharacterModel,
+    ids: Array,
+    *,
+    most: int = 32_768,
+    streams: int = 64,
+    length: int = 64,
     cell: Cell | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """Loss on symbol numbers `ids` in bits a character, without learning.
 
     They are read as up to `streams` streams, each from zero states; of a long text about `most`

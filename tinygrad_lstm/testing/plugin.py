@@ -1,11 +1,11 @@
 """The pytest plugin: the fixture `gradcheck`. It is there once the package is installed.
 
-    def test_my_function(gradcheck):
-        gradcheck(lambda x: tl.tanh(x) * x, np.ones(3), second_order=True)
+def test_my_function(gradcheck):
+    gradcheck(lambda x: tl.tanh(x) * x, np.ones(3), second_order=True)
 
-    def test_my_cell(gradcheck):
-        gradcheck(my_cell)                    # on cases that Hypothesis draws
-        gradcheck(my_cell, examples=100, seed=1)
+def test_my_cell(gradcheck):
+    gradcheck(my_cell)                    # on cases that Hypothesis draws
+    gradcheck(my_cell, examples=100, seed=1)
 """
 
 from __future__ import annotations

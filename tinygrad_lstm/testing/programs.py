@@ -129,9 +129,14 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
         return {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
 
     return Cell(
-        random_cell, words(states), words(parameters), str(m), words(sequences), words(constants),
+        random_cell,
+        words(states),
+        words(parameters),
+        str(m),
+        words(sequences),
+        words(constants),
         (),
-    )  # fmt: skip
+    )
 
 
 def _spread(value: Any, rank: int, wanted: int) -> Any:
@@ -196,9 +201,11 @@ def _factors(
 ) -> tuple[tuple[int, ...], dict[str, Any]] | None:
     """Two factors of a product."""
     pairs = [
-        (k, m) for k, a in enumerate(values) for m, b in enumerate(values)
+        (k, m)
+        for k, a in enumerate(values)
+        for m, b in enumerate(values)
         if _product(op, a, b, axes)
-    ]  # fmt: skip
+    ]
     return (draw(st.sampled_from(pairs[::-1])), {}) if pairs else None
 
 
@@ -227,9 +234,7 @@ def _joins(op: str, a: Array, b: Array, axis: int) -> bool:
 
 
 @st.composite
-def _attributes(
-    draw: st.DrawFn, op: str, signature: str, shape: tuple[int, ...]
-) -> dict[str, Any]:
+def _attributes(draw: st.DrawFn, op: str, signature: str, shape: tuple[int, ...]) -> dict[str, Any]:
     """Attributes of an operation on one operand; axes are counted from the end."""
     rank = len(shape)
     if signature == "reduction":
@@ -270,11 +275,14 @@ def _index(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
     last = draw(
         st.sampled_from(
             [
-                slice(start, draw(st.integers(start + 1, n))), slice(None, None, -1),
-                slice(start, None, 2), start, np.array([start, 0, start]),
+                slice(start, draw(st.integers(start + 1, n))),
+                slice(None, None, -1),
+                slice(start, None, 2),
+                start,
+                np.array([start, 0, start]),
             ]
         )
-    )  # fmt: skip
+    )
     if len(shape) > 1 and draw(st.booleans()):
         return (draw(st.sampled_from((slice(0, 1), slice(None, None, -1)))), last)
     return (last,)

@@ -67,9 +67,13 @@ def examine(cell: Cell, what: Property, examples: int = 25, seed: int = 0) -> Ou
 
     @hypothesis.seed(seed)
     @settings(
-        max_examples=examples, deadline=None, database=None, report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
-    )  # fmt: skip
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
     @given(strategies.cases(cell, **what.limits))
     def attempt(case: Case) -> None:
         nonlocal tried, worst, failure, doubt
@@ -285,5 +289,3 @@ def equal(what: str, words: tuple[str, str], one: Array, other: Array) -> float:
             f"{words[1]}."
         )
     return float(np.max(difference, initial=0.0)) / scale
-
-

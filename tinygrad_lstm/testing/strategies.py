@@ -1,8 +1,8 @@
 """Hypothesis strategies: operands of an operation; sizes, parameters and sequences of a cell.
 
-    @given(strategies.cases(my_cell))
-    def test_my_cell(case):
-        run = unroll(my_cell, case.parameters, case.xs, case.initial, **case.further)
+@given(strategies.cases(my_cell))
+def test_my_cell(case):
+    run = unroll(my_cell, case.parameters, case.xs, case.initial, **case.further)
 """
 
 from __future__ import annotations
@@ -166,9 +166,12 @@ def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
 
 @st.composite
 def parameters(
-    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], dtype: Any = np.float64,
+    draw: st.DrawFn,
+    cell: Cell,
+    sizes: Mapping[str, int],
+    dtype: Any = np.float64,
     reach: float = 1.0,
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array]:
     """Arrays for every parameter of a cell, around its declared start or else within ±reach."""
     full = cell.complete(sizes)
     return {
@@ -189,9 +192,14 @@ def _around(
 
 @st.composite
 def sequences(
-    draw: st.DrawFn, cell: Cell, sizes: Mapping[str, int], time: int, batch: int | None,
-    dtype: Any = np.float64, reach: float = 2.0,
-) -> tuple[Array, dict[str, Array]]:  # fmt: skip
+    draw: st.DrawFn,
+    cell: Cell,
+    sizes: Mapping[str, int],
+    time: int,
+    batch: int | None,
+    dtype: Any = np.float64,
+    reach: float = 2.0,
+) -> tuple[Array, dict[str, Array]]:
     """A sequence xs, (time, inputs) or (time, batch, inputs), and the cell's further inputs.
 
     Of a batch each sample has its own further inputs, or all share them.
@@ -211,9 +219,15 @@ def sequences(
 
 @st.composite
 def cases(
-    draw: st.DrawFn, cell: Cell, max_time: int = 3, max_batch: int = 3, max_size: int = 3,
-    min_time: int = 1, batched: bool | None = None, dtype: Any = np.float64,
-) -> Case:  # fmt: skip
+    draw: st.DrawFn,
+    cell: Cell,
+    max_time: int = 3,
+    max_batch: int = 3,
+    max_size: int = 3,
+    min_time: int = 1,
+    batched: bool | None = None,
+    dtype: Any = np.float64,
+) -> Case:
     """A Case of a cell: sizes, parameters, a sequence, initial states and further inputs.
 
     `batched`: whether xs has a batch axis; drawn where it is None. Sizes, batch and time often

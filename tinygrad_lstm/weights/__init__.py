@@ -15,6 +15,15 @@ from tinygrad_lstm.weights.onnx import from_onnx, to_onnx
 from tinygrad_lstm.weights.pytorch import from_pytorch, to_pytorch
 
 __all__ = [
-    "from_keras", "from_onnx", "from_pytorch", "joined", "layers", "load", "save", "to_keras",
-    "to_onnx", "to_pytorch", "WeightsError",
-]  # fmt: skip
+    "from_keras",
+    "from_onnx",
+    "from_pytorch",
+    "joined",
+    "layers",
+    "load",
+    "save",
+    "to_keras",
+    "to_onnx",
+    "to_pytorch",
+    "WeightsError",
+]

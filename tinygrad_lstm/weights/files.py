@@ -26,11 +26,15 @@ FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64)]
 _PYTORCH = "If it is of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."
 _KERAS = "If it is of Keras, give the weights of each layer to weights.from_keras."
 OTHERS = {  # files that are taken for ours
-    ".pt": _PYTORCH, ".pth": _PYTORCH, ".ckpt": _PYTORCH, ".bin": _PYTORCH,
-    ".h5": _KERAS, ".keras": _KERAS,
+    ".pt": _PYTORCH,
+    ".pth": _PYTORCH,
+    ".ckpt": _PYTORCH,
+    ".bin": _PYTORCH,
+    ".h5": _KERAS,
+    ".keras": _KERAS,
     ".onnx": "If it is of ONNX, give the node and its arrays to weights.from_onnx.",
     ".npz": "If it is a checkpoint of a training, read it by learning.load(path, cell).",
-}  # fmt: skip
+}
 
 
 def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
@@ -166,8 +170,10 @@ def _cells(network: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
 
 
 _KINDS: dict[str, type[Network]] = {
-    "stack": Stack, "bidirectional": Bidirectional, "backward": Backward,
-}  # fmt: skip
+    "stack": Stack,
+    "bidirectional": Bidirectional,
+    "backward": Backward,
+}
 
 
 def _structure(network: Any) -> Any:

@@ -13,12 +13,7 @@ from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
 from tinygrad_lstm.cells.odyssey import cifg
 from tinygrad_lstm.cells.peepholes import lstm_peephole_gers
 from tinygrad_lstm.cells.plain import rnn
-from tinygrad_lstm.errors import (
-    DataError,
-    DTypeError,
-    ShapeError,
-    TinygradError,
-)
+from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, TinygradError
 from tinygrad_lstm.networks import Backward, Bidirectional, Stack
 from tinygrad_lstm.recurrent import Cell
 from tinygrad_lstm.tensor import Array
@@ -102,9 +97,12 @@ def gates_of(cell: Cell, parameters: Mapping[str, Any]) -> dict[str, Gate]:
         R = arrays[names.R] if names.R else W[:, : len(b)]
         zero = np.zeros_like(b)
         found[gate] = Gate(
-            W if names.R else W[:, len(b) :], R, b,
-            arrays.get(names.r, zero), arrays.get(names.p, zero),
-        )  # fmt: skip
+            W if names.R else W[:, len(b) :],
+            R,
+            b,
+            arrays.get(names.r, zero),
+            arrays.get(names.p, zero),
+        )
     return found
 
 

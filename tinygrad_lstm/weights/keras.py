@@ -31,25 +31,52 @@ from tinygrad_lstm.weights.gates import (
 
 ORDERS = {"SimpleRNN": "h", "LSTM": "ifCo", "GRU": "zrn"}  # of columns
 CELLS: dict[Cell, str] = {
-    rnn: "SimpleRNN", lstm: "LSTM", gru_cho2014: "GRU", gru_reset_after: "GRU",
-}  # fmt: skip
+    rnn: "SimpleRNN",
+    lstm: "LSTM",
+    gru_cho2014: "GRU",
+    gru_reset_after: "GRU",
+}
 NAMES = ("kernel", "recurrent_kernel", "bias")
 
 # Options that change what is computed: the values that have an equal here.
 _SUPPORTED: dict[str, tuple[Any, ...]] = {
-    "activation": ("tanh",), "recurrent_activation": ("sigmoid",), "dropout": (0,),
-    "recurrent_dropout": (0,), "go_backwards": (False,), "use_bias": (True, False),
+    "activation": ("tanh",),
+    "recurrent_activation": ("sigmoid",),
+    "dropout": (0,),
+    "recurrent_dropout": (0,),
+    "go_backwards": (False,),
+    "use_bias": (True, False),
     "reset_after": (True, False),
-}  # fmt: skip
+}
 # Options of training, of the first weights, or of how a sequence is passed.
 _WITHOUT_EFFECT = {
-    "name", "trainable", "dtype", "units", "return_sequences", "return_state", "stateful",
-    "unroll", "time_major", "implementation", "unit_forget_bias", "seed", "zero_output_for_mask",
-    "input_shape", "batch_input_shape", "batch_shape", "kernel_initializer",
-    "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer",
-    "bias_regularizer", "activity_regularizer", "kernel_constraint", "recurrent_constraint",
+    "name",
+    "trainable",
+    "dtype",
+    "units",
+    "return_sequences",
+    "return_state",
+    "stateful",
+    "unroll",
+    "time_major",
+    "implementation",
+    "unit_forget_bias",
+    "seed",
+    "zero_output_for_mask",
+    "input_shape",
+    "batch_input_shape",
+    "batch_shape",
+    "kernel_initializer",
+    "recurrent_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "recurrent_regularizer",
+    "bias_regularizer",
+    "activity_regularizer",
+    "kernel_constraint",
+    "recurrent_constraint",
     "bias_constraint",
-}  # fmt: skip
+}
 
 
 def from_keras(layer: str | Mapping[str, Any], weights: Sequence[Any]) -> tuple[Any, Parameters]:

@@ -103,10 +103,11 @@ def from_onnx(
     coupled = options.get("input_forget", 0)
     cell = {
         "RNN": rnn,
-        "LSTM": (cifg if P is not None else lstm_coupled) if coupled
+        "LSTM": (cifg if P is not None else lstm_coupled)
+        if coupled
         else (lstm_peephole_gers if P is not None else lstm),
         "GRU": gru_reset_after if options.get("linear_before_reset", 0) else gru_cho2014,
-    }[op_type]  # fmt: skip
+    }[op_type]
     found: dict[str, Array] = {}
     for k, side in enumerate(sides):
         gates = _gates({name: v[k] for name, v in given.items()}, order, hidden)

@@ -91,8 +91,9 @@ def rhn(p, s, x):
 @steps
 def multiplicative_lstm(p, s, x):
     m = np.diag(p.W_m @ x) @ p.U_m @ s.h
-    i, f, o, new = (W @ x + U @ m for W, U in
-                    ((p.W_i, p.U_i), (p.W_f, p.U_f), (p.W_o, p.U_o), (p.W_h, p.U_h)))  # fmt: skip
+    i, f, o, new = (
+        W @ x + U @ m for W, U in ((p.W_i, p.U_i), (p.W_f, p.U_f), (p.W_o, p.U_o), (p.W_h, p.U_h))
+    )
     c = σ(f) * s.c + σ(i) * np.tanh(new)
     return {"m": m, "h_hat": new, "c": c, "h": σ(o) * np.tanh(c)}
 

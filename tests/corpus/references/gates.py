@@ -12,8 +12,10 @@ def norm(v, gain=1.0, bias=0.0, eps=1e-5):
 @steps
 def layernorm_lstm(p, s, x):
     z = np.stack([p.W_f, p.W_i, p.W_g, p.W_o]) @ np.append(s.h, x)
-    f, i, o = (σ(norm(z[k], *gb)) for k, gb in
-               ((0, (p.s_f, p.b_f)), (1, (p.s_i, p.b_i)), (3, (p.s_o, p.b_o))))  # fmt: skip
+    f, i, o = (
+        σ(norm(z[k], *gb))
+        for k, gb in ((0, (p.s_f, p.b_f)), (1, (p.s_i, p.b_i)), (3, (p.s_o, p.b_o)))
+    )
     g = np.tanh(norm(z[2], p.s_g, p.b_g))
     C = s.C * f + g * i
     return {"f": f, "i": i, "g": g, "o": o, "C": C, "h": np.tanh(norm(C, p.s_C, p.b_C)) * o}
@@ -76,8 +78,9 @@ def gru_hidden_bias(p, s, x):
 
 @steps
 def numpy_lstm(p, s, x):
-    f, i, o = (σ(np.append(s.h, x) @ W.T + b) for W, b in
-               ((p.Wf, p.bf), (p.Wi, p.bi), (p.Wo, p.bo)))  # fmt: skip
+    f, i, o = (
+        σ(np.append(s.h, x) @ W.T + b) for W, b in ((p.Wf, p.bf), (p.Wi, p.bi), (p.Wo, p.bo))
+    )
     C_bar = np.tanh(np.append(s.h, x) @ p.Wc.T + p.bc)
     C = f * s.C + i * C_bar
     h = o * np.tanh(C)

@@ -98,8 +98,13 @@ def vrnn(p, s, x, eps):
         for m, d, n, b in zip(μ, σ_z, μ_0, σ_0, strict=True)
     )
     logp = np.sum(x * np.log(σ(a)) + (1 - x) * np.log(σ(-a)))
-    return {"z": z, "KL": KL, "logp": logp, "L": KL - logp,
-            "h": np.tanh(p.W @ np.r_[φ, φ_z] + p.U @ s.h + p.b)}  # fmt: skip
+    return {
+        "z": z,
+        "KL": KL,
+        "logp": logp,
+        "L": KL - logp,
+        "h": np.tanh(p.W @ np.r_[φ, φ_z] + p.U @ s.h + p.b),
+    }
 
 
 @steps

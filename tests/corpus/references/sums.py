@@ -50,8 +50,10 @@ def sru(p, s, x):
 @whole
 def qrnn(p, xs, start):
     pairs = np.vstack([start["x_before"], xs])
-    z, f, o = (pairs[:-1] @ W.T + pairs[1:] @ V.T for W, V in
-               ((p.W_z, p.V_z), (p.W_f, p.V_f), (p.W_o, p.V_o)))  # fmt: skip
+    z, f, o = (
+        pairs[:-1] @ W.T + pairs[1:] @ V.T
+        for W, V in ((p.W_z, p.V_z), (p.W_f, p.V_f), (p.W_o, p.V_o))
+    )
     z, f, o = np.tanh(z), σ(f), σ(o)
     c = faded(f, (1 - f) * z, start["c"])
     return {"z": z, "f": f, "o": o, "c": c, "h": o * c, "x_before": xs}
@@ -61,10 +63,12 @@ def faded(keep, new, first):
     """Every new value times all that is kept of it later, added up: no recurrence."""
     T = len(new)
     kept = lambda k, t: np.prod(keep[k:t], axis=0)  # noqa: E731
-    return np.array([
-        kept(0, t + 1) * first + sum(kept(k + 1, t + 1) * new[k] for k in range(t + 1))
-        for t in range(T)
-    ])  # fmt: skip
+    return np.array(
+        [
+            kept(0, t + 1) * first + sum(kept(k + 1, t + 1) * new[k] for k in range(t + 1))
+            for t in range(T)
+        ]
+    )
 
 
 def g(u):

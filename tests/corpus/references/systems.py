@@ -29,8 +29,12 @@ def co_rnn(p, s, x):
 def lem(p, s, u):
     a, b = σ(p.W_1 @ s.y + p.V_1 @ u + p.b_1), σ(p.W_2 @ s.y + p.V_2 @ u + p.b_2)
     z = s.z + a * (np.tanh(p.W_z @ s.y + p.V_z @ u + p.b_z) - s.z)
-    return {"Δt": a, "Δt_bar": b, "z": z,
-            "y": s.y + b * (np.tanh(p.W_y @ z + p.V_y @ u + p.b_y) - s.y)}  # fmt: skip
+    return {
+        "Δt": a,
+        "Δt_bar": b,
+        "z": z,
+        "y": s.y + b * (np.tanh(p.W_y @ z + p.V_y @ u + p.b_y) - s.y),
+    }
 
 
 @steps
@@ -44,8 +48,10 @@ def unicornn(p, s, x):
 def t_lstm(p, s, x, gap):
     short = np.tanh(p.W_d @ s.C + p.b_d)
     C_star = (s.C - short) + short / np.log(np.e + gap)
-    f, i, o = (σ(W @ x + U @ s.h + b) for W, U, b in
-               ((p.W_f, p.U_f, p.b_f), (p.W_i, p.U_i, p.b_i), (p.W_o, p.U_o, p.b_o)))  # fmt: skip
+    f, i, o = (
+        σ(W @ x + U @ s.h + b)
+        for W, U, b in ((p.W_f, p.U_f, p.b_f), (p.W_i, p.U_i, p.b_i), (p.W_o, p.U_o, p.b_o))
+    )
     C = f * C_star + i * np.tanh(p.W_c @ x + p.U_c @ s.h + p.b_c)
     return {"short": short, "C_star": C_star, "f": f, "i": i, "o": o, "C": C, "h": o * np.tanh(C)}
 
@@ -60,17 +66,25 @@ def cfc(p, s, x, ts):
 
 @steps
 def gru_d(p, s, x, m, δ, x_mean):
-    x_hat = np.array([
-        x[d] if m[d] else
-        x_mean[d] + np.exp(-max(0, p.w_x[d] * δ[d] + p.b_x[d])) * (s.x_last[d] - x_mean[d])
-        for d in range(len(x))
-    ])  # fmt: skip
+    x_hat = np.array(
+        [
+            x[d]
+            if m[d]
+            else x_mean[d] + np.exp(-max(0, p.w_x[d] * δ[d] + p.b_x[d])) * (s.x_last[d] - x_mean[d])
+            for d in range(len(x))
+        ]
+    )
     h = s.h * np.minimum(1, np.exp(-(p.W_γ @ δ + p.b_γ)))
     z = σ(p.W_z @ x_hat + p.U_z @ h + p.V_z @ m + p.b_z)
     r = σ(p.W_r @ x_hat + p.U_r @ h + p.V_r @ m + p.b_r)
     new = np.tanh(p.W_h @ x_hat + p.U_h @ (r * h) + p.V_h @ m + p.b_h)
-    return {"x_hat": x_hat, "z": z, "r": r, "h": h + z * (new - h),
-            "x_last": np.where(m == 1, x, s.x_last)}  # fmt: skip
+    return {
+        "x_hat": x_hat,
+        "z": z,
+        "r": r,
+        "h": h + z * (new - h),
+        "x_last": np.where(m == 1, x, s.x_last),
+    }
 
 
 @steps
@@ -112,8 +126,13 @@ def kalman(p, s, z):
     S = np.einsum("i,ij,j", p.c, P, p.c) + np.exp(p.r)
     K = P @ p.c / S
     J = np.eye(len(m)) - np.outer(K, p.c)  # Joseph's form
-    return {"innovation": z - p.c @ m, "S": S, "K": K, "m": m + K * (z - p.c @ m),
-            "P": J @ P @ J.T + np.exp(p.r) * np.outer(K, K)}  # fmt: skip
+    return {
+        "innovation": z - p.c @ m,
+        "S": S,
+        "K": K,
+        "m": m + K * (z - p.c @ m),
+        "P": J @ P @ J.T + np.exp(p.r) * np.outer(K, K),
+    }
 
 
 @whole
