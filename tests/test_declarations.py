@@ -259,9 +259,8 @@ def test_sizes_that_are_bounded_and_determined() -> None:
         (
             lambda c: c.bind({"W": np.ones((2, 8))}),
             ShapeError,
-            "inputs is (2 * hidden * hidden + 1) = (9,), hidden=2 by W, inputs=8 by W, but the array "
-            ""
-            "given has shape (8,).",
+            "inputs is (2 * hidden * hidden + 1) = (9,), hidden=2 by W, inputs=8 by W, but the "
+            "array given has shape (8,).",
         ),
     ],
 )
@@ -367,8 +366,8 @@ FILLS = "write a number or one of zero, one, uniform, glorot, orthogonal, identi
         (
             {"noise": {"seed": "hidden"}},
             CellError,
-            "cell 'plain': a further input cannot be called 'seed', which is an argument of unroll; "
-            ""
+            "cell 'plain': a further input cannot be called 'seed', which is an argument of "
+            "unroll; "
             "choose another name.",
         ),
         (
@@ -455,9 +454,8 @@ def test_bad_declarations(options: Any, kind: type[Exception], message: str) -> 
         ),
         (
             lambda: begun.init(inputs=2, hidden=2, m=1.0),
-            "cell 'begun' has no size or parameter 'm'; its sizes are hidden, inputs, its parameters "
-            ""
-            "W, R, s, b, c.",
+            "cell 'begun' has no size or parameter 'm'; its sizes are hidden, inputs, its "
+            "parameters W, R, s, b, c.",
         ),
         (
             lambda: stack([matrix, cells.rnn]).init(inputs=2, hidden=2),

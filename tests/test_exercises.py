@@ -925,21 +925,18 @@ def test_a_folder_of_exercises(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (
             HEAD + PLAIN.format(check="1").replace("'one', 'One'", "'My One', 'One'"),
-            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: an exercise's name is "
-            ""
-            "lower-case letters, digits and hyphens, got 'My One'.",
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: an exercise's name "
+            "is lower-case letters, digits and hyphens, got 'My One'.",
         ),
         (
             HEAD + PLAIN.format(check="1").replace("['So.']", "[]"),
-            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': hints "
-            ""
-            "is a list of texts, the last one the solution, got [].",
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': "
+            "hints is a list of texts, the last one the solution, got [].",
         ),
         (
             HEAD + PLAIN.format(check="1").replace("['So.']", "[{'ko': '이렇게'}]"),
-            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': title "
-            ""
-            "and hint 1 are not in the same languages (en, ko).",
+            "exercise file teacher.py, line 2 does not run:\n  ExerciseError: exercise 'one': "
+            "title and hint 1 are not in the same languages (en, ko).",
         ),
         (
             HEAD + PLAIN.format(check="1").replace("'Do it.'", "3"),

@@ -334,15 +334,14 @@ def test_divergence_is_named_and_the_checkpoint_kept(tmp_path):
         ),
         (
             lambda: small(text="too short"),
-            "text has 9 characters, 7 of which are to learn from and not held out, but a batch of 3 "
-            ""
+            "text has 9 characters, 7 of which are to learn from and not held out, but a batch of "
+            "3 "
             "streams of length 10 needs 31.\n  Take a longer text, or a smaller batch or length.",
         ),
         (
             lambda: small(length=2**31 - 1),  # is told at once
-            "text has 396 characters, 376 of which are to learn from and not held out, but a batch of "
-            ""
-            "3 streams of length 2,147,483,647 needs 6,442,450,942.\n"
+            "text has 396 characters, 376 of which are to learn from and not held out, but a batch "
+            "of 3 streams of length 2,147,483,647 needs 6,442,450,942.\n"
             "  Take a longer text, or a smaller batch or length.",
         ),
         (lambda: small(batch=2**31), "batch must be at most 2,147,483,647, got 2,147,483,648."),

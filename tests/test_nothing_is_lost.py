@@ -492,9 +492,8 @@ def test_masks_and_first_states_are_answered_with_the_way(network: Any) -> None:
         ),
         (
             lambda: unroll(network, p, xs, lengths=mask),
-            ": lengths are whole numbers of steps, got bool.\n  Of a mask (time, batch) with padding "
-            ""
-            f"at the end they are mask.sum(axis=0).{padding}",
+            ": lengths are whole numbers of steps, got bool.\n  Of a mask (time, batch) with "
+            f"padding at the end they are mask.sum(axis=0).{padding}",
         ),
         (
             lambda: unroll(network, p, xs, initial=(1, 2)),

@@ -211,8 +211,8 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
         (
             ["clockwork", "--text", "rhyme.txt"],
             "cell 'clockwork' has further inputs (clock, mask), which a text does not give, and no "
-            "option does.\n  Make them parameters, or train in Python: learning.CharacterModel(cell, "
-            ""
+            "option does.\n  Make them parameters, or train in Python: "
+            "learning.CharacterModel(cell, "
             "text, further=f),\n  where f(start, shape) returns a mapping of their names to "
             "values.",
         ),
