@@ -46,13 +46,14 @@ notebooks: $(VENV)/dev.stamp
 coverage: $(VENV)/dev.stamp
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --timeout 1200 \
-	    -m 'not browser' --deselect tests/test_check_command.py::test_every_built_in_cell_holds
+	    -m 'not browser' --deselect tests/lesson/test_check_command.py::test_every_built_in_cell_holds
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 newest: $(NEWEST)/stamp
 	$(NEWEST)/bin/python -m pytest --quiet --numprocesses auto -m 'not browser' \
-	    $(addprefix tests/test_,tensor.py equations.py rendering.py viz.py plugin.py exercises.py)
+	    tests/engine/test_tensor.py tests/engine/test_plugin.py tests/equations/test_equations.py \
+	    tests/viz/test_rendering.py tests/viz/test_viz.py tests/lesson/test_exercises.py
 
 constraints: $(NEWEST)/stamp
 	sed '/^[^#]/d' constraints.txt >$(NEWEST)/constraints.txt

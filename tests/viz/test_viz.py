@@ -1,0 +1,382 @@
+"""Figures as users meet them: DOT, SVG, files, focus, alternative text, the command."""
+
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from viz_cells import OWN, deep, exotic, exponential
+
+import viz
+from lesson.commands import main
+from tinygrad_lstm import cells, unroll
+from tinygrad_lstm.recurrent import cell as make_cell
+from viz.anatomy import anatomy
+from viz.drawing import Names
+from viz.free_layout import cell_scene
+from viz.palette import COLOURS, SHAPES
+from viz.rendering import layout
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "dot"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def run():
+    p = cells.lstm.init(inputs=2, hidden=2, seed=1)
+    result = unroll(cells.lstm, p, np.random.default_rng(0).normal(size=(3, 2)))
+    result["h"].sum().backward()
+    return result
+
+
+def figures(run):
+    lstm = cells.lstm
+    return {
+        "cell": viz.cell(lstm),
+        "focus": viz.cell(lstm, focus=("f",)),
+        "rolled": viz.rolled(lstm),
+        "unrolled": viz.unrolled(lstm, steps=3),
+        "chain": viz.chain(lstm),
+        "detailed": viz.chain(cells.gru, detailed=True),
+        "legend": viz.legend(),
+        "difference": viz.difference(lstm, cells.lstm_peephole),
+        "graph": viz.graph(run["h"].sum()),
+        "op": viz.graph(run.steps[0]["h"], fold="op"),
+        "time": viz.graph(run.final, fold="time"),
+        "program": viz.graph(cells.rnn.program()),
+    }
+
+
+# --- golden DOT text --------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ("rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru"))
+def test_dot_text_is_golden(name):
+    """To accept a new layout, look at it, then run: REFRESH_GOLDEN=1 pytest tests/viz"""
+    path = GOLDEN / f"{name}.dot"
+    dot = viz.cell(cells.all()[name]).dot
+    if os.environ.get("REFRESH_GOLDEN"):
+        path.write_text(dot, encoding="utf-8")
+    assert dot == path.read_text(encoding="utf-8")
+
+
+# --- every figure -----------------------------------------------------------------------------
+def test_every_figure_is_well_formed(run):
+    for name, figure in figures(run).items():
+        root = ET.fromstring(figure.svg())
+        assert root.get("role") == "img", name
+        title, desc = root.get("aria-labelledby").split()
+        said = {e.get("id"): e.text for e in root.iter() if e.get("id")}
+        assert said[title] == figure.title and said[desc] == figure.alt
+        assert figure.alt.endswith(".") and len(figure.alt) > 60
+        ids = [e.get("id") for e in root.iter() if e.get("id")]
+        assert len(ids) == len(set(ids)), name
+        assert all(i.startswith(figure.prefix) for i in ids)
+        assert not list(root.iter(f"{SVG}text")), "labels are glyphs, not text"
+        hrefs = {e.get("href") for e in root.iter(f"{SVG}use")}
+        assert hrefs <= {f"#{i}" for i in ids}
+
+
+def test_every_shape_and_line_reaches_the_svg(run):
+    for figure in figures(run).values():
+        found = {e.get("id") for e in ET.fromstring(figure.svg()).iter(f"{SVG}g")}
+        for element in (*figure.scene.shapes, *figure.scene.wires):
+            assert f"{figure.prefix}-{element.id}" in found
+
+
+def test_graphviz_keeps_every_place():
+    scene = viz.cell(cells.gru).scene
+    plain = layout(viz.cell(cells.gru).dot, engine="neato", no_layout=True, format="plain")
+    found = {}
+    for line in plain.splitlines():
+        if line.startswith("node"):
+            word = line.split()
+            found[word[1].strip('"')] = (72 * float(word[2]), 72 * float(word[3]))
+    left, top = found["body"][0] - scene.shapes[0].x, found["body"][1] + scene.shapes[0].y
+    for shape in scene.shapes:
+        x, y = found[shape.id]
+        assert x - left == pytest.approx(shape.x, abs=0.05)
+        assert top - y == pytest.approx(shape.y, abs=0.05)
+
+
+def test_prefix_keeps_two_copies_apart():
+    figure = viz.cell(cells.rnn)
+    first, second = (re.findall(r' id="([^"]+)"', figure.svg(prefix=p)) for p in ("a", "b"))
+    assert first and not set(first) & set(second)
+
+
+def test_same_figure_same_text():
+    assert viz.cell(cells.lstm).svg() == viz.cell(cells.lstm).svg()
+    assert viz.cell(deep).dot == viz.cell(deep).dot
+
+
+def test_colours_are_custom_properties_with_a_dark_side():
+    svg = viz.cell(cells.lstm).svg()
+    assert "prefers-color-scheme:dark" in svg and "var(--viz-layer,#" in svg
+    plain = viz.cell(cells.lstm).svg(css=False)
+    assert "var(" not in plain and "<style" not in plain
+    assert COLOURS["layer"][0] in plain
+
+
+def luminance(colour):
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    parts = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(a, b):
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", (0, 1), ids=("light", "dark"))
+def test_contrast(theme):
+    colour = {name: pair[theme] for name, pair in COLOURS.items()}
+    for fill, line, _ in SHAPES.values():
+        if fill:
+            assert contrast(colour["ink"], colour[fill]) >= 4.5
+        if line:
+            for ground in {colour["ground"], colour["body"], colour["band"], colour[fill]}:
+                assert contrast(colour[line], ground) >= 3, (line, ground)
+    for ground in (colour["ground"], colour["body"], colour["band"]):
+        for line in ("line", "forward", "backward", "changed"):
+            assert contrast(colour[line], ground) >= 3, (line, ground)
+        assert contrast(colour["quiet"], ground) >= 4.5
+
+
+# --- focus ------------------------------------------------------------------------------------
+def bright(figure):
+    parts = {s.id for s in figure.scene.shapes if s.kind in ("layer", "op") and not s.dim}
+    return {p.removeprefix("part-") for p in parts}
+
+
+@pytest.mark.parametrize(
+    ("focus", "parts"),
+    [
+        (("belt:C",), {"C.1", "C"}),
+        (("f",), {"f"}),
+        (("gate:f",), {"f", "C.1"}),
+        (("i", "C_tilde"), {"i", "C_tilde"}),
+        (("C",), {"C.1", "C.2", "C"}),
+        (("o", "h"), {"o", "h.1", "h"}),
+        ((), None),
+    ],
+)
+def test_focus_dims_the_rest(focus, parts):
+    figure = viz.cell(cells.lstm, focus=focus)
+    everything = {s.id.removeprefix("part-") for s in figure.scene.shapes if s.id[:5] == "part-"}
+    assert bright(figure) == (everything if parts is None else parts)
+    assert any(w.dim for w in figure.scene.wires) == bool(focus)
+
+
+def test_focus_lights_the_way_in_and_out():
+    scene = viz.cell(cells.lstm, focus=("f",)).scene
+    dim = {s.id: s.dim for s in scene.shapes}
+    assert not dim["in-x"] and not dim["label-prev.h"] and not dim["label-f"]
+    assert dim["label-prev.C"] and dim["out-output"] and dim["part-C.1"]
+
+
+def test_unknown_focus_lists_what_there_is():
+    with pytest.raises(viz.FigureError) as error:
+        viz.cell(cells.gru, focus=("forget",))
+    assert str(error.value) == (
+        "cannot focus on 'forget' in cell 'gru'. There are the equations z, r, h_tilde, h; "
+        "the belts belt:h; the gates gate:z, gate:r, gate:h_tilde."
+    )
+
+
+# --- alternative text -------------------------------------------------------------------------
+def test_alternative_text_says_what_flows_where():
+    assert viz.cell(cells.lstm_coupled).alt == (
+        "One step of the cell lstm_coupled. "
+        "From the left come h_{t-1} and C_{t-1}, from below x_t. "
+        "h_{t-1} and x_t merge and pass through a σ layer with W_f and b_f, which gives f_t. "
+        "h_{t-1} and x_t merge and pass through a tanh layer with W_C and b_C, which gives C̃_t. "
+        "C_t = f_t × C_{t-1} + (1 − f_t) × C̃_t. "
+        "h_{t-1} and x_t merge and pass through a σ layer with W_o and b_o, which gives o_t. "
+        "h_t = o_t × tanh(C_t). C_t runs straight along a belt on top. "
+        "To the right leave h_t and C_t; h_t is also the output above."
+    )
+
+
+@pytest.mark.parametrize("cell", OWN, ids=lambda c: c.name)
+def test_alternative_text_names_every_equation(cell):
+    from equations import name_unicode
+
+    alt = viz.cell(cell).alt
+    for name in cell.program().equations:
+        assert name_unicode(name) in alt
+
+
+# --- what a cell is made of -------------------------------------------------------------------
+def test_parts_of_unusual_cells():
+    parts = anatomy(exotic).parts
+    assert parts["a"].text == "softmax" and parts["a"].layer
+    assert parts["u"].weights == ("W_u",) and parts["u"].inputs == ("x",)
+    assert anatomy(exotic).inputs == ("x", "noise")
+    states = anatomy(exponential).states
+    assert states == {"h": "h", "C": "C", "n": "n"}
+
+
+def test_a_figure_by_graphviz_shows_the_same_parts():
+    grid = {s.id for s in viz.cell(deep).scene.shapes if s.id.startswith("part-")}
+    free, _ = cell_scene(anatomy(deep), Names())
+    assert {s.id for s in free.shapes if s.id.startswith("part-")} == grid
+    figure = viz.Figure("free", "Free", "Free.", free)
+    assert ET.fromstring(figure.svg()).get("class") == "viz"
+
+
+def test_difference_marks_only_what_is_new():
+    scene = viz.difference(cells.lstm, cells.lstm_peephole).scene
+    assert not [s.id for s in scene.shapes if "changed" in s.classes]
+    new = {w.net for w in scene.wires if "changed" in w.classes}
+    assert new == {"b-prev.C", "b-C"}
+    scene = viz.difference(cells.lstm, cells.lstm_coupled).scene
+    new = {s.id for s in scene.shapes if "changed" in s.classes and s.id.startswith(("a-p", "b-p"))}
+    assert new == {"a-part-i", "b-part-C.2"}
+    same = viz.difference(cells.gru, cells.gru).scene
+    assert not [e for e in (*same.shapes, *same.wires) if "changed" in e.classes]
+
+
+# --- graphs -----------------------------------------------------------------------------------
+def texts(figure):
+    return {s.id: s.text for s in figure.scene.shapes}
+
+
+def test_graph_shows_values_and_gradients():
+    p = cells.rnn.bind({"W": [[0.5, -1.0]], "b": [0.25]})
+    run = unroll(cells.rnn, p, np.array([[1.0]]))
+    loss = run.final["h"].sum()
+    loss.name = "L"
+    before = texts(viz.graph(loss)).values()
+    assert "h_1" in before and "−0.635" in before and "∇ ·" in before
+    assert "∇ 1" not in before
+    loss.backward()
+    after = texts(viz.graph(loss)).values()
+    assert "∇ 1" in after and "∇ ·" not in after
+
+
+def test_graph_folds(run):
+    loss = run.final["h"].sum()
+    by_equation = viz.graph(loss)
+    cards = [s for s in by_equation.scene.shapes if s.kind == "card"]
+    assert len(cards) == 3 * 6 + 1
+    steps = [s for s in viz.graph(loss, fold="time").scene.shapes if s.kind == "module"]
+    assert len(steps) == 3
+    ops = [s for s in viz.graph(loss, fold="op").scene.shapes if s.kind == "step"]
+    assert len(ops) > 3 * 16
+    with pytest.raises(viz.FigureError, match="fold is one of equation, op, time; got 'gate'"):
+        viz.graph(loss, fold="gate")
+
+
+def test_time_runs_from_left_to_right(run):
+    scene = viz.graph(run.final["h"].sum()).scene
+    bands = sorted((s for s in scene.shapes if s.kind == "band"), key=lambda s: s.x)
+    assert [b.id for b in bands] == ["band-1", "band-2", "band-3"]
+    for left, right in zip(bands, bands[1:], strict=False):
+        assert left.box[2] < right.box[0]
+    cards = [s for s in scene.shapes if s.kind in ("card", "given")]
+    for wire in scene.wires:
+        for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
+            for card in cards:
+                if card.id not in (wire.tail, wire.head):
+                    left, top, right, bottom = card.box
+                    apart = max(x0, x1) <= left or min(x0, x1) >= right
+                    assert apart or max(y0, y1) <= top or min(y0, y1) >= bottom
+
+
+def test_graph_of_something_else():
+    with pytest.raises(Exception, match="a graph is drawn of a Tensor, a Program or a mapping"):
+        viz.graph(3.0)
+
+
+# --- files ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("ending", "begin"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"//")]
+)
+def test_save(tmp_path, ending, begin):
+    path = viz.cell(cells.rnn).save(tmp_path / f"cell.{ending}")
+    assert path.read_bytes().startswith(begin)
+
+
+def test_save_errors(tmp_path):
+    figure = viz.cell(cells.rnn)
+    with pytest.raises(viz.FigureError) as error:
+        figure.save(tmp_path / "cell.gif")
+    assert str(error.value) == (
+        "cannot save a figure as 'cell.gif': its ending must be one of .svg, .png, .pdf, .dot, "
+        ".tex."
+    )
+    with pytest.raises(viz.FigureError, match=r"cannot write .*No such file or directory"):
+        figure.save(tmp_path / "missing" / "cell.dot")
+
+
+def test_notebook_shows_the_svg():
+    bundle = viz.legend()._repr_mimebundle_()
+    assert bundle["image/svg+xml"].startswith("<svg") and "yellow box" in bundle["text/plain"]
+
+
+# --- the command ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--focus", "f,i"],
+        ["--kind", "unrolled", "--steps", "2"],
+        ["--kind", "rolled"],
+        ["--kind", "chain"],
+        ["--kind", "legend"],
+        ["--kind", "graph", "--steps", "2"],
+        ["--kind", "difference", "--against", "gru"],
+    ],
+    ids=lambda w: "-".join(w) or "cell",
+)
+def test_draw(tmp_path, capsys, words):
+    path = tmp_path / "figure.svg"
+    assert main(["draw", "lstm", *words, "-o", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == str(path)
+    assert "<svg" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lstm", "-o", "x.bmp"], "its ending must be one of .svg, .png, .pdf, .dot, .tex"),
+        (["lstm", "-o", "nowhere/x.dot"], "cannot write nowhere/x.dot"),
+        (["lstm", "--focus", "q", "-o", "x.dot"], "There are the equations f, i, C_tilde, C, o, h"),
+        (["lstm", "--kind", "difference", "-o", "x.dot"], "add --against OTHER"),
+        (["lstm", "--kind", "unrolled", "--steps", "0", "-o", "x.dot"], "1 to 50 steps, not 0"),
+        (["ltsm", "-o", "x.dot"], "there is no cell 'ltsm'"),
+    ],
+)
+def test_draw_errors(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["draw", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_draw_without_a_renderer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TINYGRAD_LSTM_DOT", str(tmp_path / "no-such-dot"))
+    assert main(["draw", "rnn", "-o", str(tmp_path / "x.svg")]) == 2
+    assert "no Graphviz could draw the figure" in capsys.readouterr().err
+
+
+def test_a_cell_with_an_equation_that_is_only_another_name():
+    @make_cell(state="h y", parameters={"W": "hidden, hidden + inputs"})
+    def copies(now, prev, x, p):
+        now.h = prev.y
+        now.y = prev.h
+
+    figure = viz.cell(copies)
+    assert "h_t is y_{t-1}." in figure.alt
+    assert ET.fromstring(figure.svg()) is not None
+
+
+def test_a_constant_shows_no_time():
+    figures = viz.cell(cells.clockwork), viz.unrolled(cells.clockwork, 2)
+    for figure in figures:
+        texts = [s.text for s in figure.scene.shapes if s.kind == "terminal"]
+        assert "mask" in texts and "mask_t" not in texts
+        assert any(text.startswith("clock_") for text in texts)
+    assert "from below x_t, clock_t and mask." in figures[0].alt
