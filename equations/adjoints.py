@@ -28,7 +28,7 @@ from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward, Stack
 from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from equations import markup
 from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
 from equations.lines import Equation, bundle
 from equations.reading import read
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 _ADDED, _REMOVED = Sign("added"), Sign("removed")
 

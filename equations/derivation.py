@@ -27,7 +27,7 @@ from equations.trial import Trial
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import space_of
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 _TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps
 

@@ -28,8 +28,8 @@ from equations.algebra import (
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.notation import space_of
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.running import unroll
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
 
 Array = NDArray[Any]

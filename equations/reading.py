@@ -27,7 +27,7 @@ from equations.lines import Equation, Equations
 from equations.rules import over
 from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
 
 # an equation that would be longer written out, or deeper, gets names for its parts

@@ -45,7 +45,7 @@ from equations.reading import checked
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE
 
 Entries = NDArray[np.object_]  # an array of SymPy expressions, one for each number

@@ -22,7 +22,7 @@ from lesson.subject import Subject
 from tinygrad_lstm.cells import gru, lstm, rnn
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
 from tinygrad_lstm.learning import Progress, Text, shakespeare
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz.rendering import ready
 
 Report = Callable[[str, Progress], Any]

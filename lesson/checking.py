@@ -12,8 +12,8 @@ from hypothesis import configuration
 
 import equations
 from equations.algebra import EquationError
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.running import unroll
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 from tinygrad_lstm.testing.properties import (
     PROPERTIES,

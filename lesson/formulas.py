@@ -11,7 +11,7 @@ import equations
 from equations import markup
 from equations.comparison import Difference
 from equations.lines import Equation, Equations
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 WIDTH = 44  # visible characters in a row of a long sum
 

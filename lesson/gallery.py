@@ -18,7 +18,7 @@ import viz
 from lesson import prose
 from tinygrad_lstm import cells, sizes
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz.sentences import listed
 
 LETTERS = {"hidden": "n", "inputs": "m"}  # any other size is written by its first letter

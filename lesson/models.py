@@ -11,7 +11,7 @@ from lesson import formulas
 from tinygrad_lstm import cells
 from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.learning import CharacterModel, DivergenceError, Progress, Text, Training
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 WIDE = 128  # every size of a cell but that of its input
 

@@ -20,10 +20,10 @@ import equations
 from lesson import charts
 from lesson.measurements import Line
 from lesson.parts import stepper as stepper_part
-from tinygrad_lstm import tables
+from tinygrad_lstm import notebook_html
 from tinygrad_lstm.errors import DataError, UnknownNameError
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.stepping import Trace
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.stepper.trace import Trace
 from viz.rendering import svg_to_png
 
 _COLOURS = ("#0b5cad", "#b23a1e", "#33691e", "#6a3fa0", "#8a6100", "#37474f")
@@ -79,7 +79,7 @@ class Frame:
             f'style="width:100%;height:{self.height}px;border:1px solid #8a94a0"></iframe>'
             f"<details><summary>{title}, as a table</summary>{listed['text/html']}</details>"
         )
-        return tables.bundle(listed["text/plain"], html)
+        return notebook_html.bundle(listed["text/plain"], html)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Table:
     header: Sequence[str]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return tables.bundle(str(self), tables.table(self.rows, self.header))
+        return notebook_html.bundle(str(self), notebook_html.table(self.rows, self.header))
 
     def __str__(self) -> str:
         return _aligned([self.header, *self.rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lesson.formulas import forward
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz.anatomy import anatomy
 from viz.placement import belts_of
 

@@ -13,7 +13,7 @@ from lesson.measurements import Line
 from lesson.models import Trained
 from tinygrad_lstm.cells import lstm
 from tinygrad_lstm.learning import CharacterModel, Text
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 

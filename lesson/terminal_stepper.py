@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lesson.terminal_keys import END, RESIZED, keys
-from tinygrad_lstm.breakpoints import FORMS
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.stepping import Event, Trace
+from tinygrad_lstm.stepper.breakpoints import FORMS
+from tinygrad_lstm.stepper.trace import Event, Trace
 
 HELP = f"""\
 n →  next operation            b ←  back one operation

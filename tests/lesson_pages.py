@@ -13,7 +13,7 @@ from lesson.models import Trained
 from lesson.subject import Subject
 from tinygrad_lstm import cell, cells, learning, matvec, sigmoid, tanh
 from tinygrad_lstm.learning import CharacterModel, Text, Training
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 TEXT = Text(learning.shakespeare().characters[:60_000], "a part of Shakespeare")
 

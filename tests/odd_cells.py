@@ -22,7 +22,7 @@ from tinygrad_lstm import (
     vecdot,
     where,
 )
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 # mypy: disallow-untyped-defs=False
 W_h = {"W": "hidden, inputs", "U": "hidden, hidden"}

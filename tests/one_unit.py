@@ -10,7 +10,7 @@ from odd_cells import CELLS
 
 from tinygrad_lstm import cell, cells, matvec, sigmoid, softmax, tanh
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 # mypy: disallow-untyped-defs=False
 

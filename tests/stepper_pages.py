@@ -27,7 +27,7 @@ from tinygrad_lstm import (
     tanh,
     unroll,
 )
-from tinygrad_lstm.stepping import Trace
+from tinygrad_lstm.stepper.trace import Trace
 
 LANGUAGES = ("en", "ko", "zh")
 

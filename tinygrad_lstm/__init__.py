@@ -12,17 +12,17 @@ from tinygrad_lstm import ops as ops  # the table must be full before anything i
 from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new one too
 
 from tinygrad_lstm.tensor import Tensor as Tensor  # isort: skip
-from tinygrad_lstm.gradients import grad as grad
-from tinygrad_lstm.gradients import value_and_grad as value_and_grad
+from tinygrad_lstm.differentiate import grad as grad
+from tinygrad_lstm.differentiate import value_and_grad as value_and_grad
 from tinygrad_lstm.networks import bidirectional as bidirectional
 from tinygrad_lstm.networks import stack as stack
 from tinygrad_lstm.parameters import Parameters as Parameters
 from tinygrad_lstm.program import Program as Program
-from tinygrad_lstm.recurrent import Cell as Cell
-from tinygrad_lstm.recurrent import cell as cell
-from tinygrad_lstm.sequence import Run as Run
-from tinygrad_lstm.sequence import unroll as unroll
-from tinygrad_lstm.stepping import step_through as step_through
+from tinygrad_lstm.running import Run as Run
+from tinygrad_lstm.running import unroll as unroll
+from tinygrad_lstm.step import Cell as Cell
+from tinygrad_lstm.step import cell as cell
+from tinygrad_lstm.stepper.trace import step_through as step_through
 
 from tinygrad_lstm.kernels import compiled as compiled  # isort: skip
 from tinygrad_lstm.checking import Agreement as Agreement  # isort: skip

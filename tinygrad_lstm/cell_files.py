@@ -11,7 +11,7 @@ from typing import Any
 
 from tinygrad_lstm import cells
 from tinygrad_lstm.errors import CellError, UnknownNameError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 
 def find(spec: str) -> Cell:

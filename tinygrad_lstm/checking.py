@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.differences import (
+from tinygrad_lstm.errors import DataError, GradientError
+from tinygrad_lstm.numerical import (
     EPS,
     TINY,
     First,
@@ -22,7 +23,6 @@ from tinygrad_lstm.differences import (
     one_sided,
     place_of,
 )
-from tinygrad_lstm.errors import DataError, GradientError
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors, apply
 
 RELATIVE = 1e-10  # what two ways to compute one derivative may differ by, of the largest one

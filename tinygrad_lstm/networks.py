@@ -19,8 +19,8 @@ from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
 from tinygrad_lstm.ops import concat
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import Moments, Reading, Run, over
+from tinygrad_lstm.running import Moments, Reading, Run, over
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
 Part = Any  # a Cell or a Network

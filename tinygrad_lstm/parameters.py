@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import tables
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, constant, pullback
 
@@ -51,7 +51,7 @@ class Parameters(Mapping[str, Tensor]):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         rows = [(name, str(t.shape), t.size) for name, t in self.items()]
         rows.append(("together", "", self.count))
-        return tables.bundle(repr(self), tables.table(rows, ("parameter", "shape", "numbers")))
+        return bundle(repr(self), table(rows, ("parameter", "shape", "numbers")))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("_tensors", "_owner", "_sizes"):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import tables
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
+from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
 from tinygrad_lstm.sizes import SUM as _SUM
@@ -224,7 +224,7 @@ class Program:
         equations = [
             ("equation", spelled(n), f"= {right_hand_side(t)}") for n, t in self.equations.items()
         ]
-        return tables.bundle(str(self), tables.table([*inputs, *equations]))
+        return bundle(str(self), table([*inputs, *equations]))
 
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from equations import name_latex, name_unicode
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
 from viz.symbols import DOT, HOLE, Written, expression, written
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from equations.wording import Said, joined
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.drawing import Drawing, Names, Pairs

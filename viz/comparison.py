@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from equations.wording import Said, joined
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.cell_figures import Picture, picture

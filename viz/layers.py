@@ -9,7 +9,7 @@ from typing import Any
 
 from equations import name_latex, name_unicode
 from tinygrad_lstm.networks import Bidirectional, Network, Stack
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz.drawing import TERMINAL, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs

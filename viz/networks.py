@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from tinygrad_lstm.networks import Network
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz import layers, sentences
 from viz.anatomy import anatomy
 from viz.cell_figures import picture

@@ -17,7 +17,7 @@ from lesson.subject import Subject
 from tinygrad_lstm import compiled as compile_cell
 from tinygrad_lstm import unroll
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 WIDTH = 30  # visible characters of an equation in one row
 BATCH, STEPS, RUNS = 32, 32, 15

@@ -15,7 +15,7 @@ from lesson.formulas import formula
 from lesson.numbers import percent
 from lesson.subject import Subject
 from tinygrad_lstm import Tensor, unroll
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from viz.scene import Scene
 
 SPAN = 10  # characters over which a product of forget gates is taken

@@ -13,8 +13,8 @@ from tinygrad_lstm import compiled
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.cell_files import run as run_file
 from tinygrad_lstm.networks import Network
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.running import unroll
+from tinygrad_lstm.step import Cell
 from viz.figure import ENDINGS
 
 SIZE, SEED = 2, 0  # of the small run whose graph is drawn

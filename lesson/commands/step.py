@@ -15,13 +15,13 @@ import numpy as np
 
 from lesson import cell_options
 from tinygrad_lstm import Tensor, sizes, unroll
-from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.program import named
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.stepping import step_through
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.stepper.trace import step_through
+from tinygrad_lstm.stepper.written import leaf
 
 MOST = 2_000_000  # numbers in a run that is walked through, parameters included
 _KEYS = (

@@ -15,7 +15,7 @@ import numpy as np
 from lesson.exercises.wording import Text, hints, languages_of, say, table
 from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
 

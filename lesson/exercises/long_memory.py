@@ -13,8 +13,8 @@ from lesson.exercises.wording import Text, table
 from tinygrad_lstm import softplus, vecdot
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Adam, clip_by_norm
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.running import unroll
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
 EARLY, KEPT, HIDDEN, BATCH, STEPS, RATE = 10, 50, 8, 32, 300, 0.02

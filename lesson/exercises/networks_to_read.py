@@ -9,7 +9,7 @@ import numpy as np
 from lesson.exercises.exercise import Answer, Exercise, from_texts
 from lesson.exercises.wording import Text, table
 from tinygrad_lstm import cells
-from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.tensor import Array
 
 # --- a heat map -----------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from lesson.exercises.wording import Text, table
 from tinygrad_lstm.checking import check_gradients
 from tinygrad_lstm.errors import GradientError
 from tinygrad_lstm.program import spelled
-from tinygrad_lstm.recurrent import Cell, cell
-from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.running import Run, unroll
+from tinygrad_lstm.step import Cell, cell
 from tinygrad_lstm.tensor import Array
 
 STEPS, BATCH = 3, 2

@@ -11,7 +11,7 @@ from lesson.exercises.exercise import Answer, Exercise, from_texts
 from lesson.exercises.readings import same_cell
 from lesson.exercises.wording import Text, say, table
 from tinygrad_lstm import cells
-from tinygrad_lstm.sequence import unroll
+from tinygrad_lstm.running import unroll
 
 # what is exchanged in the listing, and by what
 FAULTS: Mapping[str, tuple[str, str]] = {

@@ -11,7 +11,7 @@ from lesson import prose
 from lesson.formulas import forward
 from lesson.subject import Subject
 from tinygrad_lstm import cells
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 FIRST = ("gru_cho2014", "gru_reset_after")
 

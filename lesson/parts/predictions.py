@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.arithmetic import leaf, rule_text
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.stepper.written import leaf, rule_text
 from tinygrad_lstm.tensor import Tensor, ancestors, apply, fold, remade
 
 MOST = 4

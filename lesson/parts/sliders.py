@@ -25,7 +25,7 @@ from lesson import prose
 from lesson.subject import Subject
 from tinygrad_lstm.cells import lstm
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 RANGES = {"prev": 2.0, "x": 2.0, "seeds": 2.0, "p": 3.0, "pre": 8.0}  # of the sliders, both ways

@@ -17,14 +17,14 @@ from lesson.commands.step import small_run
 from lesson.figures import Drawer
 from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
-from tinygrad_lstm.arithmetic import leaf
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
 from tinygrad_lstm.learning import CharacterModel, Text, Training
 from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import unroll
-from tinygrad_lstm.stepping import Event, Trace, step_through
+from tinygrad_lstm.running import unroll
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.stepper.trace import Event, Trace, step_through
+from tinygrad_lstm.stepper.written import leaf
 from tinygrad_lstm.tensor import Tensor
 
 SCRIPTS = ("trace", "stepper_view", "stepper", "predict")

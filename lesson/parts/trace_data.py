@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from lesson.parts import predictions
-from tinygrad_lstm.arithmetic import MORE, Text, Written, leaf, rule_text
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.events import ENTRIES, Event, plain
 from tinygrad_lstm.notation import name_unicode
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.stepping import Trace
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.stepper.events import ENTRIES, Event, plain
+from tinygrad_lstm.stepper.trace import Trace
+from tinygrad_lstm.stepper.written import MORE, Text, Written, leaf, rule_text
 from tinygrad_lstm.tensor import TABLE, Tensor, apply, unbroadcast
 from viz.anatomy import anatomy
 

@@ -16,7 +16,7 @@ from lesson.checking import EVERY_PROPERTY
 from tinygrad_lstm import cell, matvec, sigmoid, tanh
 from tinygrad_lstm.kernels.kernel import Kernel
 from tinygrad_lstm.ops import register
-from tinygrad_lstm.sequence import Steps
+from tinygrad_lstm.running import Steps
 from tinygrad_lstm.tensor import Tensor, apply
 from tinygrad_lstm.testing import strategies
 from tinygrad_lstm.testing.properties import Disagreement, equal, examine
@@ -139,9 +139,9 @@ def test_a_gradient_wrong_in_a_batch_is_seen_where_values_agree(table: Any) -> N
 
 def test_a_gradient_lost_between_two_halves_is_seen(monkeypatch: Patch) -> None:
     """The split property compares gradients through the carried state, too."""
-    from tinygrad_lstm import sequence
+    from tinygrad_lstm import running
 
-    before = sequence._initial
+    before = running._initial
 
     def cut(cell: Any, program: Any, reading: Any, dtype: Any) -> Any:
         given = {
@@ -150,7 +150,7 @@ def test_a_gradient_lost_between_two_halves_is_seen(monkeypatch: Patch) -> None:
         }
         return before(cell, program, dataclasses.replace(reading, initial=given), dtype)
 
-    monkeypatch.setattr(sequence, "_initial", cut)
+    monkeypatch.setattr(running, "_initial", cut)
     (what,) = (p for p in EVERY_PROPERTY if p.name == "split against whole")
     outcome = examine(subject(), what, examples=20)
     assert outcome.verdict is False

@@ -16,7 +16,7 @@ from equations.algebra import EquationError, Quantity
 from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
 from lesson.commands import main
 from tinygrad_lstm import cell, cells, matvec, stack, tanh
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE
 from tinygrad_lstm.testing.properties import Outcome, examine
 

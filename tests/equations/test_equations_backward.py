@@ -64,7 +64,7 @@ from tinygrad_lstm import (
     with_gradient,
 )
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Operation, apply
 
 # mypy: disallow-untyped-defs=False, disallow-untyped-calls=False

@@ -15,7 +15,7 @@ from lesson import prose
 from lesson.parts import predictions, stepper
 from lesson.parts.trace_data import compact
 from tinygrad_lstm import cells, matvec
-from tinygrad_lstm.arithmetic import leaf, rule_text
+from tinygrad_lstm.stepper.written import leaf, rule_text
 
 CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
 

@@ -18,7 +18,7 @@ from lesson.commands.step import small_run
 from lesson.terminal_stepper import View, act, help_screen, screen, width_of, wrap
 from tinygrad_lstm import Cell, cell, cells, matvec, tanh
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.stepping import Trace, step_through
+from tinygrad_lstm.stepper.trace import Trace, step_through
 from tinygrad_lstm.tensor import Array
 
 THREE_STATES = '''

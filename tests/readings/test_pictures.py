@@ -12,7 +12,7 @@ import viz
 from lesson.commands.step import small_run
 from readings.subjects import CELLS, Result, draw
 from tinygrad_lstm import cells, compiled, step_through
-from tinygrad_lstm.stepping import to_json
+from tinygrad_lstm.stepper.trace import to_json
 
 
 def figures_are_drawn(cell: Any) -> None:

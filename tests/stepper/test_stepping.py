@@ -25,9 +25,9 @@ from tinygrad_lstm import (
     tanh,
     unroll,
 )
-from tinygrad_lstm.breakpoints import BreakpointError
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
-from tinygrad_lstm.stepping import Trace, to_json
+from tinygrad_lstm.stepper.breakpoints import BreakpointError
+from tinygrad_lstm.stepper.trace import Trace, to_json
 from tinygrad_lstm.tensor import TABLE, apply
 
 

@@ -12,7 +12,7 @@ from viz_cells import OWN, deep, exotic, exponential
 import viz
 from lesson.commands import main
 from tinygrad_lstm import cells, unroll
-from tinygrad_lstm.recurrent import cell as make_cell
+from tinygrad_lstm.step import cell as make_cell
 from viz.anatomy import anatomy
 from viz.drawing import Names
 from viz.free_layout import cell_scene

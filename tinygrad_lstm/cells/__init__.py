@@ -15,7 +15,7 @@ from tinygrad_lstm.cells import (
     peepholes,
     plain,
 )
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 
 _FAMILIES = (plain, gated, original, peepholes, gru_forms, odyssey, evolved, depth, clocked)
 _CELLS = {

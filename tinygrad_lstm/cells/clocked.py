@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.ops import matvec, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 from tinygrad_lstm.tensor import Array
 
 

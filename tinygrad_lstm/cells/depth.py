@@ -1,7 +1,7 @@
 """The depth-gated LSTM: the cell states of neighbouring layers are joined by a gate."""
 
 from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

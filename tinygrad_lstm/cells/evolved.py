@@ -1,7 +1,7 @@
 """The three best cells that Jozefowicz, Zaremba & Sutskever (2015) found by mutation."""
 
 from tinygrad_lstm.ops import matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

@@ -1,7 +1,7 @@
 """The LSTM and its best-known relatives: peepholes, coupled gates, the GRU."""
 
 from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

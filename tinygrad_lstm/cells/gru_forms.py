@@ -1,7 +1,7 @@
 """The GRU in two more forms: as first published, and as deep-learning libraries compute it."""
 
 from tinygrad_lstm.ops import matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

@@ -4,7 +4,7 @@ The numbers of parameters are for N units and M inputs.
 """
 
 from tinygrad_lstm.ops import matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

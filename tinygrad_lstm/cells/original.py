@@ -1,7 +1,7 @@
 """The LSTM of 1997: memory blocks that cannot forget."""
 
 from tinygrad_lstm.ops import concat, matvec, sigmoid
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

@@ -1,7 +1,7 @@
 """Diagonal peepholes: a weight for each unit, from its cell state to its gates."""
 
 from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 # mypy: disallow-untyped-defs=False
 

@@ -1,7 +1,7 @@
 """The plain recurrent network (Elman 1990)."""
 
 from tinygrad_lstm.ops import concat, matvec, tanh
-from tinygrad_lstm.recurrent import cell
+from tinygrad_lstm.step import cell
 
 
 @cell(state="h", parameters={"W": "hidden, hidden + inputs", "b": "hidden"}, papers=["elman1990"])

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.kernels.plan import Deferred, Pass, Plan, Product, Stage
-from tinygrad_lstm.labels import barred
 from tinygrad_lstm.notation import parse
 from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side, spelled
 from tinygrad_lstm.sizes import ATOM as _ATOM
+from tinygrad_lstm.stepper.labels import barred
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
 
 SECTIONS = {

@@ -19,8 +19,8 @@ from tinygrad_lstm.networks import Network
 from tinygrad_lstm.ops import register
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import Fixed, Moments, Prepared, Reading, Run, over, prepared
+from tinygrad_lstm.running import Fixed, Moments, Prepared, Reading, Run, over, prepared
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, computed, pullback, remade
 
 CODES = ("auto", "c", "numpy")

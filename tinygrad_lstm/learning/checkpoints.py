@@ -18,7 +18,7 @@ from tinygrad_lstm.learning.models import CharacterModel, Further
 from tinygrad_lstm.learning.schema import SchemaError
 from tinygrad_lstm.learning.state import Record, Settings, State
 from tinygrad_lstm.learning.texts import Text, Vocabulary
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
 FORMAT = "tinygrad-lstm character model 1"

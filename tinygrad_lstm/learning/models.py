@@ -13,8 +13,8 @@ from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, U
 from tinygrad_lstm.learning.losses import bits
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.ops import matvec, softmax
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.running import Run, unroll
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
 INPUTS = ("embedding", "one-hot")

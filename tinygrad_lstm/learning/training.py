@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.differentiate import value_and_grad
 from tinygrad_lstm.errors import DataError, TinygradError
-from tinygrad_lstm.gradients import value_and_grad
 from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.archive import CheckpointError
@@ -30,7 +30,7 @@ from tinygrad_lstm.learning.texts import (
     shakespeare,
     split,
 )
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_lstm.ops import normal_index
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, apply
 
 OPERATIONS = sorted(n for n, op in TABLE.items() if op.signature != "whole")

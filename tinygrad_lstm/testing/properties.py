@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tinygrad_lstm.checking import RELATIVE, check_gradients
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.ops import concat
-from tinygrad_lstm.recurrent import Cell
-from tinygrad_lstm.sequence import Run, unroll
+from tinygrad_lstm.running import Run, unroll
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 from tinygrad_lstm.testing import strategies
 from tinygrad_lstm.testing.strategies import Case

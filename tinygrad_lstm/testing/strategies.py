@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, Operation
 
 SMOOTH, GRID = 1024, 64

@@ -16,7 +16,7 @@ from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
 from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights.gates import WeightsError, under
 from tinygrad_lstm.weights.pytorch import places

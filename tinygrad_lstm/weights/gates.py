@@ -15,7 +15,7 @@ from tinygrad_lstm.cells.peepholes import lstm_peephole_gers
 from tinygrad_lstm.cells.plain import rnn
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, TinygradError
 from tinygrad_lstm.networks import Backward, Bidirectional, Stack
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 

@@ -13,7 +13,7 @@ from tinygrad_lstm.cells.plain import rnn
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.networks import bidirectional
 from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights.gates import (
     Gate,

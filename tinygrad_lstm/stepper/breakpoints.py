@@ -17,7 +17,7 @@ from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.tensor import Tensor
 
 if TYPE_CHECKING:
-    from tinygrad_lstm.stepping import Event, Trace
+    from tinygrad_lstm.stepper.trace import Event, Trace
 
 FORMS = """\
   f               a value or its gradient, by name, at any time step

@@ -17,13 +17,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from tinygrad_lstm import tables
-from tinygrad_lstm.arithmetic import array, leaf
-from tinygrad_lstm.breakpoints import Breakpoint
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
-from tinygrad_lstm.events import Event, State, plain
-from tinygrad_lstm.labels import Labels
+from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.program import Program, _flat
+from tinygrad_lstm.stepper.breakpoints import Breakpoint
+from tinygrad_lstm.stepper.events import Event, State, plain
+from tinygrad_lstm.stepper.labels import Labels
+from tinygrad_lstm.stepper.written import array, leaf
 from tinygrad_lstm.tensor import (
     TABLE,
     Array,
@@ -318,12 +318,12 @@ class Trace(Sequence[Event]):
         rows = [
             (e.index + 1, e.direction, e.time or "", e.rule, e.value_text) for e in self[:_SHOWN]
         ]
-        html = tables.table(rows, ("", "pass", "time", "rule", "result"))
+        html = table(rows, ("", "pass", "time", "rule", "result"))
         lines = [repr(self), *("  ".join(map(str, row)) for row in rows)]
         if len(self) > _SHOWN:
             html += f"<p>… {len(self) - _SHOWN} more events</p>"
             lines.append(f"… {len(self) - _SHOWN} more events")
-        return tables.bundle("\n".join(lines), html)
+        return bundle("\n".join(lines), html)
 
 
 def to_json(trace: Trace) -> str:

@@ -10,13 +10,13 @@ from typing import Any, overload
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm import tables
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.ops import stack, where
 from tinygrad_lstm.parameters import Parameters, check_finite
 from tinygrad_lstm.program import Program, right_hand_side, spelled
-from tinygrad_lstm.recurrent import Cell
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
 
 
@@ -99,7 +99,7 @@ class Run:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         rows = [(name, self[name].shape) for name in self.names]
-        return tables.bundle(repr(self), tables.table(rows, ("equation", "shape over time")))
+        return bundle(repr(self), table(rows, ("equation", "shape over time")))
 
 
 class Steps:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm import tables
 from tinygrad_lstm.errors import (
     CellError,
     DataError,
@@ -27,6 +26,7 @@ from tinygrad_lstm.errors import (
     TracedError,
     UnknownNameError,
 )
+from tinygrad_lstm.notebook_html import listing
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite, dead_starts
 from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.tensor import Array, Tensor, apply, constant
@@ -192,7 +192,7 @@ class Cell:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return tables.listing(self)
+        return listing(self)
 
     def _shapes(self) -> dict[str, str]:
         """Every input of the step with its shape in words, in the order of a Program's inputs."""

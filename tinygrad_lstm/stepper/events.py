@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lstm.arithmetic import (
+from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.stepper.written import (
     MORE,
     Written,
     array,
@@ -21,11 +22,10 @@ from tinygrad_lstm.arithmetic import (
     rounded,
     rule_text,
 )
-from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, unbroadcast
 
 if TYPE_CHECKING:
-    from tinygrad_lstm.stepping import Trace
+    from tinygrad_lstm.stepper.trace import Trace
 
 ENTRIES = 24  # of a value are written out one by one
 TERMS = 8  # of a sum over time are written out one by one

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tinygrad_lstm.errors import TinygradError
 
 if TYPE_CHECKING:
-    from tinygrad_lstm.recurrent import Cell
+    from tinygrad_lstm.step import Cell
 
 _LEFT = ' style="text-align:left"'  # JupyterLab sets every table's text to the right
 

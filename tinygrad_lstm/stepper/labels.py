@@ -10,11 +10,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from tinygrad_lstm.arithmetic import array, operation_text
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import SUM as _SUM
+from tinygrad_lstm.stepper.written import array, operation_text
 from tinygrad_lstm.tensor import Tensor
 
 _LONGEST = 64  # characters of an expression that stands inside another one

@@ -1,0 +1,1 @@
+"""A trace of a computation, forward and backward, one operation an event, to be stepped through."""
