@@ -16,9 +16,10 @@ from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.ops import stack, where
 from tinygrad_lstm.parameters import Parameters, check_finite
-from tinygrad_lstm.program import Program, right_hand_side
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
+from tinygrad_lstm.text import expression
 
 
 class Moments(Sequence[Any]):
@@ -487,7 +488,7 @@ def _product_with_x(program: Program, nodes: list[Tensor], surplus: int) -> str 
     for node in nodes:
         if node.op == "matvec" and x in set(ancestors([node.inputs[1]])):
             W, v = node.inputs
-            vector = name_plain(v.name) if v.name else right_hand_side(v)
+            vector = name_plain(v.name) if v.name else expression(v)
             return (
                 f"{W.name} is {program.shape_text(W)} but {vector} has "
                 f"{v.shape[-1] + surplus} entries: {{x}}"

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm import program
 from tinygrad_lstm.sizes import PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
+from tinygrad_lstm.text import PLAIN
 
 _RELATION, _SUM, _PRODUCT, _ATOM = range(4)
 # op: (LaTeX, text, how tightly it binds, how tightly its operands must)
@@ -183,7 +183,7 @@ def _attributes(node: Tensor) -> str:
 
 
 def _text(index: Any) -> str:
-    return program._index_text(index).replace("Ellipsis", "…")
+    return PLAIN.index(index).replace("...", "…")
 
 
 def _constant(node: Tensor) -> Written:
