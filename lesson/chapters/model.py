@@ -7,10 +7,11 @@ from typing import Any
 from lesson import measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
-from lesson.numbers import titled, visible
+from lesson.numbers import titled
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.learning import Training
+from tinygrad_lstm.notation import visible
 
 SHAKESPEARE = {"en": "Shakespeare", "ko": "셰익스피어", "zh": "莎士比亚"}
 
