@@ -7,11 +7,12 @@ from typing import Any
 from lesson import languages, measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
-from lesson.numbers import titled, visible
+from lesson.numbers import titled
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.learning import Training
 from tinygrad_lstm.learning.texts import SHAKESPEARE
+from tinygrad_lstm.notation import visible
 
 
 def content(subject: Subject) -> Content:

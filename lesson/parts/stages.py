@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 import equations
 from lesson import languages, prose
-from lesson.numbers import percent, quoted, short, visible
+from lesson.numbers import percent, quoted, short
 from lesson.stages import Stage, stages
 from lesson.subject import Subject
+from tinygrad_lstm.notation import visible
 
 Sentence = tuple[str, dict[str, str]]  # a key of the part's texts, and what fills its fields
 

@@ -20,6 +20,7 @@ from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.notation import visible
 from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
 from tinygrad_lstm.running import unroll
@@ -34,7 +35,6 @@ _LETTER = r"[\w\u0300-\u036f\u20d0-\u20ff′](?<![ᵀ²])"
 _NAME = re.compile(  # a label in a text: h, W_f, C̃_1, μ_{k,2}, C^(2)_1
     rf"([^\W\d_](?:(?!_{{){_LETTER})*(?:\^\([^)]*\))?(?:_(?:{{[^}}]*}}|{_LETTER}+))?′*)"
 )
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TinyRun:
     @property
     def columns(self) -> list[str]:
         """The character read at each time step."""
-        return [VISIBLE.get(c, c) for c in self.read]
+        return list(visible(self.read))
 
 
 @np.errstate(all="ignore")  # numbers that are none are part of the story
@@ -138,7 +138,7 @@ def _markup(
     about = Markup("")
     if run.read:
         about = Markup("<p>{}</p>").format(
-            texts.line("still.read", read=f"‘{run.read}’", next=f"‘{VISIBLE[run.next]}’")
+            texts.line("still.read", read=f"‘{run.read}’", next=f"‘{visible(run.next)}’")
         )
     drawing = Markup("")
     if cell is not None:

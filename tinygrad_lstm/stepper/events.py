@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import number
 from tinygrad_lstm.stepper.written import (
     MORE,
     Written,
@@ -18,7 +19,6 @@ from tinygrad_lstm.stepper.written import (
     closing,
     from_shown,
     leaf,
-    number,
     rounded,
     rule_text,
 )
