@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesson import languages
 from lesson.commands import main
 from lesson.exercises import (
     Exercise,
@@ -30,7 +31,7 @@ from lesson.terminal_stepper import width_of
 from tinygrad_lstm import cells
 
 EVERY = {made.name: made for made in built_in()}
-LANGUAGES = ("en", "ko", "zh")
+LANGUAGES = languages.languages()
 Change = Callable[[str, int], str]
 
 
