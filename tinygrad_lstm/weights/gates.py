@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.array_files import under
 from tinygrad_lstm.cells.gated import lstm, lstm_coupled
 from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
 from tinygrad_lstm.cells.odyssey import cifg
@@ -306,11 +307,6 @@ def take_apart(
         side: (cell, known[cell], from_parameters(cell, known[cell], own))
         for side, (cell, own) in sides.items()
     }
-
-
-def under(prefix: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters whose names begin with a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in parameters.items() if k.startswith(prefix)}
 
 
 def layers(network: Any, parameters: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:

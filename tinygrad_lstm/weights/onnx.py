@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.tensor import Array
@@ -93,7 +94,7 @@ def to_onnx(network: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     WeightsError for cells that are no such operator.
     """
     if len(getattr(network, "parts", ())) == 1 and "1" in network.parts:
-        network, parameters = network.parts["1"], gates.under("1.", parameters)
+        network, parameters = network.parts["1"], under("1.", parameters)
     sides = gates.take_apart("to_onnx", "onnx", network, parameters)
     _, layout, first = next(iter(sides.values()))
     if any(own["W"].shape != first["W"].shape for _, _, own in sides.values()):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
@@ -48,7 +49,7 @@ def from_pytorch(
             f"{type(state_dict).__name__}; pass module.state_dict()."
         )
     start = prefix and f"{prefix.removesuffix('.')}."
-    own_dict = gates.under(start, {str(name): value for name, value in state_dict.items()})
+    own_dict = under(start, {str(name): value for name, value in state_dict.items()})
     suffixes = _suffixes(own_dict, start, places(state_dict))
     arrays = {name: gates.array("from_pytorch", name, value) for name, value in own_dict.items()}
     cell, hidden = _cell(f"weight_hh{suffixes[0][0]}", arrays)
