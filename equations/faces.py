@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygrad_lstm.notation import Apart, name_latex, name_unicode
+from tinygrad_lstm.notation import Apart, name_latex, name_unicode, number
 
 COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -169,23 +169,18 @@ def _grouped(text: str) -> str:
     return text if text.isalnum() or len(text) <= 2 else f"{{{text}}}"
 
 
-def number(value: float) -> str:
-    """A number as an author would write it."""
-    return f"{value:.6g}"
-
-
 def array(data: NDArray[np.generic]) -> str:
     """The entries of a short array, of a long one the first; 0.5 I, or a number for all of them."""
     if data.size and (data == data.flat[0]).all():
-        return number(float(data.flat[0]))
+        return number(data.flat[0], 6, "plain")
     if data.ndim == 2 and len(data) > 1 and np.array_equal(data, data[0, 0] * np.eye(len(data))):
-        return "I" if data[0, 0] == 1 else f"{number(data[0, 0])} I"
+        return "I" if data[0, 0] == 1 else f"{number(data[0, 0], 6, 'plain')} I"
     return _entries(data)
 
 
 def _entries(data: NDArray[np.generic]) -> str:
     if not data.ndim:
-        return number(float(data))
+        return number(data, 6, "plain")
     shown = [_entries(row) for row in data[:4]] + ["…"] * (len(data) > 4)
     return f"[{', '.join(shown)}]"
 

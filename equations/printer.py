@@ -29,7 +29,7 @@ from equations.algebra import (
     terms,
     times,
 )
-from tinygrad_lstm.notation import Apart
+from tinygrad_lstm.notation import Apart, number
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _HALF = Rational(1, 2)
@@ -124,7 +124,7 @@ class _Notation:
         return str(int(expr))
 
     def _print_Float(self, expr: Expr) -> str:
-        return faces.number(float(expr))
+        return number(float(expr), 6, "plain")
 
     def _print_Literal(self, expr: Literal) -> str:
         return faces.array(expr.data)

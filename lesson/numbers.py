@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_lstm.notation import visible
+
 _THIN = "\u202f"  # a narrow space at which no line breaks
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -42,11 +44,6 @@ def tight(value: float) -> str:
     """At most two decimals, for a narrow column: .86, −1.2, 0."""
     text = f"{value:.2f}"
     return "0" if float(text) == 0 else signed(text.replace("0.", ".", 1))
-
-
-def visible(character: str) -> str:
-    """A character as a sign that is seen."""
-    return {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}.get(character, character)
 
 
 def quoted(character: str) -> str:

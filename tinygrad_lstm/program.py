@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
+from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
@@ -182,7 +183,7 @@ class Program:
             equations[name] = named(adjoint, name)
             return equations[name]
 
-        adjoints = pullback(seeds, raw=False, named=name_adjoint)
+        adjoints = pullback(seeds, numeric=False, named=name_adjoint)
         outputs = {}
         for name, node in targets.items():
             if node not in adjoints:
@@ -201,7 +202,7 @@ class Program:
 
     def text(self, name: str) -> str:
         """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
-        return f"{spelled(name)} = {right_hand_side(self.equations[name])}"
+        return f"{name_plain(name)} = {right_hand_side(self.equations[name])}"
 
     def shape_text(self, node: Tensor) -> str:
         """A shape with its axes in words where they are declared: `(hidden=4, inputs=3)`."""
@@ -213,16 +214,17 @@ class Program:
         return f"({', '.join(n if w == n else f'{w}={n}' for w, n in axes)})"
 
     def __str__(self) -> str:
-        inputs = ", ".join(f"{spelled(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
+        inputs = ", ".join(f"{name_plain(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
         lines = [f"{self.name}: inputs {inputs}", *(f"  {self.text(n)}" for n in self.equations)]
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        inputs = [("input", spelled(n), self.shape_text(t)) for n, t in self.inputs.items()]
+        inputs = [("input", name_plain(n), self.shape_text(t)) for n, t in self.inputs.items()]
         equations = [
-            ("equation", spelled(n), f"= {right_hand_side(t)}") for n, t in self.equations.items()
+            ("equation", name_plain(n), f"= {right_hand_side(t)}")
+            for n, t in self.equations.items()
         ]
         return bundle(str(self), table([*inputs, *equations]))
 
@@ -248,13 +250,6 @@ def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 # --- plain text ----------------------------------------------------------------------------------
-def spelled(name: str) -> str:
-    """A name as it reads in text: `prev.C` is C_{t-1}, and x is x_t."""
-    if name.startswith("prev."):
-        return f"{name[5:]}_{{t-1}}"
-    return "x_t" if name == "x" else name
-
-
 def right_hand_side(root: Tensor) -> str:
     """The expression that computes `root`, down to the next named Tensors, on one line."""
     leaves = {
@@ -267,7 +262,7 @@ def right_hand_side(root: Tensor) -> str:
 
 def _leaf_text(node: Tensor) -> tuple[str, int]:
     if node.name is not None:
-        return spelled(node.name), _ATOM
+        return name_plain(node.name), _ATOM
     if "words" in node.attributes:
         return node.attributes["words"], node.attributes["level"]
     data = node.data

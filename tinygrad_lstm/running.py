@@ -12,10 +12,11 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.ops import stack, where
 from tinygrad_lstm.parameters import Parameters, check_finite
-from tinygrad_lstm.program import Program, right_hand_side, spelled
+from tinygrad_lstm.program import Program, right_hand_side
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
 
@@ -113,7 +114,7 @@ class Steps:
         """The value at step t."""
         if t not in self._made:
             whole = self.sequence
-            value: Tensor = whole[t] if whole._live else constant(whole.data[t])
+            value: Tensor = whole[t] if whole.requires_grad else constant(whole.data[t])
             value.name, value.time = self._name, t
             self._made[t] = value
         return self._made[t]
@@ -486,7 +487,7 @@ def _product_with_x(program: Program, nodes: list[Tensor], surplus: int) -> str 
     for node in nodes:
         if node.op == "matvec" and x in set(ancestors([node.inputs[1]])):
             W, v = node.inputs
-            vector = spelled(v.name) if v.name else right_hand_side(v)
+            vector = name_plain(v.name) if v.name else right_hand_side(v)
             return (
                 f"{W.name} is {program.shape_text(W)} but {vector} has "
                 f"{v.shape[-1] + surplus} entries: {{x}}"
@@ -521,7 +522,7 @@ def _called(node: Tensor, name: str) -> Tensor:
     """A node under a name; a Tensor of the caller's keeps its own."""
     if node.name is not None:
         return node
-    if node._live:
+    if node.requires_grad:
         node = apply("identity", node)
     node.name = name
     return node

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from viz.glyphs import Glyphs, glyphs
 from viz.palette import DIM, SHAPES, STATES, light
+from viz.symbols import Written
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 CORNERS = {
     "body": 24.0,
@@ -44,7 +46,7 @@ class Shape:
     title: str = ""
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """Left, top, right, bottom."""
         w, h = self.width / 2, self.height / 2
         return self.x - w, self.y - h, self.x + w, self.y + h
@@ -126,13 +128,56 @@ class Scene:
         self.shapes += other.shapes
         self.wires += other.wires
 
-    def bounds(self, margin: float = 10.0) -> tuple[float, float, float, float]:
+    def bounds(self, margin: float = 10.0) -> Box:
         """Left, top, right and bottom of everything."""
         boxes = [s.box for s in self.shapes]
         points = [p for w in self.wires for p in w.points]
         xs = [v for b in boxes for v in (b[0], b[2])] + [p[0] for p in points]
         ys = [v for b in boxes for v in (b[1], b[3])] + [p[1] for p in points]
         return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
+
+
+def label(
+    own: str,
+    what: Written,
+    x: float,
+    y: float,
+    size: float,
+    side: int = 0,
+    kind: str = "label",
+    classes: tuple[str, ...] = (),
+) -> Shape:
+    """A formula as large as its ink: x is its middle, its left end (side 1) or its right (-1).
+
+    kind: "label", or "caption" for quieter words.
+    """
+    ink = glyphs(what.latex, size)
+    x += side * ink.width / 2
+    return Shape(
+        own, kind, x, y, ink.width, ink.height, what.latex, what.text, size, classes=classes
+    )
+
+
+def ground(own: str, kind: str, box: Box, classes: tuple[str, ...] = ()) -> Shape:
+    """A shape between these sides, for others to stand on: a body, a band."""
+    left, top, right, bottom = box
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return Shape(own, kind, x, y, right - left, bottom - top, classes=classes)
+
+
+def band(
+    own: str,
+    box: Box,
+    words: Iterable[tuple[Written, float]],
+    at: Point,
+    classes: tuple[str, ...] = (),
+) -> list[Shape]:
+    """A pale ground with words of these sizes on it, one line below the other from `at` on."""
+    lines = [
+        label(f"{own}-{k}", what, at[0], at[1] + 17 * k, size, 1, "caption", classes)
+        for k, (what, size) in enumerate(words)
+    ]
+    return [ground(own, "band", box, classes), *lines]
 
 
 HEAD = 8.0  # the length of an arrowhead

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lstm import program
+from tinygrad_lstm.notation import name_latex, name_unicode
 from tinygrad_lstm.sizes import PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
@@ -76,6 +77,16 @@ DOT = Written(r"\cdot", "·")
 def words(text: str) -> str:
     r"""Plain words as LaTeX: \text{…}, with what TeX reads as a command escaped."""
     return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
+
+
+def plain(text: str) -> Written:
+    """Plain words."""
+    return Written(words(text), text)
+
+
+def named(name: str, time: str | None = "t") -> Written:
+    """The name of a value at a step; None: of what has no time."""
+    return Written(name_latex(name, time), name_unicode(name, time))
 
 
 def symbol_of(node: Tensor) -> Written:

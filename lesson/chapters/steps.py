@@ -12,9 +12,10 @@ from lesson import formulas
 from lesson.chapters import Content
 from lesson.figures import backward
 from lesson.formulas import formula
-from lesson.numbers import quoted, short, tight, visible
+from lesson.numbers import quoted, short, tight
 from lesson.stages import Stage, stages
 from lesson.subject import Subject
+from tinygrad_lstm.notation import visible
 from tinygrad_lstm.tensor import Array
 
 

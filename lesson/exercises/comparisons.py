@@ -11,9 +11,9 @@ from lesson.exercises.exercise import Answer
 from lesson.exercises.words import SAYS, Words
 from tinygrad_lstm.checking import check_gradients
 from tinygrad_lstm.errors import GradientError
+from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.numerical import TINY
 from tinygrad_lstm.ops import concat
-from tinygrad_lstm.program import spelled
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell, cell
 from tinygrad_lstm.tensor import Array, Tensor
@@ -128,7 +128,7 @@ def _same_declarations(answer: Answer, own: Cell, reference: Cell) -> bool:
     for name, node in program.inputs.items():
         if mine.inputs[name].shape != node.shape:
             words = mine.dimensions[name], program.dimensions[name]
-            answer.wrong(SAYS["shape"], name=spelled(name), found=words[0], wanted=words[1])
+            answer.wrong(SAYS["shape"], name=name_plain(name), found=words[0], wanted=words[1])
     return len(answer.findings) == before
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from lesson import prose
+from lesson import languages, prose
 from lesson.terminal_stepper import width_of
 from tinygrad_lstm.errors import UnknownNameError
 
 Words = str | Mapping[str, str]  # words, or words by language; plain words count as English
-DEFAULT = "en"
+DEFAULT = languages.DEFAULT
 _CLOSING = "，。、；：？！）」』】》”’％"  # never at the beginning of a line
 _OPENING = "（「『【《“‘"  # never at the end of one
 
@@ -28,7 +28,7 @@ def say(text: Words, language: str, /, **facts: Any) -> str:
         name: say(value, language) if isinstance(value, str | Mapping) else str(value)
         for name, value in facts.items()
     }
-    return prose.filled(words, given)
+    return prose.fill(words, given)
 
 
 def languages_of(text: Words) -> frozenset[str]:
@@ -38,7 +38,7 @@ def languages_of(text: Words) -> frozenset[str]:
 
 @cache
 def _files() -> dict[str, dict[str, Any]]:
-    return {x: prose.load(x, "exercises") for x in prose.languages("exercises")}
+    return {tag: languages.texts(tag, "exercises") for tag in languages.languages()}
 
 
 def table(*path: str) -> dict[str, dict[str, str]]:

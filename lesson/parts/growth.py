@@ -7,8 +7,9 @@ from markupsafe import Markup
 
 from lesson import measurements, prose
 from lesson.chapters.gradients import main_weight
-from lesson.numbers import short, tight, visible
+from lesson.numbers import short, tight
 from lesson.subject import Subject
+from tinygrad_lstm.notation import visible
 from tinygrad_lstm.tensor import Array
 
 

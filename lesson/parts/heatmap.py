@@ -14,11 +14,11 @@ import equations
 from lesson import prose
 from lesson.measurements import Line, telling_unit
 from lesson.subject import Subject
+from tinygrad_lstm.notation import number, visible
 from tinygrad_lstm.tensor import Array
 
 BUDGET = 111_000  # bytes of numbers, about; beyond it the units that change least are left out
 STEP = 0.01  # to which values are rounded
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 # below and above zero: mid tones, which show on a light and on a dark page
 HUES = ((201, 92, 32), (38, 118, 205))
 
@@ -48,7 +48,7 @@ def heatmap(
     if unit is None:
         unit = telling_unit(Line(line.text, values, slopes, line.bits), name)
     unit = unit if unit in kept[name] else int(kept[name][0])
-    letters = [VISIBLE.get(c, c) for c in line.text]
+    letters = list(visible(line.text))
     described = {
         "characters": letters,
         "equation": list(values).index(name),
@@ -169,4 +169,4 @@ def _table(
 
 
 def _number(value: float) -> str:
-    return f"{value:.2g}".replace("-", "−") if np.isfinite(value) else "–"
+    return number(value, 2) if np.isfinite(value) else "–"

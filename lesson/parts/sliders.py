@@ -25,6 +25,7 @@ from lesson import prose
 from lesson.subject import Subject
 from tinygrad_lstm.cells import lstm
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.notation import number
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
@@ -184,7 +185,7 @@ class _Board:
         time = None if space == "p" else "t"
         slope = f"bar.{barred}" if barred else f"delta.{name}"
         marks = self._places(name, value.size) if space == "p" else None
-        for k, number in enumerate(np.ravel(value)):
+        for k, entry in enumerate(np.ravel(value)):
             latex, symbol = equations.name_latex(label, time), equations.name_unicode(label, time)
             sloped = equations.name_latex(slope, time) if derivative is not None else ""
             if value.size > 1:
@@ -192,7 +193,7 @@ class _Board:
                 latex, symbol = rf"[{latex}]_{{{below}}}", f"[{symbol}]_{text}"
                 sloped = rf"[{sloped}]_{{{below}}}" if sloped else ""
             found = 0.0 if derivative is None else float(np.ravel(derivative)[k])
-            yield _Number(space, name, k, latex, symbol, float(number), sloped, found)
+            yield _Number(space, name, k, latex, symbol, float(entry), sloped, found)
 
     def _places(self, weight: str, size: int) -> list[tuple[str, str]] | None:
         """What the columns of a weight are multiplied with: h, x of a concatenation."""
@@ -334,4 +335,4 @@ def written(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e6:
         digits, _, power = f"{value:.2e}".partition("e")
         return f"{digits}e{int(power)}".replace("-", "−")
-    return f"{float(f'{value:.4g}') + 0.0:g}".replace("-", "−")
+    return number(value)

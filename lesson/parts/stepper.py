@@ -15,10 +15,12 @@ import viz
 from lesson import prose
 from lesson.commands.step import small_run
 from lesson.figures import Drawer
+from lesson.languages import check_language
 from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
-from tinygrad_lstm.errors import TinygradError, UnknownNameError
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import CharacterModel, Text, Training
+from tinygrad_lstm.notation import visible
 from tinygrad_lstm.ops import log_softmax, matvec
 from tinygrad_lstm.program import named
 from tinygrad_lstm.running import unroll
@@ -33,7 +35,6 @@ _LETTER = r"[\w\u0300-\u036f\u20d0-\u20ff′](?<![ᵀ²])"
 _NAME = re.compile(  # a label in a text: h, W_f, C̃_1, μ_{k,2}, C^(2)_1
     rf"([^\W\d_](?:(?!_{{){_LETTER})*(?:\^\([^)]*\))?(?:_(?:{{[^}}]*}}|{_LETTER}+))?′*)"
 )
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class TinyRun:
     @property
     def columns(self) -> list[str]:
         """The character read at each time step."""
-        return [VISIBLE.get(c, c) for c in self.read]
+        return list(visible(self.read))
 
 
 @np.errstate(all="ignore")  # numbers that are none are part of the story
@@ -102,13 +103,8 @@ def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = N
     UnknownNameError for a language there is no text in, TinygradError for too large a trace.
     """
     run = trace if isinstance(trace, TinyRun) else TinyRun(trace)
-    known = prose.languages("stepper")
-    if language not in known:
-        raise UnknownNameError(
-            f"there is no stepper in language {language!r}; there is {', '.join(known)}."
-        )
-    texts = prose.Texts("stepper")
-    texts.files = {language: texts.files[language]}
+    check_language(language, "stepper")
+    texts = prose.Texts("stepper", tags=[language])
     body = _markup(texts, run, cell, "stepper", heading="h2")
     title = texts.plain("title")[language]
     script = "\n".join(_asset(f"{name}.js") for name in ("base", *SCRIPTS))
@@ -142,7 +138,7 @@ def _markup(
     about = Markup("")
     if run.read:
         about = Markup("<p>{}</p>").format(
-            texts.line("still.read", read=f"‘{run.read}’", next=f"‘{VISIBLE[run.next]}’")
+            texts.line("still.read", read=f"‘{run.read}’", next=f"‘{visible(run.next)}’")
         )
     drawing = Markup("")
     if cell is not None:
@@ -160,7 +156,7 @@ def _markup(
     ).format(
         ident=ident,
         heading=heading,
-        texts=texts.script(),
+        texts=texts.script() + prose.Texts("language", tags=list(texts.files)).script("space"),
         data=data,
         about=about,
         drawing=drawing,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesson import languages
 from lesson.commands import main
 from lesson.exercises import (
     Exercise,
@@ -31,7 +32,7 @@ from tinygrad_lstm import cells
 
 EVERY = {made.name: made for made in built_in()}
 ORDER = list(EVERY)
-LANGUAGES = ("en", "ko", "zh")
+LANGUAGES = languages.languages()
 Change = Callable[[str, int], str]
 
 

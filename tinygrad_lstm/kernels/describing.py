@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.kernels.plan import Deferred, Pass, Plan, Product, Stage
-from tinygrad_lstm.notation import parse
-from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side, spelled
+from tinygrad_lstm.notation import name_plain, parse
+from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.stepper.labels import barred
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
@@ -295,7 +295,7 @@ def _name(name: str) -> str:
     name = name.removeprefix("in.")
     if name.startswith("W."):
         name = name[2:] if not name[2:].isdigit() else f"W{name[2:]}"
-    shown, symbol = spelled(name), parse(name.removeprefix("prev."))
+    shown, symbol = name_plain(name), parse(name.removeprefix("prev."))
     letter = len(symbol.base) == 1 and not symbol.marks  # C̄_tilde would be a relative of C̄
     for _ in range(bars):
         shown = barred(shown) if letter else f"bar({shown})"
@@ -314,11 +314,11 @@ def _packed(node: Tensor) -> str:
 
 
 def _leaves(node: Tensor) -> list[str]:
-    return [spelled(n.name) for n in ancestors([node]) if n.name and not n.inputs]
+    return [name_plain(n.name) for n in ancestors([node]) if n.name and not n.inputs]
 
 
 def _plain(node: Tensor) -> str:
-    return spelled(node.name) if node.name else right_hand_side(node)
+    return name_plain(node.name) if node.name else right_hand_side(node)
 
 
 def _cut(part: str) -> tuple[str, str]:

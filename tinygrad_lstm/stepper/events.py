@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.notation import number
 from tinygrad_lstm.stepper.written import (
     MORE,
     Written,
@@ -18,7 +19,6 @@ from tinygrad_lstm.stepper.written import (
     closing,
     from_shown,
     leaf,
-    number,
     rounded,
     rule_text,
 )
@@ -135,7 +135,7 @@ class Event:
         if self._k is None:
             leaves = self.trace.leaves(self.node)
             operands = [leaves[i] for i in self.node.inputs]
-            return apply(self.node.op or "", *operands, **self.node.attributes)  # type: ignore[no-any-return]
+            return apply(self.node.op or "", *operands, **self.node.attributes)
         if self._k < 0:
             return leaf(self.contribution, None)
         upstream = self.upstream

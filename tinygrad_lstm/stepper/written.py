@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.notation import number
 from tinygrad_lstm.program import _operation_text
 from tinygrad_lstm.sizes import ATOM as _ATOM
 from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
@@ -45,16 +46,6 @@ def leaf(value: Any, name: str | None) -> Tensor:
 
 
 # --- numbers ------------------------------------------------------------------------------------
-def number(value: Any, digits: int = 4) -> str:
-    """One number with so many significant digits: −0.1235."""
-    value = np.asarray(value).item()
-    if isinstance(value, bool | int):
-        return str(int(value)).replace("-", "−")
-    if isinstance(value, complex):
-        return str(np.round(value, digits))
-    return f"{value + 0.0:.{digits}g}".replace("-", "−")  # + 0.0: no negative zero
-
-
 def array(value: Any, digits: int = 4, threshold: int = 24) -> str:
     """An array on one line: [0.4645 0.5575]; the middle of a large one is left out."""
     value = np.asarray(value)
@@ -314,7 +305,6 @@ __all__ = [
     "closing",
     "from_shown",
     "leaf",
-    "number",
     "operation_text",
     "rounded",
     "rule_text",
