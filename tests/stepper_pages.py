@@ -14,6 +14,7 @@ import playwright.sync_api as playwright
 import pytest
 from problems import further, sizes_of
 
+from lesson import languages
 from lesson.parts import stepper
 from tinygrad_lstm import (
     Tensor,
@@ -29,7 +30,7 @@ from tinygrad_lstm import (
 )
 from tinygrad_lstm.stepper.trace import Trace
 
-LANGUAGES = ("en", "ko", "zh")
+LANGUAGES = languages.languages()
 
 
 @cell(state="a b_low c", parameters={"W_γ": "hidden, 2 * hidden + inputs", "v": "hidden"})

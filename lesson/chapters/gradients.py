@@ -32,12 +32,12 @@ def content(subject: Subject) -> Content:
     more: dict[str, Any] = {
         "backward": formula(back),
         "legend": [
-            {"math": prose.inline(f"${note.latex}$", {}), "words": prose.told(note.words)}
+            {"math": prose.inline(f"${note.latex}$", {}), "words": prose.translate_html(note.words)}
             for note in back.legend
         ],
         "weight": formulas.timeless(weight) if weight else None,
         "derivation": [
-            {"formula": formula(step), "rule": prose.told(step.rule)}
+            {"formula": formula(step), "rule": prose.translate_html(step.rule)}
             for step in equations.derive(cell, weight)
         ]
         if weight

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from lesson import measurements
+from lesson import languages, measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
 from lesson.numbers import titled
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.learning import Training
+from tinygrad_lstm.learning.texts import SHAKESPEARE
 from tinygrad_lstm.notation import visible
-
-SHAKESPEARE = {"en": "Shakespeare", "ko": "셰익스피어", "zh": "莎士比亚"}
 
 
 def content(subject: Subject) -> Content:
     """The models in a table, the learning curve, samples, and the cost of each character."""
     model = subject.model
-    text = subject.text.name
-    own = {"en": text, "ko": text, "zh": f" {text} "}  # Latin letters stand apart in Chinese
+    words, text = Texts("page"), subject.text.name
+    named = {tag: languages.language(tag).set_apart(text) for tag in words.files}
     facts: dict[str, Any] = {
         "characters": f"{len(subject.text):,}",
         "symbols": str(len(model.vocabulary)),
-        "text": SHAKESPEARE if text == "Shakespeare" else own,
+        "text": words.plain("model.shakespeare") if text == SHAKESPEARE else named,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
     }
-    words = Texts("page")
     history = subject.trained.training.history
     seen = [(r.step, r.train_bits) for r in history if r.train_bits is not None]
     held = [(r.step, r.validation_bits) for r in history]

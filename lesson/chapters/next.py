@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from lesson import prose
+from lesson import languages
 from lesson.chapters import Content
 from lesson.subject import Subject
+from tinygrad_lstm.cells import papers
 
 
 def content(subject: Subject) -> Content:
     """The papers, in the order in which the page says what it took from each."""
-    keys = list(prose.load("en", "page")["sources"])
-    return Content(more={"papers": prose.load("papers"), "keys": keys})
+    keys = list(languages.texts(languages.DEFAULT, "page")["sources"])
+    return Content(more={"papers": papers(), "keys": keys})

@@ -90,7 +90,7 @@ const stepperView = (() => {
       // each use of a name in the text is an element of its own
       const copies = (key) => worded(key, Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, v && v.cloneNode ? v.cloneNode(true) : v])));
       const said = copies(kindOf(event));
-      const gap = lesson.language() === "zh" ? "" : " ";
+      const gap = lesson.text("language", "space");
       if (event.forward) return [...said, gap, ...copies(event.node === event.equation ? "forward.ready" : "forward.way")];
       if (of > 1) {
         const lasting = !event.subject.o && event.subject.t === undefined;

@@ -56,7 +56,7 @@ def _template(subject: Subject, cell: Cell, numbers: dict[object, int]) -> Marku
         for line, number in zip(forward(cell), _numbered(cell, numbers), strict=True)
     )
     name = f"family-{cell.name}"
-    about = prose.told(Said(cell.doc.partition("\n")[0]))
+    about = prose.translate_html(Said(cell.doc.partition("\n")[0]))
     drawn = subject.draw(name, viz.cell(cell)).svg
     every = forward(cell)
     return Markup(

@@ -17,7 +17,7 @@ from tinygrad_lstm.stepper.written import leaf, write_rule
 from tinygrad_lstm.tensor import Tensor, ancestors, apply, fold, remade
 
 MOST = 4
-# kinds of mistakes; each one is explained in lesson/texts/LANGUAGE/stepper.toml
+# kinds of mistakes; each one is explained in lesson/languages/TAG/stepper.toml
 KINDS = ("factor", "sign", "transpose", "term", "order", "function", "operation", "part", "extra")
 _TURNED = {"sigmoid": "tanh", "tanh": "sigmoid", "exp": "log", "log": "exp"}
 _ORDERED = ("subtract", "divide", "concat", "outer")

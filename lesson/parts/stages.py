@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 import equations
-from lesson import prose
+from lesson import languages, prose
 from lesson.numbers import percent, quoted, short
 from lesson.stages import Stage, stages
 from lesson.subject import Subject
@@ -79,7 +79,7 @@ def _level(gate: float) -> str:
 
 def _used(key: str, facts: dict[str, str]) -> Sentence:
     """A sentence with the fields that its text has, and no others."""
-    value: Any = prose.load("en", "stages")
+    value: Any = languages.texts(languages.DEFAULT, "stages")
     for word in key.split("."):
         value = value[word]
     return key, {name: fact for name, fact in facts.items() if f"{{{name}}}" in value}

@@ -15,9 +15,10 @@ import viz
 from lesson import prose
 from lesson.commands.step import small_run
 from lesson.figures import Drawer
+from lesson.languages import check_language
 from lesson.parts.trace_data import compact, split, symbol
 from lesson.subject import Subject
-from tinygrad_lstm.errors import TinygradError, UnknownNameError
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import CharacterModel, Text, Training
 from tinygrad_lstm.notation import visible
 from tinygrad_lstm.ops import log_softmax, matvec
@@ -102,13 +103,8 @@ def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = N
     UnknownNameError for a language there is no text in, TinygradError for too large a trace.
     """
     run = trace if isinstance(trace, TinyRun) else TinyRun(trace)
-    known = prose.languages("stepper")
-    if language not in known:
-        raise UnknownNameError(
-            f"there is no stepper in language {language!r}; there is {', '.join(known)}."
-        )
-    texts = prose.Texts("stepper")
-    texts.files = {language: texts.files[language]}
+    check_language(language, "stepper")
+    texts = prose.Texts("stepper", tags=[language])
     body = _markup(texts, run, cell, "stepper", heading="h2")
     title = texts.plain("title")[language]
     script = "\n".join(_asset(f"{name}.js") for name in ("base", *SCRIPTS))
@@ -160,7 +156,7 @@ def _markup(
     ).format(
         ident=ident,
         heading=heading,
-        texts=texts.script(),
+        texts=texts.script() + prose.Texts("language", tags=list(texts.files)).script("space"),
         data=data,
         about=about,
         drawing=drawing,

@@ -39,7 +39,7 @@ def markup(subject: Subject) -> Markup:
         svg,
         t.line("caption"),
         prose.Texts("page").line("text_version"),
-        prose.told(figure.alt),
+        prose.translate_html(figure.alt),
     )
 
 

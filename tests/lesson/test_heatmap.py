@@ -16,7 +16,7 @@ import numpy as np
 import playwright.sync_api as playwright
 import pytest
 
-from lesson import measurements
+from lesson import languages, measurements
 from lesson.parts import heatmap
 from tinygrad_lstm import cell, cells, matvec
 from tinygrad_lstm.learning import CharacterModel
@@ -125,8 +125,8 @@ def tab(line: measurements.Line) -> Iterator[Any]:
         pytest.skip("no Chromium on this machine")
     styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "heatmap"))
     scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "heatmap")]
-    radios = "".join(f'<input type=radio name=language value="{x}">' for x in ("en", "ko", "zh"))
-    title = "".join(f"<span lang={x}>t</span>" for x in ("en", "ko", "zh"))
+    radios = "".join(f'<input type=radio name=language value="{x}">' for x in languages.languages())
+    title = "".join(f"<span lang={x}>t</span>" for x in languages.languages())
     page = (
         f"<!doctype html><html lang=en><title>t</title><style>{styles}</style>{radios}"
         f"<p id=announcement></p><main><h1>{title}</h1>{heatmap.heatmap(line, 'f', 3)}</main>"

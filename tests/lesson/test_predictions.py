@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stepper_pages import LANGUAGES, Tab, chromium_here, opened, three_languages, tiny, trace_of
 
-from lesson import prose
+from lesson import languages
 from lesson.parts import predictions, stepper
 from lesson.parts.trace_data import compact
 from tinygrad_lstm import cells, matvec
@@ -48,7 +48,7 @@ def test_a_right_form_is_never_called_wrong() -> None:
 
 def test_every_kind_of_mistake_is_explained() -> None:
     for language in LANGUAGES:
-        assert set(predictions.KINDS) <= set(prose.load(language, "stepper")["why"])
+        assert set(predictions.KINDS) <= set(languages.texts(language, "stepper")["why"])
 
 
 # --- in a browser ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from one_unit import ALL, clipped, drawn, engine, for_page, looped, second
 
 from equations import javascript
-from lesson import parts, prose
+from lesson import languages, parts, prose
 from lesson.parts.sliders import sliders
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import TABLE
@@ -141,7 +141,7 @@ def test_a_bound_that_is_missing_is_infinite(evaluated: Evaluate) -> None:
 
 # --- the page -------------------------------------------------------------------------------------
 PAGE = Path(parts.__file__).parents[1] / "page"
-LANGUAGES = ("en", "ko", "zh")
+LANGUAGES = languages.languages()
 
 
 def test_the_static_table_is_what_the_engine_computes() -> None:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 import equations
 import viz
 from equations import faces
-from lesson import parts, prose
+from lesson import languages, parts, prose
 from lesson.figures import Drawer, backward, colours
 from lesson.formulas import formula
 from lesson.parts.takeaway import takeaway
@@ -29,7 +29,7 @@ from viz.rendering import svg_to_png
 
 PAGE = Path(parts.__file__).parents[1] / "page"
 SVG = "{http://www.w3.org/2000/svg}"
-LANGUAGES = ("en", "ko", "zh")
+LANGUAGES = languages.languages()
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 ENGINE = shutil.which("pdflatex") or shutil.which("lualatex")
 GRU = cells.gru
