@@ -113,9 +113,11 @@ class Network:
         """One step of all parts as a Program, as `Cell.program`."""
         sizes = sizes or self.small_sizes()
         words: dict[str, str] = {}
+        static: set[str] = set()
         inputs: dict[str, Tensor] = {}
         for name, own in self.part_sizes(sizes).items():
             single = self.parts[name].program(**own)
+            static |= {_within(name, old) for old in single.static or ()}
             for old, node in single.inputs.items():
                 if old == "x" and "x" in inputs or old.endswith("_below"):
                     continue
@@ -125,7 +127,7 @@ class Network:
         step = self._composed(inputs, sizes)
         equations = {name: node for name, node in step.items() if node.name == name}
         outputs = {name: equations[name] for name in self.state}
-        return Program(self.name, inputs, equations, outputs, words, sizes)
+        return Program(self.name, inputs, equations, outputs, words, sizes, static)
 
     def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
         """The parts' equations on shared inputs; the network's output is found under its name."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
-from tinygrad_lstm.notation import name_plain
+from tinygrad_lstm.notation import Apart, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback
-from tinygrad_lstm.text import PLAIN, Plain, expression
+from tinygrad_lstm.text import PLAIN, UNICODE, Plain, expression
 
 
 class Values(Mapping[str, Array]):
@@ -44,6 +45,7 @@ class Program:
     a name marks a namespace: `prev.C` is the state before the step, `bar.f` the adjoint of f,
     `seed.h` the adjoint of h that is given from outside. `dimensions` tells an
     input's shape in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` their values.
+    `static` are the inputs that are the same at every step, None where there are no steps.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Program:
         outputs: Mapping[str, Tensor],
         dimensions: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
+        static: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
@@ -61,6 +64,7 @@ class Program:
         self.outputs = dict(outputs)
         self.dimensions = dict(dimensions or {})
         self.sizes = dict(sizes or {})
+        self.static = None if static is None else frozenset(static)
 
     @classmethod
     def trace(cls, function: Callable[..., Any], /, **shapes: tuple[int, ...]) -> Program:
@@ -189,7 +193,7 @@ class Program:
                 adjoints[node] = equations[f"bar.{name}"] = named(zero, f"bar.{name}")
             outputs[name] = adjoints[node]
         label = f"gradient of {self.name}"
-        return Program(label, inputs, equations, outputs, dimensions, self.sizes)
+        return Program(label, inputs, equations, outputs, dimensions, self.sizes, self.static)
 
     def _named(self, name: str, *places: Mapping[str, Tensor]) -> Tensor:
         for place in places:
@@ -200,7 +204,23 @@ class Program:
 
     def text(self, name: str, style: Plain = PLAIN) -> str:
         """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
-        return f"{style.name(name)} = {expression(self.equations[name], style)}"
+        names = {node: self.label(own, style, True) for own, node in self.inputs.items()}
+        names |= {node: self.label(own, style) for own, node in self.equations.items()}
+        return f"{self.label(name, style)} = {expression(self.equations[name], style, names)}"
+
+    def label(self, name: str, style: Plain = PLAIN, is_input: bool = False) -> str:
+        """How a named value is written, with its step where it has one for each: W_f, f_t."""
+        space, own = space_of(name)
+        while space in ("bar", "seed"):
+            space, own = space_of(own)
+        steady = self.static is None or own in self.static and (is_input or space)
+        shared = is_input and name in self.equations
+        time = None if steady and space != "prev" else "t"
+        return style.name(f"input.{name}" if shared else name, time, self._apart)
+
+    @cached_property
+    def _apart(self) -> Apart:
+        return look_alikes(space_of(name)[1] for name in (*self.inputs, *self.equations))
 
     def shape_text(self, node: Tensor) -> str:
         """A shape with its axes in words where they are declared: `(hidden=4, inputs=3)`."""
@@ -212,18 +232,21 @@ class Program:
         return f"({', '.join(n if w == n else f'{w}={n}' for w, n in axes)})"
 
     def __str__(self) -> str:
-        inputs = ", ".join(f"{name_plain(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
+        inputs = ", ".join(
+            f"{self.label(n, PLAIN, True)} {self.shape_text(t)}" for n, t in self.inputs.items()
+        )
         lines = [f"{self.name}: inputs {inputs}", *(f"  {self.text(n)}" for n in self.equations)]
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        inputs = [("input", name_plain(n), self.shape_text(t)) for n, t in self.inputs.items()]
-        equations = [
-            ("equation", name_plain(n), f"= {expression(t)}") for n, t in self.equations.items()
-        ]
-        return bundle(str(self), table([*inputs, *equations]))
+        shapes = {name: self.shape_text(node) for name, node in self.inputs.items()}
+        rows = [("input", self.label(name, UNICODE, True), shape) for name, shape in shapes.items()]
+        for name in self.equations:
+            left, equals, right = self.text(name, UNICODE).partition(" = ")
+            rows.append(("equation", left, equals.lstrip() + right))
+        return bundle(str(self), table(rows))
 
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:

@@ -266,7 +266,8 @@ class Cell:
             for name, words in shapes.items()
         }
         written = self._written(inputs, sizes)
-        outline = Program(self.name, inputs, written, {}, shapes, sizes)
+        static = {*self.parameters, *self.constants}
+        outline = Program(self.name, inputs, written, {}, shapes, sizes, static)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:

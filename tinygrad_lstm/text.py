@@ -62,7 +62,7 @@ class Plain:
     # --- names, numbers, words -------------------------------------------------------------------
     def name(self, label: str, time: Time = UNSET, apart: Apart = frozenset()) -> str:
         """A named value, see `notation.name_latex`."""
-        return name_plain(label)
+        return name_plain(label.removeprefix("input."))
 
     def number(self, value: Any) -> Piece:
         """A number."""
@@ -240,7 +240,6 @@ class Unicode(Plain):
 
     kind: notation.Style = "unicode"
     signs: Mapping[str, str] = {
-        "negative": "−{}",
         "subtract": "{} − {}",
         "matvec": "{}·{}",
         "matmul": "{}·{}",
@@ -279,7 +278,7 @@ class Unicode(Plain):
 
     def fraction(self, above: Piece, below: Piece) -> str:
         """A quotient."""
-        return f"{self.factor(above)} / {self.fitted(below, POWER)}"
+        return f"{self.first_factor(above)} / {self.fitted(below, POWER)}"
 
     def ratio(self, above: int, below: int) -> str:
         """A number that is a quotient of whole ones."""
@@ -297,6 +296,10 @@ class Unicode(Plain):
     def factor(self, part: Piece) -> str:
         """A piece as a factor: of products of entries one is made, but not of those of matrices."""
         return self.fitted(part, PRODUCT if part.kind == "product" else POWER)
+
+    def first_factor(self, part: Piece) -> str:
+        """The first factor, whose minus sign is that of the product."""
+        return part.text if part.level == NEGATIVE else self.factor(part)
 
     def between(self, left: Piece, right: Piece) -> str:
         """The sign between two factors."""
@@ -334,12 +337,20 @@ class Unicode(Plain):
     def write_multiply(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """f ⊙ C, 2 x, x·2."""
         left, right = parts
-        text = f"{self.factor(left)}{self.between(left, right)}{self.factor(right)}"
-        return Piece(text, PRODUCT, "product")
+        text = f"{self.first_factor(left)}{self.between(left, right)}{self.factor(right)}"
+        return self._product_of(left, text)
 
     def write_divide(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """A quotient."""
-        return Piece(self.fraction(*parts), PRODUCT, "product")
+        return self._product_of(parts[0], self.fraction(*parts))
+
+    def _product_of(self, first: Piece, text: str) -> Piece:
+        negative = first.level == NEGATIVE and text.startswith(self.minus)
+        return Piece(text, NEGATIVE) if negative else Piece(text, PRODUCT, "product")
+
+    def write_negative(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """−x."""
+        return Piece(self.minus + self.fitted(parts[0], PRODUCT), NEGATIVE)
 
     def write_power(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """x², tanh²(x)."""
@@ -352,6 +363,10 @@ class Unicode(Plain):
     def write_sqrt(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """√(x)."""
         return Piece(self.root(parts[0].text))
+
+    def write_floor(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """⌊x⌋."""
+        return Piece(self.bracketed(parts[0].text, "⌊⌋"))
 
     def write_abs(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """|x|."""
@@ -409,7 +424,8 @@ class Latex(Unicode):
         return rf"\operatorname{{{op}}}" if op.isalpha() else rf"\mathrm{{{escaped}}}"
 
     def bracketed(self, text: str, kind: str = "()") -> str:  # noqa: D102
-        return rf"\left{kind[0]}{text}\right{kind[1]}"
+        left, right = (r"\lfloor ", r"\rfloor ") if kind == "⌊⌋" else (kind[0], kind[1])
+        return rf"\left{left}{text}\right{right}"
 
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         upper = upper if len(upper) == 1 else f"{{{upper}}}"

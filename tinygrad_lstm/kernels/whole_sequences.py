@@ -95,6 +95,7 @@ class Compiled(Cell):
                 program.outputs,
                 program.dimensions,
                 program.sizes,
+                program.static,
             )
         return self._whole[program]
 

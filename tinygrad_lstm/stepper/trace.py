@@ -74,11 +74,11 @@ def step_through(
             f"step_through(t, seed=…) with a seed of shape {what.shape}."
         )
     root_seed = _seed(what, 1.0 if seed is None else seed, what.name or "the result")
-    root: Tensor = what
+    whole: Tensor = what
     for expand in {TABLE[node.op].expand for node in ancestors([what]) if node.op}:
         if expand is not None:  # a node stands for many
-            (root,) = expand([root])
-    return Trace({root: root_seed}, [root], digits)
+            (whole,) = expand([whole])
+    return Trace({whole: root_seed}, [whole], digits)
 
 
 def _seed(root: Tensor, given: Any, name: str) -> Array:

@@ -146,6 +146,10 @@ class Entries(Unicode):
     def between(self, left: Piece, right: Piece) -> str:  # noqa: D102
         return self.hadamard
 
+    def first_factor(self, part: Piece) -> str:
+        """A negative number has brackets wherever it stands."""
+        return self.factor(part)
+
     def write_power(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:  # noqa: D102
         base, exponent = parts
         if exponent.kind == "number":
