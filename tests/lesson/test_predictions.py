@@ -15,7 +15,7 @@ from lesson import languages
 from lesson.parts import predictions, stepper
 from lesson.parts.trace_data import compact
 from tinygrad_lstm import cells, matvec
-from tinygrad_lstm.stepper.written import leaf, rule_text
+from tinygrad_lstm.stepper.written import leaf, write_rule
 
 CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
 
@@ -29,7 +29,7 @@ def test_gate_derivatives_come_with_the_mistakes_people_make() -> None:
     assert dict(predictions.wrong_rules(-(g * other)))["{0} ⊙ {2}"] == "sign"
     W = leaf(np.ones((3, 2)), "{2}")
     back = matvec(np.swapaxes(W, -1, -2), g)
-    assert dict(predictions.wrong_rules(back))["{2} · {0}"] == "transpose"
+    assert dict(predictions.wrong_rules(back))["{2}·{0}"] == "transpose"
     assert dict(predictions.wrong_rules(g * f + g * other))["{0} ⊙ {1}"] == "term"
 
 
@@ -43,7 +43,7 @@ def test_a_right_form_is_never_called_wrong() -> None:
             for text, kind in pattern.get("w", []):
                 assert text != pattern["r"]
                 assert kind in predictions.KINDS
-    assert rule_text(f + f)[0] not in found
+    assert write_rule(f + f) not in found
 
 
 def test_every_kind_of_mistake_is_explained() -> None:

@@ -124,7 +124,7 @@ def value_of(node: ast.AST) -> float:
 
 def check_by_hand(line: str, digits: int) -> None:
     """Recompute a printed line: the numbers that are shown must give the result that is shown."""
-    line = re.sub(r"\|(.*?)\|", r"abs(\1)", line)
+    line = re.sub(r"⌊(.*?)⌋", r"floor(\1)", re.sub(r"\|(.*?)\|", r"abs(\1)", line))
     _, *middle, result = line.replace(" += ", " = ").translate(TO_PYTHON).split(" = ")
     if not middle or "≈" in line:
         return  # a number that is only passed on, or numbers that cancel
