@@ -156,7 +156,9 @@ def directions(
 ) -> dict[str, tuple[Cell, str]]:
     """A layer's cells and the prefixes of their names, by direction: forward, backward or both."""
     if isinstance(network, Bidirectional | Backward):
-        parts = {name: (part, f"{prefix}{name}.") for name, part in network.parts.items()}
+        parts: dict[str, tuple[Any, str]] = {
+            name: (part, f"{prefix}{name}.") for name, part in network.parts.items()
+        }
     else:
         parts = {"forward": (network, prefix)}
     for part, _ in parts.values():
