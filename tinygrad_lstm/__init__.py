@@ -7,8 +7,10 @@ run["h"].sum().backward()
 p.W_f.grad
 """
 
+from tinygrad_lstm import composites as _composites
 from tinygrad_lstm import numpy_names as _numpy_names  # noqa: F401 - np.tanh(t) works
 from tinygrad_lstm import ops as ops  # the table must be full before anything is computed
+from tinygrad_lstm.composites import *  # noqa: F403
 from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new one too
 
 from tinygrad_lstm.tensor import Tensor as Tensor  # isort: skip
@@ -40,6 +42,7 @@ globals()["__all__"] = sorted(
         {"Agreement", "bidirectional", "Cell", "cell", "cells", "check_gradients", "compiled"}
         | {"errors", "grad", "ops", "Parameters", "Program", "Run", "stack", "step_through"}
         | {"Tensor", "unroll", "value_and_grad", "weights", *vars(ops)["__all__"]}
+        | {*_composites.__all__}
     )
     - {"abs", "max", "min", "sum"}
 )

@@ -125,7 +125,7 @@ class First:
     def gradient(self, values: Sequence[Array]) -> Gradient:
         """The engine's derivatives of the number."""
         leaves, y = self.problem(values)
-        return _read(pullback({y: self.weights}, raw=True), leaves, y)
+        return _read(pullback({y: self.weights}, numeric=True), leaves, y)
 
 
 class Second(First):
@@ -141,7 +141,7 @@ class Second(First):
     def value(self, values: Sequence[Array]) -> Value:
         """The number, from one backward pass."""
         leaves, y = self.problem(values)
-        adjoints = pullback({y: self.weights}, raw=True, wrt=set(leaves))
+        adjoints = pullback({y: self.weights}, numeric=True, wrt=set(leaves))
         terms = [
             v * adjoints[leaf]
             for v, leaf in zip(self.direction, leaves, strict=True)
@@ -153,12 +153,12 @@ class Second(First):
     def gradient(self, values: Sequence[Array]) -> Gradient:
         """The engine's derivatives of the number: a backward pass through a backward pass."""
         leaves, y = self.problem(values)
-        adjoints = pullback({y: constant(self.weights)}, raw=False, wrt=set(leaves))
+        adjoints = pullback({y: constant(self.weights)}, numeric=False, wrt=set(leaves))
         total: Any = constant(np.zeros(()))
         for v, leaf in zip(self.direction, leaves, strict=True):
             if leaf in adjoints:
                 total = total + (adjoints[leaf] * v).sum()
-        return _read(pullback({total: np.ones(())}, raw=True), leaves, total)
+        return _read(pullback({total: np.ones(())}, numeric=True), leaves, total)
 
 
 def _read(adjoints: Mapping[Tensor, Any], leaves: Sequence[Tensor], root: Tensor) -> Gradient:
@@ -195,7 +195,10 @@ def _complex_step(target: First) -> Numbers | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            if any(_loses_imaginary_part(n) for n in ancestors([target.value(values).root], True)):
+            if any(
+                _loses_imaginary_part(n)
+                for n in ancestors([target.value(values).root], requires_grad=True)
+            ):
                 return None
             for k, v in enumerate(problem.values):
                 result = np.zeros(v.shape)
@@ -217,7 +220,7 @@ def _loses_imaginary_part(node: Tensor) -> bool:
     """Whether an operation makes a real number of complex operands, as abs does."""
     if node.op is None or node.dtype.kind == "c":
         return False
-    rules = (TABLE[node.op].rule(k) for k, i in enumerate(node.inputs) if i._live)
+    rules = (TABLE[node.op].rule(k) for k, i in enumerate(node.inputs) if i.requires_grad)
     return any(rule is not None for rule in rules)
 
 
@@ -272,7 +275,7 @@ def central_differences(target: First) -> Numbers:
 
 def _kinks(root: Tensor) -> list[Tensor]:
     """The operations below `root` that are not smooth everywhere."""
-    nodes = ancestors([root], live=True)
+    nodes = ancestors([root], requires_grad=True)
     return [n for n in nodes if n.op is not None and TABLE[n.op].distance is not None]
 
 

@@ -167,7 +167,7 @@ def dead_starts(
             weights = random.uniform(0.5, 1.0, step[read].shape)
             total = total + (step[read] * weights).sum()
             states = {name: step[name.removeprefix("prev.")] for name in states}
-        found = pullback({total: np.ones(())}, raw=True)
+        found = pullback({total: np.ones(())}, numeric=True)
         return {name for name, t in values.items() if np.any(found.get(t, 0.0) != 0.0)}
 
     with np.errstate(all="ignore"):

@@ -183,7 +183,7 @@ class Program:
             equations[name] = named(adjoint, name)
             return equations[name]
 
-        adjoints = pullback(seeds, raw=False, named=name_adjoint)
+        adjoints = pullback(seeds, numeric=False, named=name_adjoint)
         outputs = {}
         for name, node in targets.items():
             if node not in adjoints:

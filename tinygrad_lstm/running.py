@@ -114,7 +114,7 @@ class Steps:
         """The value at step t."""
         if t not in self._made:
             whole = self.sequence
-            value: Tensor = whole[t] if whole._live else constant(whole.data[t])
+            value: Tensor = whole[t] if whole.requires_grad else constant(whole.data[t])
             value.name, value.time = self._name, t
             self._made[t] = value
         return self._made[t]
@@ -522,7 +522,7 @@ def _called(node: Tensor, name: str) -> Tensor:
     """A node under a name; a Tensor of the caller's keeps its own."""
     if node.name is not None:
         return node
-    if node._live:
+    if node.requires_grad:
         node = apply("identity", node)
     node.name = name
     return node

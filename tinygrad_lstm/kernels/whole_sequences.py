@@ -84,7 +84,9 @@ class Compiled(Cell):
         """The Program with Tensors from outside, of which gradients are wanted, as inputs."""
         if program not in self._whole:
             known = {*program.inputs.values()}
-            found = [n for n in program.nodes() if n._live and not n.inputs and n not in known]
+            found = [
+                n for n in program.nodes() if n.requires_grad and not n.inputs and n not in known
+            ]
             inputs = {**program.inputs, **{f"outer.{k}": node for k, node in enumerate(found)}}
             self._whole[program] = Program(
                 program.name,
@@ -237,7 +239,7 @@ class Sequence:
         """Gradients that can be differentiated again: those of the interpreter."""
         run = over(self.cell.plain, self.parameters, self.reading)
         seeds = {valued(run, *key): share for key, share in g.parts.items()}
-        found = pullback(seeds, raw=False, wrt=inputs)
+        found = pullback(seeds, numeric=False, wrt=inputs)
         return [found.get(i) for i in inputs]
 
     def _compiled(self, g: Seeds, values: tuple[Array, ...]) -> list[Array | None]:
@@ -375,7 +377,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
             say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
         return over(cell.plain, p, reading)
     moving = ready.each & {*cell.constants}
-    wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n]._live)
+    wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n].requires_grad)
     sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
     node = computed(np.empty(0, dtype), "sequence", tuple(inputs.values()), {"sequence": sequence})
 

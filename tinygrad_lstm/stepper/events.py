@@ -135,7 +135,7 @@ class Event:
         if self._k is None:
             leaves = self.trace.leaves(self.node)
             operands = [leaves[i] for i in self.node.inputs]
-            return apply(self.node.op or "", *operands, **self.node.attributes)  # type: ignore[no-any-return]
+            return apply(self.node.op or "", *operands, **self.node.attributes)
         if self._k < 0:
             return leaf(self.contribution, None)
         upstream = self.upstream

@@ -52,7 +52,7 @@ class Labels:
             if node.inputs:
                 values += 1
                 label = "y" if node in roots and "y" not in self._by_label else f"v{values}"
-            elif node.size > 1 or node._live:
+            elif node.size > 1 or node.requires_grad:
                 leaves += 1
                 label = f"k{leaves}"
             else:
@@ -95,7 +95,7 @@ class Labels:
             for i in node.inputs:
                 if i.name is None and i not in roots and i.inputs:
                     before = owners.get(i, owners[node])
-                    owners[i] = min(before, owners[node], key=lambda n: n._serial)
+                    owners[i] = min(before, owners[node], key=lambda n: n.order)
         return owners
 
     def __getitem__(self, node: Tensor) -> str:

@@ -140,16 +140,16 @@ class Trace(Sequence[Event]):
         self.given = [n for n in every if n not in known]
         self.labels = Labels(every, set(seeds) | set(roots), labels_of_step)
         self.named = [n for n in self.operations if self.labels.owner(n) is n]
-        self.adjoints: dict[Tensor, Array] = pullback(seeds, raw=True)
+        self.adjoints: dict[Tensor, Array] = pullback(seeds, numeric=True)
         self._seeds = dict(seeds)
-        order = reversed(ancestors(seeds, live=True))
+        order = reversed(ancestors(seeds, requires_grad=True))
         self._edges: list[tuple[Tensor, int]] = [(root, -1) for root in seeds]
         self._edges += [
             (node, k)
             for node in order
             if node in self.adjoints and node.op is not None and not _renames(node)
             for k, i in enumerate(node.inputs)
-            if i._live and TABLE[node.op].rule(k) is not None
+            if i.requires_grad and TABLE[node.op].rule(k) is not None
         ]
         self._made = {node: k for k, node in enumerate(self.operations)}
         self.terms: dict[Tensor, list[int]] = {}  # the events that add to a value's adjoint
@@ -198,7 +198,7 @@ class Trace(Sequence[Event]):
         if node not in self._shares:  # of all its inputs at once
             if len(self._shares) >= _REMEMBERED:
                 self._shares.clear()
-            found = contributions(node, self.adjoints[node], raw=True)
+            found = contributions(node, self.adjoints[node], numeric=True)
             self._shares[node] = [np.asarray(share) for _, share in found]
         return self._shares[node][index - self._first_back[node]]
 
@@ -217,7 +217,7 @@ class Trace(Sequence[Event]):
         if self._leaves is None or self._leaves[0] is not node:
             found = {}
             for n in {*node.inputs, node}:
-                number = not n.inputs and n.name is None and n.size == 1 and not n._live
+                number = not n.inputs and n.name is None and n.size == 1 and not n.requires_grad
                 found[n] = leaf(n.data, None if number else self.labels[n])
             self._leaves = node, found
         return self._leaves[1]

@@ -9,7 +9,6 @@ from lesson.figures import signs
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz.anatomy import anatomy
-from viz.grid import NotPlaceable
 
 ORDER = 30
 
@@ -17,13 +16,9 @@ ORDER = 30
 def content(subject: Subject) -> Content:
     """The chains of plain cells and of the subject's, the signs of figures and formulas."""
     cell = subject.cell
-    layers = sum(part.layer for part in anatomy(cell).parts.values())
+    layers = sum(part.merges for part in anatomy(cell).parts.values())
     facts = {"cell": cell.name, "layers": str(layers), "states": str(len(cell.state))}
-    try:
-        chain = viz.chain(cell)
-    except NotPlaceable:  # too intricate for the grid of a chain
-        chain = viz.unrolled(cell)
-    figures = {"plain_chain": viz.chain(rnn), "cell_chain": chain}
+    figures = {"plain_chain": viz.chain(rnn), "cell_chain": viz.chain(cell)}
     more = {
         "forward": formulas.formula(formulas.forward(cell)),
         "signs": [subject.draw(f"legend-{sign.title}", sign) for sign in signs()],

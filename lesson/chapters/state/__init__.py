@@ -7,7 +7,6 @@ from lesson.chapters import Content
 from lesson.stages import stages
 from lesson.subject import Subject
 from viz.anatomy import anatomy
-from viz.placement import belts_of
 
 ORDER = 40
 
@@ -15,7 +14,7 @@ ORDER = 40
 def content(subject: Subject) -> Content:
     """The straight line through the cell and its first gate; of a cell without, the whole cell."""
     cell = subject.cell
-    belts = [f"belt:{state}" for state in belts_of(anatomy(cell))]
+    belts = [f"belt:{state}" for state in anatomy(cell).belts]
     gate = next((s.names[0] for s in stages(cell) if s.kind == "gate"), None)
     bright = [f"gate:{gate}"] if gate else []
     if subject.is_lstm:

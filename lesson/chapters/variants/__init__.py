@@ -9,7 +9,7 @@ from lesson.formulas import formula, forward, timeless
 from lesson.subject import Subject
 from tinygrad_lstm import cells
 from tinygrad_lstm.cells import gru, gru_cho2014, gru_reset_after, lstm
-from tinygrad_lstm.weights import keras, onnx, pytorch
+from tinygrad_lstm.weights.gates import LAYOUTS
 
 ORDER = 60
 
@@ -40,20 +40,20 @@ def content(subject: Subject) -> Content:
         "orders": [
             {
                 "framework": "PyTorch",
-                "lstm": _signs(pytorch.ORDERS[lstm]),
-                "gru": _signs(pytorch.ORDERS[gru_reset_after]),
+                "lstm": _signs(LAYOUTS["pytorch"][lstm].order),
+                "gru": _signs(LAYOUTS["pytorch"][gru_reset_after].order),
                 "key": "pytorch",
             },
             {
                 "framework": "Keras",
-                "lstm": _signs(keras.ORDERS["LSTM"]),
-                "gru": _signs(keras.ORDERS["GRU"]),
+                "lstm": _signs(LAYOUTS["keras"][lstm].order),
+                "gru": _signs(LAYOUTS["keras"][gru_reset_after].order),
                 "key": "keras",
             },
             {
                 "framework": "ONNX",
-                "lstm": _signs(onnx.ORDERS["LSTM"]),
-                "gru": _signs(onnx.ORDERS["GRU"]),
+                "lstm": _signs(LAYOUTS["onnx"][lstm].order),
+                "gru": _signs(LAYOUTS["onnx"][gru_reset_after].order),
                 "key": "onnx",
             },
         ],

@@ -12,13 +12,13 @@ from lesson import languages, prose
 from lesson.terminal_stepper import width_of
 from tinygrad_lstm.errors import UnknownNameError
 
-Text = str | Mapping[str, str]  # words, or words by language; plain words count as English
+Words = str | Mapping[str, str]  # words, or words by language; plain words count as English
 DEFAULT = languages.DEFAULT
 _CLOSING = "，。、；：？！）」』】》”’％"  # never at the beginning of a line
 _OPENING = "（「『【《“‘"  # never at the end of one
 
 
-def say(text: Text, language: str, /, **facts: Any) -> str:
+def say(text: Words, language: str, /, **facts: Any) -> str:
     """A text in a language (else in English, else in what there is), {{facts}} filled in."""
     if isinstance(text, str):
         words = text
@@ -31,7 +31,7 @@ def say(text: Text, language: str, /, **facts: Any) -> str:
     return prose.fill(words, given)
 
 
-def languages_of(text: Text) -> frozenset[str]:
+def languages_of(text: Words) -> frozenset[str]:
     """The languages that a text is written in."""
     return frozenset((DEFAULT,)) if isinstance(text, str) else frozenset(text)
 
@@ -51,6 +51,9 @@ def table(*path: str) -> dict[str, dict[str, str]]:
             if isinstance(words, str):
                 found.setdefault(key, {})[language] = words.strip("\n")
     return found
+
+
+SAYS = table("says")  # what the checks of several exercises may say
 
 
 def hints(name: str) -> list[dict[str, str]]:

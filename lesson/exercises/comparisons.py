@@ -1,4 +1,4 @@
-"""Readings that checks are made of: cells compared by number, derivatives measured."""
+"""What checks are made of: cells compared by number, derivatives measured."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 import numpy as np
 
 from lesson.exercises.exercise import Answer
-from lesson.exercises.wording import Text, table
+from lesson.exercises.words import SAYS, Words
 from tinygrad_lstm.checking import check_gradients
 from tinygrad_lstm.errors import GradientError
 from tinygrad_lstm.notation import name_plain
+from tinygrad_lstm.numerical import TINY
+from tinygrad_lstm.ops import concat
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell, cell
-from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.tensor import Array, Tensor
 
 STEPS, BATCH = 3, 2
 CLOSE = 1e-9  # of the largest value: two ways to write one equation round differently
-_TINY = 1e-30
 
 Rule = Callable[[Any, Any, Any, Any], Any]
 
 
-def made(name: str, like: Cell, rules: Mapping[str, Rule]) -> Cell:
+def cell_of_rules(name: str, like: Cell, rules: Mapping[str, Rule]) -> Cell:
     """A cell with the states and parameters of another one and equations of its own.
 
     A rule is a function of (now, prev, hx, p), where hx is [h_{t-1}, x_t].
     """
-    from tinygrad_lstm import concat
 
     def step(now: Any, prev: Any, x: Any, p: Any) -> None:
         for equation, rule in rules.items():
@@ -38,17 +38,36 @@ def made(name: str, like: Cell, rules: Mapping[str, Rule]) -> Cell:
     return cell(state=like.state, parameters=like.parameters)(step)
 
 
-def trial(cells: Iterable[Cell], like: Cell, seed: int) -> list[Run]:
-    """Several cells over the same random sequence, with the same random parameters of one."""
+def mistakes(
+    answer: Answer, like: Cell, rules: Mapping[str, Rule], wrong: Mapping[str, Mapping[str, Rule]]
+) -> list[tuple[Cell, Words]]:
+    """Cells with some of the rules replaced, each with what the exercise says about it."""
+    return [
+        (cell_of_rules(key, like, {**rules, **changed}), answer.says[key])
+        for key, changed in wrong.items()
+    ]
+
+
+def draw(inputs: Mapping[str, Tensor], seed: int, *lead: int) -> dict[str, Array]:
+    """Random numbers for the inputs of a Program; axes of time and batch may stand in front."""
     random = np.random.default_rng(seed)
-    program = like.program()
-    p = {name: random.normal(0.0, 0.8, program.inputs[name].shape) for name in like.parameters}
-    xs = random.normal(size=(STEPS, BATCH, *program.inputs["x"].shape))
-    begin = {
-        name: random.normal(size=(BATCH, *program.inputs[f"prev.{name}"].shape))
-        for name in like.state
-    }
-    return [unroll(one, p, xs, begin) for one in cells]
+    return {name: random.normal(0.0, 0.8, (*lead, *node.shape)) for name, node in inputs.items()}
+
+
+def _drawn_run(own: Cell, seed: int, *lead: int) -> tuple[Any, Any, Any]:
+    """Random parameters, inputs (time, batch, …) and states (batch, …) for a run of a cell."""
+    inputs = own.program().inputs
+    states = {f"prev.{name}": inputs[f"prev.{name}"] for name in own.state}
+    p = draw({name: inputs[name] for name in own.parameters}, seed)
+    xs = draw({"x": inputs["x"]}, seed + 1, *lead)["x"]
+    begin = draw(states, seed + 2, *lead[1:])
+    return p, xs, {name.removeprefix("prev."): value for name, value in begin.items()}
+
+
+def _runs(cells: Iterable[Cell], like: Cell, seed: int) -> list[Run]:
+    """Several cells over the same random sequence, with the same random parameters of one."""
+    drawn = _drawn_run(like, seed, STEPS, BATCH)
+    return [unroll(one, *drawn) for one in cells]
 
 
 def alike(a: Array, b: Array) -> bool:
@@ -61,7 +80,7 @@ def alike(a: Array, b: Array) -> bool:
 
 
 def same_cell(
-    answer: Answer, own: Cell, reference: Cell, mistakes: Iterable[tuple[Cell, Text]] = ()
+    answer: Answer, own: Cell, reference: Cell, mistakes: Iterable[tuple[Cell, Words]] = ()
 ) -> bool:
     """Check that a student's cell computes what the reference does, and note what was found.
 
@@ -70,11 +89,10 @@ def same_cell(
     is named, with numbers; or, if the student's cell computes what one of the mistakes computes,
     its text is said. Then the gradients are compared with the complex step.
     """
-    says = table("says")
     if not _same_declarations(answer, own, reference):
         return False
     every = [reference, own, *(wrong for wrong, _ in mistakes)]
-    right, found, *wrong = trial(every, reference, answer.seed)
+    right, found, *wrong = _runs(every, reference, answer.seed)
     names = list(reference.state)
     if not _agree(found, right, names):
         for run, (_, text) in zip(wrong, mistakes, strict=True):
@@ -84,7 +102,7 @@ def same_cell(
         _name_first(answer, own, found, right)
         return False
     count = sum(right[name].numpy().size for name in names)
-    answer.right(says["same"], count=count, steps=STEPS)
+    answer.right(SAYS["same"], count=count, steps=STEPS)
     return gradients_hold(answer, own)
 
 
@@ -93,31 +111,29 @@ def _agree(a: Run, b: Run, names: Iterable[str]) -> bool:
 
 
 def _same_declarations(answer: Answer, own: Cell, reference: Cell) -> bool:
-    says = table("says")
     before = len(answer.findings)
     for kind in ("state", "parameters"):
         mine, wanted = getattr(own, kind), getattr(reference, kind)
         for text, names in (("lacks", set(wanted) - set(mine)), ("extra", set(mine) - set(wanted))):
             if names:
                 several = ", ".join(sorted(names))
-                answer.wrong(says[f"{text}_{kind}"], cell=own.name, names=several)
+                answer.wrong(SAYS[f"{text}_{kind}"], cell=own.name, names=several)
     if len(answer.findings) > before:
         return False
     if strange := [size for size in own.sizes if size not in reference.sizes]:
-        answer.wrong(says["sizes"], cell=own.name, names=", ".join(strange))
+        answer.wrong(SAYS["sizes"], cell=own.name, names=", ".join(strange))
         return False
     program = reference.program()
     mine = own.program(**{size: program.sizes[size] for size in own.sizes})
     for name, node in program.inputs.items():
         if mine.inputs[name].shape != node.shape:
             words = mine.dimensions[name], program.dimensions[name]
-            answer.wrong(says["shape"], name=name_plain(name), found=words[0], wanted=words[1])
+            answer.wrong(SAYS["shape"], name=name_plain(name), found=words[0], wanted=words[1])
     return len(answer.findings) == before
 
 
 def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
     """Say which equation is the first to differ, at which entry, with both numbers."""
-    says = table("says")
     for t in range(STEPS):
         for name in found.steps[t]:
             if name not in right.steps[t]:
@@ -128,11 +144,11 @@ def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
             equation = own.program().text(name)
             if a.shape != b.shape:
                 shapes = {"found": a.shape, "wanted": b.shape}
-                answer.wrong(says["shapes_differ"], equation=equation, **shapes)
+                answer.wrong(SAYS["shapes_differ"], equation=equation, **shapes)
                 return
             place = tuple(int(k) for k in np.unravel_index(np.argmax(np.abs(a - b)), a.shape))
             answer.wrong(
-                says["differs"],
+                SAYS["differs"],
                 equation=equation,
                 found=f"{a[place]:.6g}",
                 wanted=f"{b[place]:.6g}",
@@ -143,21 +159,16 @@ def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
 
 def gradients_hold(answer: Answer, own: Cell) -> bool:
     """Check a cell's gradients against the complex step, and note the outcome."""
-    says = table("says")
-    random = np.random.default_rng(answer.seed)
-    inputs = own.program().inputs
-    p = {name: random.normal(0.0, 0.8, inputs[name].shape) for name in own.parameters}
-    xs = random.normal(size=(2, *inputs["x"].shape))
-    begin = {name: random.normal(size=inputs[f"prev.{name}"].shape) for name in own.state}
     try:
         agreement = check_gradients(
-            lambda p, xs, begin: unroll(own, p, xs, begin)[own.output], p, xs, begin
+            lambda p, xs, begin: unroll(own, p, xs, begin)[own.output],
+            *_drawn_run(own, answer.seed, 2),
         )
     except GradientError as error:
-        answer.wrong(says["gradients_differ"], error=str(error))
+        answer.wrong(SAYS["gradients_differ"], error=str(error))
         return False
     answer.right(
-        says["gradients"],
+        SAYS["gradients"],
         entries=agreement.entries,
         worst=f"{agreement.worst:.0e}",
         method=agreement.method,
@@ -170,10 +181,8 @@ def slope(own: Cell, of: str, wrt: str, seed: int) -> float:
 
     0 means that `of` does not read `wrt`, on any path within the step.
     """
-    random = np.random.default_rng(seed)
     program = own.program().gradient(wrt=wrt, of=of)
-    arrays = {name: random.normal(0.0, 0.8, node.shape) for name, node in program.inputs.items()}
-    return float(np.max(np.abs(program.run(**arrays)[wrt])))
+    return float(np.max(np.abs(program.run(**draw(program.inputs, seed))[wrt])))
 
 
 def complex_step(f: Callable[..., Any], values: Mapping[str, Array], name: str) -> Array:
@@ -181,6 +190,6 @@ def complex_step(f: Callable[..., Any], values: Mapping[str, Array], name: str) 
     result = np.zeros(np.shape(values[name]))
     for place in np.ndindex(result.shape):
         moved = np.asarray(values[name], complex).copy()
-        moved[place] += 1j * _TINY
-        result[place] = np.sum(np.imag(f(**{**values, name: moved}))) / _TINY
+        moved[place] += 1j * TINY
+        result[place] = np.sum(np.imag(f(**{**values, name: moved}))) / TINY
     return result

@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from equations import name_latex, name_unicode
+import graphviz
+
 from viz.anatomy import OUTPUT, Anatomy, Part
-from viz.drawing import SYMBOL, Names, Pairs, part_shape, terminal
-from viz.glyphs import glyphs
-from viz.labelling import LABEL, mark_second
-from viz.rendering import layout
-from viz.scene import Point, Scene, Shape, Wire, prefixed
+from viz.layout.drawing import Pairs
+from viz.layout.labels import mark_second
+from viz.layout.shapes import LABEL, SYMBOL, Names, part_shape, terminal
+from viz.rendering import render
+from viz.scene import Point, Scene, Shape, Wire, ground, label, prefixed
+from viz.symbols import Written, named
 
 MANY = 150  # shapes: dot is told to look less long for their best places
 
@@ -43,27 +45,27 @@ def placed(
     ends: shapes that stand before, and after, all others. gap: inches between shapes of a rank, and
     between ranks.
     """
-    several = list(shapes)
-    lines = list(links)
-    number = {shape.id: k for k, shape in enumerate(several)}
-    text = [f"digraph {{ rankdir={direction}; nodesep={gap[0]}; ranksep={gap[1]}"]
+    several, lines = list(shapes), list(links)
+    node = {shape.id: f"n{k}" for k, shape in enumerate(several)}
+    graph = graphviz.Digraph(
+        graph_attr={"rankdir": direction, "nodesep": f"{gap[0]}", "ranksep": f"{gap[1]}"},
+        node_attr={"shape": "box", "fixedsize": "true", "label": ""},
+        edge_attr={"arrowsize": "0.7"},
+    )
     if len(several) > MANY:
-        text.append("nslimit=1; nslimit1=1; mclimit=0.1")
-    text.append('node [shape=box, fixedsize=true, label=""] edge [arrowsize=0.7]')
+        graph.attr(nslimit="1", nslimit1="1", mclimit="0.1")
     for shape in several:
-        size = f"width={shape.width / 72:.4f}, height={shape.height / 72:.4f}"
-        text.append(f"n{number[shape.id]} [{size}]")
+        graph.node(
+            node[shape.id], width=f"{shape.width / 72:.4f}", height=f"{shape.height / 72:.4f}"
+        )
     for rank, members in zip(("source", "sink"), ends, strict=True):
-        if members:
-            text.append(f"{{ rank={rank}; {'; '.join(f'n{number[m]}' for m in members)} }}")
+        with graph.subgraph(graph_attr={"rank": rank}) as side:
+            for member in members:
+                side.node(node[member])
     for k, link in enumerate(lines):
-        text.append(f'n{number[link.tail]} -> n{number[link.head]} [comment="{k}"]')
-    found = json.loads(layout("\n".join([*text, "}"]), engine="dot", format="json"))
-    place: dict[str, Point] = {}
-    for item in found.get("objects", []):
-        if "pos" in item:
-            x, y = item["pos"].split(",")
-            place[item["name"]] = (float(x), -float(y))
+        graph.edge(node[link.tail], node[link.head], comment=str(k))
+    found = json.loads(render(graph.source, format="json"))
+    place = {o["name"]: _point(o["pos"]) for o in found.get("objects", []) if "pos" in o}
     wires = []
     for item in found.get("edges", []):
         link = lines[int(item["comment"])]
@@ -82,34 +84,32 @@ def placed(
                 classes=link.classes,
             )
         )
-    moved = [
-        replace(s, x=place[f"n{number[s.id]}"][0], y=place[f"n{number[s.id]}"][1]) for s in several
-    ]
-    return Scene(moved, wires)
+    return Scene([_at(s, *place[node[s.id]]) for s in several], wires)
+
+
+def _at(shape: Shape, x: float, y: float) -> Shape:
+    return replace(shape, x=x, y=y)
+
+
+def _point(pair: str) -> Point:
+    x, y = map(float, pair.split(","))
+    return x, -y
 
 
 def _spline(pos: str) -> tuple[list[Point], Point]:
     """A spline of dot's, and the tip of its arrow."""
-    tip: Point | None = None
-    points = []
-    for word in pos.split():
-        pair = word.removeprefix("e,").removeprefix("s,").split(",")
-        point = (float(pair[0]), -float(pair[1]))
-        if word.startswith("e,"):
-            tip = point
-        else:
-            points.append(point)
-    return points, tip or points[-1]
+    words = pos.split()
+    points = [_point(word) for word in words if word[:2] not in ("e,", "s,")]
+    tips = [_point(word[2:]) for word in words if word[:2] == "e,"]
+    return points, [points[-1], *tips][-1]
 
 
-def cell_scene(a: Anatomy, names: Names) -> tuple[Scene, dict[str, Pairs]]:
+def lay_out_freely(a: Anatomy, names: Names) -> tuple[Scene, dict[str, Pairs]]:
     """A cell with the usual shapes, in dot's order, and what each line leads from and to.
 
     The states enter on the left and leave on the right; a value's name stands in the shape that
     computes it. Ids and classes are those of a figure on the grid.
     """
-    before = [_end(f"label-{key}", key, names, names.left) for key in a.previous]
-    after = [_end(f"label-{state}", state, names, names.right) for state in a.states]
     shapes = [terminal(f"in-{name}", name, a.time(name, names.time), 0, 0) for name in a.inputs]
     shapes.append(terminal(f"out-{OUTPUT}", a.cell.output, names.time, 0, 0))
     texts: dict[str, list[Shape]] = {}
@@ -133,83 +133,49 @@ def cell_scene(a: Anatomy, names: Names) -> tuple[Scene, dict[str, Pairs]]:
         head = f"out-{end}" if end == OUTPUT else f"label-{end.removeprefix('next.')}"
         links.append(link(source, head, *prefixed([end], "to")))
         pairs.append({(source, end)})
+    before = [_end(key, names, names.left) for key in a.previous]
     before = [s for s in before if any(s.id == each.tail for each in links)]
+    after = [_end(state, names, names.right) for state in a.states]
     ends = [s.id for s in before], [s.id for s in after]
     scene = placed([*before, *shapes, *after], links, ends=ends)
-    inner = Scene([s for s in scene.shapes if s.id not in {*ends[0], *ends[1]}]).bounds(18.0)
+    inner = [s for s in scene.shapes if s.id not in (*ends[0], *ends[1])]
+    left, _, right, _ = Scene(inner).bounds(18.0)
     _, top, _, bottom = scene.bounds(18.0)
-    body = Shape(
-        "body",
-        "body",
-        (inner[0] + inner[2]) / 2,
-        (top + bottom) / 2,
-        inner[2] - inner[0],
-        bottom - top,
-    )
     for shape in list(scene.shapes):
-        scene.shapes += [
-            replace(text, x=shape.x + text.x, y=shape.y) for text in texts.get(shape.id, ())
-        ]
-    scene.shapes.insert(0, body)
+        scene.shapes += [_at(t, shape.x + t.x, shape.y) for t in texts.get(shape.id, ())]
+    scene.shapes.insert(0, ground("body", "body", (left, top, right, bottom)))
     for part in a.parts.values():
         if part.second:
             mark_second(scene, part)
     return scene, {f"line-{k}": found for k, found in enumerate(pairs)}
 
 
-def _end(own: str, name: str, names: Names, labelled: bool) -> Shape:
+def _end(name: str, names: Names, labelled: bool) -> Shape:
     """Where a state enters or leaves: its name, or the place where a neighbour's line goes on."""
-    classes = prefixed([name], "val")
+    own, classes = f"label-{name}", prefixed([name], "val")
     if not (labelled and names.outer):
         return Shape(own, "label", 0, 0, 1.0, 1.0, classes=classes)
-    latex = name_latex(name, names.time)
-    ink = glyphs(latex, LABEL)
-    return Shape(
-        own,
-        "label",
-        0,
-        0,
-        ink.width + 8,
-        ink.height + 8,
-        latex,
-        name_unicode(name, names.time),
-        LABEL,
-        classes=classes,
-    )
+    shape = label(own, named(name, names.time), 0, 0, LABEL, classes=classes)
+    return replace(shape, width=shape.width + 8, height=shape.height + 8)
 
 
 def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
     """A part's shape and, if it computes named values, the texts in it: `f_t = σ`."""
     shape = part_shape(a, part)
-    names = [name for name in part.names if name not in a.states]
-    if not names:
+    texts: list[Shape] = []
+    x = 0.0
+    for name in part.names:
+        if name not in a.states:
+            what, classes = named(name, time), (*prefixed([name], "val"), *prefixed([name], "name"))
+            if texts:
+                what = Written(rf"{{=}}\;{what.latex}", f"= {what.text}")
+            texts.append(label(f"label-{name}", what, x, 0, LABEL, 1, classes=classes))
+            x += texts[-1].width + 5
+    if not texts:
         return shape, []
-    written = [
-        (f"label-{name}", name_latex(name, time), name_unicode(name, time), LABEL) for name in names
-    ]
-    written.append((f"sign-{part.key}", part.latex, part.text, SYMBOL))
-    texts, x = [], 0.0
-    for k, (own, latex, text, size) in enumerate(written):
-        latex, text = (rf"{{=}}\;{latex}", f"= {text}") if k else (latex, text)
-        ink = glyphs(latex, size)
-        name = names[k : k + 1]
-        classes = (*prefixed(name, "val"), *prefixed(name, "name")) or shape.classes
-        texts.append(
-            Shape(
-                own,
-                "label",
-                x + ink.width / 2,
-                0,
-                ink.width,
-                ink.height,
-                latex,
-                text,
-                size,
-                classes=classes,
-            )
-        )
-        x += ink.width + 5
-    width = x - 5
-    texts = [replace(text, x=text.x - width / 2) for text in texts]
+    sign = Written(rf"{{=}}\;{part.sign.latex}", f"= {part.sign.text}")
+    texts.append(label(f"sign-{part.key}", sign, x, 0, SYMBOL, 1, classes=shape.classes))
+    width = x + texts[-1].width
     height = max(shape.height, *(text.height + 10 for text in texts))
+    texts = [_at(text, text.x - width / 2, 0) for text in texts]
     return replace(shape, latex="", text="", width=width + 20, height=height), texts

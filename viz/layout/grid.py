@@ -35,7 +35,7 @@ class Bus:
 
 
 @dataclass
-class Plan:
+class GridPlan:
     """Columns and rows of everything; rows count downwards from 0."""
 
     anatomy: Anatomy

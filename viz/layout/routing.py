@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from viz.anatomy import OUTPUT
-from viz.grid import NotPlaceable, Plan
+from viz.layout.grid import GridPlan, NotPlaceable
 
 Cell = tuple[int, int]  # (column, row) of the fine grid
 Direction = tuple[int, int]
@@ -60,7 +61,7 @@ class Effort:
 class Grid:
     """The tracks: `spare` of them between every two columns and every two rows."""
 
-    def __init__(self, plan: Plan, spare: int, effort: Effort) -> None:
+    def __init__(self, plan: GridPlan, spare: int, effort: Effort) -> None:
         self.plan, self.step, self.effort = plan, spare + 1, effort
         self.width = (len(plan.columns) + 1) * self.step + 1
         self.height = (plan.rows + 1) * self.step + 1
@@ -78,7 +79,7 @@ class Grid:
     # --- occupancy ------------------------------------------------------------------------------
     def lay(self, net: Net, way: list[Cell]) -> None:
         """Add a way, which begins on the net, to it."""
-        for a, b in zip(way, way[1:], strict=False):
+        for a, b in pairwise(way):
             if b in net.parent or b == net.source:
                 continue
             net.parent[b] = a
@@ -205,7 +206,7 @@ def _straightened(way: list[Cell]) -> list[Cell]:
     return [p for k, p in enumerate(way) if k == 0 or p != way[k - 1]]
 
 
-def routed(plan: Plan, spare: int, effort: Effort) -> tuple[Grid, float]:
+def routed(plan: GridPlan, spare: int, effort: Effort) -> tuple[Grid, float]:
     """All lines of a plan, and what they cost."""
     grid = Grid(plan, spare, effort)
     nets = _nets(plan, grid)
@@ -262,7 +263,7 @@ def _line(a: Cell, b: Cell) -> list[Cell]:
     return points
 
 
-def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
+def _nets(plan: GridPlan, grid: Grid) -> dict[str, Net]:
     anatomy = plan.anatomy
     nets: dict[str, Net] = {}
     any_side = {RIGHT: 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
@@ -273,9 +274,9 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
     for name in anatomy.inputs:
         nets[name] = Net(name, grid.at(*plan.place[name]), {UP: 0.0})
     for key, part in anatomy.parts.items():
-        depart = {UP: 0.0} if part.layer else dict(any_side)
+        depart = {UP: 0.0} if part.merges else dict(any_side)
         own = plan.columns[plan.place[key][0]]
-        if not part.layer and own.down:
+        if not part.merges and own.down:
             depart[RIGHT] = CORNER
         below = own.stack[: own.stack.index(key)] if key in own.stack else []
         if below and not own.down and below[-1] in part.inputs:
@@ -324,7 +325,7 @@ def _nets(plan: Plan, grid: Grid) -> dict[str, Net]:
             at = grid.at(*plan.place[part.key])
             if any(s.at == at for s in net.sinks):
                 continue
-            allowed = {UP: 0.0} if part.layer else dict(sides)
+            allowed = {UP: 0.0} if part.merges else dict(sides)
             if part.key in on_belt:
                 allowed = {UP: 0.0, DOWN: 0.0}
             net.sinks.append(Sink(at, allowed, part.key))

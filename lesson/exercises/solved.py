@@ -14,7 +14,7 @@ FILE = ".tinygrad-lstm-exercises.json"
 
 
 @dataclass
-class Progress:
+class Solved:
     """The names of the exercises solved, and how many hints of each were read."""
 
     folder: Path
@@ -22,7 +22,7 @@ class Progress:
     hints: dict[str, int]
 
     @classmethod
-    def read(cls, folder: Path) -> Progress:
+    def read(cls, folder: Path) -> Solved:
         """The progress kept in a folder; nothing done where there is no file."""
         path = folder / FILE
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from viz.anatomy import Anatomy
-from viz.grid import Bus, Column, Plan
+from viz.layout.grid import Bus, Column, GridPlan
 
 
 class Lanes:
@@ -24,7 +24,7 @@ class Lanes:
         self.inputs_below = set(anatomy.inputs)
         self.previous = anatomy.previous
 
-    def plan(self, lane_order: tuple[int, ...] | None) -> Plan:
+    def plan(self, lane_order: tuple[int, ...] | None) -> GridPlan:
         """Buses, lanes, ramps and terminals; `lane_order` permutes the lanes."""
         buses = _buses(self.anatomy)
         order = sorted(range(len(buses)), key=lambda k: self._depth(buses, k))
@@ -52,7 +52,7 @@ class Lanes:
         self._terminals(bottom + 1)
         exit_column = len(self.columns)
         self.columns.append(Column())
-        return Plan(
+        return GridPlan(
             self.anatomy,
             self.columns,
             self.place,
@@ -186,7 +186,7 @@ class Lanes:
             single = [
                 c
                 for p in self.anatomy.users(name)
-                if p.layer and len(p.inputs) == 1
+                if p.merges and len(p.inputs) == 1
                 for c in [self.place[p.key][0]]
                 if c not in taken
             ]
@@ -204,7 +204,7 @@ def _buses(anatomy: Anatomy) -> list[Bus]:
     """One bus for each distinct set of merging operands; a set within another feeds it."""
     sets: dict[frozenset[str], Bus] = {}
     for part in anatomy.parts.values():
-        if part.layer:
+        if part.merges:
             found = sets.setdefault(
                 frozenset(part.inputs), Bus(f"bus:{len(sets)}", part.inputs, [])
             )

@@ -9,44 +9,8 @@ one that leads down (to an output, or back into a layer) gets a column of its ow
 from __future__ import annotations
 
 from viz.anatomy import Anatomy, Part
-from viz.grid import Column, NotPlaceable, Plan
-from viz.lanes import Lanes
-
-
-def belts_of(anatomy: Anatomy) -> dict[str, list[str]]:
-    """For each state with a belt, the operations that carry it from step to step, in order."""
-    belts: dict[str, list[str]] = {}
-    taken: set[str] = set()
-    for state, value in anatomy.states.items():
-        start = f"prev.{state}"
-        path = _carried(anatomy, start, value, taken)
-        if path is None and any(not p.layer for p in anatomy.users(start)):
-            path = []
-        if path is None and value in anatomy.previous:
-            path = []
-        if path is not None:
-            belts[state] = path
-            taken |= set(path)
-    return belts
-
-
-def _carried(anatomy: Anatomy, start: str, goal: str, taken: set[str]) -> list[str] | None:
-    """The shortest way from a value to another through operations that are not layers."""
-    if start == goal:
-        return []
-    reached: dict[str, str] = {}
-    queue = [start]
-    for here in queue:
-        for part in anatomy.users(here):
-            if part.layer or part.key in taken or part.key in reached:
-                continue
-            reached[part.key] = here
-            queue.append(part.key)
-    path: list[str] = []
-    while goal in reached:
-        path.insert(0, goal)
-        goal = reached[goal]
-    return path or None
+from viz.layout.grid import Column, GridPlan, NotPlaceable
+from viz.layout.lanes import Lanes
 
 
 class Placer:
@@ -55,7 +19,7 @@ class Placer:
     def __init__(self, anatomy: Anatomy, belt_order: tuple[str, ...] | None = None) -> None:
         self.anatomy = anatomy
         self.parts = anatomy.parts
-        self.belts = belts_of(anatomy)
+        self.belts = anatomy.belts
         self.belt_order = belt_order or tuple(reversed(self.belts))
         self.on_belt = {key: state for state, path in self.belts.items() for key in path}
         self.columns: list[Column] = []
@@ -63,7 +27,7 @@ class Placer:
         self.last_on_belt: dict[str, Column | None] = dict.fromkeys(self.belts)
         self.up = self._rising()
 
-    def plan(self, lane_order: tuple[int, ...] | None = None) -> Plan:
+    def plan(self, lane_order: tuple[int, ...] | None = None) -> GridPlan:
         """Place everything; `lane_order` permutes the lanes of unrelated buses."""
         waiting: list[Part] = []
         for part in self.parts.values():
@@ -96,7 +60,7 @@ class Placer:
         """The operations that lead up to a belt without passing a layer."""
         rising: set[str] = set()
         for part in reversed(self.parts.values()):
-            if part.key in self.on_belt or (part.key in rising and not part.layer):
+            if part.key in self.on_belt or (part.key in rising and not part.merges):
                 rising |= {i for i in part.inputs if i in self.parts and i not in self.on_belt}
         return rising
 
@@ -106,10 +70,10 @@ class Placer:
 
     def _waits(self, part: Part) -> bool:
         """A chain that hangs below a belt is placed with the operation that it leads to."""
-        if part.layer or part.key in self.on_belt or part.key in self.up:
+        if part.merges or part.key in self.on_belt or part.key in self.up:
             return False
         users = self.anatomy.users(part.key)
-        if len(users) != 1 or users[0].layer or users[0].key in self.on_belt:
+        if len(users) != 1 or users[0].merges or users[0].key in self.on_belt:
             return False
         return all(
             self._above(i) or (i in self.parts and i not in self.column) for i in part.inputs
@@ -118,7 +82,7 @@ class Placer:
     def _set(self, part: Part) -> None:
         if part.key in self.on_belt:
             self._set_on_belt(part)
-        elif part.layer:
+        elif part.merges:
             self._append(part)
         elif part.key in self.up:
             self._set_above(part)
@@ -204,7 +168,7 @@ class Placer:
         """
         height: dict[str, int] = {}
         for part in self.parts.values():
-            if part.layer:
+            if part.merges:
                 height[part.key] = 0
         changed = True
         rounds = 0
@@ -214,7 +178,7 @@ class Placer:
             if rounds > len(self.parts) + 2:
                 raise NotPlaceable("heights do not settle")
             for key, column in self.column.items():
-                if key in self.on_belt or self.parts[key].layer:
+                if key in self.on_belt or self.parts[key].merges:
                     continue
                 least = 1
                 below = column.stack.index(key) - 1
@@ -238,7 +202,7 @@ class Placer:
         return [
             height[u.key]
             for u in users
-            if u.key in height and not u.layer and self._right_of(column, u.key)
+            if u.key in height and not u.merges and self._right_of(column, u.key)
         ]
 
     def _right_of(self, column: Column, key: str) -> bool:

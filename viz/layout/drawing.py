@@ -2,86 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import pairwise
 
-from equations import name_latex, name_unicode
-from viz.anatomy import OUTPUT, Anatomy, Part, sentence
-from viz.glyphs import glyphs
-from viz.labelling import LABEL, mark_second, name_beside
-from viz.routing import Cell, Grid, Net
-from viz.scene import Point, Scene, Shape, Wire, prefixed, step
+from viz.anatomy import OUTPUT
+from viz.layout.labels import mark_second, name_beside
+from viz.layout.routing import Cell, Grid, Net
+from viz.layout.shapes import (
+    BETWEEN,
+    LABEL,
+    OUTSIDE,
+    TERMINAL,
+    Names,
+    part_shape,
+    part_size,
+    terminal,
+)
+from viz.scene import Point, Scene, Shape, Wire, ground, label, prefixed, step
+from viz.symbols import named
 
 RADIUS = 10.0
-LAYER = (46.0, 30.0)
-CIRCLE = 28.0
-TERMINAL = 36.0
-SYMBOL = 15.0
-OUTSIDE = 30.0  # how far lines reach beyond the body
-BETWEEN = 40.0  # between the bodies of neighbours
 GAP = 4.5  # half the gap of a line that passes below another
 
-
 Pairs = set[tuple[str, str]]  # a value, and the part or end that reads it
-
-
-@dataclass(frozen=True)
-class Names:
-    """How a figure's borders are labelled: the time of this copy, and which labels it bears."""
-
-    time: str = "t"
-    left: bool = True  # states come from outside, with a label; otherwise from a neighbour
-    right: bool = True  # states leave to a label; otherwise into a neighbour
-    outer: bool = True  # labels stand where states enter and leave
-
-
-def part_size(part: Part) -> tuple[float, float]:
-    """Width and height of a part's shape; words make it wider."""
-    ink = glyphs(part.latex, SYMBOL)
-    if part.kind == "layer":
-        return max(LAYER[0], ink.width + 16), LAYER[1]
-    return max(CIRCLE, ink.width + 12 if ink.width > CIRCLE - 7 else 0), CIRCLE
-
-
-def part_shape(a: Anatomy, part: Part, x: float = 0.0, y: float = 0.0) -> Shape:
-    """The box or circle of a part."""
-    w, h = part_size(part)
-    return Shape(
-        f"part-{part.key}",
-        part.kind,
-        x,
-        y,
-        w,
-        h,
-        part.latex,
-        part.text,
-        SYMBOL,
-        round=part.kind == "op",
-        classes=(
-            *prefixed([part.equation], "eq"),
-            *prefixed(part.names, "val"),
-            *prefixed([part.key], "part"),
-        ),
-        title=sentence(part, a.program),
-    )
-
-
-def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape:
-    """The circle of an input or output."""
-    latex = name_latex(name, time)
-    size = LABEL if glyphs(latex, LABEL).width < TERMINAL * 0.7 else LABEL - 3.5
-    return Shape(
-        own,
-        "terminal",
-        x,
-        y,
-        max(TERMINAL, glyphs(latex, size).width + 14),
-        TERMINAL,
-        latex,
-        name_unicode(name, time),
-        size,
-        round=True,
-        classes=prefixed([name], "val"),
-    )
 
 
 class Drawing:
@@ -89,12 +31,13 @@ class Drawing:
 
     def __init__(self, grid: Grid, names: Names) -> None:
         self.grid, self.plan, self.names = grid, grid.plan, names
-        self.anatomy: Anatomy = grid.plan.anatomy
+        self.anatomy = grid.plan.anatomy
         self.scene = Scene()
         self.sizes = {key: part_size(part) for key, part in self.anatomy.parts.items()}
         self._measure()
         self.crossed = set(grid.crossings())
         self.links: dict[str, Pairs] = {}  # of each line
+        self._draw()
 
     # --- coordinates ----------------------------------------------------------------------------
     def _measure(self) -> None:
@@ -168,12 +111,16 @@ class Drawing:
         """A grid point in points."""
         return self.x[cell[0]], self.y[cell[1]]
 
+    def ends(self) -> tuple[dict[str, Point], dict[str, Point]]:
+        """Where the states' lines begin, and where they end."""
+        rows = {s: self.y[self.grid.at(0, row)[1]] for s, row in self.plan.state_row.items()}
+        left, right = self.x[0], self.x[self.grid.width - 1]
+        return {s: (left, y) for s, y in rows.items()}, {s: (right, y) for s, y in rows.items()}
+
     # --- everything -----------------------------------------------------------------------------
-    def draw(self) -> Scene:
+    def _draw(self) -> None:
         """Body, parts, lines, terminals and labels."""
-        self.scene.shapes.append(
-            Shape("body", "body", self.width / 2, self.height / 2, self.width, self.height)
-        )
+        self.scene.shapes.append(ground("body", "body", (0.0, 0.0, self.width, self.height)))
         for key, part in self.anatomy.parts.items():
             at = self.point(self.grid.at(*self.plan.place[key]))
             self.scene.shapes.append(part_shape(self.anatomy, part, *at))
@@ -190,7 +137,6 @@ class Drawing:
             for name in part.names:
                 if name not in self.anatomy.states:
                     name_beside(self.scene, key, name, self.names.time)
-        return self.scene
 
     def _input(self, name: str, x: float, y: float) -> Shape:
         return terminal(f"in-{name}", name, self.anatomy.time(name, self.names.time), x, y)
@@ -318,13 +264,13 @@ class Drawing:
         """The line in pieces: where it passes another vertically, it leaves a gap."""
         gaps = [
             self.point(c)
-            for before, c in zip(cells, cells[1:], strict=False)
+            for before, c in pairwise(cells)
             if c in self.crossed and before[0] == c[0]
         ]
         pieces = [points]
         for x, y in gaps:
             last = pieces.pop()
-            for k, (a, b) in enumerate(zip(last, last[1:], strict=False)):
+            for k, (a, b) in enumerate(pairwise(last)):
                 if a[0] == b[0] == x and min(a[1], b[1]) < y < max(a[1], b[1]):
                     s = 1 if b[1] > a[1] else -1
                     pieces += [
@@ -363,22 +309,8 @@ class Drawing:
         self.scene.shapes.append(terminal(f"out-{OUTPUT}", output, self.names.time, x, y))
 
     def _label(self, name: str, x: float, y: float, side: int) -> None:
-        latex = name_latex(name, self.names.time)
-        ink = glyphs(latex, LABEL)
-        self.scene.shapes.append(
-            Shape(
-                f"label-{name}",
-                "label",
-                x + side * ink.width / 2,
-                y,
-                ink.width,
-                ink.height,
-                latex,
-                name_unicode(name, self.names.time),
-                LABEL,
-                classes=prefixed([name], "val"),
-            )
-        )
+        what, classes = named(name, self.names.time), prefixed([name], "val")
+        self.scene.shapes.append(label(f"label-{name}", what, x, y, LABEL, side, classes=classes))
 
 
 def _corners(cells: list[Cell]) -> list[Cell]:
