@@ -134,8 +134,8 @@ ALL = {**cells.all(), "greek": greek}
 def test_a_cell_of_ones_own_reads_as_written() -> None:
     assert equations.forward(greek).unicode() == (
         "my_{gate,t} = softmax(W_in·[h_{t-1}, x_t] + p_read)\n"
-        "θ_{1,t} = tanh²(W_2·[h_{t-1}, x_t] − α ⊙ (h_{t-1} − s̃_{t-1}))\n"
-        "s̃_t = 0.5 θ_{1,t} / √(1 + exp(−my_{gate,t})) − [my_{gate,t}[0] > 0.1]·2\n"
+        "θ_{1,t} = tanh²(W_2·[h_{t-1}, x_t] - α ⊙ (h_{t-1} - s̃_{t-1}))\n"
+        "s̃_t = 0.5 θ_{1,t} / √(1 + exp(-my_{gate,t})) - [my_{gate,t}[0] > 0.1]·2\n"
         "h_t = log_softmax(my_{gate,t} ⊙ s̃_{t-1}·2) + W_in[:, 0]"
     )
 
@@ -150,7 +150,7 @@ def test_the_papers_lines() -> None:
     expected = r"h_t = \left(1 - z_t\right) \odot h_{t-1} + z_t \odot \tilde{h}_t"
     assert gru["h"].latex() == expected
     coupled = equations.forward(cells.lstm_coupled)["C"].unicode()
-    assert coupled == "C_t = f_t ⊙ C_{t-1} + (1 − f_t) ⊙ C̃_t"
+    assert coupled == "C_t = f_t ⊙ C_{t-1} + (1 - f_t) ⊙ C̃_t"
 
 
 def test_unrolled_numbers_the_steps() -> None:
@@ -229,7 +229,7 @@ def test_added_removed_and_changed_lines() -> None:
     ]
     assert changes.unicode() == (
         "- C_t = f_t ⊙ C_{t-1} + «i_t» ⊙ C̃_t\n"
-        "+ C_t = f_t ⊙ C_{t-1} + («1 − f_t») ⊙ C̃_t\n"
+        "+ C_t = f_t ⊙ C_{t-1} + («1 - f_t») ⊙ C̃_t\n"
         "- i_t = «σ(W_i·[h_{t-1}, x_t] + b_i)»"
     )
     back = equations.difference(cells.lstm_coupled, cells.lstm)
@@ -245,7 +245,7 @@ def test_added_removed_and_changed_lines() -> None:
         ("lstm --format latex", r"C_t &= f_t \odot C_{t-1} + i_t \odot \tilde{C}_t"),
         ("rnn --format mathml", "<math "),
         ("lstm --backward", "W̄_f = Σ_t δ^f_t ⊗ [h_{t-1}, x_t]"),
-        ("gru --derive W_z", "∂z_t/∂a^z_t = z_t ⊙ (1 − z_t)    (the function's value has a name)"),
+        ("gru --derive W_z", "∂z_t/∂a^z_t = z_t ⊙ (1 - z_t)    (the function's value has a name)"),
         ("rnn --unrolled 2", "h_2 = tanh(W·[h_1, x_2] + b)"),
         ("rnn --difference rnn", "rnn and rnn compute the same."),
         ("lstm --difference gru", "+ z_t = «σ(W_z·[h_{t-1}, x_t])»"),

@@ -61,11 +61,11 @@ def test_a_size_is_printed_by_its_name_and_numbers_are_folded() -> None:
     lines = backward("named_norm")
     assert lines["bar.a"].unicode() == "ā_t = m̄_t / hidden + d̄_t"
     assert lines["bar.d"].unicode() == (
-        "d̄_t = s̄_t / (hidden s_t) ⊙ d_t + h̄_t ⊙ s^(in) ⊙ (1 − h_t²) / s_t"
+        "d̄_t = s̄_t / (hidden s_t) ⊙ d_t + h̄_t ⊙ s^(in) ⊙ (1 - h_t²) / s_t"
     )
     assert r"\frac{\bar{s}_t}{\mathrm{hidden} \, s_t} \odot d_t" in lines["bar.d"].latex()
     assert backward("gaussian", "KL")["bar.mu_z"].unicode() == (
-        "μ̄_{z,t} = bar(KL)_t ⊙ (μ_{z,t} − μ_t) / σ_{z,t}²"
+        "μ̄_{z,t} = bar(KL)_t ⊙ (μ_{z,t} - μ_t) / σ_{z,t}²"
     )
     assert backward("matrix_state")["bar.h"].unicode() == (
         "h̄_t = ∂L/∂h_t + sum_rows(δ^h_{t+1}) / rows + sum_{rows, columns}(h̄_{t+1}) / (rows columns)"
@@ -87,13 +87,13 @@ def test_packed_gates_are_sent_back_to_their_places() -> None:
 
 def test_what_loops_leave_behind_is_not_printed() -> None:
     assert equations.forward(CELLS["antisymmetric"]).unicode() == (
-        "h_t = h_{t-1} + 0.1 tanh((W − Wᵀ − 0.01 I)·h_{t-1} + (V·x_t) ⊙ [0.5, 0.75, 1])"
+        "h_t = h_{t-1} + 0.1 tanh((W - Wᵀ - 0.01 I)·h_{t-1} + (V·x_t) ⊙ [0.5, 0.75, 1])"
     )
     assert equations.forward(CELLS["oscillator"])["z"].unicode() == (
-        "z_t = z_{t-1} + 0.1 (tanh(w ⊙ y_{t-1} + V·x_t) − y_{t-1} − z_{t-1})"
+        "z_t = z_{t-1} + 0.1 (tanh(w ⊙ y_{t-1} + V·x_t) - y_{t-1} - z_{t-1})"
     )
     density = equations.forward(CELLS["gaussian"])["density_r"]
-    assert density.unicode() == "density_{r,t} = exp(−(z_t − μ_t)² / (2 lsigma2_t²))"
+    assert density.unicode() == "density_{r,t} = exp(-(z_t - μ_t)² / (2 lsigma2_t²))"
 
 
 def test_a_state_called_x_is_told_from_the_input() -> None:
@@ -129,7 +129,7 @@ def test_reasons_are_the_rules_that_were_used() -> None:
         (step.name, step.unicode()): step.rule
         for step in equations.derive(CELLS["named_norm"], "U")
     }
-    assert steps["bar.m", "m̄_t = sum(−d̄_t)"] == "sum rule, sum over the entries that share it"
+    assert steps["bar.m", "m̄_t = sum(-d̄_t)"] == "sum rule, sum over the entries that share it"
     assert steps["bar.a", "ā_t = m̄_t / hidden + d̄_t ⊙ ∂d_t/∂a_t"] == (
         "chain rule, sum over paths, derivative of mean"
     )
@@ -221,7 +221,7 @@ def test_the_axis_of_a_reduction_is_told_from_all_axes() -> None:
 
 def test_vectors_stand_beside_one_another_and_matrices_below() -> None:
     said = lines(equations.forward(habits.numpy_lstm))
-    assert said[0] == "i_t = 1 / (1 + exp(−(Wᵀ·[h_{t-1}, x_t] + b)[:hidden]))"
+    assert said[0] == "i_t = 1 / (1 + exp(-(Wᵀ·[h_{t-1}, x_t] + b)[:hidden]))"
 
     @cell(state={"M": "slots, width"}, x="width", output="s")
     def grown(now, prev, x, p):  # type: ignore[no-untyped-def]

@@ -396,7 +396,7 @@ def test_the_textbook_lines() -> None:
     }
     assert {name: lines[name].latex() for name in expected} == expected
     both = equations.backward(cells.lstm, loss="h C")["bar.C"].unicode()
-    assert both == "C̄_t = ∂L/∂C_t + h̄_t ⊙ o_t ⊙ (1 − tanh²(C_t)) + C̄_{t+1} ⊙ f_{t+1}"
+    assert both == "C̄_t = ∂L/∂C_t + h̄_t ⊙ o_t ⊙ (1 - tanh²(C_t)) + C̄_{t+1} ⊙ f_{t+1}"
 
 
 def test_the_legend_explains_what_is_shown() -> None:
@@ -418,7 +418,7 @@ def test_a_value_the_loss_does_not_reach() -> None:
     assert lines["bar.b"].unicode() == "b̄ = none (no loss reaches it)"
     assert lines["bar.b"].latex() == r"\bar{b} = \text{none (no loss reaches it)}"
     assert equations.backward(idle, "h aside")["bar.b"].unicode() == (
-        "b̄ = Σ_t bar(aside)_t ⊙ (1 − aside_t²)"
+        "b̄ = Σ_t bar(aside)_t ⊙ (1 - aside_t²)"
     )
     assert derive(idle, "b")[-1].right == 0
     assert lines["bar.h"].unicode() == "h̄_t = ∂L/∂h_t + h̄_{t+1}"
@@ -458,8 +458,8 @@ def test_two_equations_with_the_same_inside_are_told_apart() -> None:
 
     steps = derive(twins, "W")
     assert all(step.error < 1e-10 for step in steps)
-    assert "∂s_t/∂a^s_t = σ(a^s_t) ⊙ (1 − σ(a^s_t))" in steps.unicode()
-    assert "∂g_t/∂a^g_t = 1 − tanh²(a^g_t)" in steps.unicode()
+    assert "∂s_t/∂a^s_t = σ(a^s_t) ⊙ (1 - σ(a^s_t))" in steps.unicode()
+    assert "∂g_t/∂a^g_t = 1 - tanh²(a^g_t)" in steps.unicode()
 
 
 def test_a_derivation_names_its_rules() -> None:
@@ -469,9 +469,9 @@ def test_a_derivation_names_its_rules() -> None:
         "a^h_t = W·[h_{t-1}, x_t] + b    (name for what stands inside the function)\n"
         "W̄ = Σ_t δ^h_t ⊗ [h_{t-1}, x_t]    (sum over time, sum rule, matrix product)\n"
         "δ^h_t = h̄_t ⊙ ∂h_t/∂a^h_t    (chain rule)\n"
-        "∂h_t/∂a^h_t = 1 − tanh²(a^h_t)    (derivative of tanh, 1 minus its square)\n"
-        "∂h_t/∂a^h_t = 1 − h_t²    (the function's value has a name)\n"
-        "δ^h_t = h̄_t ⊙ (1 − h_t²)    (substitution)\n"
+        "∂h_t/∂a^h_t = 1 - tanh²(a^h_t)    (derivative of tanh, 1 minus its square)\n"
+        "∂h_t/∂a^h_t = 1 - h_t²    (the function's value has a name)\n"
+        "δ^h_t = h̄_t ⊙ (1 - h_t²)    (substitution)\n"
         "h̄_t = ∂L/∂h_t + [Wᵀ·δ^h_{t+1}]_h    (sum over paths, some through the next step, "
         "sum rule, matrix product, parts of a concatenation)"
     )

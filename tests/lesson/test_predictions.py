@@ -25,7 +25,7 @@ CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "
 def test_gate_derivatives_come_with_the_mistakes_people_make() -> None:
     g, f, other = (leaf(np.full(3, v), n) for v, n in ((0.3, "{0}"), (0.7, "{1}"), (0.2, "{2}")))
     found = dict(predictions.wrong_rules(g * f * (1 - f)))
-    assert found["{0} ⊙ (1 − {1})"] == "factor"  # 1 - f for f(1 - f)
+    assert found["{0} ⊙ (1 - {1})"] == "factor"  # 1 - f for f(1 - f)
     assert found["{0} ⊙ {1} ⊙ (1 + {1})"] == "sign"
     assert dict(predictions.wrong_rules(-(g * other)))["{0} ⊙ {2}"] == "sign"
     W = leaf(np.ones((3, 2)), "{2}")
@@ -91,12 +91,12 @@ def test_prediction_right_and_wrong(tab: Tab) -> None:
     )
     tab(f"s.go({gate.index})")
     options: list[str] = []
-    while not any(o.endswith("= f̄8 ⊙ (1 − f8)") for o in options):
+    while not any(o.endswith("= f̄8 ⊙ (1 - f8)") for o in options):
         ask_for(tab, "formula")
         options = tab.page.locator(".answers label").all_inner_texts()
     assert "hidden until you have answered" in tab.text(".card")
-    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 − f8\)", o))
-    choose(tab, next(o for o in options if "⊙ (1 − f8)" in o and o != right))
+    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 - f8\)", o))
+    choose(tab, next(o for o in options if "⊙ (1 - f8)" in o and o != right))
     assert "✗" in tab.text(".verdict")
     assert "leaves a factor out" in tab.text(".verdict")
     assert right in tab.text(".verdict")

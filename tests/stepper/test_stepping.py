@@ -124,7 +124,7 @@ def value_of(node: ast.AST) -> float:
 
 def check_by_hand(line: str, digits: int) -> None:
     """Recompute a printed line: the numbers that are shown must give the result that is shown."""
-    line = re.sub(r"⌊(.*?)⌋", r"floor(\1)", re.sub(r"\|(.*?)\|", r"abs(\1)", line))
+    line = re.sub(r"\|(.*?)\|", r"abs(\1)", line)
     _, *middle, result = line.replace(" += ", " = ").translate(TO_PYTHON).split(" = ")
     if not middle or "≈" in line:
         return  # a number that is only passed on, or numbers that cancel
@@ -292,7 +292,7 @@ def test_the_lstm_in_symbols() -> None:
         "v2 = W_f·v1",
         "v3 = v2 + b_f",
         "f_1 = σ(v3)",
-        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 − f_1)",
+        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 - f_1)",
         "W̄_f += v̄2 ⊗ v1",
         "v̄1 += W_fᵀ·v̄2",
         "h̄_0 = v̄1[:2]",
