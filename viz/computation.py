@@ -71,7 +71,7 @@ def graph(
             f'  Draw fewer time steps, or fold more: fold="equation" or fold="time".'
         )
     computed = any(not node.traced for node in roots)
-    wanted = set(ancestors(roots, live=True))
+    wanted = set(ancestors(roots, requires_grad=True))
     gradients = any(node.grad is not None for node in nodes)
     if values:
         for card in cards:

@@ -12,8 +12,8 @@ from viz_odd_cells import ODD
 
 import viz
 from equations import name_unicode
-from equations.wording import Said, translated
-from lesson import prose
+from equations.wording import Said
+from lesson import languages, prose
 from lesson.commands import main
 from tinygrad_lstm import bidirectional, cell, cells, compiled, exp, sigmoid, stack, tanh, unroll
 from viz import layout as layouts
@@ -116,10 +116,10 @@ def check(figure):
     assert document(figure.tikz).count(r"\draw") == len(figure.scene.wires)
     assert figure.alt.endswith(".")
     if isinstance(figure.alt, Said):
-        known = {row["en"] for row in prose.load("sentences")["sentence"]} | {"{left} = {right}"}
+        known = set(languages.texts("ko", "sentences")) | {"{left} = {right}"}
         assert figure.alt.templates() <= known
         for language in ("ko", "zh"):
-            assert translated(figure.alt, prose.catalogue(language)) != figure.alt
+            assert prose.translate(figure.alt, language) != figure.alt
 
 
 def labels(figure):
