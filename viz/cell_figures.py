@@ -15,7 +15,7 @@ from viz.drawing import Drawing, Names, Pairs
 from viz.figure import Figure, FigureError
 from viz.free_layout import cell_scene
 from viz.grid import NotPlaceable
-from viz.layers import single
+from viz.kinds import check_drawable
 from viz.placement import Placer, belts_of
 from viz.routing import Effort, Grid, routed
 from viz.scene import Point, Scene, Shape, Wire, prefixed
@@ -125,7 +125,7 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
 
     Raises FigureError where focus names something that the cell does not have, and for a network.
     """
-    single(cell, "cell")
+    check_drawable(cell, "cell")
     drawn = picture(cell)
     scene = drawn.scene
     wanted = (focus,) if isinstance(focus, str) else tuple(focus)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.notation import name_latex, name_unicode
 from tinygrad_lstm import program
+from tinygrad_lstm.notation import name_latex, name_unicode
 from tinygrad_lstm.sizes import PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 

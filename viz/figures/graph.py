@@ -17,6 +17,7 @@ from viz import sentences
 from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
+from viz.kinds import figure
 from viz.scene import Scene, Shape, Wire, prefixed
 from viz.symbols import symbol_of
 from viz.timeline import Item, timed
@@ -43,6 +44,7 @@ class _Card:
     lines: list[tuple[str, str]] = field(default_factory=list)  # LaTeX, text
 
 
+@figure()
 def graph(
     of: Tensor | Program | Mapping[str, Tensor], fold: str = "equation", values: bool = True
 ) -> Figure:

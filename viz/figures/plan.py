@@ -16,6 +16,7 @@ from viz import sentences
 from viz.figure import Figure, FigureError
 from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
+from viz.kinds import figure
 from viz.scene import Scene, Shape, prefixed
 
 NAME, NOTE = 14.0, 10.5
@@ -41,6 +42,7 @@ class _Box:
     lines: list[tuple[str, str, float]]  # LaTeX, text, size
 
 
+@figure()
 def plan(of: Plan) -> Figure:
     """The figure of a plan, such as `compiled(cells.lstm).plan(hidden=128, inputs=64)`.
 
