@@ -82,6 +82,7 @@ def _pages() -> dict[Path, Path]:
         ROOT / "docs" / "index.md": ROOT / "README.md",
         GENERATED / "contributing.md": ROOT / "CONTRIBUTING.md",
         GENERATED / "changes.md": ROOT / "CHANGELOG.md",
+        GENERATED / "notes.md": ROOT / "changes" / "README.md",
     } | {GENERATED / notebook.name: notebook for notebook in notebooks}
 
 
@@ -107,7 +108,7 @@ def _write_pages(app: Any) -> None:
 def _commands() -> str:
     """Every command's help, as it prints it."""
     pages = ["# The command line\n"]
-    for command in commands.COMMANDS:
+    for command in commands.summaries():
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             commands.main([command, "--help"])

@@ -340,7 +340,7 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     if type(value) is np.ndarray:
         data = np.array(value) if _writeable(value) else value
     elif type(value) in (list, tuple) and _holds_tensors(value):
-        return stacked(value)
+        return stacked(value)  # type: ignore[no-any-return]
     else:
         weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
         data = np.array(value, dtype=like if weak else None)

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from tinygrad_lstm.networks import Bidirectional, Network, Stack
+from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
 from viz.anatomy import anatomy
-from viz.drawing import TERMINAL, terminal
 from viz.glyphs import glyphs
-from viz.labelling import LABEL
+from viz.layout.shapes import LABEL, TERMINAL, terminal
 from viz.scene import Point, Scene, Shape, Wire, label, prefixed
 from viz.symbols import Written, named
 
@@ -28,7 +27,7 @@ BEND, OUTER = 16.0, 40.0
 LETTER, GAP, CORNER, APART = 26.0, 4.5, 9.0, 8.0
 JOIN = (34.0, 24.0)
 
-Part = Cell | Network
+Part = Cell | System
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from tinygrad_lstm.networks import Network
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz import figures
 from viz.figure import Figure, FigureError
@@ -52,7 +52,7 @@ class Kind:
     of: Callable[..., Any] | None
     helps: Mapping[str, str] = field(default_factory=dict)
 
-    def figure(self, part: Cell | Network | None, **options: Any) -> Figure:
+    def figure(self, part: Cell | System | None, **options: Any) -> Figure:
         """The figure of a cell or network, with values for some of the options."""
         if self.of is not None:
             first = {n: options.pop(n) for n in _parameters(self.of) if n in options}
@@ -63,7 +63,7 @@ class Kind:
     def subjects(self) -> set[type]:
         """What it is drawn of: cells, networks, or nothing."""
         first = next(iter(_parameters(self.of or self.draw).values()), None)
-        return {t for t in (Cell, Network) if first and t in (first.type, *get_args(first.type))}
+        return {t for t in (Cell, System) if first and t in (first.type, *get_args(first.type))}
 
     @property
     def options(self) -> dict[str, Option]:
@@ -114,7 +114,7 @@ def sentences(tag: str) -> dict[str, str]:
 
 def check_drawable(part: Any, figure: str, networks: bool = False) -> None:
     """Raise FigureError unless it is a cell or, where a figure has these, a network."""
-    if isinstance(part, Network) and not networks:
+    if isinstance(part, System) and not networks:
         raise FigureError(
             f"viz.{figure} draws one cell, and {part} has several parts.\n"
             f"  Draw the whole with viz.unrolled, or one part: viz.{figure}(network.parts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ def _options(owner: str, op_type: str, attributes: Mapping[str, Any]) -> dict[st
         )
     options = {name: _plain(value) for name, value in attributes.items()}
     expected = ACTIVATIONS[op_type] * (1 + (options.get("direction") == "bidirectional"))
-    supported = {
+    supported: dict[str, Collection[Any]] = {
         "direction": list(DIRECTIONS),
         "activations": [expected, [name.lower() for name in expected]],
         "activation_alpha": [[]],

@@ -6,10 +6,10 @@ from equations.wording import Said, joined
 from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
-from viz.cell_figures import Picture, picture
 from viz.figure import Figure
 from viz.glyphs import glyphs
 from viz.kinds import check_drawable, figure
+from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape, Wire, label
 from viz.symbols import Written, words
 
@@ -28,7 +28,7 @@ def difference(cell: Cell, against: Cell) -> Figure:
     both = cell, against
     for own in both:
         check_drawable(own, "difference")
-    pictures = [picture(own) for own in both]
+    pictures = [lay_out(anatomy(own)) for own in both]
     scenes = [
         _mark(drawn, anatomy(own), anatomy(other))
         for drawn, own, other in zip(pictures, both, both[::-1], strict=True)
@@ -55,7 +55,7 @@ def _signature(own: Anatomy, key: str) -> tuple[str, ...]:
     part = own.parts.get(key)
     if part is None:
         return (key,)
-    return (part.equation, part.latex, part.kind, *part.names)
+    return (part.equation, part.sign.latex, part.kind, *part.names)
 
 
 def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -67,7 +67,7 @@ def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
     return found | {(_signature(own, v), (end,)) for end, v in own.leaving.items()}
 
 
-def _mark(drawn: Picture, own: Anatomy, other: Anatomy) -> Scene:
+def _mark(drawn: Layout, own: Anatomy, other: Anatomy) -> Scene:
     known = {_signature(other, key) for key in other.parts}
     links = _links(other)
     changed = {f"part-{key}" for key in own.parts if _signature(own, key) not in known}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from equations.wording import Said, joined
-from viz.drawing import CIRCLE, LAYER, SYMBOL, TERMINAL
 from viz.figure import Figure
 from viz.kinds import figure
+from viz.layout.shapes import CIRCLE, LAYER, SYMBOL, TERMINAL
 from viz.scene import Point, Scene, Shape, Wire, label
 from viz.symbols import plain
 

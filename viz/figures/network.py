@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from equations import name_unicode
 from equations.wording import Said, joined
-from tinygrad_lstm.networks import Bidirectional, Network, Stack
+from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import anatomy
-from viz.cell_figures import picture
 from viz.columns import (
     PITCH,
     STEP,
@@ -22,11 +21,11 @@ from viz.columns import (
     reach,
     within,
 )
-from viz.drawing import BETWEEN, Names
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
 from viz.kinds import check_drawable, figure
-from viz.labelling import LABEL
+from viz.layout import lay_out
+from viz.layout.shapes import BETWEEN, LABEL, Names
 from viz.scene import Scene, Wire, label, prefixed
 from viz.symbols import named
 
@@ -35,7 +34,7 @@ MOST = 50  # steps
 
 
 @figure(steps="time steps")
-def unrolled(network: Cell | Network, steps: int = 4) -> Figure:
+def unrolled(network: Cell | System, steps: int = 4) -> Figure:
     """A cell or network over time: one copy of its modules A a step, each handing its state on.
 
     Of a stack the layers stand above one another; of a bidirectional network the direction that
@@ -80,7 +79,7 @@ def unrolled(network: Cell | Network, steps: int = 4) -> Figure:
 
 
 @figure()
-def rolled(network: Cell | Network) -> Figure:
+def rolled(network: Cell | System) -> Figure:
     """A cell or network as a loop: what a module A hands on comes back to it at the next step."""
     check_drawable(network, "rolled", networks=True)
     column = Column("t", "m", each=24.0, loops=True)
@@ -140,7 +139,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
     Raises FigureError for a network.
     """
     check_drawable(cell, "chain")
-    middle = picture(cell, Names(left=False, right=False))
+    middle = lay_out(anatomy(cell), Names(left=False, right=False))
     scene = Scene()
     body = middle.scene.shapes[0]
     left = min([body.box[0], *(x for x, _ in middle.enter.values())])
@@ -149,7 +148,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
         step = max(right, body.box[2] + BETWEEN) - left
         for k, time in ((-1, "t-1"), (0, "t"), (1, "t+1")):
             ends = Names(time, left=k < 0, right=k > 0, outer=False)
-            copy = picture(cell, ends).scene
+            copy = lay_out(anatomy(cell), ends).scene
             scene.add(copy.shifted(k * step, prefix=f"m{k + 1}-"))
     else:
         box = min(max(body.width * 0.42, 96.0), 132.0)
@@ -189,7 +188,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
     return Figure(name, f"The repeating module of {cell.name}", alt, scene)
 
 
-def _describe(part: Cell | Network, name: str = "") -> Iterator[str]:
+def _describe(part: Cell | System, name: str = "") -> Iterator[str]:
     """What stands where in a network, in sentences."""
     if isinstance(part, Cell):
         yield Said("{part} is the cell {cell}.", part=name, cell=part.name)
