@@ -12,12 +12,12 @@ from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
+from viz.notation import MEANINGS
 
 import viz
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from viz import Figure
-from viz.notation import MEANINGS
 from viz.palette import SHAPES, stylesheet
 from viz.scene import Scene, Shape, Wire
 

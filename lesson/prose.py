@@ -16,6 +16,7 @@ from equations.markup import math, mathml_row
 from equations.wording import translated
 from lesson import languages
 from tinygrad_lstm.errors import UnknownNameError
+from viz import kinds
 
 _CJK = r"[\u3000-\u9fff\uff00-\uffef]"
 _UNSPACED = re.compile(rf"(?<={_CJK})\n(?={_CJK})")  # a line ends where no words are parted
@@ -102,9 +103,14 @@ def in_language(tag: str, content: str, element: str = "span") -> Markup:
     return Markup(f'<{element} class="say" lang="{tag}">{escape(content)}</{element}>')
 
 
+def sentences(tag: str) -> dict[str, str]:
+    """What figures, derivations and cells are described with: from English to a language."""
+    return {**kinds.sentences(tag), **languages.texts(tag, "sentences")}
+
+
 def translate(text: str, tag: str) -> str:
     """A sentence that figures or derivations are described with, in a language."""
-    return translated(text, languages.texts(tag, "sentences"))
+    return translated(text, sentences(tag))
 
 
 def translate_html(text: str) -> Markup:
