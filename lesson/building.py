@@ -119,7 +119,7 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
     """The page's HTML, in every language; it opens in the one named."""
     shown, own = contents(about), parts()
     tags = sorted(languages.languages(), key=lambda tag: tag != language)
-    return page.render(
+    made = page.render(
         "lesson.page",
         t=Texts("page", {name: fact for c in shown.values() for name, fact in c.facts.items()}),
         languages={tag: languages.language(tag).name for tag in tags},
@@ -137,3 +137,4 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
         },
         **{name: chapter.more for name, chapter in shown.items()},
     )
+    return str(made)
