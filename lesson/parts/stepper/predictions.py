@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.stepper.written import leaf, rule_text
+from tinygrad_lstm.stepper.written import leaf, write_rule
 from tinygrad_lstm.tensor import Tensor, ancestors, apply, fold, remade
 
 MOST = 4
@@ -31,7 +31,7 @@ def wrong_rules(written: Tensor, digits: int = 4) -> list[tuple[str, str]]:
     written: the rule applied to leaves with names; what has none stays as it is. The forms are
     ordered so that different kinds come first.
     """
-    right, _ = rule_text(written, digits)
+    right = write_rule(written, digits)
     random = np.random.default_rng(7)
     tried = _rebuilt(written, lambda old: leaf(random.uniform(0.5, 1.5, old.shape), old.name))
     found: dict[str, str] = {}
@@ -41,7 +41,7 @@ def wrong_rules(written: Tensor, digits: int = 4) -> list[tuple[str, str]]:
         changes = list(_changes(tried, backward))
         changes += [(apply("negative", tried), "sign")] if backward else []
         for changed, kind in changes:
-            text, _ = rule_text(changed, digits)
+            text = write_rule(changed, digits)
             if text != right and not any(_same(changed, other) for other in given):
                 found[text] = kind
                 given.append(changed)
@@ -133,8 +133,8 @@ def _by_text(right: str) -> Iterator[tuple[str, str]]:
     """Mistakes whose shapes would not fit: they cannot be tried, and are wrong for that."""
     if "ᵀ" in right:
         yield right.replace("ᵀ", ""), "transpose"
-    elif right == "{2} · {3}":
-        yield "{2}ᵀ · {3}", "transpose"
+    elif right == "{2}·{3}":
+        yield "{2}ᵀ·{3}", "transpose"
         yield "{2} ⊙ {3}", "operation"
     elif right == "{0}":
         yield "{0} ⊙ {1}", "extra"

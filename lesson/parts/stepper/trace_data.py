@@ -19,8 +19,9 @@ from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.stepper.events import ENTRIES, Event, plain
 from tinygrad_lstm.stepper.trace import Trace
-from tinygrad_lstm.stepper.written import MORE, Text, Written, leaf, rule_text
-from tinygrad_lstm.tensor import TABLE, Tensor, apply, unbroadcast
+from tinygrad_lstm.stepper.written import MORE, Entries, leaf, write_rule
+from tinygrad_lstm.tensor import TABLE, Tensor
+from tinygrad_lstm.text import NEGATIVE, Piece
 from viz.anatomy import anatomy
 
 MOST = 60_000  # numbers that a page can carry
@@ -164,25 +165,23 @@ def _parts(trace: Trace, cell: Cell | None) -> dict[Tensor, str]:
     return found
 
 
-class _Slots(Written):
+class _Slots(Entries):
     """Arithmetic with places for the numbers, each as one that may be negative."""
 
     def __init__(self, digits: int, places: dict[Tensor, int]) -> None:
         super().__init__(digits)
         self._places = places
-        _, self._level = self.number(-1.0)
 
-    def number(self, value: Any) -> Text:
+    def number(self, value: Any) -> Piece:
         """A number that was written as such; in braces where a line may need more of it."""
-        text, level = super().number(value)
-        exact, _ = Written(self.digits + MORE).number(value)
-        return (text if text == exact else f"{{={exact}}}"), level
+        found, exact = super().number(value), Entries(self.digits + MORE).number(value).text
+        return found if found.text == exact else found._replace(text=f"{{={exact}}}")
 
-    def entry(self, node: Tensor, at: tuple[int, ...]) -> Text:
+    def entry(self, node: Tensor, at: tuple[int, ...]) -> Piece:
         if node not in self._places:
             return super().entry(node, at)
         flat = int(np.ravel_multi_index(at, node.shape)) if at else 0
-        return f"{{{self._places[node]}.{flat}}}", self._level
+        return Piece(f"{{{self._places[node]}.{flat}}}", NEGATIVE)
 
 
 class _Patterns:
@@ -198,15 +197,19 @@ class _Patterns:
 
     def of(self, event: Event) -> int:
         """The number of an event's pattern."""
-        digits, leaves = self._trace.digits, _leaves(event)
-        written = _written(event, leaves)
-        slots = {found: int(found.name[1:-1]) for found in leaves.values() if found.name}
+        digits, (leaves, g) = self._trace.digits, _leaves(event)
+        written = event.restate(leaves, g)
+        slots = {
+            found: int(found.name[1:-1])
+            for found in (*leaves.values(), g)
+            if found is not None and found.name
+        }
         entries = _Slots(digits, slots)
         texts = [
-            entries.entry(written, at)[0]
+            entries.entry(written, at).text
             for at, _ in zip(np.ndindex(written.shape), range(ENTRIES), strict=False)
         ]
-        rule = rule_text(written, digits)[0]
+        rule = write_rule(written, digits)
         key = (event.operation, event.direction, rule, *texts)
         if key not in self._known:
             made: dict[str, Any] = {"r": rule, "n": texts}
@@ -217,46 +220,23 @@ class _Patterns:
             self.made.append(made)
         return self._known[key]
 
-    def _local(self, event: Event, leaves: dict[Tensor | None, Tensor]) -> dict[str, Any]:
+    def _local(self, event: Event, leaves: dict[Tensor, Tensor]) -> dict[str, Any]:
         """The local derivative: a factor for each entry ("l"), or a linear map of g ("m")."""
         node, digits = event.node, self._trace.digits
         if TABLE[node.op or ""].signature != "elementwise":
             g = leaf(np.ones(node.shape, node.dtype), "g")
-            return {"m": rule_text(_applied(event, g, leaves), digits)[0]}
-        found = _applied(event, leaf(np.ones((), node.dtype), None), leaves)
-        return {"l": rule_text(found, digits)[0]} if found.inputs else {}
+            return {"m": write_rule(event.derive(leaves, g), digits)}
+        found = event.derive(leaves, leaf(np.ones((), node.dtype), None))
+        return {"l": write_rule(found, digits)} if found.inputs else {}
 
 
-def _leaves(event: Event) -> dict[Tensor | None, Tensor]:
-    """What a rule reads, each named by its place in the pattern; None is the result's adjoint.
+def _leaves(event: Event) -> tuple[dict[Tensor, Tensor], Tensor | None]:
+    """What a rule reads, each named by its place in the pattern, and the result's adjoint.
 
     A number that was written as such stays one.
     """
     node, known = event.node, event.trace.leaves(event.node)
-    found: dict[Tensor | None, Tensor] = {}
-    if event.upstream:
-        found[None] = leaf(event.upstream.value, "{0}")
+    found = {}
     for place, n in enumerate(dict.fromkeys((node, *node.inputs)), start=1):
         found[n] = leaf(n.data, None if known[n].name is None else f"{{{place}}}")
-    return found
-
-
-def _applied(event: Event, g: Tensor, leaves: dict[Tensor | None, Tensor]) -> Tensor:
-    node = event.node
-    rule = TABLE[node.op or ""].rule(event.operand or 0)
-    assert rule is not None, "edges without a rule are no events"
-    made: Tensor = rule(g, leaves[node], *(leaves[i] for i in node.inputs), **node.attributes)
-    return made
-
-
-def _written(event: Event, leaves: dict[Tensor | None, Tensor]) -> Tensor:
-    """The operation, or its derivative rule, on the leaves."""
-    node = event.node
-    made: Tensor
-    if event.direction == "forward":
-        made = apply(node.op or "", *(leaves[i] for i in node.inputs), **node.attributes)
-    elif event.operation == "seed":
-        made = leaf(event.contribution, None)
-    else:
-        made = unbroadcast(_applied(event, leaves[None], leaves), event.subject.shape)
-    return made
+    return found, leaf(event.upstream.value, "{0}") if event.upstream else None
