@@ -38,7 +38,7 @@ def _template(path: str) -> str | None:
 
 ENVIRONMENT = Environment(
     loader=FunctionLoader(_template),
-    autoescape=True,
+    autoescape=lambda name: name is None or name.endswith(".html"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -52,9 +52,9 @@ ENVIRONMENT.globals |= {
 
 
 def render(place: str, template: str = "", /, **context: Any) -> Markup:
-    """A template of a module's folder filled in, that of the folder's name if not told.
+    """A template of a module's folder filled in, `NAME.html` by the folder's name if not told.
 
     A module writes `render(__name__, …)`.
     """
-    name = template or place.rpartition(".")[2]
-    return Markup(ENVIRONMENT.get_template(f"{place}/{name}.html").render(**context))
+    name = template or f"{place.rpartition('.')[2]}.html"
+    return Markup(ENVIRONMENT.get_template(f"{place}/{name}").render(**context))
