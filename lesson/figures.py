@@ -143,21 +143,15 @@ def backward(figure: Figure, names: Iterable[str]) -> Figure:
     names: of the cell's equations and inputs. What is dimmed stays as it is.
     """
     bars = {f"label-{n}": n for n in names} | {f"in-{n}": n for n in names}
-    bars |= {"out-output": next(iter(_outputs(figure)), "")}
+    for shape in figure.scene.shapes:
+        if shape.id == "out-output" and shape.classes:
+            bars[shape.id] = shape.classes[0].removeprefix("val-")
     scene = Scene(
         [_barred(s, bars.get(s.id, "")) for s in figure.scene.shapes],
         [w if w.dim else _turned(w) for w in figure.scene.wires],
     )
     alt = joined([Said(_BACKWARD), figure.alt])
     return replace(figure, name=f"{figure.name}-backward", alt=alt, scene=scene)
-
-
-def _outputs(figure: Figure) -> list[str]:
-    return [
-        s.classes[0].removeprefix("val-")
-        for s in figure.scene.shapes
-        if s.id == "out-output" and s.classes
-    ]
 
 
 def _barred(shape: Shape, name: str) -> Shape:

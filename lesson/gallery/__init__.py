@@ -114,10 +114,10 @@ def _counted(cell: Cell) -> str:
 # --- counting -------------------------------------------------------------------------------------
 def count(cell: Cell) -> sizes.Axis:
     """How many numbers the parameters of a cell have, as a polynomial in its sizes."""
-    total: Counter[tuple[str, ...]] = Counter()
-    one: sizes.Axis = {(): 1}
+    total: sizes.Axis = {}
     for words in cell.parameters.values():
-        total.update(reduce(sizes.times, sizes.parse(words), one))
+        for factors, n in reduce(sizes.times, sizes.parse(words)).items():
+            total[factors] = total.get(factors, 0) + n
     return total
 
 

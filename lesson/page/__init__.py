@@ -15,7 +15,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from lesson import numbers, prose
+from lesson import formulas, numbers, prose
+from tinygrad_lstm import notation
 
 
 def folders(package: ModuleType) -> dict[str, ModuleType]:
@@ -45,9 +46,13 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.globals |= {
     "translate_html": prose.translate_html,
+    "inline": prose.inline,
     "data": prose.data,
+    "equations": formulas.formula,
+    "percent": numbers.percent,
     "power": numbers.power,
-    "short": numbers.short,
+    "titled": numbers.titled,
+    "visible": notation.visible,
 }
 
 
