@@ -28,10 +28,7 @@ def content(subject: Subject) -> Content:
         figures["own_difference"] = viz.difference(lstm, subject.cell)
     more = {
         "relatives": {
-            name: {
-                "difference": equations.difference(lstm, own[cell]),
-                "forward": forward(own[cell]),
-            }
+            name: (equations.difference(lstm, own[cell]), forward(own[cell]))
             for name, cell in RELATIVES.items()
         },
         "own": equations.difference(lstm, subject.cell),
