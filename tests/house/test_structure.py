@@ -254,7 +254,7 @@ def test_files_that_documents_name_exist(document: str) -> None:
     there = [f"/{p.relative_to(ROOT)}" for folder in folders for p in (folder, *folder.rglob("*"))]
     assert linked or named
     for name in named:
-        if not re.search(r"[A-Z]{4}|my_cells?", name):  # LANGUAGE and NAME stand for any
+        if not re.search(r"[A-Z]{3}|my_cells?", name):  # TAG and NAME stand for any
             assert any(path.endswith(f"/{name.rstrip('/')}") for path in there), name
     for name in linked:
         assert ((ROOT / document).parent / name).exists(), name
