@@ -1,4 +1,4 @@
-"""`tinygrad-lstm check CELL`: a cell's gradients, derivations, batches, sequences, compiled code."""
+"""`tinygrad-lstm check CELL`: a cell's gradients, derivation, batches, sequences, compiled code."""
 
 from __future__ import annotations
 
