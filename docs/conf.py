@@ -82,6 +82,7 @@ def _pages() -> dict[Path, Path]:
         ROOT / "docs" / "index.md": ROOT / "README.md",
         GENERATED / "contributing.md": ROOT / "CONTRIBUTING.md",
         GENERATED / "changes.md": ROOT / "CHANGELOG.md",
+        GENERATED / "notes.md": ROOT / "changes" / "README.md",
     } | {GENERATED / notebook.name: notebook for notebook in notebooks}
 
 

@@ -164,7 +164,7 @@ def test_the_readme_s_declarations_are_trained(tmp_path: Path) -> None:
 def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None:
     asks = (ROOT / "docs" / "asks.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", asks, re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     done = subprocess.run(
         [sys.executable, "-W", "error", "-"],
         cwd=tmp_path,
@@ -174,7 +174,8 @@ def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    for shown in ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step"):
+    shown_by_them = ("None\n", "backward, time step", "Tensor(4.)", "bar.W_f", "complex step")
+    for shown in (*shown_by_them, "(6, 2, 4) (6, 2, 3)"):
         assert shown in done.stdout
 
 
