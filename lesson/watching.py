@@ -100,14 +100,17 @@ def _following(page: str, version: str) -> bytes:
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET / with the page and GET /version with the news of it; nothing else is served."""
 
+    server: ThreadingHTTPServer
+
     def __init__(self, site: Site, *args: Any) -> None:
         self.site = site
         super().__init__(*args)
 
     def do_GET(self) -> None:
         """The page, or whether there is a newer one."""
-        port = self.server.server_address[1]
-        if self.headers.get("Host", "") not in {f"{name}:{port}" for name in NAMES}:
+        if self.headers.get("Host", "") not in {
+            f"{name}:{self.server.server_port}" for name in NAMES
+        }:
             # a foreign name that was led here
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine")
         elif self.path == "/":

@@ -6,8 +6,8 @@ import argparse
 import textwrap
 from typing import Any
 
+from lesson.cell_options import check_least
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.errors import DataError
 
 MARKS = {True: "✓", False: "✗", None: "·"}
 
@@ -29,12 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each property, and the simplest case of each that fails."""
-    if options.examples < 1:
-        raise DataError(f"--examples must be at least 1, got {options.examples}.")
+    check_least(options, examples=1)
     cell = find(options.cell)
     print(f"{cell}: {', '.join(cell.program().equations)}", flush=True)
     # SymPy and Hypothesis are loaded when the cell is known to run
-    from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
+    from lesson.cell_checks import EVERY_PROPERTY, hypothesis_elsewhere
     from tinygrad_lstm.testing.properties import examine
 
     failed, told = 0, dict[str, str]()

@@ -10,8 +10,8 @@ import textwrap
 from pathlib import Path
 
 from lesson.exercises.collection import collect, find
-from lesson.exercises.exercise import Exercise, ExerciseError, checked, seed_in
 from lesson.exercises.solved import Solved
+from lesson.exercises.tasks import Exercise, ExerciseError, checked, seed_in
 from lesson.exercises.words import choose_language, say, table
 from lesson.terminal_text import width_of, wrap_paragraphs
 from tinygrad_lstm.errors import DataError

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.comparisons import Rule, draw, gradients_hold, mistakes, same_cell, slope
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.comparisons import Rule, gradients_hold, mistakes, same_cell, slope
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
+from tinygrad_lstm.testing.inputs import random_arrays
 
 IMPORTS = "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n\n\n"
 LSTM = """@cell(
@@ -177,7 +178,7 @@ def _rest_is_lstm(answer: Answer) -> bool:
     """Whether C and h are made of the gates as in the LSTM."""
     own = answer.cell("peephole")
     program = own.program()
-    arrays = draw(program.inputs, answer.seed)
+    arrays = random_arrays(program, answer.seed)
     v = program.run(**arrays)
     wanted = {"C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"], "h": v["o"] * np.tanh(v["C"])}
     for name, value in wanted.items():

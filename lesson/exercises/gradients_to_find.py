@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 import equations
-from lesson.exercises.comparisons import alike, complex_step, draw
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.comparisons import alike, complex_step
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.testing.inputs import random_arrays
 
 Formula = Callable[..., Any]
 
@@ -21,7 +22,7 @@ def _numbers(seed: int, hidden: int = 4) -> dict[str, Array]:
     """Values of one step of an LSTM, the adjoint of h, and what C receives from the next step."""
     random = np.random.default_rng(seed)
     program = cells.lstm.program(inputs=3, hidden=hidden)
-    arrays = draw(program.inputs, seed)
+    arrays = random_arrays(program, seed)
     run = program.run(**arrays)
     found = {name: run[name] for name in ("f", "i", "C_tilde", "C", "o")}
     given = {name: random.normal(size=hidden) for name in ("bar_h", "later")}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import softplus, vecdot
 from tinygrad_lstm.errors import DataError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.running import Run, unroll
