@@ -14,17 +14,14 @@ MARKS = {True: "✓", False: "✗", None: "·"}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, and how many cases."""
+    add = parser.add_argument
     parser.epilog = (
         "Exit status: 0 if every property holds, 1 if one fails, 2 for bad input. A failing case "
         "is shrunk to the simplest one that fails. The same seed draws the same cases."
     )
-    parser.add_argument("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
-    parser.add_argument(
-        "--examples", type=int, default=25, metavar="N", help="cases a property (default 25)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)"
-    )
+    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("--examples", type=int, default=25, metavar="N", help="cases a property (default 25)")
+    add("--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -34,22 +34,19 @@ _KEYS = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, how large a run, and where to begin."""
+    add = parser.add_argument
     parser.epilog = _KEYS
-    parser.add_argument("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
-    parser.add_argument("--steps", type=int, default=2, help="time steps (default 2)")
-    parser.add_argument("--inputs", type=int, help="entries of x (default 1)")
-    parser.add_argument("--hidden", type=int, help="entries of a state (default 2)")
+    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("--steps", type=int, default=2, help="time steps (default 2)")
+    add("--inputs", type=int, help="entries of x (default 1)")
+    add("--hidden", type=int, help="entries of a state (default 2)")
     cell_options.add_size(parser, "slots=3 (default 2)")
     cell_options.add_start(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
-    parser.add_argument(
-        "--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan"
-    )
-    parser.add_argument(
-        "--watch", metavar="NAME", nargs="+", default=[], help="values to keep in sight"
-    )
-    parser.add_argument("--digits", type=int, default=4, help="significant digits (default 4)")
-    parser.add_argument("--plain", action="store_true", help="print the trace and do not ask")
+    add("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    add("--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan")
+    add("--watch", metavar="NAME", nargs="+", default=[], help="values to keep in sight")
+    add("--digits", type=int, default=4, help="significant digits (default 4)")
+    add("--plain", action="store_true", help="print the trace and do not ask")
 
 
 def run(options: argparse.Namespace) -> int:

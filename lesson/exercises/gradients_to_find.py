@@ -34,18 +34,6 @@ def _line(name: str) -> str:
 
 
 # --- derive o's adjoint ---------------------------------------------------------------------------
-ADJOINT = """from tinygrad_lstm import sigmoid, tanh
-
-
-def bar_o(bar_h, o, C):
-    # {{about_bar}}
-    return ...
-
-
-def delta_o(bar_h, o, C):
-    # {{about_delta}}
-    return ...
-"""
 _ADJOINTS: Mapping[str, Mapping[str, Formula]] = {
     "bar_o": {
         "not_squashed": lambda bar_h, o, C: bar_h * C,
@@ -70,7 +58,7 @@ def _adjoint_facts(seed: int) -> Mapping[str, Words]:
     return {"derived_bar": _line("bar.o"), "derived_delta": _line("delta.o")}
 
 
-@make_exercise(7, "adjoint-of-o", ADJOINT, _adjoint_facts)
+@make_exercise(7, "adjoint-of-o", facts=_adjoint_facts)
 def adjoint_of_o(answer: Answer) -> None:
     """Functions for the adjoints of o and of what its sigmoid was applied to."""
     v = _numbers(answer.seed)
@@ -214,23 +202,6 @@ def wrong_gradient(answer: Answer) -> None:
 
 
 # --- a value used twice ---------------------------------------------------------------------------
-FORK = """# {{network}}
-#     a = {{a}},  w = {{w}}
-#     b = a * w
-#     c = b + a
-#     L = b * c
-#
-# {{gradients}}
-bar_c = ...
-bar_b = ...
-bar_a = ...
-bar_w = ...
-
-# {{order}}
-order = [...]
-"""
-
-
 def _fork(seed: int) -> tuple[float, float]:
     random = np.random.default_rng(seed)
     return float(random.integers(2, 6)), float(random.choice([-3, -2, 2, 3]))
@@ -251,7 +222,7 @@ def _fork_facts(seed: int) -> Mapping[str, Words]:
     }
 
 
-@make_exercise(6, "value-used-twice", FORK, _fork_facts)
+@make_exercise(6, "value-used-twice", facts=_fork_facts)
 def value_used_twice(answer: Answer) -> None:
     """Adjoints add up at a fork, and the order in which they are complete."""
     a, w = _fork(answer.seed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesson.exercises.cells_to_write import IMPORTS, LSTM
+from lesson.exercises.cells_to_write import LSTM
 from lesson.exercises.comparisons import same_cell
 from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words, say
@@ -43,7 +43,7 @@ def _start(seed: int) -> str:
         listing = listing.replace(*FAULTS[name])
     asked = "".join(f"    {name!r}: ...,\n" for name in _QUESTIONS)
     return (
-        f"{IMPORTS}{listing}\n\n# {{{{sizes}}}}\n# {{{{as_tuples}}}}\n"
+        f"{listing}\n\n# {{{{sizes}}}}\n# {{{{as_tuples}}}}\n"
         f"shapes = {{\n{asked}}}\n\n# {{{{count}}}}\nnumbers = ...\n"
     )
 
