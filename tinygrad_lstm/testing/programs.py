@@ -19,7 +19,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_lstm.functions import normal_index
-from tinygrad_lstm.step import Cell
+from tinygrad_lstm.step import Cell, cell
 from tinygrad_lstm.tensor import TABLE, Array, apply
 
 OPERATIONS = sorted(n for n, op in TABLE.items() if op.signature != "whole")
@@ -128,15 +128,8 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     def words(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
         return {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
 
-    return Cell(
-        random_cell,
-        words(states),
-        words(parameters),
-        str(m),
-        words(sequences),
-        words(constants),
-        (),
-    )
+    inputs = {"sequences": words(sequences), "constants": words(constants)}
+    return cell(state=words(states), parameters=words(parameters), x=str(m), **inputs)(random_cell)
 
 
 def _spread(value: Any, rank: int, wanted: int) -> Any:
