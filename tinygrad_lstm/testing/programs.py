@@ -128,7 +128,7 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     def words(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
         return {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
 
-    inputs = {"sequences": words(sequences), "constants": words(constants)}
+    inputs: Any = {"sequences": words(sequences), "constants": words(constants)}
     return cell(state=words(states), parameters=words(parameters), x=str(m), **inputs)(random_cell)
 
 
