@@ -145,9 +145,11 @@ class System:
         """One step of all parts as a Program, as `Cell.program`."""
         sizes = sizes or self.small_sizes()
         words: dict[str, str] = {}
+        static: set[str] = set()
         inputs: dict[str, Tensor] = {}
         programs = {n: self.parts[n].program(**own) for n, own in self.part_sizes(sizes).items()}
         for name, single in programs.items():
+            static |= {_within(name, old) for old in single.static or ()}
             for old, node in single.inputs.items():
                 if old == "x" and "x" in inputs or old.endswith("_below"):
                     continue
@@ -157,7 +159,7 @@ class System:
         step = self._composed(programs, inputs)
         equations = {name: node for name, node in step.items() if node.name == name}
         outputs = {name: equations[name] for name in self.state}
-        return Program(self.name, inputs, equations, outputs, words, sizes)
+        return Program(self.name, inputs, equations, outputs, words, sizes, static)
 
     def _composed(
         self, programs: Mapping[str, Program], values: Mapping[str, Tensor]

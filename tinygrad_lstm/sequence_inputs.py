@@ -10,10 +10,12 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.parameters import Parameters, check_finite
-from tinygrad_lstm.program import Program, right_hand_side, spelled
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
+from tinygrad_lstm.text import expression
 from tinygrad_lstm.types import Network
 
 _MASK = "(time, batch) with padding at the end"
@@ -300,7 +302,7 @@ def _product_with_x(
     for node in nodes:
         if node.op == "matvec" and program.inputs["x"] in set(ancestors([node.inputs[1]])):
             W, v = node.inputs
-            vector = spelled(v.name) if v.name else right_hand_side(v)
+            vector = name_plain(v.name) if v.name else expression(v)
             return (
                 f"{W.name} is {program.shape_text(W)} but {vector} has "
                 f"{v.shape[-1] + surplus} entries: {declared}"

@@ -31,6 +31,7 @@ from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
 from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.tensor import Array, Tensor, TensorLike, apply, constant
+from tinygrad_lstm.text import UNICODE
 
 
 class Names:
@@ -136,8 +137,8 @@ class Cell(Declarations):
         try:
             program = self.program()
             for name in program.equations:
-                left, right = program.text(name).split(" = ", 1)
-                rows.append(("equation", left, f"= {right}"))
+                left, equals, right = program.text(name, UNICODE).partition(" = ")
+                rows.append(("equation", left, equals.lstrip() + right))
         except TinygradError as error:  # a cell that is not finished is shown all the same
             rows.append(("error", "", str(error)))
         summary = ": ".join([str(self), *self.doc.splitlines()[:1]])
@@ -162,7 +163,8 @@ class Cell(Declarations):
         inputs = {n: Tensor.input(n, dimensions.shape(w, sizes)) for n, w in shapes.items()}
         written = self._written(inputs, sizes)
         outputs = {name: written[name] for name in self.state}
-        program = Program(self.name, inputs, written, outputs, shapes, sizes)
+        static = {*self.parameters, *self.constants}
+        program = Program(self.name, inputs, written, outputs, shapes, sizes, static)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:

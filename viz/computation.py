@@ -15,8 +15,8 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 from viz import sentences
 from viz.figure import Figure, FigureError
-from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
+from viz.layout.free import Link, placed
 from viz.scene import Scene, Shape, Wire, prefixed
 from viz.symbols import symbol_of
 from viz.timeline import Item, timed

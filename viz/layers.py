@@ -10,9 +10,9 @@ from typing import Any
 from equations import name_latex, name_unicode
 from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
-from viz.drawing import TERMINAL, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
+from viz.layout.shapes import TERMINAL, terminal
 from viz.scene import Point, Scene, Shape, Wire, prefixed
 
 WIDTH, LOWEST, ROOM, BESIDE, BETWEEN = 72.0, 60.0, 46.0, 30.0, 62.0

@@ -10,11 +10,10 @@ from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz import layers, sentences
 from viz.anatomy import anatomy
-from viz.cell_figures import picture
-from viz.drawing import BETWEEN, TERMINAL, Names, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
-from viz.labelling import LABEL
+from viz.layout import lay_out
+from viz.layout.shapes import BETWEEN, LABEL, TERMINAL, Names, terminal
 from viz.scene import Scene, Shape, Wire, prefixed
 
 WIDTH, HEIGHT = 84.0, 84.0
@@ -217,7 +216,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
     The neighbours are plain boxes labelled A, or, with `detailed`, drawn like the one between.
     """
     layers.single(cell, "chain")
-    middle = picture(cell, Names(left=False, right=False))
+    middle = lay_out(anatomy(cell), Names(left=False, right=False))
     scene = Scene()
     body = middle.scene.shapes[0]
     left = min([body.box[0], *(x for x, _ in middle.enter.values())])
@@ -226,7 +225,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
         step = max(right, body.box[2] + BETWEEN) - left
         for k, time in ((-1, "t-1"), (0, "t"), (1, "t+1")):
             ends = Names(time, left=k < 0, right=k > 0, outer=False)
-            copy = picture(cell, ends).scene
+            copy = lay_out(anatomy(cell), ends).scene
             scene.add(copy.shifted(k * step, prefix=f"m{k + 1}-"))
     else:
         box = min(max(body.width * 0.42, 96.0), 132.0)

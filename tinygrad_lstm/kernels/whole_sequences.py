@@ -100,6 +100,7 @@ class Compiled(Cell):
                 program.outputs,
                 program.dimensions,
                 program.sizes,
+                program.static,
             )
         return self._whole[program]
 
@@ -363,7 +364,7 @@ def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, name: str, moment:
     return Seeds(node, {(name, moment): g})
 
 
-register("sequence", _refuse, _rule, "whole")
+register("sequence", _refuse, _rule, "whole", expand=lambda roots: expanded(roots))
 register("read", _read, (_read_rule,), "whole")
 
 
