@@ -29,6 +29,7 @@ from tinygrad_lstm.stepper.trace import step_through as step_through
 from tinygrad_lstm.types import Array as Array
 from tinygrad_lstm.types import Network as Network
 from tinygrad_lstm.types import TensorLike as TensorLike
+from tinygrad_lstm.version import __version__ as __version__
 
 from tinygrad_lstm.kernels import compiled as compiled  # isort: skip
 from tinygrad_lstm.checking import Agreement as Agreement  # isort: skip
@@ -37,8 +38,6 @@ from tinygrad_lstm.checking import check_gradients as check_gradients
 from tinygrad_lstm import cells as cells  # isort: skip
 from tinygrad_lstm import errors as errors
 from tinygrad_lstm import weights as weights
-
-__version__ = "0.1.0"
 
 # Public is what stands above, but no module's own parts; Python's own sum, max, min and abs stay
 # what they are after `import *`.

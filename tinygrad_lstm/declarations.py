@@ -15,6 +15,7 @@ from tinygrad_lstm.errors import CellError, DataError, ShapeError, UnknownNameEr
 from tinygrad_lstm.parameters import FILLS
 
 Step = Callable[..., None]
+_MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes")
 # the names of unroll's own arguments
 _TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
 
@@ -22,23 +23,9 @@ _TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", 
 class Declarations:
     """What the decorator `cell` is given; the attributes are those of a `Cell`."""
 
-    def __init__(
-        self,
-        step: Step,
-        *,
-        state: str | Mapping[str, str],
-        parameters: Mapping[str, str] | None = None,
-        papers: list[str] | tuple[str, ...] = (),
-        x: str = "inputs",
-        sequences: Mapping[str, str] | None = None,
-        constants: Mapping[str, str] | None = None,
-        start: Mapping[str, Any] | None = None,
-        output: str | None = None,
-        loss: str | None = None,
-        noise: Mapping[str, str] | None = None,
-        sizes: Mapping[str, str] | None = None,
-    ) -> None:
-        self.step, self.name, self.papers, self.x = step, step.__name__, tuple(papers), x
+    def __init__(self, step: Step, state: str | Mapping[str, str], **declared: Any) -> None:
+        self.step, self.name = step, step.__name__
+        self.papers, self.x = tuple(declared.get("papers", ())), declared.get("x", "inputs")
         self.doc = self.__doc__ = (step.__doc__ or "").strip()
         if not isinstance(state, str | Mapping):
             raise CellError(
@@ -48,33 +35,34 @@ class Declarations:
         self.state: Mapping[str, str] = _shapes(states)
         if not self.state:
             raise CellError('a cell needs at least one state: @cell(state="h", …).')
-        mappings = {"parameters": parameters, "sequences": sequences, "constants": constants}
-        mappings |= {"start": start, "noise": noise, "sizes": sizes}
-        for what, given in mappings.items():
-            if not isinstance(given, Mapping | None):
+        for what in _MAPPINGS:
+            if not isinstance(given := declared.get(what), Mapping | None):
                 raise CellError(f'{what} is a mapping, as in {what}={{"NAME": …}}, got {given!r}.')
-        for what, name in {"output": output, "loss": loss}.items():
+        parameters, sequences, constants, noise, start, sizes = (
+            declared.get(what) or {} for what in _MAPPINGS
+        )
+        output, self.loss = declared.get("output"), declared.get("loss")
+        for what, name in {"output": output, "loss": self.loss}.items():
             if not isinstance(name, str | None):
                 raise CellError(f"{what} is the name of an equation, got {name!r}.")
-        for several, words in (sizes or {}).items():
+        for several, words in sizes.items():
             if not isinstance(words, str) or not dimensions.is_size(words):
                 raise CellError(
                     f"cannot read the size {several!r}: {words!r}.\n"
                     f"  Write a bound, 'at least 2', or what determines it, '2 * hidden + 1'."
                 )
-        self.parameters: Mapping[str, str] = _shapes(parameters or {})
-        self.noise = _shapes(noise or {})
-        steps, self.constants = _shapes(sequences or {}), _shapes(constants or {})
-        declared = [*self.state, *self.parameters, *steps, *self.noise, *self.constants]
+        self.parameters: Mapping[str, str] = _shapes(parameters)
+        steps, self.constants, self.noise = map(_shapes, (sequences, constants, noise))
+        names = [*self.state, *self.parameters, *steps, *self.noise, *self.constants]
         self.sequences = {**steps, **self.noise}
-        said = _each(sizes or {})
+        said = _each(sizes)
         self.bounds = {n: least for n, words in said.items() if (least := dimensions.bound(words))}
         self.derived = {n: words for n, words in said.items() if n not in self.bounds}
         every = dimensions.names({**self.shapes(), **self.derived})
         self.sizes = [name for name in every if name not in self.derived]
-        self._check_names(declared, every, said)
+        self._check_names(names, every, said)
         self.complete(self.small_sizes())
-        self.start = _each(start or {})
+        self.start = _each(start)
         for name, value in self.start.items():
             if name not in self.parameters and name not in self.state:
                 raise UnknownNameError(
@@ -83,7 +71,6 @@ class Declarations:
                     f"({', '.join(self.state)})."
                 )
             self.check_start(name, value, finite=name in self.parameters)
-        self.loss = loss
         self.output: str = output or ("h" if "h" in self.state else next(iter(self.state)))
 
     def _check_names(self, declared: list[str], every: list[str], said: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.errors import DataError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.tensor import Array, Tensor
 
@@ -30,10 +30,7 @@ class Parameters(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         found = self.__dict__.get("_tensors", {}).get(name)
         if found is None:
-            raise UnknownNameError(
-                f"{self._owner} has no parameter {name!r}; it declares "
-                f"{', '.join(self._tensors) or 'none'}."
-            )
+            raise unknown(f"{self._owner} has no parameter {name!r}", "it declares", self._tensors)
         return found  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import __version__
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.atomic import hold
@@ -23,6 +22,7 @@ from tinygrad_lstm.learning.state import Position, Record, Settings, TrainingSta
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
+from tinygrad_lstm.version import __version__
 
 DESCRIPTION = "description.json"
 
