@@ -42,9 +42,10 @@ def lift(
     joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
     for k, (i, own) in enumerate(zip(node.inputs, batched, strict=True)):
         if own and free[k] < most:
+            # (b, n) to (b, 1, n): the axes of the batch stay in front
             yield "reshape", k, {"shape": (*batch_shape, *(1,) * (most - free[k]), *i.shape)}
         elif not own and joined:  # parts that are joined do not broadcast
-            yield "broadcast_to", k, {"shape": (*batch_shape, *i.shape)}
+            yield "broadcast_to", k, {"shape": (*batch_shape, *i.shape)}  # (n) to (b, n)
     if node.op == "broadcast_to" and node.inputs[0].ndim < node.ndim:
         between = (1,) * (node.ndim - node.inputs[0].ndim)
         yield "reshape", 0, {"shape": (*batch_shape, *between, *node.inputs[0].shape)}
@@ -71,7 +72,7 @@ class Lifted:
         self.constants: list[Tensor] = []
         self.calls: list[Call] = []
         self._names = {node: name for name, node in roots.items()}
-        self._lead, self._dtype = batch_shape, dtype
+        self._batch_shape, self._dtype = batch_shape, dtype
         leaves = {
             node: (k, bool(batch_shape) and name in batched)
             for k, (name, node) in enumerate(inputs.items())
@@ -97,7 +98,7 @@ class Lifted:
         name = self._names.get(node)
         if not any(batched):
             return self._call(node.op or "", places, node.attributes, name), False
-        for op, k, attributes in lift(node, batched, self._lead):
+        for op, k, attributes in lift(node, batched, self._batch_shape):
             if k is None:
                 return self._call(op, places, attributes, name), True
             places[k] = self._call(op, [places[k]], attributes)
@@ -112,14 +113,14 @@ class Lifted:
 
     def _whole(self, node: Tensor, place: int, batched: bool) -> int:
         """A result with the axes of the batch, also where it depends on no sample."""
-        if batched or not self._lead:
+        if batched or not self._batch_shape:
             return place
-        shape = (*self._lead, *node.shape)
+        shape = (*self._batch_shape, *node.shape)
         return self._call("broadcast_to", [place], {"shape": shape})
 
     def arrays(self, values: Sequence[Any]) -> dict[str, Array]:
         """The outputs for arrays of the inputs."""
-        found = [*values, *(c._data for c in self.constants)]
+        found = [*values, *(c._data for c in self.constants)]  # (b, own axes), or own axes alone
         for _, forward, places, attributes, _ in self.calls:
             found.append(forward(*[found[k] for k in places], **attributes))
         return {name: np.asarray(found[k]) for name, k in self.outputs.items()}
@@ -136,7 +137,7 @@ class Lifted:
             if traced:
                 node = apply(op, *inputs, **attributes)
             else:
-                data = forward(*[i._data for i in inputs], **attributes)
+                data = forward(*[i._data for i in inputs], **attributes)  # (b, own axes)
                 node = computed(data, op, inputs, attributes)
             if name is not None:
                 node.name, node.time = prefix + name, time

@@ -50,8 +50,8 @@ def _others(x: Any, axis: Any) -> Any:
     kept = tuple(a for a in range(x.ndim) if a not in gone)
     order = (*kept, *gone)
     n = int(_count(x, axis))
-    rows = reshape(transpose(x, order), (*(x.shape[a] for a in kept), 1, n))
-    products = prod(where(np.eye(n, dtype=bool), 1.0, rows), -1)
+    rows = reshape(transpose(x, order), (*(x.shape[a] for a in kept), 1, n))  # (kept, 1, n)
+    products = prod(where(np.eye(n, dtype=bool), 1.0, rows), -1)  # (kept, n): without the own one
     shape = tuple(x.shape[a] for a in order)
     return transpose(reshape(products, shape), tuple(int(k) for k in np.argsort(order)))
 
@@ -59,9 +59,10 @@ def _others(x: Any, axis: Any) -> Any:
 def _outer_sum(g: Any, x: Any, W: Any) -> Any:
     """The adjoint of W in W · x: g ⊗ x, summed over a batch in one matrix product."""
     if W.ndim == 2 and g.ndim > 1 and g.shape[:-1] == x.shape[:-1]:
-        rows, columns = reshape(g, (-1, g.shape[-1])), reshape(x, (-1, x.shape[-1]))
-        return matmul(swapaxes(rows, 0, 1), columns)
-    return outer(g, x)
+        rows = reshape(g, (-1, g.shape[-1]))  # (time · batch, m)
+        columns = reshape(x, (-1, x.shape[-1]))  # (time · batch, n)
+        return matmul(swapaxes(rows, 0, 1), columns)  # (m, n)
+    return outer(g, x)  # (…, m, n)
 
 
 def _flip(x: Any, axis: int) -> Any:
