@@ -72,6 +72,10 @@ def composite(function: Function, **faces: Any) -> Callable[..., Tensor]:
     _take(name, function)
     faces |= {"distance": distance if inner else None, "definition": program}
     made = register(name, value, tuple(map(rule, names)), doc=function.__doc__ or "", **faces)
+    return _called_like(function, made)
+
+
+def _called_like(function: Function, made: Function) -> Callable[..., Tensor]:
     made.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return made
 
@@ -172,5 +176,5 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Callable
         return lambda *operands: _evaluate(slopes, of, *operands)
 
     doc = f"{inspect.getdoc(forward) or own}: with a derivative of its author's own."
-    rules = tuple(map(adjoint, names))
-    return register(own, value, rules, definition=definition, slopes=slopes, doc=doc)
+    faces: Any = {"definition": definition, "slopes": slopes, "doc": doc}
+    return _called_like(forward, register(own, value, tuple(map(adjoint, names)), **faces))
