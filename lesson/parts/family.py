@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 import viz
-from equations.reading import read
+from equations.symbolic import symbolic_step
 from equations.wording import Said
 from lesson import prose
 from lesson.formulas import forward
@@ -70,5 +70,5 @@ def _numbered(cell: Cell, numbers: dict[object, int]) -> list[int]:
     """A number for each line's right-hand side, the same for the same expression."""
     return [
         numbers.setdefault((name, right), len(numbers))
-        for name, right in read(cell).equations.items()
+        for name, right in symbolic_step(cell).equations.items()
     ]

@@ -17,10 +17,10 @@ from sympy import Expr, Function
 
 import equations
 from equations.algebra import Operation, Quantity, quantities, walk
-from equations.evaluation import Values, evaluate, run_backward
+from equations.evaluation import evaluate
+from equations.javascript_code import Script
 from equations.lines import Equation
 from equations.markup import math, mathml_row
-from equations.scripting import Script
 from lesson import prose
 from lesson.subject import Subject
 from tinygrad_lstm.cells import lstm
@@ -105,85 +105,60 @@ class _Board:
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
         self.script = Script(cell)
-        self.reading = self.script.reading
+        self.step = self.script.adjoints.step
         self.given = self._setting()
-        self.values, self.totals = self._computed()
+        self.values = {**self.given, **self.script.program.run(**self.given)}
         self.gates = dict(self._gates())
 
     def _setting(self) -> dict[str, Array]:
-        """A number for every input, by its name in a Program; further inputs are 1."""
+        """A number for every input of the script's Program; further inputs are 1."""
         cell = self.cell
         fresh = cell.init(seed=5, **self.script.sizes)
         states = dict(zip(cell.state, (0.5, 0.8, -0.4, 0.3), strict=False))
         given = {}
-        for name, symbol in self.reading.given.items():
-            shape = self.reading.shapes[symbol]
-            if name in cell.parameters:
-                given[name] = np.round(fresh[name].numpy() * 20) / 20
+        for name, node in self.script.program.inputs.items():
+            own = name.removeprefix("input.")
+            if own in cell.parameters:
+                given[name] = np.round(fresh[own].numpy() * 20) / 20
+            elif name.startswith("seed."):
+                given[name] = np.full(node.shape, float(name == f"seed.{cell.output}"))
             else:
-                given[name] = np.full(shape, states.get(name.removeprefix("prev."), 1.0))
+                given[name] = np.full(node.shape, states.get(name.removeprefix("prev."), 1.0))
         return given
-
-    def _computed(self) -> tuple[Values, dict[str, Array]]:
-        """Every value at step 1, and the derivatives of what has no step or came before."""
-        values: Values = {}
-        for name, symbol in self.reading.given.items():
-            step = None if symbol.time is None else 1 + symbol.time
-            values[symbol.label, step] = self.given[name]
-        for name, expr in self.reading.equations.items():
-            values[name, 1] = evaluate(expr, values, 1)
-        for name, inside in self.script.insides.items():
-            values[name, 1] = evaluate(inside, values, 1)
-        for name in self.script.seeds:
-            shape = self.reading.shapes[Quantity(name)]
-            values[f"seed.{name}", 1] = np.full(shape, float(name == self.cell.output))
-        return values, run_backward(self.script.adjoints, values, 1)
 
     def _gates(self) -> Iterator[tuple[str, tuple[str, Expr]]]:
         """Pre-activations that a function is applied to, with the equation they belong to."""
-        for name, expr in self.reading.equations.items():
-            insides = self.script.adjoints.parts[name].insides
-            opened = self.script.opened(expr, {f"pre.{k}": e for k, e in insides.items()})
-            for label in reversed(insides):
-                pre = Quantity(f"pre.{label}")
+        for name, part in self.script.adjoints.parts.items():
+            *insides, opened = part.opened.values()
+            for label in list(part.opened)[: len(insides)]:
+                pre = Quantity(label)
                 applied = (p for p in walk(opened) if isinstance(p, Function))
-                if any(f.args == (pre,) for f in applied) and self.values[pre.label, 1].size == 1:
-                    yield label, (name, opened)
+                if any(f.args == (pre,) for f in applied) and self.values[label].size == 1:
+                    yield label.removeprefix("pre."), (name, opened)
 
     # --- numbers --------------------------------------------------------------------------------
     def numbers(self, space: str) -> list[_Number]:
         """What stands in one space of the board."""
-        found: list[_Number] = []
-        if space == "prev":
-            for name in self.cell.state:
-                derivative = self.totals[f"prev.{name}"]
-                found += self._entries(space, name, f"prev.{name}", f"prev.{name}", derivative)
-        elif space == "x":
-            label = self.reading.given["x"].label
-            found += self._entries(space, "x", "x", label, self.values[f"bar.{label}", 1])
-        elif space == "p":
-            for name in self.cell.parameters:
-                label = self.reading.given[name].label
-                found += self._entries(space, name, name, label, self.totals[label])
-        elif space == "pre":
-            for label in self.gates:
-                derivative = self.values[f"delta.{label}", 1]
-                found += self._entries(space, label, f"pre.{label}", "", derivative)
-        elif space == "now":
-            for name in self.reading.equations:
-                found += self._entries(space, name, name, name, self.values[f"bar.{name}", 1])
-        else:
-            for name in self.script.seeds:
-                found += self._entries(space, name, f"seed.{name}", "", None)
-        return found
+        cell, labels = self.cell, {n: q.label for n, q in self.step.given.items()}
+        rows = {  # name: (its value, its derivative) in the Program
+            "prev": {name: (f"prev.{name}", f"bar.prev.{name}") for name in cell.state},
+            "x": {"x": (labels["x"], f"bar.{labels['x']}")},
+            "p": {name: (labels[name], f"bar.{labels[name]}") for name in cell.parameters},
+            "pre": {label: (f"pre.{label}", f"delta.{label}") for label in self.gates},
+            "now": {name: (name, f"bar.{name}") for name in self.step.equations},
+            "seeds": {name: (f"seed.{name}", "") for name in self.script.seeds},
+        }
+        return [
+            number
+            for name, (value, slope) in rows[space].items()
+            for number in self._entries(space, name, value, slope)
+        ]
 
-    def _entries(
-        self, space: str, name: str, label: str, barred: str, derivative: Array | None
-    ) -> Iterator[_Number]:
-        value = self.given[label] if space in ("prev", "x", "p") else self.values[label, 1]
+    def _entries(self, space: str, name: str, label: str, slope: str) -> Iterator[_Number]:
+        value, derivative = self.values[label], self.values[slope] if slope else None
         time = None if space == "p" else "t"
-        slope = f"bar.{barred}" if barred else f"delta.{name}"
         marks = self._places(name, value.size) if space == "p" else None
+        label = name if space in ("p", "x") else label
         for k, number in enumerate(np.ravel(value)):
             latex, symbol = equations.name_latex(label, time), equations.name_unicode(label, time)
             sloped = equations.name_latex(slope, time) if derivative is not None else ""
@@ -196,7 +171,7 @@ class _Board:
 
     def _places(self, weight: str, size: int) -> list[tuple[str, str]] | None:
         """What the columns of a weight are multiplied with: h, x of a concatenation."""
-        for expr in self.reading.equations.values():
+        for expr in self.step.equations.values():
             for part in walk(expr):
                 if not isinstance(part, Operation) or part.op != "matvec":
                     continue
@@ -219,7 +194,8 @@ class _Board:
             flat = np.ravel(array).tolist()
             return flat[0] if len(flat) == 1 else flat
 
-        cell, given = self.cell, self.given
+        cell = self.cell
+        given = {n: self.given.get(f"input.{n}", self.given.get(n)) for n in cell.program().inputs}
         further = (*cell.sequences, *cell.constants)
         setting = {
             "values": {
@@ -228,7 +204,7 @@ class _Board:
                 "p": {name: plain(given[name]) for name in cell.parameters},
                 "given": {name: plain(given[name]) for name in further},
             },
-            "seeds": {name: plain(self.values[f"seed.{name}", 1]) for name in self.script.seeds},
+            "seeds": {name: plain(self.values[f"seed.{name}"]) for name in self.script.seeds},
             "ranges": RANGES,
             "output": cell.output,
         }
@@ -280,7 +256,7 @@ class _Board:
             return Markup(""), Markup("")
         far = RANGES["pre"]
         xs = np.linspace(-far, far, POINTS)
-        ys = np.asarray(evaluate(opened, {(pre.label, 1): xs}, 1), float)
+        ys = np.asarray(evaluate(opened, {pre: xs}), float)
         low, high = float(np.round(ys.min(), 2)), float(np.round(ys.max(), 2))
         if not np.isfinite([low, high]).all() or low == high:
             return Markup(""), Markup("")
@@ -292,7 +268,7 @@ class _Board:
         line = " ".join(
             f"{a:g},{b:g}" for a, b in (place(x, y) for x, y in zip(xs, ys, strict=True))
         )
-        value = float(self.values[name, 1].item())
+        value = float(self.values[name].item())
         cx, cy = place(float(np.clip(at, -far, far)), float(np.clip(value, low, high)))
         equation = Equation(name, Quantity(name), opened)
         picture = Markup(

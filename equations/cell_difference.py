@@ -13,7 +13,7 @@ from sympy import Symbol as Sign
 from equations import markup
 from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
 from equations.lines import Equation, bundle
-from equations.reading import read
+from equations.symbolic import symbolic_step
 from tinygrad_lstm.step import Cell
 
 _ADDED, _REMOVED = Sign("added"), Sign("removed")
@@ -104,7 +104,7 @@ class Difference(Sequence[Change]):
 
 def difference(a: Cell, b: Cell) -> Difference:
     """The forward lines in which cell b differs from cell a, in b's order, then those b lacks."""
-    first, second = read(a).equations, read(b).equations
+    first, second = symbolic_step(a).equations, symbolic_step(b).equations
     changes = []
     for name, right in second.items():
         left = Quantity(name)
