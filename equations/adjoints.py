@@ -23,7 +23,7 @@ from equations.algebra import (
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
-from equations.printer import CellLatexPrinter, CellTextPrinter
+from equations.printer import CellPrinter
 from equations.symbolic import SymbolicStep, symbolic_step
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
@@ -31,6 +31,7 @@ from tinygrad_lstm.networks import Backward, Stack
 from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
+from tinygrad_lstm.text import LATEX, UNICODE
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         return Note(*signs, Said(words, **fields))
 
     def printed(expr: Expr, words: str, **fields: str) -> Note:
-        signs = (face().doprint(expr) for face in (CellLatexPrinter, CellTextPrinter))
+        signs = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
         return Note(*signs, Said(words, **fields))
 
     shown = [part for line in lines for part in walk(line.right)]
@@ -240,12 +241,12 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         notes.append(Note("t+1", "t+1", words))
     for label, inside in list(adjoints.insides.items())[:1]:
         about = "the adjoint of what stands inside the function, here of {inside}"
-        text = CellTextPrinter(apart=apart).doprint(inside)
+        text = CellPrinter(UNICODE, apart=apart).write(inside)
         notes.append(named(label.replace("pre.", "delta.", 1), about, inside=text))
     if "block" in ops:
         about = "the entries of the vector that belong to {part} in the concatenation"
         block = ops["block"]
-        part = CellTextPrinter(timed=block.attributes["timed"]).doprint(block.operands[1])
+        part = CellPrinter(UNICODE, timed=block.attributes["timed"]).write(block.operands[1])
         notes.append(printed(block, about, part=part))
     if kept is not None:
         about = "a constant to the backward pass: no derivative goes through detach"

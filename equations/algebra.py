@@ -188,13 +188,12 @@ class Elementwise(Function):  # type: ignore[misc]
         return sympy.S(self.slopes(self, *self.args)[argindex - 1])
 
     def _eval_derivative(self, s: Expr) -> Expr:
-        return Add(
-            *(
-                self.fdiff(k) * partial_derivative(a, s)
-                for k, a in enumerate(self.args, 1)
-                if a.has(s)
-            )
-        )
+        return Add(*(self._chain(k, a, s) for k, a in enumerate(self.args, 1) if a.has(s)))
+
+    def _chain(self, k: int, argument: Expr, s: Expr) -> Expr:
+        outer, inner = self.fdiff(k), partial_derivative(argument, s)
+        turned = isinstance(outer, Add) and inner == -1  # SymPy's -(1 - y²) is y² - 1
+        return Mul(inner, outer, evaluate=not turned)
 
 
 def partial_derivative(expr: Expr, symbol: Expr) -> Expr:

@@ -9,22 +9,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from lesson import figures, measurements
-from lesson.chapters import CHAPTERS, content
-from lesson.models import Trained, suited, train
-from lesson.parts import PARTS, part
-from lesson.prose import LANGUAGES, Texts, told
+from lesson import figures, languages, measurements, page
+from lesson.chapters import contents
+from lesson.models import Trained, check_suited, train
+from lesson.parts import parts, scripts, style
+from lesson.prose import Texts
 from lesson.stages import stages
 from lesson.subject import Subject
 from tinygrad_lstm.cells import gru, lstm, rnn
-from tinygrad_lstm.errors import TinygradError, UnknownNameError
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import Progress, Text, shakespeare
 from tinygrad_lstm.step import Cell
 from viz.rendering import ready
 
+FONT = resources.files("lesson.assets").joinpath("STIXTwoMath-subset.woff2")
 Report = Callable[[str, Progress], Any]
 
 
@@ -39,7 +37,7 @@ def build(
     folder: Path | None = None,
     report: Report | None = None,
     cell: Cell = lstm,
-    language: str = LANGUAGES[0],
+    language: str = languages.DEFAULT,
     start: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
@@ -49,7 +47,7 @@ def build(
     any other than the LSTM is shown beside it. language: the one in which the page opens. start:
     start values of the cell's parameters, as `cell.init` takes them.
     """
-    writable(path)
+    check_writable(path)
     page = make(seconds, text, folder, report, cell, language, start)
     try:
         path.write_text(page, encoding="utf-8")
@@ -64,12 +62,12 @@ def make(
     folder: Path | None = None,
     report: Report | None = None,
     cell: Cell = lstm,
-    language: str = LANGUAGES[0],
+    language: str = languages.DEFAULT,
     start: Mapping[str, Any] | None = None,
 ) -> str:
     """The lesson's HTML, as `build` writes it."""
-    known(language)
-    suited(cell)
+    languages.check_language(language)
+    check_suited(cell)
     ready()
     text = text or shakespeare()
     models = {}
@@ -82,14 +80,6 @@ def make(
     return render(subject(models[cell], text, beside, draw), language)
 
 
-def known(language: str) -> None:
-    """Whether there is a lesson in a language: an UnknownNameError tells which there are."""
-    if language not in LANGUAGES:
-        raise UnknownNameError(
-            f"there is no lesson in language {language!r}; there are {', '.join(LANGUAGES)}."
-        )
-
-
 def shares(cell: Cell) -> dict[Cell, float]:
     """Which models are trained for a lesson on a cell, and for which part of the time."""
     if cell is lstm:
@@ -97,7 +87,7 @@ def shares(cell: Cell) -> dict[Cell, float]:
     return {cell: 0.45, **{c: s for c, s in ((lstm, 0.4), (rnn, 0.15)) if c is not cell}}
 
 
-def writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Find out before the training whether the page can be written after it."""
     there = path.exists()
     try:
@@ -125,46 +115,25 @@ def subject(
     return Subject(trained, text, line, unit, beside, draw or figures.Drawer())
 
 
-def render(about: Subject, language: str = LANGUAGES[0]) -> str:
+def render(about: Subject, language: str = languages.DEFAULT) -> str:
     """The page's HTML, in every language; it opens in the one named."""
-    chapters = {name: content(name, about) for name in CHAPTERS}
-    facts: dict[str, Any] = {}
-    for chapter in chapters.values():
-        facts |= chapter.facts
-    words = Texts("page", facts)
-    environment = Environment(
-        loader=PackageLoader("lesson", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
-        t=words,
-        languages=sorted(words.files, key=lambda known: known != language),
-        every_language=LANGUAGES,
-        chapters=list(CHAPTERS),
+    shown, own = contents(about), parts()
+    tags = sorted(languages.languages(), key=lambda tag: tag != language)
+    return page.render(
+        "lesson.page",
+        t=Texts("page", {name: fact for c in shown.values() for name, fact in c.facts.items()}),
+        languages={tag: languages.language(tag).name for tag in tags},
+        chapters=list(shown),
         subject=about,
-        css=Markup(figures.colours()) + _inlined("style", *PARTS, ending="css"),
-        scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
-        font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
-        told=told,
-        part=lambda name: part(name, about),
+        css=f"{figures.colours()}\n{style(*own)}",
+        scripts=scripts(*own),
+        font=base64.b64encode(FONT.read_bytes()).decode(),
+        part=lambda name: own[name].markup(about),
         listing=inspect.getsource(about.cell.step).rstrip(),
         figures={
             name: about.draw(name, figure)
-            for chapter in chapters.values()
+            for chapter in shown.values()
             for name, figure in chapter.figures.items()
         },
-        **{name: chapter.more for name, chapter in chapters.items()},
+        **{name: chapter.more for name, chapter in shown.items()},
     )
-
-
-def _inlined(*names: str, ending: str) -> Markup:
-    """Files of `lesson/page` to be put into the page; a part need not have one of each kind."""
-    found = [resources.files("lesson").joinpath("page", f"{name}.{ending}") for name in names]
-    return Markup("\n".join(f.read_text(encoding="utf-8") for f in found if f.is_file()))
-
-
-def _asset(folder: str, name: str) -> bytes:
-    return resources.files("lesson").joinpath(folder, name).read_bytes()

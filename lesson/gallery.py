@@ -15,7 +15,6 @@ from typing import Any
 
 import equations
 import viz
-from lesson import prose
 from tinygrad_lstm import cells, sizes
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.step import Cell
@@ -73,7 +72,7 @@ def _contents() -> str:
         "| cell | what it is | parameters | number | from |",
         "|---|---|---|--:|---|",
     ]
-    papers = prose.load("papers")
+    papers = cells.papers()
     for name, cell in cells.all().items():
         first = cell.doc.splitlines()[0]
         sources = "; ".join(_short(papers[key]) for key in cell.papers)
@@ -113,7 +112,7 @@ def _page(cell: Cell) -> str:
     figure = viz.cell(cell)
     forward, backward = equations.forward(cell), equations.backward(cell)
     legend = [f"- $`{note.latex}`$: {note.words}" for note in backward.legend]
-    papers = prose.load("papers")
+    papers = cells.papers()
     parts = [
         f"# {cell.name}",
         inspect.cleandoc(cell.doc),
@@ -168,7 +167,7 @@ def count(cell: Cell) -> Polynomial:
             product: Polynomial = Counter()
             for factors, a in one.items():
                 for size, b in axis.items():
-                    product[tuple(sorted((*factors, size) if size else factors))] += a * b
+                    product[tuple(sorted((*factors, *size)))] += a * b
             one = product
         total += one
     return total
@@ -200,7 +199,7 @@ def _letter(size: str) -> str:
 
 
 def _sizes(words: str) -> Iterable[str]:
-    return (size for axis in sizes.parse(words) for size in axis if size)
+    return (size for axis in sizes.parse(words) for size in sizes.names_in(axis))
 
 
 def _number(cell: Cell) -> str:

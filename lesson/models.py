@@ -29,8 +29,8 @@ def built_in(cell: Cell) -> bool:
     return cells.all().get(cell.name) is cell
 
 
-def suited(cell: Cell) -> None:
-    """Whether a lesson can be about a cell: a CellError or EquationError says why not."""
+def check_suited(cell: Cell) -> None:
+    """Raise a CellError or EquationError that says why a lesson cannot be about a cell."""
     cell.program()
     if cell.name in cells.all() and not built_in(cell):
         raise CellError(

@@ -22,6 +22,7 @@ from lesson.measurements import Line
 from lesson.parts import stepper as stepper_part
 from tinygrad_lstm import notebook_html
 from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.notation import visible
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.stepper.trace import Trace
 from viz.rendering import svg_to_png
@@ -42,7 +43,6 @@ _STYLE = """
     f".notebook-picture text.c{k}{{fill:{colour}}}"
     for k, (colour, dash) in enumerate(zip(_COLOURS, _DASHES, strict=True))
 )
-_VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def strip(line: Line, names: Sequence[str], unit: int) -> Picture:
             raise UnknownNameError(
                 f"there are no values of {name!r}; there are {', '.join(line.values)}."
             )
-    letters = [_VISIBLE.get(c, c) for c in line.text]
+    letters = list(visible(line.text))
     rows = {equations.name_unicode(n, None): line.values[n][:, unit] for n in names}
     left, wide, high = 56, 15, 58
     width, height = left + wide * len(letters) + 12, high * len(rows) + 34

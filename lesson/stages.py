@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from lesson.formulas import forward
 from tinygrad_lstm.step import Cell
 from viz.anatomy import anatomy
-from viz.placement import belts_of
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,8 @@ def kind(cell: Cell, name: str) -> str:
         return "state"
     a = anatomy(cell)
     part = a.parts.get(a.alias.get(name, ""))
-    return "gate" if part is not None and part.latex == r"\sigma" else "value"
+    return "gate" if part is not None and part.sign.latex == r"\sigma" else "value"
 
 
 def _back(cell: Cell, name: str) -> tuple[str, ...]:
-    belts = belts_of(anatomy(cell))
-    return (f"belt:{name}", name) if name in belts else (name,)
+    return (f"belt:{name}", name) if name in anatomy(cell).belts else (name,)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -35,32 +37,17 @@ class Saved(Exception):
     """A file was saved while the lesson was being built from it: begin again."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What browsers are to show: the page's version and bytes; `building` while a newer is made."""
-
-    version: str
-    page: bytes
-    building: bool = False
-
-
 class Site:
-    """The page as it is now. Browsers wait here for the next one."""
+    """The page that browsers are to show, its version, and whether a newer one is in the making."""
 
     def __init__(self) -> None:
         self._lesson = ""  # the last that could be built
-        self._changed = threading.Condition()
-        self.ended = False
-        self.now = _served(_page(_all("waiting")))
-
-    def begin(self) -> None:
-        """A newer page is in the making."""
-        self._show(Shown(self.now.version, self.now.page, building=True))
+        self._show(_page(_all("waiting")))
 
     def done(self, lesson: str) -> None:
         """Show a lesson."""
         self._lesson = lesson
-        self._show(_served(lesson))
+        self._show(lesson)
 
     def failed(self, message: str) -> None:
         """Show what is wrong, above the last lesson that could be built."""
@@ -68,25 +55,15 @@ class Site:
         told = Markup('<aside class="watch-error" role="alert"><p>{}</p><pre>{}</pre></aside>')
         page = self._lesson or _page(Markup(""))
         banner = str(told.format(words, message))
-        shown = re.sub("<body[^>]*>", lambda body: body[0] + banner, page, count=1)
-        self._show(_served(shown))
+        self._show(re.sub("<body[^>]*>", lambda body: body[0] + banner, page, count=1))
 
-    def wait(self, seen: Shown | None, seconds: float) -> Shown:
-        """What is to be shown, as soon as it is not what was seen, or after some seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.ended or self.now is not seen, seconds)
-            return self.now
+    def news(self) -> bytes:
+        """What an open page asks for, to find out whether there is a newer one."""
+        return json.dumps({"version": self.version, "building": self.building}).encode()
 
-    def end(self) -> None:
-        """There will be no further page."""
-        with self._changed:
-            self.ended = True
-            self._changed.notify_all()
-
-    def _show(self, shown: Shown) -> None:
-        with self._changed:
-            self.now = shown
-            self._changed.notify_all()
+    def _show(self, page: str) -> None:
+        self.version = hashlib.sha256(page.encode()).hexdigest()[:16]
+        self.page, self.building = _following(page, self.version), False
 
 
 def _all(key: str) -> Markup:
@@ -107,86 +84,55 @@ def _page(content: Markup) -> str:
     )
 
 
-def _served(page: str) -> Shown:
-    """A page as it is served: it may ask this server, and this server alone, for news."""
-    version = hashlib.sha256(page.encode()).hexdigest()[:16]
+def _following(page: str, version: str) -> bytes:
+    """A page as it is served: it asks this server, and this server alone, for news."""
     t, own = prose.Texts("watch"), resources.files("lesson").joinpath("page")
     script, style = (own.joinpath(f"watch.{x}").read_text("utf-8") for x in ("js", "css"))
-    notes = Markup("").join(
-        Markup('<p class="watch-note" role="status" data-note="{}" hidden>{}</p>').format(
-            name, t.line(name)
-        )
-        for name in ("rebuilding", "gone")
-    )
+    note = Markup('<p class="watch-note" role="status" data-note="{}" hidden>{}</p>')
+    notes = Markup("").join(note.format(name, t.line(name)) for name in ("rebuilding", "gone"))
     page = page.replace(POLICY, f"{POLICY} connect-src 'self';", 1)
     head = f'<link rel="icon" href="data:,"><style>{style}</style></head>'
-    page = page.replace("</head>", head, 1)
-    before, end, after = page.rpartition("</body>")
-    page = f'{before}{notes}<script data-version="{version}">{script}</script>{end}{after}'
-    return Shown(version, page.encode())
+    before, end, after = page.replace("</head>", head, 1).rpartition("</body>")
+    script = f'<script data-version="{version}">{script}</script>'
+    return f"{before}{notes}{script}{end}{after}".encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET / with the page and GET /changes with the news of it; nothing else is served."""
+    """Answers GET / with the page and GET /version with the news of it; nothing else is served."""
 
-    server: Server
+    def __init__(self, site: Site, *args: Any) -> None:
+        self.site = site
+        super().__init__(*args)
 
     def do_GET(self) -> None:
-        """The page, or the stream of its versions."""
-        if not self._for_us():
+        """The page, or whether there is a newer one."""
+        port = self.server.server_address[1]
+        if self.headers.get("Host", "") not in {f"{name}:{port}" for name in NAMES}:
+            # a foreign name that was led here
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine")
         elif self.path == "/":
-            page = self.server.site.now.page
-            self._begin("text/html; charset=utf-8", len(page))
-            self.wfile.write(page)
-        elif self.path == "/changes":
-            self._begin("text/event-stream")
-            self._tell()
+            self._answer("text/html; charset=utf-8", self.site.page)
+        elif self.path == "/version":
+            self._answer("application/json", self.site.news())
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
-    def _for_us(self) -> bool:
-        """Whether the address in the browser is ours: no foreign name that was led here."""
-        port = self.server.server_address[1]
-        return self.headers.get("Host", "") in {f"{name}:{port}" for name in NAMES}
-
-    def _begin(self, kind: str, length: int | None = None) -> None:
+    def _answer(self, kind: str, content: bytes) -> None:
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
+        self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-
-    def _tell(self) -> None:
-        site, seen = self.server.site, None
-        while not site.ended:
-            now = site.wait(seen, seconds=5.0)
-            if now is seen:
-                news = ": nothing new\n\n"  # finds out whether anybody still listens
-            else:
-                news = f"event: {'building' if now.building else 'page'}\ndata: {now.version}\n\n"
-            try:
-                self.wfile.write(news.encode())
-                self.wfile.flush()
-            except OSError:
-                return
-            seen = now
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not reported."""
 
 
-class Server(ThreadingHTTPServer):
-    """Serves a Site on the loopback address, each browser in a thread of its own."""
-
+class _Server(ThreadingHTTPServer):
     daemon_threads = True
-
-    def __init__(self, site: Site, port: int) -> None:
-        self.site = site
-        super().__init__((LOOPBACK, port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away in the middle of an answer is no error."""
@@ -196,9 +142,9 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(site: Site, port: int = 0) -> Iterator[str]:
-    """Serve a site; gives its address. Port 0 takes one that is free."""
+    """Serve a site on the loopback address; gives its address. Port 0 takes one that is free."""
     try:
-        server = Server(site, port)
+        server = _Server((LOOPBACK, port), partial(_Handler, site))
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ServeError(
@@ -209,7 +155,6 @@ def serving(site: Site, port: int = 0) -> Iterator[str]:
     try:
         yield f"http://{LOOPBACK}:{server.server_address[1]}/"
     finally:
-        site.end()
         server.shutdown()
         server.server_close()
 
@@ -248,7 +193,7 @@ def watch(
                     raise Saved
 
             if built is not None:
-                site.begin()
+                site.building = True
             try:
                 site.done(make(check))
             except Saved:

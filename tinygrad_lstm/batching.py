@@ -86,7 +86,7 @@ class Lifted:
         self.outputs = {name: self._whole(node, *found[node]) for name, node in roots.items()}
 
     def _constant(self, node: Tensor) -> Tensor:
-        if node._live:  # a Tensor from outside, whose gradient somebody may want
+        if node.requires_grad:  # a Tensor from outside, whose gradient somebody may want
             return node
         data = node.data
         if self._dtype is not None and data.dtype.kind == "f" and self._dtype.kind == "f":

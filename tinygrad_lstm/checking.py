@@ -170,7 +170,7 @@ def _culprit(target: First) -> str | None:
     """Check each operation of the graph alone, and name the first that is wrong."""
     _, y = target.problem(target.problem.values)
     for graph in (y, target.gradient(target.problem.values).root):
-        for node in ancestors([graph], live=True):
+        for node in ancestors([graph], requires_grad=True):
             if node.op is not None and (blame := _blame(node, type(target))):
                 return f"{place_of(node, graph)}: {blame}"
     return None
@@ -179,7 +179,9 @@ def _culprit(target: First) -> str | None:
 def _blame(node: Tensor, kind: type[First]) -> str | None:
     """What is wrong with the rules of one operation at its own operands, if anything."""
     operation = TABLE[node.op or ""]
-    moving = [k for k, i in enumerate(node.inputs) if i._live and operation.rule(k) is not None]
+    moving = [
+        k for k, i in enumerate(node.inputs) if i.requires_grad and operation.rule(k) is not None
+    ]
     if not moving:
         return None
 

@@ -34,7 +34,7 @@ def value_and_grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., t
         ours = set(leaves.values())
         # arrays are enough unless something outside, which may be differentiated too, is below
         raw = not any(leaf.inputs for leaf in ours) and all(
-            n in ours or n.inputs for n in ancestors([value], live=True, stop=ours)
+            n in ours or n.inputs for n in ancestors([value], requires_grad=True, stop=ours)
         )
         seed: Any = np.ones(value.shape, value.dtype)
         adjoints = pullback({value: seed if raw else constant(seed)}, raw, ours)
@@ -65,7 +65,7 @@ def _leaf(value: Any) -> Tensor:
         return Tensor(value)
     node: Tensor = apply("identity", value)
     node.name = value.name
-    node._live = True
+    node.requires_grad = True
     return node
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from tinygrad_lstm.tensor import Tensor
 
+TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
+
 
 def axes_of(axis: Any, n: int) -> tuple[int, ...]:
     """The axes that a reduction of n axes goes over, counted from the front."""
@@ -64,7 +66,7 @@ def erf(x: Any) -> Any:
     if not np.iscomplexobj(x):
         return np.vectorize(math.erf, otypes=[x.dtype])(x)
     # Abramowitz and Stegun 7.1.6 near 0, 7.1.14 farther out, both analytic
-    term = series = 2 / math.sqrt(math.pi) * x * np.exp(-x * x)
+    term = series = TWO_OVER_ROOT_PI * x * np.exp(-x * x)
     for n in range(1, 120):
         term = term * (2 * x * x / (2 * n + 1))
         series = series + term
@@ -83,6 +85,13 @@ def clip(x: Any, low: float | None, high: float | None) -> Any:
     above = False if high is None else np.real(x) > high
     edge = np.where(below, low or 0.0, high or 0.0).astype(np.asarray(x).dtype)
     return np.where(np.logical_or(below, above), edge, x)
+
+
+def mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    n = math.prod(np.shape(x)[a] for a in axes_of(axis, np.ndim(x)))
+    if not n:
+        raise ValueError("there is nothing to take the mean of")
+    return np.mean(x, axis=axis, keepdims=keepdims)
 
 
 def max(x: Any, axis: Any, keepdims: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Names to notation: `C_tilde` is C̃_t, `W_f` is W_f, `prev.h` is h_{t-1}, `bar.f` is f̄_t.
+"""How names, numbers and blanks are written: `C_tilde` is C̃_t, `bar.prev.h` is h̄_{t-1}, − is no -.
 
 A Python name is read by the conventions of the literature: `_` begins a subscript, or an accent if
 one of `ACCENTS` follows; trailing digits are a subscript; Greek letters are spelled out. A word
@@ -13,6 +13,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
 
 # accent: (LaTeX, the character that Unicode puts over the one before it)
 ACCENTS = {
@@ -27,33 +30,10 @@ ACCENTS = {
 DIRECTIONS = {"forward": (r"\overrightarrow", "\u20d7"), "backward": (r"\overleftarrow", "\u20d6")}
 _MARKS = ACCENTS | DIRECTIONS
 SUFFIXES = {"prime": (r"\prime", "′"), "star": (r"\ast", "*")}
-_LOWER = (
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-    "omicron",
-    "pi",
-    "rho",
-    "sigma",
-    "tau",
-    "upsilon",
-    "phi",
-    "chi",
-    "psi",
-    "omega",
-)
-GREEK = dict(zip(_LOWER, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
+GREEK = {  # "GREEK SMALL LETTER ALPHA"
+    unicodedata.name(letter).split()[-1].lower().replace("lamda", "lambda"): letter
+    for letter in "αβγδεζηθικλμνξοπρστυφχψω"
+}
 GREEK |= {name.capitalize(): letter.upper() for name, letter in GREEK.items()} | {"ell": "ℓ"}
 _NAMES = {letter: name for name, letter in GREEK.items()}
 # W_xi is the weight from x to the input gate i, in every paper
@@ -65,6 +45,7 @@ _PARAMETER = re.compile(r"(W|U|V|R|b)(\d+|_.*)?$")
 # what may stand before the dot: `input.x` is what a step takes where it also computes an x
 SPACES = ("prev", "bar", "seed", "pre", "delta", "input")
 
+Style = Literal["plain", "unicode", "latex"]  # plain: as a person types it
 Time = str | None
 Apart = frozenset[str]
 _NONE: Apart = frozenset()
@@ -190,7 +171,7 @@ def _numbered(name: str) -> tuple[str, str]:
     return (own, number) if own and number.isdigit() else (name, "")
 
 
-_UNSET = "?"
+UNSET = "?"
 # the loss, what stands inside a function and its adjoint: a letter and, where the cell has a value
 # of that name, another, in Unicode and in LaTeX
 _SIGNS = {
@@ -200,7 +181,14 @@ _SIGNS = {
 }
 
 
-def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
+def name_plain(name: str) -> str:
+    """A name as its author typed it, with its step: `prev.C` is C_{t-1}, and x is x_t."""
+    if name.startswith("prev."):
+        return f"{name[5:]}_{{t-1}}"
+    return "x_t" if name == "x" else name
+
+
+def name_latex(name: str, time: Time = UNSET, apart: Apart = _NONE) -> str:
     r"""LaTeX of a name: `C_tilde` is \tilde{C}_t, `bar.W_f` is \bar{W}_f, `prev.C` is C_{t-1}.
 
     time: the index to show, such as "t+1" or "3", or None for none. Unless told it is t, and none
@@ -215,28 +203,41 @@ def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
     apart: what `look_alikes` finds: names to be written as they are (`x_` beside x), and
     namespaces to be written with another letter (`seed.`: \mathcal{L} in a cell that has an L).
     """
-    if time == _UNSET:
+    return _name(name, time, apart, latex=True)
+
+
+def name_unicode(name: str, time: Time = UNSET, apart: Apart = _NONE) -> str:
+    """A name as one reads it in a terminal: C̃_t, h_{t-1}, W̄_f. See `name_latex`."""
+    return _name(name, time, apart, latex=False)
+
+
+def _name(name: str, time: Time, apart: Apart, latex: bool) -> str:
+    if time == UNSET:
         time = index_of(name)
     space, rest = space_of(name)
     if space == "prev":
-        return name_latex(rest, _previous(rest, time), apart)
+        return _name(rest, _previous(rest, time), apart, latex)
     if space in _SIGNS:
-        letter = _SIGNS[space][1][f"{space}." in apart]
+        letter = _SIGNS[space][latex][f"{space}." in apart]
         if space == "seed":
-            return rf"\frac{{\partial {letter}}}{{\partial {name_latex(rest, time, apart)}}}"
-        own, number = _numbered(rest)
-        upper = name_latex(own, None, apart) + (f",{number}" if number else "")
-        return rf"{letter}^{{{upper}}}" + ("" if time is None else f"_{_braced(time)}")
+            of = _name(rest, time, apart, latex)
+            return rf"\frac{{\partial {letter}}}{{\partial {of}}}" if latex else f"∂{letter}/∂{of}"
+        own, count = _numbered(rest)
+        upper = _name(own, None, apart, latex) + (f",{count}" if count else "")
+        short = not latex and len(unicodedata.normalize("NFC", upper)) <= 2
+        index = "" if time is None else f"_{(_braced if latex else _wrapped)(time)}"
+        return f"{letter}^{upper if short else f'{{{upper}}}'}{index}"
     over = []
     while space == "bar":
         over.append("bar")
         name = rest
         space, rest = space_of(name)
     if space in _SIGNS:
-        return rf"\overline{{{name_latex(name, time, apart)}}}"
+        inner = _name(name, time, apart, latex)
+        return rf"\overline{{{inner}}}" if latex else f"bar({inner})"
     if space == "prev":
         name, time = rest, _previous(rest, time)
-    return _latex(parse(name, apart), over, time)
+    return (_latex if latex else _unicode)(parse(name, apart), over, time)
 
 
 def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
@@ -287,33 +288,6 @@ def _braced(text: str) -> str:
     return text if len(text) == 1 else f"{{{text}}}"
 
 
-def name_unicode(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
-    """A name as one reads it in a terminal: C̃_t, h_{t-1}, W̄_f. See `name_latex`."""
-    if time == _UNSET:
-        time = index_of(name)
-    space, rest = space_of(name)
-    if space == "prev":
-        return name_unicode(rest, _previous(rest, time), apart)
-    if space in _SIGNS:
-        letter = _SIGNS[space][0][f"{space}." in apart]
-        if space == "seed":
-            return f"∂{letter}/∂{name_unicode(rest, time, apart)}"
-        own, number = _numbered(rest)
-        upper = name_unicode(own, None, apart) + (f",{number}" if number else "")
-        wrapped = upper if len(unicodedata.normalize("NFC", upper)) <= 2 else f"{{{upper}}}"
-        return f"{letter}^{wrapped}" + ("" if time is None else f"_{_wrapped(time)}")
-    over = []
-    while space == "bar":
-        over.append("bar")
-        name = rest
-        space, rest = space_of(name)
-    if space in _SIGNS:
-        return f"bar({name_unicode(name, time, apart)})"
-    if space == "prev":
-        name, time = rest, _previous(rest, time)
-    return _unicode(parse(name, apart), over, time)
-
-
 def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
     text = symbol.base
     for accent in (*symbol.marks, *over):
@@ -331,3 +305,33 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
 
 def _wrapped(text: str) -> str:
     return text if text.isalnum() else f"{{{text}}}"
+
+
+# --- numbers and signs ----------------------------------------------------------------------------
+_BLANKS = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"})
+
+
+def visible(text: str) -> str:
+    """Text whose blanks are seen: ␣ for a space, ⏎ for the end of a line, ⇥ for a tab."""
+    return text.translate(_BLANKS)
+
+
+def number(value: Any, digits: int = 4, style: Style = "unicode") -> str:
+    r"""A number with so many significant digits: -0.1235, −0.1235 or, in LaTeX, 2 \cdot 10^{-6}.
+
+    A whole number (an int or a bool) has all of its own. There is no negative zero.
+    """
+    value = np.asarray(value).item()
+    if isinstance(value, bool | int):
+        text = str(int(value))
+    elif isinstance(value, complex):
+        text = str(np.round(value, digits))
+    else:
+        text = f"{value + 0.0:.{digits}g}"
+    if style == "latex":
+        mantissa, power, exponent = text.partition("e")
+        if power:
+            times = "" if mantissa in ("1", "-1") else r" \cdot "
+            return f"{mantissa if times else mantissa[:-1]}{times}10^{{{int(exponent)}}}"
+        return text.replace("nan", r"\text{nan}").replace("inf", r"\infty")
+    return text.replace("-", "−") if style == "unicode" else text

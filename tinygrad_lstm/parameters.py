@@ -76,6 +76,11 @@ class Parameters(Mapping[str, Tensor]):
         new = {k: Tensor(v, k) for k, v in tensors.items()}
         return Parameters({**self._tensors, **new}, self._owner, self._sizes)
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes that they were made for."""
+        return self._sizes
+
     def on(self, tensors: Mapping[str, Tensor]) -> Parameters:
         """The same parameters with these nodes for some of them."""
         return Parameters({**self._tensors, **tensors}, self._owner, self._sizes)
@@ -167,7 +172,7 @@ def dead_starts(
             weights = random.uniform(0.5, 1.0, step[read].shape)
             total = total + (step[read] * weights).sum()
             states = {name: step[name.removeprefix("prev.")] for name in states}
-        found = pullback({total: np.ones(())}, raw=True)
+        found = pullback({total: np.ones(())}, numeric=True)
         return {name for name, t in values.items() if np.any(found.get(t, 0.0) != 0.0)}
 
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""The graph: one node class, the application of an operation, and reverse-mode differentiation.
+"""The graph's node, `Tensor`, and the application of an operation.
 
 A `Tensor` is a value together with the operation and the inputs it came from; the graph of these
 references is the tape. Where inputs hold values the operation runs at once (eager); where they do
@@ -7,80 +7,50 @@ not, only the node is made (traced). Both kinds are differentiated by the same r
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tinygrad_lstm import axes
 from tinygrad_lstm.errors import DTypeError, ShapeError, TracedError
+from tinygrad_lstm.graph import Node, fresh
+from tinygrad_lstm.graph import ancestors as ancestors
+from tinygrad_lstm.graph import contributions as contributions
+from tinygrad_lstm.graph import fold as fold
+from tinygrad_lstm.graph import pullback as pullback
+from tinygrad_lstm.graph import unbroadcast as unbroadcast
+from tinygrad_lstm.numpy_protocol import FUNCTIONS as FUNCTIONS
+from tinygrad_lstm.numpy_protocol import UFUNCS as UFUNCS
+from tinygrad_lstm.numpy_protocol import UPDATE, NumpyProtocol
+from tinygrad_lstm.operation import TABLE as TABLE
+from tinygrad_lstm.operation import Operation as Operation
 from tinygrad_lstm.sizes import Ratio, Size
 
-Array = NDArray[Any]
-Rule = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """All that is known of an operation: one record (`ops.py`), read by every reading.
-
-    `derivatives` holds a rule for each input, `rule(g, y, *inputs, **attributes)`: the share of
-    the input in the adjoint `g` of the result `y`; None where there is no derivative. A variadic
-    operation has one function that makes the rule of its k-th input. `signature` is
-    "elementwise", a NumPy signature such as "(m,n),(n)->(m)", or the family of an operation on
-    axes: "reduction", "along", "structural". `domain` is where tests may sample it, `distance`
-    how far inputs are from its nearest kink (None: smooth), `examples` the shapes and attributes
-    tests use where the signature does not tell. `batch(node, lead)`: the attributes that do the
-    same to each sample of a batch with the axes `lead` in front.
-
-    How it is written: `infix` as (template, how tightly it binds, how tightly its operands must),
-    `c` and `js` as templates of an entry, `sympy` as the name SymPy has for it. A composite has a
-    `definition`, a Program of other operations from which all of these follow; `slopes` is the
-    Program of the derivatives where its author gave them.
-    """
-
-    name: str
-    forward: Callable[..., Any]
-    derivatives: tuple[Rule | None, ...] | Callable[[int], Rule]
-    signature: str
-    domain: tuple[float, float]
-    distance: Callable[..., Any] | None
-    examples: tuple[tuple[tuple[tuple[int, ...], ...], dict[str, Any]], ...]
-    batch: Callable[[Tensor, tuple[int, ...]], dict[str, Any]] | None = None
-    infix: tuple[str, int, tuple[int, ...]] | None = None
-    c: str | None = None
-    js: str | None = None
-    sympy: str | None = None
-    definition: Any = None
-    slopes: Any = None
-
-    def rule(self, k: int) -> Rule | None:
-        """The derivative rule of the k-th input."""
-        return self.derivatives(k) if callable(self.derivatives) else self.derivatives[k]
-
-    def core(self, inputs: Sequence[Tensor]) -> list[int]:
-        """How many axes of each input the operation itself works on; those before broadcast."""
-        if self.signature == "elementwise":
-            return [0] * len(inputs)
-        if self.signature.startswith("("):
-            groups = re.findall(r"\(([^)]*)\)", self.signature.split("->")[0])
-            return [group.count(",") + 1 for group in groups]
-        return [i.ndim for i in inputs]
-
-
-TABLE: dict[str, Operation] = {}
-_serial = itertools.count()
-_age = operator.attrgetter("_serial")
+Array: TypeAlias = NDArray[Any]
+Axis: TypeAlias = int | tuple[int, ...] | None
 _new = object.__new__
 
 
-class Tensor:
+def _infix(name: str, swapped: bool = False) -> Callable[[Tensor, TensorLike], Tensor]:
+    """A method of Python's operators: an operation on the Tensor and what it meets."""
+
+    def method(self: Tensor, other: TensorLike) -> Tensor:
+        return apply(name, other, self) if swapped else apply(name, self, other)
+
+    method.__doc__ = f"See `tinygrad_lstm.ops.{name}`."
+    return method
+
+
+def _numpy(name: str, *operands: Any, **options: Any) -> Tensor:
+    """What NumPy's users call by this name."""
+    result: Tensor = FUNCTIONS[name](*operands, **options)
+    return result
+
+
+class Tensor(Node, NumpyProtocol):
     """A node of the computation graph: a value and where it came from.
 
     `Tensor(data)` is a leaf that gradients are wanted of; `data` is kept in its dtype (float32,
@@ -92,30 +62,13 @@ class Tensor:
     `shape`, `dtype`. A traced Tensor has a shape and a dtype, but no value.
     """
 
-    __slots__ = (
-        "_data",
-        "_grad",
-        "op",
-        "inputs",
-        "attributes",
-        "name",
-        "time",
-        "_form",
-        "_live",
-        "_serial",
-    )
+    __slots__ = ("_grad", "_abstract")
     __hash__ = object.__hash__
 
     _data: Array | None
-    _grad: Any
-    op: str | None
     inputs: tuple[Tensor, ...]
-    attributes: Mapping[str, Any]
-    name: str | None
-    time: int | None
-    _form: tuple[tuple[int, ...], np.dtype[Any]] | None  # shape and dtype, where there is no value
-    _live: bool
-    _serial: int
+    _grad: Any
+    _abstract: tuple[tuple[int, ...], np.dtype[Any]] | None  # shape and dtype without a value
 
     def __init__(self, data: Any, name: str | None = None) -> None:
         if isinstance(data, Tensor):
@@ -136,7 +89,7 @@ class Tensor:
     def input(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
         """A traced leaf: a name and a shape, and a value only when its Program is run."""
         node = _make(None, None, (), _NONE, True, cls.__new__(cls))
-        node._form, node.name = (tuple(shape), np.dtype(dtype)), name
+        node._abstract, node.name = (tuple(shape), np.dtype(dtype)), name
         return node
 
     # --- values ---------------------------------------------------------------------------------
@@ -154,7 +107,7 @@ class Tensor:
 
     @data.setter
     def data(self, value: Any) -> None:
-        raise AttributeError(_UPDATE)
+        raise AttributeError(UPDATE)
 
     @property
     def grad(self) -> Tensor | None:
@@ -163,17 +116,17 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        raise AttributeError(_UPDATE)
+        raise AttributeError(UPDATE)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self._form[0] if self._form else self._data.shape  # type: ignore[union-attr]
+        return self._abstract[0] if self._abstract else self._data.shape  # type: ignore[union-attr]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The kind of the numbers."""
-        return self._form[1] if self._form else self._data.dtype  # type: ignore[union-attr]
+        return self._abstract[1] if self._abstract else self._data.dtype  # type: ignore[union-attr]
 
     @property
     def traced(self) -> bool:
@@ -201,8 +154,7 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same value, cut off from the graph: no gradient flows through it."""
         if self._data is None:
-            cut: Tensor = apply("detach", self)
-            return cut
+            return apply("detach", self)
         node = constant(self._data)
         node.name, node.time = self.name, self.time
         return node
@@ -227,11 +179,11 @@ class Tensor:
             raise ShapeError(
                 f"the seed has shape {seed.shape}, but {_called(self)} has shape {self.shape}."
             )
-        for node, adjoint in pullback({self: seed}, raw=True).items():
+        for node, adjoint in pullback({self: seed}, numeric=True).items():
             node._grad = adjoint
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self._live and (self.inputs or not self.shape):
+        if self.requires_grad and (self.inputs or not self.shape):
             raise TypeError(
                 f"NumPy would cut {self!r} off from its graph without a word.\n"
                 f"  Write stack([a, b]) to join Tensors, or t.numpy() where no gradient is wanted."
@@ -278,7 +230,7 @@ class Tensor:
                 f"{self!r} does not pickle: it is part of a graph, which stays in its process.\n"
                 f"  Send t.detach(), its value alone; leaves such as parameters pickle as they are."
             )
-        return _leaf_from, (np.array(self._data), self.name, self._live)
+        return _leaf_from, (np.array(self._data), self.name, self.requires_grad)
 
     def __copy__(self) -> Tensor:
         return self
@@ -293,189 +245,84 @@ class Tensor:
             "  or put the parts together: t = concat(t[:i], v, t[i + 1:])."
         )
 
-    # --- the operations as Python and NumPy write them ----------------------------------------
-    def __add__(self, other: Any) -> Any:
-        return apply("add", self, other)
+    # --- the operations as Python writes them -----------------------------------------------------
+    __add__, __radd__ = _infix("add"), _infix("add", swapped=True)
+    __sub__, __rsub__ = _infix("subtract"), _infix("subtract", swapped=True)
+    __mul__, __rmul__ = _infix("multiply"), _infix("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _infix("divide"), _infix("divide", swapped=True)
+    __pow__, __rpow__ = _infix("power"), _infix("power", swapped=True)
+    __mod__, __rmod__ = _infix("mod"), _infix("mod", swapped=True)
+    __gt__, __lt__ = _infix("greater"), _infix("greater", swapped=True)
+    __ge__, __le__ = _infix("greater_equal"), _infix("greater_equal", swapped=True)
+    __eq__, __ne__ = _infix("equal"), _infix("not_equal")  # type: ignore[assignment]
 
-    def __radd__(self, other: Any) -> Any:
-        return apply("add", other, self)
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return _numpy("matmul", self, other)
 
-    def __sub__(self, other: Any) -> Any:
-        return apply("subtract", self, other)
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return _numpy("matmul", other, self)
 
-    def __rsub__(self, other: Any) -> Any:
-        return apply("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return apply("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return apply("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return apply("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return apply("divide", other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return apply("power", self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return apply("power", other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return apply("mod", self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return apply("mod", other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return FUNCTIONS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return FUNCTIONS["matmul"](other, self)
-
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Tensor:
         return apply("negative", self)
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Tensor:
         return apply("abs", self)
 
-    def __gt__(self, other: Any) -> Any:
-        return apply("greater", self, other)
+    def __getitem__(self, index: Any) -> Tensor:
+        return _numpy("getitem", self, index)
 
-    def __ge__(self, other: Any) -> Any:
-        return apply("greater_equal", self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return apply("greater", other, self)
-
-    def __le__(self, other: Any) -> Any:
-        return apply("greater_equal", other, self)
-
-    def __eq__(self, other: Any) -> Any:
-        return apply("equal", self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return apply("not_equal", self, other)
-
-    def __getitem__(self, index: Any) -> Any:
-        return FUNCTIONS["getitem"](self, index)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over an axis, several, or all."""
         return apply("sum", self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over an axis, several, or all."""
         return apply("mean", self, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest entry over an axis, several, or all."""
         return apply("max", self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest entry over an axis, several, or all."""
-        return FUNCTIONS["min"](self, axis, keepdims=keepdims)
+        return _numpy("min", self, axis, keepdims=keepdims)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The product over an axis, several, or all."""
         return apply("prod", self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The variance over an axis, several, or all."""
-        return FUNCTIONS["var"](self, axis, keepdims=keepdims)
+        return _numpy("var", self, axis, keepdims=keepdims)
 
-    def dot(self, other: Any) -> Any:
+    def dot(self, other: TensorLike) -> Tensor:
         """The product of matrices and vectors, as NumPy's."""
-        return FUNCTIONS["dot"](self, other)
+        return _numpy("dot", self, other)
 
-    def flatten(self) -> Any:
+    def flatten(self) -> Tensor:
         """All entries in a row."""
         return self.reshape(-1)
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any) -> Tensor:
         """The same entries in another shape, given as one tuple or as lengths."""
-        return FUNCTIONS["reshape"](self, shape[0] if len(shape) == 1 else shape)
+        return _numpy("reshape", self, shape[0] if len(shape) == 1 else shape)
 
-    def transpose(self, *axes: Any) -> Any:
+    def transpose(self, *axes: Any) -> Tensor:
         """The axes permuted, reversed unless told."""
-        return FUNCTIONS["transpose"](self, (axes[0] if len(axes) == 1 else axes) or None)
+        return _numpy("transpose", self, (axes[0] if len(axes) == 1 else axes) or None)
 
-    def swapaxes(self, a: int, b: int) -> Any:
+    def swapaxes(self, a: int, b: int) -> Tensor:
         """The axes a and b exchanged."""
         return apply("swapaxes", self, a=a, b=b)
 
     @property
     def T(self) -> Tensor:
         """The transpose."""
-        transposed: Tensor = self.transpose()
-        return transposed
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
-        name = ufunc.__name__
-        if method == "__call__" and not options and name in UFUNCS:
-            return UFUNCS[name](*operands)
-        if method != "__call__" or options:
-            raise TypeError(
-                f"np.{name}{'.' + method if method != '__call__' else ''} with "
-                f"{', '.join(options) or 'this method'} does not work on Tensors, which are never "
-                f"changed in place; call np.{name}(a, b) without further options."
-                + (f"\n  {_UPDATE.splitlines()[1].strip()}" if "out" in options else "")
-            )
-        raise TypeError(
-            f"np.{name} has no derivative rule here. Known: {', '.join(sorted(UFUNCS))}.\n"
-            f"  Without a gradient, write np.{name}(t.numpy())."
-        )
-
-    def __array_function__(
-        self, function: Callable[..., Any], types: Any, args: Any, options: Any
-    ) -> Any:
-        name = function.__name__
-        if name in FUNCTIONS:
-            return FUNCTIONS[name](*args, **options)
-        if name in QUERIES:
-            return function(*_arrays(args), **{k: _arrays(v) for k, v in options.items()})
-        raise TypeError(
-            f"np.{name} has no derivative rule here. Known: {', '.join(sorted(FUNCTIONS))}.\n"
-            f"  Without a gradient, write np.{name}(t.numpy())."
-        )
+        return self.transpose()
 
 
+TensorLike: TypeAlias = Tensor | ArrayLike  # or nested lists of such, which are joined
 _NONE: Mapping[str, Any] = {}
-_UPDATE = (
-    "a Tensor is never changed in place: other nodes of the graph were computed from it, and "
-    "backward() sets its gradient anew.\n"
-    "  An update makes new parameters: p = p.replace({n: p[n] - rate * p[n].grad for n in p})."
-)
-UFUNCS: dict[str, Callable[..., Any]] = {}  # NumPy's names of the operations; filled by ops.py
-FUNCTIONS: dict[str, Callable[..., Any]] = {}  # its other functions, by name
-QUERIES = frozenset(
-    [
-        "all",
-        "allclose",
-        "any",
-        "argmax",
-        "argmin",
-        "array2string",
-        "array_equal",
-        "array_equiv",
-        "array_repr",
-        "array_str",
-        "iscomplexobj",
-        "isclose",
-        "isrealobj",
-        "ones_like",
-        "zeros_like",
-    ]
-)
-
-
-def _arrays(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.data
-    return type(value)(map(_arrays, value)) if isinstance(value, tuple | list) else value
 
 
 def _called(tensor: Tensor) -> str:
@@ -493,8 +340,7 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     if type(value) is np.ndarray:
         data = np.array(value) if _writeable(value) else value
     elif type(value) in (list, tuple) and _holds_tensors(value):
-        joined: Tensor = stacked(value)
-        return joined
+        return stacked(value)  # type: ignore[no-any-return]
     else:
         weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
         data = np.array(value, dtype=like if weak else None)
@@ -539,10 +385,10 @@ def _without_tensors(value: Any, called: str) -> Any:
     return value
 
 
-def _leaf_from(data: Array, name: str | None, live: bool) -> Tensor:
+def _leaf_from(data: Array, name: str | None, requires_grad: bool) -> Tensor:
     """A leaf as it was pickled."""
     node = constant(data)
-    node.name, node._live = name, live
+    node.name, node.requires_grad = name, requires_grad
     return node
 
 
@@ -551,19 +397,13 @@ def _make(
     op: str | None,
     inputs: tuple[Tensor, ...],
     attributes: Mapping[str, Any],
-    live: bool,
+    requires_grad: bool,
     node: Tensor,
 ) -> Tensor:
     """Fill a fresh node."""
-    node._data, node.op, node.inputs, node.attributes, node._live = (
-        data,
-        op,
-        inputs,
-        attributes,
-        live,
-    )
-    node._grad = node.name = node.time = node._form = None
-    node._serial = next(_serial)
+    node._data, node.op, node.inputs, node.attributes = data, op, inputs, attributes
+    node.requires_grad, node.order = requires_grad, fresh()
+    node._grad = node.name = node.time = node._abstract = None
     return node
 
 
@@ -574,34 +414,34 @@ def computed(
     if type(data) is not np.ndarray:
         data = np.asarray(data)
     data.flags.writeable = False
-    live = False
+    requires_grad = False
     for i in inputs:
-        if i._live:
-            live = True
+        if i.requires_grad:
+            requires_grad = True
             break
-    return _make(data, op, inputs, attributes, live, _new(Tensor))
+    return _make(data, op, inputs, attributes, requires_grad, _new(Tensor))
 
 
-def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
+def apply(name: str, /, *operands: Any, **attributes: Any) -> Tensor:
     """Apply the operation `name` to operands of which any may be Tensors, arrays or numbers.
 
-    The result is a Tensor if an operand is one, and an array otherwise: on plain arrays the
-    project's functions are NumPy's, which is how rules run without making nodes.
+    The result is a Tensor if an operand is one. On plain arrays alone the project's functions are
+    NumPy's and give an array, which is how rules run without making nodes.
     """
     operation = TABLE[name]
     values = []
-    live = traced = False
+    requires_grad = traced = False
     given = 0
     for operand in operands:
         if type(operand) is Tensor:
             given += 1
-            live = live or operand._live
+            requires_grad = requires_grad or operand.requires_grad
             traced = traced or operand._data is None
             values.append(operand._data)
         elif type(operand) in (list, tuple) and _holds_tensors(operand):
             return apply(name, *map(stacked, operands), **attributes)
     if not given:
-        return operation.forward(*operands, **attributes)
+        return operation.forward(*operands, **attributes)  # type: ignore[no-any-return]
     if given < len(operands):
         kinds = (o.dtype for o in operands if type(o) is Tensor)
         like = next((k for k in kinds if k.kind in "fc"), _FLOAT)
@@ -609,16 +449,16 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Any:
         values = [o._data for o in operands]
     try:
         if traced:
-            data, form = None, _trace(operation, operands, attributes)
+            data, abstract = None, _trace(operation, operands, attributes)
         else:
-            data, form = operation.forward(*values, **attributes), None
+            data, abstract = operation.forward(*values, **attributes), None
             if type(data) is not np.ndarray:
                 data = np.asarray(data)
             data.flags.writeable = False
     except (ValueError, IndexError) as error:
         raise ShapeError(axes.misfit(operation, operands, error)) from error
-    node = _make(data, name, operands, attributes, live, _new(Tensor))
-    node._form = form
+    node = _make(data, name, operands, attributes, requires_grad, _new(Tensor))
+    node._abstract = abstract
     return node
 
 
@@ -637,122 +477,10 @@ def _trace(
     return result.shape, result.dtype
 
 
-def ancestors(
-    roots: Iterable[Tensor], live: bool = False, stop: Collection[Tensor] = ()
-) -> list[Tensor]:
-    """Every node that the roots depend on, roots included, inputs before what uses them.
-
-    Nodes are numbered as they are made, so the order of making is a topological order, and for a
-    cell it is the author's order. `live`: leave out what no gradient flows through. `stop`: go
-    no further than these nodes.
-    """
-    seen, stop = set(roots), set(stop)
-    stack = list(seen)
-    while stack:
-        node = stack.pop()
-        if node in stop:
-            continue
-        for i in node.inputs:
-            if i not in seen and (i._live or not live):
-                seen.add(i)
-                stack.append(i)
-    return sorted(seen, key=_age)
-
-
-def fold(
-    roots: Iterable[Tensor], leaves: Mapping[Tensor, Any], make: Callable[[Tensor, list[Any]], Any]
-) -> dict[Tensor, Any]:
-    """What each node below the roots becomes: `make(node, what its inputs became)`, inputs first.
-
-    `leaves` says what some nodes become, and the walk goes no further there. Every reading of a
-    graph is a fold: values for arrays, a copy on other leaves, text, SymPy, C.
-    """
-    found = dict(leaves)
-    for node in ancestors(roots, stop=found):
-        if node not in found:
-            found[node] = make(node, [found[i] for i in node.inputs])
-    return found
-
-
 def remade(node: Tensor, operands: Sequence[Tensor]) -> Tensor:
     """The same operation on other operands, under the same name; a leaf as it is."""
     if not node.inputs:
         return node
-    made: Tensor = apply(node.op or "", *operands, **node.attributes)
+    made = apply(node.op or "", *operands, **node.attributes)
     made.name, made.time = node.name, node.time
     return made
-
-
-def contributions(node: Tensor, g: Any, raw: bool) -> list[tuple[Tensor, Any]]:
-    """What each input of `node` receives when the adjoint of `node` is `g`."""
-    rules, inputs = TABLE[node.op or "identity"].derivatives, node.inputs
-    y: Any = node._data if raw else node
-    values: Any = [i._data for i in inputs] if raw else inputs
-    shares = []
-    for k, i in enumerate(inputs):
-        rule = (rules(k) if callable(rules) else rules[k]) if i._live else None
-        if rule is not None:
-            value = values[k]
-            share = rule(g, y, *values, **node.attributes)
-            if share is None:
-                continue  # nothing flows here, which is not to say that zero does
-            if share.shape != value.shape:
-                share = unbroadcast(share, value.shape)
-            if raw and share.dtype is not value.dtype:
-                share = _in_kind_of(value, share)
-            shares.append((i, share))
-    return shares
-
-
-def _in_kind_of(value: Array, share: Array) -> Array:
-    """`share` in the precision of `value`, but complex if it is complex."""
-    return share.astype(value.dtype) if share.dtype.kind == value.dtype.kind else share
-
-
-def pullback(
-    seeds: Mapping[Tensor, Any],
-    raw: bool,
-    wrt: Collection[Tensor] = (),
-    named: Callable[[Tensor, Any], Any] | None = None,
-) -> dict[Tensor, Any]:
-    """Adjoints of the live nodes below the keys of `seeds`, whose own adjoints are the values.
-
-    `raw`: compute with arrays, which is fast; otherwise with Tensors, so that the adjoints are
-    nodes themselves and can be differentiated, printed and drawn. `wrt`: stop at these nodes and
-    keep no others. `named` is told each finished adjoint and may replace it.
-    """
-    wrt = set(wrt)
-    adjoints: dict[Tensor, Any] = dict(seeds)
-    sums: set[Tensor] = set()  # whose adjoint is an array of our own that may be added to in place
-    for node in reversed(ancestors(seeds, live=True, stop=wrt)):
-        g = adjoints.get(node)
-        if g is None:
-            continue
-        if named is not None:
-            g = adjoints[node] = named(node, g)
-        if not node.inputs or node in wrt:
-            continue
-        for i, share in contributions(node, g, raw):
-            total = adjoints.get(i)
-            if total is None:
-                adjoints[i] = share
-            elif i in sums and total.dtype == share.dtype:
-                total += share
-            else:
-                adjoints[i] = total = total + share
-                if raw and type(total) is np.ndarray:
-                    sums.add(i)
-        if wrt:
-            del adjoints[node]
-    return adjoints
-
-
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum `g` over the axes along which an operand of `shape` was repeated."""
-    if g.shape == shape:
-        return g
-    lead = len(g.shape) - len(shape)
-    if lead > 0:
-        g = apply("sum", g, axis=tuple(range(lead)), keepdims=False)
-    repeated = tuple(k for k, n in enumerate(shape) if n == 1 and g.shape[k] != 1)
-    return apply("sum", g, axis=repeated, keepdims=True) if repeated else g

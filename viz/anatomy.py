@@ -9,40 +9,34 @@ is an operation by itself, whose sign contains what it computes from numbers and
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from equations import name_latex, name_unicode
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
-from viz.symbols import DOT, HOLE, Written, expression, written
+from viz.symbols import DOT, HOLE, Written, expression, named, within, written
 
 OUTPUT = "output"  # the key of the terminal above
 
 
 @dataclass
 class Part:
-    """A shape of the figure and the value it computes; `inputs` are keys of values.
-
-    `operands` are those of its operation in order, a key or what stands in the sign itself.
-    """
+    """A shape of the figure and the value it computes; `inputs` are keys of values."""
 
     key: str
     kind: str  # "layer" or "op": the colour
-    latex: str
-    text: str
+    sign: Written
     equation: str
     inputs: tuple[str, ...]
     node: Tensor
-    operands: tuple[str | Written, ...] = ()
-    weights: tuple[str, ...] = ()
+    weights: tuple[str, ...]
     names: list[str] = field(default_factory=list)
-    layer: bool = False  # a learned layer fed from below: its inputs merge into one line
+    merges: bool = False  # a learned layer fed from below: its inputs merge into one line
     linear: bool = False  # a layer without an activation
     second: str = ""  # the input that is subtracted or divides
 
 
-@dataclass
+@dataclass(eq=False)
 class Anatomy:
     """The parts of a cell in the author's order; values are known by their keys.
 
@@ -62,23 +56,28 @@ class Anatomy:
     def value(self, key: str) -> Written:
         """A value by its name, or by what computes it if it has none."""
         part = self.parts.get(key)
-        if part is not None and not part.names:
-            return self.expression(part)
-        name, time = (part.names[0], "t") if part else (key, self.time(key))
-        return Written(name_latex(name, time), name_unicode(name, time))
+        if part is None:
+            return named(key, self.time(key))
+        return named(part.names[0]) if part.names else self.expression(part)
 
     def expression(self, part: Part) -> Written:
         """What a part computes, from named values."""
 
         def known(node: Tensor) -> Written | None:
             if node in self.parameters:
-                return parameter(self.parameters[node])
+                return named(self.parameters[node], None)
             key = self.key.get(node)
             if node is part.node or key is None:
                 return None
             return None if key in self.parts and not self.parts[key].names else self.value(key)
 
         return expression(part.node, known)
+
+    def title(self, part: Part) -> str:
+        """What a part computes, for the title that appears when it is pointed at."""
+        if part.names:
+            return self.program.text(part.names[0])
+        return f"part of {self.program.text(part.equation)}"
 
     def time(self, name: str, time: str = "t") -> str | None:
         """The index that an input shows at a step: a constant shows none."""
@@ -94,6 +93,31 @@ class Anatomy:
         ends = {f"next.{state}": value for state, value in self.states.items()}
         return {**ends, OUTPUT: self.alias[self.cell.output]}
 
+    @cached_property
+    def belts(self) -> dict[str, list[str]]:
+        """For each state with a belt, the operations that carry it from step to step, in order."""
+        belts: dict[str, list[str]] = {}
+        for state, value in self.states.items():
+            start = f"prev.{state}"
+            path = self._carriers(start, value, {key for path in belts.values() for key in path})
+            if path or value in self.previous or not all(p.merges for p in self.users(start)):
+                belts[state] = path
+        return belts
+
+    def _carriers(self, start: str, goal: str, taken: set[str]) -> list[str]:
+        """The shortest way from a value to another through operations that are not layers."""
+        before = {start: ""}
+        for here in (queue := [start]):
+            for part in self.users(here):
+                if not part.merges and part.key not in taken and part.key not in before:
+                    before[part.key] = here
+                    queue.append(part.key)
+        path: list[str] = []
+        while goal != start and goal in before:
+            path.insert(0, goal)
+            goal = before[goal]
+        return path
+
 
 @lru_cache(maxsize=64)
 def anatomy(cell: Cell) -> Anatomy:
@@ -106,18 +130,14 @@ class _Folder:
         self.cell = cell
         self.program = cell.program()
         self.parts: dict[str, Part] = {}
-        self.key: dict[Tensor, str] = {}
         self.inner: dict[str, int] = {}
         self.parameters = {self.program.inputs[name]: name for name in cell.parameters}
         self.equation = {node: name for name, node in self.program.equations.items()}
-        for name, node in self.program.inputs.items():
-            if node not in self.parameters:
-                self.key[node] = name
-        self.taken = {OUTPUT, *self.key.values()}
+        self.key = {n: k for k, n in self.program.inputs.items() if n not in self.parameters}
+        self.given = tuple(self.key.values())
 
     def result(self) -> Anatomy:
         previous = {f"prev.{name}": name for name in self.cell.state}
-        given = list(self.key.values())
         alias = {}
         for name, node in self.program.equations.items():
             alias[name] = key = self.value(node, name)
@@ -126,7 +146,7 @@ class _Folder:
         states = {name: alias[name] for name in self.cell.state}
         used = {key for part in self.parts.values() for key in part.inputs}
         used |= {*states.values(), alias[self.cell.output]}
-        inputs = tuple(key for key in given if key in used and key not in previous)
+        inputs = tuple(key for key in self.given if key in used and key not in previous)
         return Anatomy(
             self.cell,
             self.program,
@@ -139,27 +159,24 @@ class _Folder:
             self.parameters,
         )
 
-    def value(self, node: Tensor, equation: str) -> str:
+    def value(self, root: Tensor, equation: str) -> str:
         """The key of a node's value; parts are made for what computes it, inputs first."""
-        stack = [node]
+        stack = [root]
         while stack:
-            top = stack[-1]
-            if top in self.key:
+            node = stack[-1]
+            if node in self.key:
                 stack.pop()
                 continue
-            kind, operands = self.reading(top)
-            todo = [o for o in operands if o not in self.key]
-            if todo:
+            kind, operands = self.classify(node)
+            if todo := [o for o in operands if o not in self.key]:
                 stack.extend(reversed(todo))
-                continue
-            stack.pop()
-            if kind == "alias":
-                self.key[top] = self.key[operands[0]]
+            elif kind == "alias":
+                self.key[node] = self.key[operands[0]]
             else:
-                self.make(top, kind, operands, equation)
-        return self.key[node]
+                self.make(node, kind, operands, equation)
+        return self.key[root]
 
-    def reading(self, node: Tensor) -> tuple[str, list[Tensor]]:
+    def classify(self, node: Tensor) -> tuple[str, list[Tensor]]:
         """How a node is drawn, and the values that its shape reads."""
         if node.op == "identity":
             return "alias", [node.inputs[0]]
@@ -184,14 +201,7 @@ class _Folder:
 
     def fixed(self, node: Tensor) -> bool:
         """A parameter, a constant or made of such: part of a sign, never a line."""
-        stack, seen = [node], {node}
-        while stack:
-            here = stack.pop()
-            if here in self.key or here in self.equation:
-                return False
-            stack += [i for i in here.inputs if i not in seen]
-            seen.update(here.inputs)
-        return True
+        return not any(n in self.key or n in self.equation for n in within(node, lambda n: True))
 
     def weight(self, node: Tensor) -> bool:
         """A parameter, or entries of one."""
@@ -201,111 +211,83 @@ class _Folder:
 
     def affine(self, root: Tensor) -> list[Tensor] | None:
         """The operands of a sum of products with weights; None if it is anything else."""
+
+        def adds(node: Tensor) -> bool:
+            return node.op == "add" and (node is root or self.free(node))
+
         operands: list[Tensor] = []
         products = 0
-        stack, seen = [root], {root}
-        while stack:
-            node = stack.pop()
-            op = node.op if node is root or self.free(node) else None
-            if op == "add":
-                stack += [i for i in reversed(node.inputs) if i not in seen]
-                seen.update(node.inputs)
-                continue
+        for node in within(root, adds):
             factors = [k for k, i in enumerate(node.inputs) if self.weight(i)]
+            op = node.op if node is root or self.free(node) else None
             if op in ("matvec", "vecdot", "multiply") and len(factors) == 1:
                 if op == "matvec" and factors != [0]:
                     return None
                 products += op != "multiply"
                 operands += self.merged(node.inputs[1 - factors[0]])
-            elif not self.weight(node):
+            elif op != "add" and not self.weight(node):
                 return None
         found = list(dict.fromkeys(operands))
         return found if products and not any(map(self.fixed, found)) else None
 
     def merged(self, node: Tensor) -> list[Tensor]:
         """The values whose lines merge into this one."""
-        if self.free(node) and node.op == "concat" and node.attributes["axis"] == -1:
-            return [v for i in node.inputs for v in self.merged(i)]
-        return [node]
+
+        def joins(node: Tensor) -> bool:
+            return self.free(node) and node.op == "concat" and node.attributes["axis"] == -1
+
+        return [n for n in within(node, joins) if not joins(n)]
 
     def make(self, node: Tensor, kind: str, operands: list[Tensor], equation: str) -> None:
         key = self.equation.get(node)
         if key is None:
             self.inner[equation] = self.inner.get(equation, 0) + 1
             key = f"{equation}.{self.inner[equation]}"
-        elif key in self.taken:  # a state called x, beside the input x
+        elif key in (OUTPUT, *self.given):  # a state called x, beside the input x
             key = f"{key}.0"
+
+        def inner(n: Tensor) -> bool:
+            return n is node or (n not in self.key and self.free(n))
+
+        inside = list(within(node, inner))
+        weights = tuple(self.parameters[n] for n in inside if n in self.parameters)
         inputs = tuple(dict.fromkeys(self.key[o] for o in operands))
-        part = Part(key, "op", "", "", equation, inputs, node, weights=self.weights(node))
+        part = Part(key, "op", HOLE, equation, inputs, node, weights)
         if kind == "op":
             self.sign(part)
         else:
-            part.kind, part.layer, part.linear = "layer", True, kind == "linear"
-            signs = [self.formula(w) for w in self.factors(node)] if part.linear else []
-            signs = signs or [written(node, [HOLE])]
-            part.latex = ",".join(sign.latex for sign in signs)
-            part.text = ", ".join(sign.text for sign in signs)
+            part.kind, part.merges, part.linear = "layer", True, kind == "linear"
+            part.sign = written(node, [HOLE])
+            if part.linear:
+                inside = list(within(node, lambda n: inner(n) and not self.weight(n)))
+                signs = [self.formula(n) for n in inside if self.weight(n)]
+                part.sign = Written(
+                    ",".join(s.latex for s in signs), ", ".join(s.text for s in signs)
+                )
         self.parts[key] = part
         self.key[node] = key
-
-    def factors(self, root: Tensor) -> list[Tensor]:
-        """The weights in a sum of products, in order."""
-        found: list[Tensor] = []
-        stack = [root]
-        while stack:
-            node = stack.pop()
-            if self.weight(node):
-                found.append(node)
-            elif node is root or (node not in self.key and self.free(node)):
-                stack += reversed(node.inputs)
-        return list(dict.fromkeys(found))
-
-    def weights(self, root: Tensor) -> tuple[str, ...]:
-        """The names of the parameters within a part."""
-        found: list[str] = []
-        stack, seen = [root], {root}
-        while stack:
-            node = stack.pop()
-            if node in self.parameters:
-                found.append(self.parameters[node])
-            elif node is root or (node not in self.key and self.free(node)):
-                stack += [i for i in reversed(node.inputs) if i not in seen]
-                seen.update(node.inputs)
-        return tuple(dict.fromkeys(found))
 
     def formula(self, root: Tensor) -> Written:
         """What is computed from parameters and numbers alone."""
 
         def known(node: Tensor) -> Written | None:
-            return parameter(self.parameters[node]) if node in self.parameters else None
+            return named(self.parameters[node], None) if node in self.parameters else None
 
         return expression(root, known)
 
     def sign(self, part: Part) -> None:
         """Name an operation, with what it does to its values beside them."""
         node = part.node
-        part.operands = tuple(
-            self.formula(i) if self.fixed(i) else self.key[i] for i in node.inputs
-        )
         if not part.inputs:
-            part.latex, part.text, _ = self.formula(node)
+            part.sign = self.formula(node)
             return
-        hole = HOLE if len(part.inputs) == sum(isinstance(o, str) for o in part.operands) else DOT
-        shown = [hole if isinstance(o, str) else o for o in part.operands]
-        part.latex, part.text, _ = written(node, shown)
+        inside = [self.fixed(i) for i in node.inputs]
+        hole = HOLE if len(part.inputs) == inside.count(False) else DOT
+        shown = [
+            self.formula(i) if own else hole for i, own in zip(node.inputs, inside, strict=True)
+        ]
+        part.sign = written(node, shown)
         if node.op in ("matvec", "matmul", "vecdot") and part.weights:
             part.kind = "layer"
         if node.op in ("subtract", "divide") and all(o == HOLE for o in shown):
             part.second = self.key[node.inputs[1]]
-
-
-def parameter(name: str) -> Written:
-    """The name of a weight."""
-    return Written(name_latex(name, None), name_unicode(name, None))
-
-
-def sentence(part: Part, program: Program) -> str:
-    """What a part computes, for the title that appears when it is pointed at."""
-    if part.names:
-        return program.text(part.names[0])
-    return f"part of {program.text(part.equation)}"

@@ -8,10 +8,10 @@ from equations.wording import Said, joined
 from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
-from viz.cell_figures import Picture, picture
 from viz.figure import Figure
 from viz.glyphs import glyphs
 from viz.layers import single
+from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape
 
 SPACE = 34.0
@@ -25,7 +25,7 @@ def difference(a: Cell, b: Cell) -> Figure:
     """
     for own in (a, b):
         single(own, "difference")
-    pictures = picture(a), picture(b)
+    pictures = lay_out(anatomy(a)), lay_out(anatomy(b))
     scenes = [
         _marked(drawn, anatomy(own), anatomy(other))
         for drawn, own, other in zip(pictures, (a, b), (b, a), strict=True)
@@ -64,7 +64,7 @@ def _signature(own: Anatomy, key: str) -> tuple[str, ...]:
     part = own.parts.get(key)
     if part is None:
         return (key,)
-    return (part.equation, part.latex, part.kind, *part.names)
+    return (part.equation, part.sign.latex, part.kind, *part.names)
 
 
 def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -76,7 +76,7 @@ def _links(own: Anatomy) -> set[tuple[tuple[str, ...], tuple[str, ...]]]:
     return found | {(_signature(own, v), (end,)) for end, v in own.leaving.items()}
 
 
-def _marked(drawn: Picture, own: Anatomy, other: Anatomy) -> Scene:
+def _marked(drawn: Layout, own: Anatomy, other: Anatomy) -> Scene:
     known = {_signature(other, key) for key in other.parts}
     links = _links(other)
     changed_parts = {f"part-{key}" for key in own.parts if _signature(own, key) not in known}

@@ -15,8 +15,8 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 from viz import sentences
 from viz.figure import Figure, FigureError
-from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
+from viz.layout.free import Link, placed
 from viz.scene import Scene, Shape, Wire, prefixed
 from viz.symbols import symbol_of
 from viz.timeline import Item, timed
@@ -71,7 +71,7 @@ def graph(
             f'  Draw fewer time steps, or fold more: fold="equation" or fold="time".'
         )
     computed = any(not node.traced for node in roots)
-    wanted = set(ancestors(roots, live=True))
+    wanted = set(ancestors(roots, requires_grad=True))
     gradients = any(node.grad is not None for node in nodes)
     if values:
         for card in cards:

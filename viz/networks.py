@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
-from tinygrad_lstm.networks import Network
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz import layers, sentences
 from viz.anatomy import anatomy
-from viz.cell_figures import picture
-from viz.drawing import BETWEEN, TERMINAL, Names, terminal
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
-from viz.labelling import LABEL
+from viz.layout import lay_out
+from viz.layout.shapes import BETWEEN, LABEL, TERMINAL, Names, terminal
 from viz.scene import Scene, Shape, Wire, prefixed
 
 WIDTH, HEIGHT = 84.0, 84.0
@@ -138,7 +137,7 @@ def rolled(cell: Cell) -> Figure:
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
 
-def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
+def unrolled(cell: Cell | System, steps: int = 4) -> Figure:
     """The same network over time: one copy of the module A a step, each handing its state on.
 
     Of a stack the layers stand above one another; of a bidirectional network the direction that
@@ -146,7 +145,7 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
     """
     if steps < 1 or steps > 50:
         raise FigureError(f"an unrolled figure shows 1 to 50 steps, not {steps}.")
-    if isinstance(cell, Network):
+    if isinstance(cell, System):
         return layers.unrolled(cell, steps)
     layers.known(cell, "unrolled")
     scene = Scene()
@@ -217,7 +216,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
     The neighbours are plain boxes labelled A, or, with `detailed`, drawn like the one between.
     """
     layers.single(cell, "chain")
-    middle = picture(cell, Names(left=False, right=False))
+    middle = lay_out(anatomy(cell), Names(left=False, right=False))
     scene = Scene()
     body = middle.scene.shapes[0]
     left = min([body.box[0], *(x for x, _ in middle.enter.values())])
@@ -226,7 +225,7 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
         step = max(right, body.box[2] + BETWEEN) - left
         for k, time in ((-1, "t-1"), (0, "t"), (1, "t+1")):
             ends = Names(time, left=k < 0, right=k > 0, outer=False)
-            copy = picture(cell, ends).scene
+            copy = lay_out(anatomy(cell), ends).scene
             scene.add(copy.shifted(k * step, prefix=f"m{k + 1}-"))
     else:
         box = min(max(body.width * 0.42, 96.0), 132.0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from equations.wording import Said, joined
-from viz.drawing import CIRCLE, LAYER, SYMBOL, TERMINAL
 from viz.figure import Figure
 from viz.glyphs import glyphs
+from viz.layout.shapes import CIRCLE, LAYER, SYMBOL, TERMINAL
 from viz.scene import Point, Scene, Shape, Wire
 
 CELL, SIGNS = 150.0, 44.0

@@ -9,7 +9,7 @@ A Graphviz is looked for in this order:
 
 Each runs in a process of its own, with a time limit: a layout that crashes or hangs ends alone.
 
->>> svg = layout('digraph { a [pos="27,18"]; }', no_layout=True)
+>>> svg = render('digraph { layout=nop2; a [pos="27,18"]; }')
 >>> "<ellipse" in svg
 True
 """
@@ -46,27 +46,26 @@ class _Failed(Exception):
 _Program = Callable[[], str | None]
 
 
-def layout(
+def render(
     dot_text: str,
     engine: Engine = "dot",
-    no_layout: bool = False,
     format: Format = "svg",
     *,
     dot: str | os.PathLike[str] | None = None,
 ) -> str:
     """Draw a DOT text with Graphviz.
 
-    `no_layout` keeps the given coordinates: nodes are drawn at their `pos` (points, y upwards) and
-    edges along their `pos` splines, as by `neato -n2`; the engine is then not asked for anything.
-    A spline has 1 + 3n points, and an arrow names its tip first: `pos="e,x,y p0 p1 p2 p3"`. With
-    any other number of points Graphviz draws a straight line and says nothing.
+    A graph with `layout=nop2` keeps its coordinates: nodes are drawn at their `pos` (points, y
+    upwards) and edges along their `pos` splines, and no engine is asked for anything. A spline has
+    1 + 3n points, and an arrow names its tip first: `pos="e,x,y p0 p1 p2 p3"`. With any other
+    number of points Graphviz draws a straight line and says nothing.
 
     Raises RendererError where no Graphviz is found or none can draw the text.
     """
     tried: list[str] = []
     for place, find in _programs(dot):
         try:
-            return _run(find(), "nop2" if no_layout else engine, format, dot_text)
+            return _run(find(), engine, format, dot_text)
         except _Failed as failure:
             tried.append(f"  {place}: {failure}")
     raise RendererError(_nothing_drew(tried, dot))
@@ -74,7 +73,7 @@ def layout(
 
 def ready() -> None:
     """Find out before long work whether a figure can be drawn after it: a RendererError if not."""
-    layout("digraph {}")
+    render("digraph {}")
 
 
 def _programs(dot: str | os.PathLike[str] | None) -> list[tuple[str, _Program]]:

@@ -1,7 +1,6 @@
 """What a picture consists of, before Graphviz: shapes, labels and wires at exact places.
 
-Coordinates are points, y downwards. `dot_text` writes a scene as DOT that every Graphviz draws
-alike with `neato -n2`: nodes carry `pos`, edges their splines.
+Coordinates are points, y downwards. `viz.dot` and `viz.tikz` write a scene, keeping every place.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from viz.glyphs import Glyphs, glyphs
-from viz.palette import DIM, SHAPES, STATES, light
+from viz.palette import STATES
+from viz.symbols import Written
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 CORNERS = {
     "body": 24.0,
@@ -44,7 +45,7 @@ class Shape:
     title: str = ""
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """Left, top, right, bottom."""
         w, h = self.width / 2, self.height / 2
         return self.x - w, self.y - h, self.x + w, self.y + h
@@ -126,13 +127,56 @@ class Scene:
         self.shapes += other.shapes
         self.wires += other.wires
 
-    def bounds(self, margin: float = 10.0) -> tuple[float, float, float, float]:
+    def bounds(self, margin: float = 10.0) -> Box:
         """Left, top, right and bottom of everything."""
         boxes = [s.box for s in self.shapes]
         points = [p for w in self.wires for p in w.points]
         xs = [v for b in boxes for v in (b[0], b[2])] + [p[0] for p in points]
         ys = [v for b in boxes for v in (b[1], b[3])] + [p[1] for p in points]
         return min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin
+
+
+def label(
+    own: str,
+    what: Written,
+    x: float,
+    y: float,
+    size: float,
+    side: int = 0,
+    kind: str = "label",
+    classes: tuple[str, ...] = (),
+) -> Shape:
+    """A formula as large as its ink: x is its middle, its left end (side 1) or its right (-1).
+
+    kind: "label", or "caption" for quieter words.
+    """
+    ink = glyphs(what.latex, size)
+    x += side * ink.width / 2
+    return Shape(
+        own, kind, x, y, ink.width, ink.height, what.latex, what.text, size, classes=classes
+    )
+
+
+def ground(own: str, kind: str, box: Box, classes: tuple[str, ...] = ()) -> Shape:
+    """A shape between these sides, for others to stand on: a body, a band."""
+    left, top, right, bottom = box
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return Shape(own, kind, x, y, right - left, bottom - top, classes=classes)
+
+
+def band(
+    own: str,
+    box: Box,
+    words: Iterable[tuple[Written, float]],
+    at: Point,
+    classes: tuple[str, ...] = (),
+) -> list[Shape]:
+    """A pale ground with words of these sizes on it, one line below the other from `at` on."""
+    lines = [
+        label(f"{own}-{k}", what, at[0], at[1] + 17 * k, size, 1, "caption", classes)
+        for k, (what, size) in enumerate(words)
+    ]
+    return [ground(own, "band", box, classes), *lines]
 
 
 HEAD = 8.0  # the length of an arrowhead
@@ -194,106 +238,14 @@ def step(a: Point, b: Point, far: float) -> Point:
     return a[0] + far * dx / length, a[1] + far * dy / length
 
 
-# --- DOT -----------------------------------------------------------------------------------------
 def number(value: float) -> str:
     """A coordinate with at most two decimals."""
     return f"{round(value, 2) + 0.0:g}" if abs(value) < 1e5 else f"{value:.1f}"
 
 
-def dot_text(name: str, scene: Scene, title: str) -> str:
-    """The scene as DOT, one node or edge a line."""
-    lines = ["// draw with: neato -n2 -Tsvg", f"digraph {_quoted(name)} {{"]
-    settings = {"outputorder": "nodesfirst", "notranslate": "true", "pad": "0.3", "tooltip": title}
-    lines += [
-        f"  graph [{_attributes(**settings)}]",
-        '  node [label="", fixedsize=true, fontname="sans-serif"]',
-        f"  edge [arrowhead=none, arrowsize=0.8, color={_quoted(light('line'))}]",
-    ]
-    known = {shape.id for shape in scene.shapes}
-    lines += [f"  {_node(shape)}" for shape in scene.shapes]
-    for wire in scene.wires:
-        for end, (x, y) in ((wire.tail, wire.points[0]), (wire.head, wire.points[-1])):
-            if end not in known:
-                known.add(end)
-                lines.append(
-                    f"  {_quoted(end)} [shape=point, style=invis, width=0.01, "
-                    f'pos="{number(x)},{number(-y)}"]'
-                )
-    lines += [f"  {_edge(wire)}" for wire in scene.wires]
-    return "\n".join([*lines, "}", ""])
-
-
-def _node(shape: Shape) -> str:
-    fill, line, width = SHAPES[shape.kind]
-    state = _state(shape.classes)
-    if line and state:
-        line, width = state, 2.4
-    fade = f"{round(255 * DIM):02x}" if shape.dim else ""
-    form = "plaintext"
-    style = []
-    if fill or line:
-        circle = shape.round and abs(shape.width - shape.height) < 0.5
-        form = "circle" if circle else "box"
-        style = ["filled"] * bool(fill) + ["rounded"] * (form == "box" and shape.corner > 0)
-    attributes = {
-        "id": shape.id,
-        "class": " ".join((shape.kind, *shape.classes, *["dim"] * shape.dim)),
-        "shape": form,
-        "pos": f"{number(shape.x)},{number(-shape.y)}",
-        "width": f"{shape.width / 72:.4f}",
-        "height": f"{shape.height / 72:.4f}",
-    }
-    if style:
-        attributes["style"] = ",".join(style)
-    if fill:
-        attributes["fillcolor"] = light(fill) + fade
-    if fill or line:
-        attributes["color"] = light(line) + fade if line else "transparent"
-        attributes["penwidth"] = number(width)
-    if shape.text:
-        attributes["label"] = shape.text
-        attributes["fontsize"] = number(0.75 * shape.size)  # names are longer as plain text
-        colour = state or ("quiet" if shape.kind == "caption" else "ink")
-        attributes["fontcolor"] = light(colour) + fade
-    if shape.title:
-        attributes["tooltip"] = shape.title
-    return f"{_quoted(shape.id)} [{_attributes(**attributes)}]"
-
-
-def _edge(wire: Wire) -> str:
-    spline, tip = rounded(wire)
-    places = [f"{number(x)},{number(-y)}" for x, y in spline]
-    if tip:
-        places.insert(0, f"e,{number(tip[0])},{number(-tip[1])}")
-    attributes = {
-        "id": wire.id,
-        "class": " ".join((*wire.classes, *["dim"] * wire.dim)),
-        "penwidth": number(2.4 if (state := _state(wire.classes)) else wire.width),
-        "pos": " ".join(places),
-    }
-    if state:
-        attributes["color"] = light(state)
-    if wire.arrow:
-        attributes["arrowhead"] = "normal"
-    if wire.dim:
-        attributes["color"] = light(state or "line") + f"{round(255 * DIM):02x}"
-    if wire.title:
-        attributes["tooltip"] = wire.title
-    return f"{_quoted(wire.tail)} -> {_quoted(wire.head)} [{_attributes(**attributes)}]"
-
-
-def _state(classes: Iterable[str]) -> str | None:
+def state_of(classes: Iterable[str]) -> str | None:
     """The state that changes a colour: forward, backward or changed."""
     return next((c for c in classes if c in STATES), None)
-
-
-def _attributes(**attributes: str) -> str:
-    return ", ".join(f"{key}={_quoted(value)}" for key, value in attributes.items())
-
-
-def _quoted(text: str) -> str:
-    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{plain}"'
 
 
 def prefixed(names: Iterable[str], prefix: str) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.program import Program
 from viz import sentences
 from viz.figure import Figure, FigureError
-from viz.free_layout import Link, placed
 from viz.glyphs import glyphs
+from viz.layout.free import Link, placed
 from viz.scene import Scene, Shape, prefixed
 
 NAME, NOTE = 14.0, 10.5

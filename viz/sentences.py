@@ -74,12 +74,13 @@ def _equation(a: Anatomy, name: str) -> str:
     if key not in a.parts or name != a.parts[key].names[0]:
         return Said("{left} is {right}", left=left, right=a.value(key).text)
     part = a.parts[key]
-    if part.layer:
+    if part.merges:
+        layer = Said("a {name} layer", name=part.sign.text)
         verb = "merge and pass" if len(part.inputs) > 1 else "passes"
         return Said(
             f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
             inputs=listed(a.value(i).text for i in part.inputs),
-            layer=Said("a linear layer") if part.linear else Said("a {name} layer", name=part.text),
+            layer=Said("a linear layer") if part.linear else layer,
             weights=listed(name_unicode(w, None) for w in part.weights),
             value=left,
         )

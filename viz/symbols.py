@@ -7,30 +7,28 @@ writes the expression itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm import program
-from tinygrad_lstm.sizes import PRODUCT, SUM
-from tinygrad_lstm.tensor import TABLE, Array, Tensor
+from tinygrad_lstm.notation import name_latex, name_unicode
+from tinygrad_lstm.sizes import ATOM, PRODUCT, SUM
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, fold
+from tinygrad_lstm.text import PLAIN
 
-_RELATION, _SUM, _PRODUCT, _ATOM = range(4)
-# op: (LaTeX, text, how tightly it binds, how tightly its operands must)
-SIGNS: dict[str, tuple[str, str, int, tuple[int, int]]] = {
-    "add": ("+", "+", _SUM, (_SUM, _SUM)),
-    "subtract": ("-", "−", _SUM, (_SUM, _PRODUCT)),
-    "multiply": (r"\times", "×", _PRODUCT, (_PRODUCT, _PRODUCT)),
-    "divide": (r"\div", "÷", _PRODUCT, (_PRODUCT, _ATOM)),
-    "matvec": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
-    "matmul": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
-    "vecdot": (r"\cdot", "·", _PRODUCT, (_ATOM, _ATOM)),
-    "outer": (r"\otimes", "⊗", _PRODUCT, (_ATOM, _ATOM)),
-    "greater": (">", ">", _RELATION, (_SUM, _SUM)),
-    "greater_equal": (r"\geq", "≥", _RELATION, (_SUM, _SUM)),
-    "equal": ("=", "=", _RELATION, (_SUM, _SUM)),
-    "not_equal": (r"\neq", "≠", _RELATION, (_SUM, _SUM)),
+# op: the sign between operands, as LaTeX and as text; how tightly it binds the record says
+SIGNS: dict[str, tuple[str, str]] = {
+    "add": ("+", "+"),
+    "subtract": ("-", "−"),
+    "multiply": (r"\times", "×"),
+    "divide": (r"\div", "÷"),
+    **dict.fromkeys(("matvec", "matmul", "vecdot"), (r"\cdot", "·")),
+    "outer": (r"\otimes", "⊗"),
+    "greater": (">", ">"),
+    "greater_equal": (r"\geq", "≥"),
+    "equal": ("=", "="),
+    "not_equal": (r"\neq", "≠"),
 }
 # op: the sign alone, as LaTeX and as text
 NAMES = {
@@ -62,7 +60,7 @@ class Written(NamedTuple):
 
     latex: str
     text: str
-    level: int = _ATOM
+    level: int = ATOM
 
     def within(self, level: int) -> Written:
         """In brackets where it binds less tightly than what stands around it."""
@@ -78,6 +76,16 @@ def words(text: str) -> str:
     return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
 
 
+def plain(text: str) -> Written:
+    """Plain words."""
+    return Written(words(text), text)
+
+
+def named(name: str, time: str | None = "t") -> Written:
+    """The name of a value at a step; None: of what has no time."""
+    return Written(name_latex(name, time), name_unicode(name, time))
+
+
 def symbol_of(node: Tensor) -> Written:
     """The sign of an operation whose operands all come along lines."""
     return written(node, [HOLE] * len(node.inputs))
@@ -85,18 +93,23 @@ def symbol_of(node: Tensor) -> Written:
 
 def expression(root: Tensor, known: Callable[[Tensor], Written | None]) -> Written:
     """What computes a node, down to the nodes whose writing is known; numbers are numbers."""
-    pieces: dict[Tensor, Written] = {}
-    stack = [root]
+    leaves: dict[Tensor, Written] = {}
+    for node in within(root, lambda node: node not in leaves):
+        what = known(node)
+        if what is not None or not node.inputs or not node.traced:
+            leaves[node] = what or _constant(node)
+    found: dict[Tensor, Written] = fold([root], leaves, written)
+    return found[root]
+
+
+def within(root: Tensor, opened: Callable[[Tensor], bool]) -> Iterator[Tensor]:
+    """A node and what it is made of, in the order of reading, into every node that is opened."""
+    stack, seen = [root], {root}
     while stack:
-        node = stack[-1]
-        given = known(node)
-        if given is not None or not node.inputs or not node.traced:
-            pieces[stack.pop()] = given or _constant(node)
-        elif todo := [i for i in node.inputs if i not in pieces]:
-            stack.extend(todo)
-        else:
-            pieces[stack.pop()] = written(node, [pieces[i] for i in node.inputs])
-    return pieces[root]
+        yield (node := stack.pop())
+        if opened(node):
+            stack += [i for i in reversed(node.inputs) if i not in seen]
+            seen.update(node.inputs)
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:
@@ -104,7 +117,7 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
     op = node.op or ""
     holes = [operand == HOLE for operand in operands]
     if op in SIGNS:
-        latex, text, level, needs = SIGNS[op]
+        (latex, text), (_, level, needs) = SIGNS[op], TABLE[op].infix or ("", 0, (0, 0))
         if all(holes):
             return Written(latex, op if text == "·" else text)
         (a, b, _), (c, d, _) = (o.within(n) for o, n in zip(operands, needs, strict=True))
@@ -113,7 +126,7 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
         return Written(f"{a} {latex} {c}", f"{b} {text} {d}", level)
     if op == "getitem":
         index = _text(node.attributes["index"])
-        whole = operands[0].within(_ATOM)
+        whole = operands[0].within(ATOM)
         return Written(f"{whole.latex}{words(f'[{index}]')}", f"{whole.text}[{index}]")
     if op == "einsum":
         return _indexed(node.attributes["subscripts"], operands)
@@ -126,13 +139,13 @@ def written(node: Tensor, operands: Sequence[Written]) -> Written:
     if op == "identity":
         return filled[0]
     if op == "negative":
-        a, b, _ = filled[0].within(_PRODUCT)
-        return Written(f"-{a}", f"−{b}", _SUM)
+        a, b, _ = filled[0].within(PRODUCT)
+        return Written(f"-{a}", f"−{b}", SUM)
     if op == "power":
-        a, b, _ = Written(r"(\cdot)", "(·)") if holes[0] else filled[0].within(_ATOM)
-        return Written(f"{a}^{{{filled[1].latex}}}", f"{b}^{filled[1].within(_ATOM).text}")
+        a, b, _ = Written(r"(\cdot)", "(·)") if holes[0] else filled[0].within(ATOM)
+        return Written(f"{a}^{{{filled[1].latex}}}", f"{b}^{filled[1].within(ATOM).text}")
     if op in _AFTER and not shown:
-        a, b, _ = filled[0].within(_ATOM)
+        a, b, _ = filled[0].within(ATOM)
         return Written(a + _AFTER[op][0], b + _AFTER[op][1])
     latex, text = (
         _AROUND[op] if op in _AROUND and not shown else (f"{latex}({{}})", f"{text}({{}})")
@@ -159,7 +172,7 @@ def _indexed(subscripts: str, operands: Sequence[Written]) -> Written:
         for o, k in zip(operands, before.split(","), strict=True)
     ]
     latex, text = zip(*factors, strict=True)
-    return Written(sums[0] + "".join(latex), sums[1] + " ".join(text), _PRODUCT)
+    return Written(sums[0] + "".join(latex), sums[1] + " ".join(text), PRODUCT)
 
 
 def _attributes(node: Tensor) -> str:
@@ -183,7 +196,7 @@ def _attributes(node: Tensor) -> str:
 
 
 def _text(index: Any) -> str:
-    return program._index_text(index).replace("Ellipsis", "…")
+    return PLAIN.index(index).replace("...", "…")
 
 
 def _constant(node: Tensor) -> Written:
@@ -191,7 +204,7 @@ def _constant(node: Tensor) -> Written:
     if "words" not in node.attributes:
         return _number(node.data)
     text = node.attributes["words"]
-    level = {SUM: _SUM, PRODUCT: _PRODUCT}.get(node.attributes["level"], _ATOM)
+    level = node.attributes["level"]
     return Written(words(text), text, level)
 
 
@@ -206,8 +219,8 @@ def _number(data: Array) -> Written:
             f"[{', '.join(p.latex for p in parts)}]", f"[{', '.join(p.text for p in parts)}]"
         )
     if data.ndim == 2 and np.array_equal(data, data[0, 0] * np.eye(*data.shape)):
-        a, b, _ = number(float(data[0, 0])).within(_PRODUCT)
-        return Written(f"{a} I", f"{b} I", _PRODUCT) if data[0, 0] != 1 else Written("I", "I")
+        a, b, _ = number(float(data[0, 0])).within(PRODUCT)
+        return Written(f"{a} I", f"{b} I", PRODUCT) if data[0, 0] != 1 else Written("I", "I")
     return Written(words("const"), "const")
 
 
@@ -218,4 +231,4 @@ def number(value: float) -> Written:
     if "e" in text:
         digits, _, power = text.partition("e")
         latex = ("" if digits == "1" else rf"{digits} \cdot ") + f"10^{{{int(power)}}}"
-    return Written(latex, text.replace("-", "−"), _SUM if text.startswith("-") else _ATOM)
+    return Written(latex, text.replace("-", "−"), SUM if text.startswith("-") else ATOM)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from viz.palette import COLOURS, DIM, SHAPES, STATES
-from viz.scene import CORNERS, HEAD, Point, Scene, Shape, Wire, corner_radius, number
+from viz.scene import CORNERS, HEAD, Point, Scene, Shape, Wire, corner_radius, number, state_of
 
 _POINT = 1.00375  # a point of 1/72 inch in TeX's points
 _EM = 10.0  # the size of the surrounding text, of which labels are multiples
@@ -36,7 +36,7 @@ def picture(scene: Scene, title: str) -> str:
     """
     kinds = {shape.kind for shape in scene.shapes}
     classes = [*(s.classes for s in scene.shapes), *(w.classes for w in scene.wires)]
-    states = {state for own in classes if (state := _state(own))}
+    states = {state for own in classes if (state := state_of(own))}
     return f"% {' '.join(title.split())}\n{opening(kinds, states)}{body(scene)}{CLOSING}"
 
 
@@ -84,7 +84,7 @@ def _shape(shape: Shape, name: str) -> list[str]:
     """The node of a shape and, in its middle, the label."""
     fill, line, _ = SHAPES[shape.kind]
     dim = ["viz dim"] * shape.dim
-    state = _state(shape.classes)
+    state = state_of(shape.classes)
     at = f"({number(shape.x)}, {number(shape.y)})"
     lines = []
     if fill or line:
@@ -112,7 +112,7 @@ def _shape(shape: Shape, name: str) -> list[str]:
 def _wire(wire: Wire) -> str:
     options = [f"viz line={number(wire.width)}"]
     options += ["viz arrow"] * (wire.arrow or wire.tip is not None)
-    if state := _state(wire.classes):
+    if state := state_of(wire.classes):
         options.append(f"viz {state}")
     options += ["viz dim"] * wire.dim
     path = _curve(wire) if wire.curve else _polyline(wire)
@@ -142,10 +142,6 @@ def _polyline(wire: Wire) -> str:
 
 def _at(point: Point) -> str:
     return f"({number(point[0])}, {number(point[1])})"
-
-
-def _state(classes: Iterable[str]) -> str | None:
-    return next((c for c in classes if c in STATES), None)
 
 
 def _node_names(ids: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`tinygrad-lstm exercise`: exercises in the terminal, checked by the project's own readings."""
+"""`tinygrad-lstm exercise`: exercises with hints, checked by the project's own readings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from lesson.exercises.collection import collected, found
+from lesson.exercises.collection import collect, find
 from lesson.exercises.exercise import Exercise, ExerciseError, checked, seed_in
-from lesson.exercises.progress import Progress
-from lesson.exercises.wording import chosen, say, table, wrapped
+from lesson.exercises.solved import Solved
+from lesson.exercises.words import chosen, say, table, wrapped
 from lesson.terminal_stepper import width_of
 from tinygrad_lstm.errors import DataError
 
@@ -44,13 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List the exercises, begin one, give a hint or check an answer."""
-    every = collected(options.file)
+    every = collect(options.file)
     if options.exercise is None:
         if options.check or options.hint or options.seed is not None or options.answer:
             raise ExerciseError("name an exercise, as in: tinygrad-lstm exercise 3 --check")
         known = {language for made in every for language in made.languages}
         return _list(every, chosen(options.language, known), _arguments(options))
-    number, exercise = found(every, options.exercise)
+    number, exercise = find(every, options.exercise)
     if options.answer and not options.check:
         raise ExerciseError("--answer names the file that --check is to read: add --check.")
     if options.seed is not None and (options.check or options.hint or options.seed < 0):
@@ -77,7 +77,7 @@ def _width() -> int:
 
 def _list(every: list[Exercise], language: str, more: str) -> int:
     says = table("command")
-    done = Progress.read(Path())
+    done = Solved.read(Path())
     for number, exercise in enumerate(every, 1):
         begun = Path(f"exercise-{number}-{exercise.name}.py").exists()
         state = "done" if exercise.name in done.passed else "begun" if begun else ""
@@ -107,10 +107,10 @@ def _begin(
     if seed is None:
         seed = secrets.randbelow(9000) + 1000
     title = f"{number}. {say(exercise.title, language)}"
-    task = exercise.said(exercise.task, seed, language)
+    task = exercise.fill(exercise.task, seed, language)
     if not there:
         _write(path, exercise, f"{title}\n\n{task}", seed, language, command)
-        done = Progress.read(path.parent)
+        done = Solved.read(path.parent)
         if done.hints.pop(exercise.name, None) is not None:  # the hints of another file
             done.write()
     print(title)
@@ -162,7 +162,7 @@ def _check(exercise: Exercise, path: Path, language: str, command: str) -> int:
             print(f"  {line}".rstrip())
     print()
     if verdict.passed:
-        done = Progress.read(path.parent)
+        done = Solved.read(path.parent)
         done.passed.add(exercise.name)
         done.write()
     key = "solved" if verdict.passed else "not_yet"
@@ -178,14 +178,14 @@ def _hint(exercise: Exercise, path: Path, language: str, command: str) -> int:
         raise ExerciseError(
             f"{path} cannot be read, or has no line `seed = NUMBER`: the hints follow from it."
         )
-    done = Progress.read(path.parent)
+    done = Solved.read(path.parent)
     total = len(exercise.hints)
     number = min(done.hints.get(exercise.name, 0) + 1, total)
     done.hints[exercise.name] = number
     done.write()
     print(say(says["hint"], language, number=number, total=total))
     print()
-    print(wrapped(exercise.said(exercise.hints[number - 1], seed, language), _width()))
+    print(wrapped(exercise.fill(exercise.hints[number - 1], seed, language), _width()))
     if number == total:
         print()
         print(wrapped(say(says["last_hint"], language), _width()))

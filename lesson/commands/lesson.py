@@ -1,4 +1,4 @@
-"""`tinygrad-lstm lesson`: train, build the page, say where it is and open it."""
+"""`tinygrad-lstm lesson`: train on real text, build the lesson page and open it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lesson import cell_options
-from lesson.prose import LANGUAGES
+from lesson import cell_options, languages
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Progress, read_text, shakespeare
@@ -47,9 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", type=Path, metavar="FILE", help="train on this text file")
     parser.add_argument(
         "--language",
-        default=LANGUAGES[0],
+        default=languages.DEFAULT,
         metavar="CODE",
-        help=f"in which the page opens: {', '.join(LANGUAGES)}; it holds all of them "
+        help=f"in which the page opens: {', '.join(languages.languages())}; it holds all of them "
         "(default: %(default)s)",
     )
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
@@ -69,9 +68,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the lesson."""
-    from lesson import building
 
-    building.known(options.language)
+    languages.check_language(options.language)
     if options.seconds is None:
         options.seconds = QUICK if options.watch else SECONDS
     if not 0 < options.seconds < float("inf"):
@@ -89,12 +87,12 @@ def _watch(options: argparse.Namespace) -> int:
     """Serve the lesson, built anew when the cell's file, the text or a file of ours changes."""
     from lesson import building, watching
 
-    building.writable(options.output)
+    building.check_writable(options.output)
     file, _ = parts(options.cell)
     ours = Path(building.__file__).parent
 
     def files() -> list[Path]:
-        own = [p for folder in ("page", "texts") for p in (ours / folder).rglob("*.*")]
+        own = [p for folder in ("page", "languages") for p in (ours / folder).rglob("*.*")]
         return [p for p in (file, options.text, *own) if p]
 
     def make(check: watching.Check) -> str:
@@ -120,10 +118,10 @@ def _watch(options: argparse.Namespace) -> int:
 def _built(options: argparse.Namespace, report: Callable[[Progress], object] | None = None) -> Path:
     """Build the page that the options ask for, with a bar for each training."""
     from lesson import building
-    from lesson.models import suited
+    from lesson.models import check_suited
 
     cell = find(options.cell)
-    suited(cell)
+    check_suited(cell)
     start = cell_options.chosen_starts(options, cell)
     text = read_text(options.text) if options.text else shakespeare()
     print(f"Training on {text.name}, {len(text):,} characters.", flush=True)

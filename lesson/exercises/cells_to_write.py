@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, Exercise, from_texts
-from lesson.exercises.readings import Rule, gradients_hold, made, same_cell, slope
-from lesson.exercises.wording import Text, table
+from lesson.exercises.comparisons import Rule, draw, gradients_hold, mistakes, same_cell, slope
+from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.words import Words
 from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
 
 IMPORTS = "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n\n\n"
@@ -72,40 +72,41 @@ def _with_gap(seed: int) -> str:
     )
 
 
-def _finish_facts(seed: int) -> Mapping[str, Text]:
-    words, line = table("finish-the-cell", "words"), _open_line(seed)
+def _finish_facts(seed: int) -> Mapping[str, Words]:
+    words, line = finish_the_cell.words, _open_line(seed)
     shown = next(x for x in LSTM.splitlines() if x.strip().startswith(f"now.{line} = "))
     return {
         "name": line,
         "line": words[f"line_{line}"],
         "clue": words[f"clue_{line}"],
-        "here": words["here"],
         "solution": shown.strip(),
     }
 
 
-def _check_finished(answer: Answer) -> None:
-    says, line = table("finish-the-cell", "says"), _open_line(answer.seed)
-    mistakes = [
-        (made(key, cells.lstm, {**RULES, line: rule}), says[key])
-        for key, rule in _MISTAKES[line].items()
-    ]
-    same_cell(answer, answer.cell("lstm"), cells.lstm, mistakes)
+@make_exercise(1, "finish-the-cell", _with_gap, _finish_facts)
+def finish_the_cell(answer: Answer) -> None:
+    """A line of the LSTM is written."""
+    line = _open_line(answer.seed)
+    wrong = {key: {line: rule} for key, rule in _MISTAKES[line].items()}
+    own, like = answer.cell("lstm"), cells.lstm
+    same_cell(answer, own, like, mistakes(answer, like, RULES, wrong))
 
 
-def _check_coupled(answer: Answer) -> None:
-    says = table("coupled-gates", "says")
+_COUPLED_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
+    "same_share": {"C": lambda now, prev, hx, p: now.f * prev.C + now.f * now.C_tilde},
+    "other_way": {"C": lambda now, prev, hx, p: (1 - now.f) * prev.C + now.f * now.C_tilde},
+    "not_gated": {"C": lambda now, prev, hx, p: now.f * prev.C + now.C_tilde},
+}
+
+
+@make_exercise(3, "coupled-gates", IMPORTS + LSTM.replace("NAME", "coupled"))
+def coupled_gates(answer: Answer) -> None:
+    """An LSTM whose input gate is 1 - f."""
     own = answer.cell("coupled")
     if left := sorted({"W_i", "b_i"} & set(own.parameters)):
-        answer.stop(says["still_two"], names=", ".join(left))
-    wrong: Mapping[str, Rule] = {
-        "same_share": lambda now, prev, hx, p: now.f * prev.C + now.f * now.C_tilde,
-        "other_way": lambda now, prev, hx, p: (1 - now.f) * prev.C + now.f * now.C_tilde,
-        "not_gated": lambda now, prev, hx, p: now.f * prev.C + now.C_tilde,
-    }
+        answer.stop(answer.says["still_two"], names=", ".join(left))
     like = cells.lstm_coupled
-    mistakes = [(made(key, like, {**COUPLED, "C": rule}), says[key]) for key, rule in wrong.items()]
-    same_cell(answer, own, like, mistakes)
+    same_cell(answer, own, like, mistakes(answer, like, COUPLED, _COUPLED_MISTAKES))
 
 
 def _candidate(now: Any, prev: Any, hx: Any, p: Any) -> Any:
@@ -135,73 +136,58 @@ _GRU_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
 }
 
 
-def _check_gru(answer: Answer) -> None:
-    says = table("gru-from-lstm", "says")
+@make_exercise(10, "gru-from-lstm", IMPORTS + LSTM.replace("NAME", "gru"))
+def gru_from_lstm(answer: Answer) -> None:
+    """A GRU is written."""
     own = answer.cell("gru")
     if "C" in own.state:
-        answer.stop(says["two_states"])
-
-    mistakes = [
-        (made(key, cells.gru, {**_GRU, **rules}), says[key]) for key, rules in _GRU_MISTAKES.items()
-    ]
-    same_cell(answer, own, cells.gru, mistakes)
+        answer.stop(answer.says["two_states"])
+    same_cell(answer, own, cells.gru, mistakes(answer, cells.gru, _GRU, _GRU_MISTAKES))
 
 
-def _check_peephole(answer: Answer) -> None:
+@make_exercise(9, "peepholes", IMPORTS + LSTM.replace("NAME", "peephole"))
+def peepholes(answer: Answer) -> None:
     """By structure and slopes: peepholes are right as matrices, as vectors, in any order."""
-    says = table("peepholes", "says")
     own = answer.cell("peephole")
     written = own.program().equations
     if lacking := [name for name in RULES if name not in written]:
-        answer.stop(says["lost"], names=", ".join(lacking))
+        answer.stop(answer.says["lost"], names=", ".join(lacking))
     if set(own.state) != {"h", "C"}:
-        answer.stop(says["states"], names=", ".join(own.state))
+        answer.stop(answer.says["states"], names=", ".join(own.state))
     for gate in ("f", "i"):
         for seen, key in (("prev.C", "blind"), ("x", "lost_x"), ("prev.h", "lost_h")):
             if slope(own, gate, seen, answer.seed) == 0:
-                answer.wrong(says[key], gate=gate)
+                answer.wrong(answer.says[key], gate=gate)
     if slope(own, "o", "C", answer.seed) == 0:
         sees_old = slope(own, "o", "prev.C", answer.seed) != 0
-        answer.wrong(says["o_sees_old" if sees_old else "o_blind"])
+        answer.wrong(answer.says["o_sees_old" if sees_old else "o_blind"])
     for seen, key in (("x", "lost_x"), ("prev.h", "lost_h")):
         if slope(own, "o", seen, answer.seed) == 0:
-            answer.wrong(says[key], gate="o")
+            answer.wrong(answer.says[key], gate="o")
     if slope(own, "C_tilde", "prev.C", answer.seed) != 0:
-        answer.wrong(says["candidate_sees"])
+        answer.wrong(answer.says["candidate_sees"])
     if answer.findings:
         return
-    answer.right(says["all_see"])
+    answer.right(answer.says["all_see"])
     if _rest_is_lstm(answer):
         gradients_hold(answer, own)
 
 
 def _rest_is_lstm(answer: Answer) -> bool:
     """Whether C and h are made of the gates as in the LSTM."""
-    says = table("peepholes", "says")
     own = answer.cell("peephole")
-    random = np.random.default_rng(answer.seed)
     program = own.program()
-    arrays = {k: random.normal(0.0, 0.8, node.shape) for k, node in program.inputs.items()}
+    arrays = draw(program.inputs, answer.seed)
     v = program.run(**arrays)
     wanted = {"C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"], "h": v["o"] * np.tanh(v["C"])}
     for name, value in wanted.items():
         if not np.allclose(v[name], value, rtol=1e-10, atol=1e-12):
             answer.wrong(
-                says["rest_changed"],
+                answer.says["rest_changed"],
                 equation=program.text(name),
                 found=f"{v[name].flat[0]:.6g}",
                 wanted=f"{value.flat[0]:.6g}",
             )
             return False
-    answer.right(says["rest_same"])
+    answer.right(answer.says["rest_same"])
     return True
-
-
-def exercises() -> list[Exercise]:
-    """The exercises of this file."""
-    return [
-        from_texts("finish-the-cell", _with_gap, _check_finished, _finish_facts),
-        from_texts("coupled-gates", IMPORTS + LSTM.replace("NAME", "coupled"), _check_coupled),
-        from_texts("peepholes", IMPORTS + LSTM.replace("NAME", "peephole"), _check_peephole),
-        from_texts("gru-from-lstm", IMPORTS + LSTM.replace("NAME", "gru"), _check_gru),
-    ]

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lesson.exercises import (
-    cells_to_write,
-    gradients_to_find,
-    long_memory,
-    networks_to_read,
-    shapes,
-)
+import lesson.exercises
 from lesson.exercises.exercise import Exercise, ExerciseError
 from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import UnknownNameError
 
-ORDER = (
-    "finish-the-cell",
-    "shapes",
-    "coupled-gates",
-    "heat-map",
-    "why-it-forgets",
-    "value-used-twice",
-    "adjoint-of-o",
-    "wrong-gradient",
-    "peepholes",
-    "gru-from-lstm",
-    "fifty-steps",
-)
-
 
 def built_in() -> list[Exercise]:
-    """The built-in exercises, from the first to the last."""
-    rooms = (cells_to_write, shapes, networks_to_read, gradients_to_find, long_memory)
-    every = {made.name: made for room in rooms for made in room.exercises()}
-    return [every[name] for name in ORDER]
+    """The exercises in the modules of this package, from the first to the last."""
+    names = [module.name for module in pkgutil.iter_modules(lesson.exercises.__path__)]
+    rooms = [importlib.import_module(f"lesson.exercises.{name}") for name in names]
+    every = {
+        value.name: value
+        for room in rooms
+        for value in vars(room).values()
+        if isinstance(value, Exercise)
+    }
+    return sorted(every.values(), key=lambda one: one.place)
 
 
 def load(path: Path) -> list[Exercise]:
@@ -60,25 +48,25 @@ def load(path: Path) -> list[Exercise]:
     return found
 
 
-def collected(paths: Sequence[Path] = ()) -> list[Exercise]:
+def collect(paths: Sequence[Path] = ()) -> list[Exercise]:
     """The built-in exercises and those of files; every name once."""
     every = built_in()
     for path in paths:
-        for made in load(path):
-            if made.name in {known.name for known in every}:
+        for one in load(path):
+            if one.name in {known.name for known in every}:
                 raise ExerciseError(
-                    f"{path}: there is an exercise {made.name!r} already.\n  Give it another name."
+                    f"{path}: there is an exercise {one.name!r} already.\n  Give it another name."
                 )
-            every.append(made)
+            every.append(one)
     return every
 
 
-def found(every: Sequence[Exercise], which: str) -> tuple[int, Exercise]:
+def find(every: Sequence[Exercise], which: str) -> tuple[int, Exercise]:
     """An exercise by its number, counted from 1, or its name."""
-    for number, made in enumerate(every, 1):
-        if which in (str(number), made.name):
-            return number, made
+    for number, one in enumerate(every, 1):
+        if which in (str(number), one.name):
+            return number, one
     raise UnknownNameError(
         f"there is no exercise {which!r}; there are 1 to {len(every)}: "
-        f"{', '.join(made.name for made in every)}."
+        f"{', '.join(one.name for one in every)}."
     )

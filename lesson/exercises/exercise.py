@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lesson.exercises.wording import Text, hints, languages_of, say, table
+from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table
 from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.step import Cell
@@ -39,23 +39,28 @@ class Finding:
 class Exercise:
     """A task, hints, a file to begin with, and a check of what the student makes of it.
 
-    A `Text` is a string, or a mapping of languages to strings: {"en": "…", "ko": "…"}. Title, task
+    A `Words` is a string, or a mapping of languages to strings: {"en": "…", "ko": "…"}. Title, task
     and hints are in the same languages. In task, hints and start {{name}} stands for a fact.
 
     name: lower-case letters, digits and hyphens; it names the student's file. hints: from a nudge
     to the solution explained. start: the text of the student's file, or a function of the seed
     that gives it; what is to be filled in is written `...`. check: reads the `Answer` and calls
     its `right` and `wrong`; passed is what has something right and nothing wrong. facts: a
-    function of the seed that gives the texts for {{…}}.
+    function of the seed that gives the texts for {{…}}. words: texts for {{…}} that are the same
+    for every seed. says: what the check may say, by key, as `answer.says`. place: among the
+    built-in exercises, counted from 1.
     """
 
     name: str
-    title: Text
-    task: Text
-    hints: Sequence[Text]
+    title: Words
+    task: Words
+    hints: Sequence[Words]
     start: str | Callable[[int], str]
     check: Callable[[Answer], None]
-    facts: Callable[[int], Mapping[str, Text]] | None = None
+    facts: Callable[[int], Mapping[str, Words]] | None = None
+    words: Mapping[str, Words] = field(default_factory=dict)
+    says: Mapping[str, Words] = field(default_factory=dict)
+    place: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
@@ -89,51 +94,57 @@ class Exercise:
         """The languages it is written in."""
         return languages_of(self.title)
 
-    def said(self, text: Text, seed: int, language: str) -> str:
-        """One of its texts, with the facts of the seed filled in."""
-        return say(text, language, **(self.facts(seed) if self.facts else {}))
+    def fill(self, text: Words, seed: int, language: str) -> str:
+        """One of its texts, with its words and the facts of the seed filled in."""
+        return say(text, language, **{**self.words, **(self.facts(seed) if self.facts else {})})
 
     def begin(self, seed: int, language: str) -> str:
         """The file the student begins with, without its heading."""
         text = self.start if isinstance(self.start, str) else self.start(seed)
-        return self.said(text, seed, language).strip("\n") + "\n"
+        return self.fill(text, seed, language).strip("\n") + "\n"
 
 
-def from_texts(
+def make_exercise(
+    place: int,
     name: str,
     start: str | Callable[[int], str],
-    check: Callable[[Answer], None],
-    facts: Callable[[int], Mapping[str, Text]] | None = None,
-) -> Exercise:
-    """A built-in exercise, whose words stand under its name in the exercises' texts."""
-    words = table(name)
-    return Exercise(name, words["title"], words["task"], hints(name), start, check, facts)
+    facts: Callable[[int], Mapping[str, Words]] | None = None,
+) -> Callable[[Callable[[Answer], None]], Exercise]:
+    """Makes a check a built-in exercise, whose words stand under its name in `exercises.toml`."""
+
+    def decorate(check: Callable[[Answer], None]) -> Exercise:
+        own, words, says = table(name), table(name, "words"), table(name, "says")
+        title, task = own["title"], own["task"]
+        return Exercise(name, title, task, hints(name), start, check, facts, words, says, place)
+
+    return decorate
 
 
 @dataclass
 class Answer:
     """A student's file, once run, and what a check notes about it.
 
-    values: everything the file defines, by name; seed: the one the file was begun with; progress:
-    takes a line that says how far a long check is.
+    values: everything the file defines, by name; seed: the one the file was begun with; says:
+    what the exercise's check may say; progress: takes a line that says how far a long check is.
     """
 
     path: Path
     values: Mapping[str, Any]
     seed: int
     language: str
+    says: Mapping[str, Words] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     progress: Callable[[str], None] = lambda line: None
 
-    def right(self, text: Text, /, **facts: Any) -> None:
+    def right(self, text: Words, /, **facts: Any) -> None:
         """Note what is right."""
         self.findings.append(Finding(True, say(text, self.language, **facts)))
 
-    def wrong(self, text: Text, /, **facts: Any) -> None:
+    def wrong(self, text: Words, /, **facts: Any) -> None:
         """Note what is wrong, and why; the check goes on."""
         self.findings.append(Finding(False, say(text, self.language, **facts)))
 
-    def stop(self, text: Text, /, **facts: Any) -> NoReturn:
+    def stop(self, text: Words, /, **facts: Any) -> NoReturn:
         """Note what is wrong, and end the check."""
         self.wrong(text, **facts)
         raise Stop
@@ -141,23 +152,23 @@ class Answer:
     def value(self, name: str) -> Any:
         """What the file calls `name`; the check ends if there is nothing of that name."""
         if name not in self.values:
-            self.stop(table("says")["missing"], name=name)
+            self.stop(SAYS["missing"], name=name)
         return self.values[name]
 
     def cell(self, name: str) -> Cell:
         """The cell `name`, which must be written in the file."""
         found = self.value(name)
         if not isinstance(found, Cell):
-            self.stop(table("says")["not_a_cell"], name=name)
+            self.stop(SAYS["not_a_cell"], name=name)
         if Path(found.step.__code__.co_filename) != self.path.resolve():
-            self.stop(table("says")["elsewhere"], name=name, other=found.name)
+            self.stop(SAYS["elsewhere"], name=name, other=found.name)
         return found
 
     def number(self, name: str) -> float:
         """The number `name`."""
         found = self.value(name)
         if isinstance(found, bool) or not isinstance(found, int | float | np.number):
-            self.stop(table("says")["not_a_number"], name=name, value=repr(found))
+            self.stop(SAYS["not_a_number"], name=name, value=repr(found))
         return float(found)
 
     def choice(self, name: str, choices: Iterable[Any]) -> Any:
@@ -165,20 +176,20 @@ class Answer:
         found, known = self.value(name), list(choices)
         if not any(type(found) is type(one) and found == one for one in known):
             several = ", ".join(map(repr, known))
-            self.stop(table("says")["not_a_choice"], name=name, value=repr(found), choices=several)
+            self.stop(SAYS["not_a_choice"], name=name, value=repr(found), choices=several)
         return found
 
     def function(self, name: str) -> Callable[..., Array]:
         """The function `name`, whose result is read as an array."""
         found = self.value(name)
         if not callable(found) or isinstance(found, Cell):
-            self.stop(table("says")["not_a_function"], name=name)
+            self.stop(SAYS["not_a_function"], name=name)
 
         def called(*args: Any) -> Array:
             result = found(*args)
             result = result.numpy() if isinstance(result, Tensor) else result
             if result is None or np.asarray(result).dtype.kind not in "fci":
-                self.stop(table("says")["not_numbers"], name=name, value=repr(result))
+                self.stop(SAYS["not_numbers"], name=name, value=repr(result))
             return np.asarray(result)
 
         return called
@@ -219,17 +230,16 @@ def checked(
 
     Raises ExerciseError where the exercise itself fails.
     """
-    says = table("says")
-    answer = Answer(path, {}, 0, language, progress=progress)
+    answer = Answer(path, {}, 0, language, exercise.says, progress=progress)
     for line, text in _blanks(path):
-        answer.wrong(says["blank"], line=line, text=text)
+        answer.wrong(SAYS["blank"], line=line, text=text)
     if answer.findings:
         return Verdict(answer.findings)
     try:
         answer.values = cell_files.run(path, "file")
         seed = seed_in(path)
         if seed is None:
-            answer.stop(says["no_seed"])
+            answer.stop(SAYS["no_seed"])
         answer.seed = seed
         exercise.check(answer)
     except Stop:
@@ -244,10 +254,10 @@ def checked(
                 f"  {type(error).__name__}: {error}"
             ) from error
         if isinstance(error, TinygradError):
-            answer.wrong(says["refused"], error=str(error))
+            answer.wrong(SAYS["refused"], error=str(error))
         else:
             told = f"{type(error).__name__}: {error}"
-            answer.wrong(says["fails"], line=theirs[-1].lineno, error=told)
+            answer.wrong(SAYS["fails"], line=theirs[-1].lineno, error=told)
     return Verdict(answer.findings)
 
 

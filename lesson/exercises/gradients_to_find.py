@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import equations
-from lesson.exercises.exercise import Answer, Exercise, from_texts
-from lesson.exercises.readings import alike, complex_step
-from lesson.exercises.wording import Text, table
+from lesson.exercises.comparisons import alike, complex_step, draw
+from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Array
 
@@ -21,7 +21,7 @@ def _numbers(seed: int, hidden: int = 4) -> dict[str, Array]:
     """Values of one step of an LSTM, the adjoint of h, and what C receives from the next step."""
     random = np.random.default_rng(seed)
     program = cells.lstm.program(inputs=3, hidden=hidden)
-    arrays = {name: random.normal(0.0, 0.8, node.shape) for name, node in program.inputs.items()}
+    arrays = draw(program.inputs, seed)
     run = program.run(**arrays)
     found = {name: run[name] for name in ("f", "i", "C_tilde", "C", "o")}
     given = {name: random.normal(size=hidden) for name in ("bar_h", "later")}
@@ -65,8 +65,13 @@ def _sigmoid(x: Any) -> Any:
     return 0.5 * (1 + np.tanh(x / 2))
 
 
-def _check_adjoint(answer: Answer) -> None:
-    says = table("adjoint-of-o", "says")
+def _adjoint_facts(seed: int) -> Mapping[str, Words]:
+    return {"derived_bar": _line("bar.o"), "derived_delta": _line("delta.o")}
+
+
+@make_exercise(7, "adjoint-of-o", ADJOINT, _adjoint_facts)
+def adjoint_of_o(answer: Answer) -> None:
+    """Functions for the adjoints of o and of what its sigmoid was applied to."""
     v = _numbers(answer.seed)
     seed, C = v["bar_h"], v["C"]
     z = np.log(v["o"] / (1 - v["o"]))  # what the sigmoid was applied to
@@ -77,17 +82,17 @@ def _check_adjoint(answer: Answer) -> None:
     for name, wanted in measured.items():
         own = answer.function(name)(seed, v["o"], C)
         if own.shape != wanted.shape:
-            answer.wrong(says["shape"], name=name, found=own.shape, wanted=wanted.shape)
+            answer.wrong(answer.says["shape"], name=name, found=own.shape, wanted=wanted.shape)
         elif alike(own, wanted):
-            answer.right(says["agrees"], name=name, count=wanted.size)
+            answer.right(answer.says["agrees"], name=name, count=wanted.size)
         else:
             for key, formula in _ADJOINTS[name].items():
                 if alike(own, formula(seed, v["o"], C)):
-                    answer.wrong(says[key], name=name)
+                    answer.wrong(answer.says[key], name=name)
                     break
             else:
                 answer.wrong(
-                    says["differs"],
+                    answer.says["differs"],
                     name=name,
                     bar_h=f"{seed[0]:.4f}",
                     o=f"{v['o'][0]:.4f}",
@@ -95,16 +100,6 @@ def _check_adjoint(answer: Answer) -> None:
                     found=f"{own[0]:.6g}",
                     wanted=f"{wanted[0]:.6g}",
                 )
-
-
-def _adjoint_facts(seed: int) -> Mapping[str, Text]:
-    words = table("adjoint-of-o", "words")
-    return {
-        "about_bar": words["about_bar"],
-        "about_delta": words["about_delta"],
-        "derived_bar": _line("bar.o"),
-        "derived_delta": _line("delta.o"),
-    }
 
 
 # --- find the wrong line --------------------------------------------------------------------------
@@ -174,33 +169,11 @@ def measured_backward(v: Mapping[str, Array]) -> dict[str, Array]:
     return {name: found[name] for name in BACKWARD}
 
 
-def _check_wrong_line(answer: Answer) -> None:
-    says = table("wrong-gradient", "says")
-    v = _numbers(answer.seed)
-    measured = measured_backward(v)
-    guess = answer.choice("wrong_line", BACKWARD)
-    wrong, _ = _planted(answer.seed)
-    if guess != wrong:
-        answer.stop(says["not_there"], name=guess)  # what differs further on would give it away
-    answer.right(says["found"], name=guess)
-    result = answer.value("backward")(**v)
-    if not isinstance(result, Mapping) or set(result) != set(BACKWARD):
-        answer.stop(says["names"], names=", ".join(BACKWARD))
-    for name, wanted in measured.items():
-        own = np.asarray(result[name])
-        if not alike(own, wanted):
-            first = f"{own.flat[0]:.6g}" if own.size else "[]"
-            answer.wrong(says["still_wrong"], name=name, found=first, wanted=f"{wanted[0]:.6g}")
-            return
-    answer.right(says["repaired"], count=len(measured))
-
-
-def _wrong_facts(seed: int) -> Mapping[str, Text]:
+def _wrong_facts(seed: int) -> Mapping[str, Words]:
     """What the hints need: the derived line in which something is wrong."""
     wrong, _ = _planted(seed)
     space, _, name = wrong.partition("_")
     return {
-        "which": table("wrong-gradient", "words")["which"],
         "wrong": wrong,
         "derived": _line(f"{space}.{name.removesuffix('_before')}"),
         "solution": f"{wrong} = {BACKWARD[wrong]}",
@@ -211,6 +184,32 @@ def _wrong_facts(seed: int) -> Mapping[str, Text]:
 def _half(wrong: str) -> list[str]:
     names = list(BACKWARD)
     return names[:5] if wrong in names[:5] else names[5:]
+
+
+@make_exercise(8, "wrong-gradient", _with_error, _wrong_facts)
+def wrong_gradient(answer: Answer) -> None:
+    """The planted line is found and mended."""
+    v = _numbers(answer.seed)
+    measured = measured_backward(v)
+    guess = answer.choice("wrong_line", BACKWARD)
+    wrong, _ = _planted(answer.seed)
+    if guess != wrong:
+        answer.stop(
+            answer.says["not_there"], name=guess
+        )  # what differs further on would give it away
+    answer.right(answer.says["found"], name=guess)
+    result = answer.value("backward")(**v)
+    if not isinstance(result, Mapping) or set(result) != set(BACKWARD):
+        answer.stop(answer.says["names"], names=", ".join(BACKWARD))
+    for name, wanted in measured.items():
+        own = np.asarray(result[name])
+        if not alike(own, wanted):
+            first = f"{own.flat[0]:.6g}" if own.size else "[]"
+            answer.wrong(
+                answer.says["still_wrong"], name=name, found=first, wanted=f"{wanted[0]:.6g}"
+            )
+            return
+    answer.right(answer.says["repaired"], count=len(measured))
 
 
 # --- a value used twice ---------------------------------------------------------------------------
@@ -236,10 +235,9 @@ def _fork(seed: int) -> tuple[float, float]:
     return float(random.integers(2, 6)), float(random.choice([-3, -2, 2, 3]))
 
 
-def _fork_facts(seed: int) -> Mapping[str, Text]:
+def _fork_facts(seed: int) -> Mapping[str, Words]:
     a, w = _fork(seed)
     b, c = a * w, a * w + a
-    words = table("value-used-twice", "words")
     bar_b = c + b
     return {
         "a": f"{a:g}",
@@ -249,12 +247,12 @@ def _fork_facts(seed: int) -> Mapping[str, Text]:
         "bar_b": f"{bar_b:g}",
         "bar_a": f"{bar_b * w + b:g}",
         "bar_w": f"{bar_b * a:g}",
-        **{key: words[key] for key in ("network", "gradients", "order")},
     }
 
 
-def _check_fork(answer: Answer) -> None:
-    says = table("value-used-twice", "says")
+@make_exercise(6, "value-used-twice", FORK, _fork_facts)
+def value_used_twice(answer: Answer) -> None:
+    """Adjoints add up at a fork, and the order in which they are complete."""
     a, w = _fork(answer.seed)
     b, c = a * w, a * w + a
     at = {name: np.asarray(x) for name, x in {"a": a, "b": b, "c": c, "w": w}.items()}
@@ -269,27 +267,18 @@ def _check_fork(answer: Answer) -> None:
         wanted = float(complex_step(f, {n: at[n] for n in needs}, name))
         found = answer.number(f"bar_{name}")
         if alike(np.asarray(found), np.asarray(wanted)):
-            answer.right(says["right"], name=name, wanted=f"{wanted:g}")
+            answer.right(answer.says["right"], name=name, wanted=f"{wanted:g}")
         elif found in one_path.get(name, set()):
-            answer.wrong(says["one_path"], name=name, found=f"{found:g}")
+            answer.wrong(answer.says["one_path"], name=name, found=f"{found:g}")
         else:
-            answer.wrong(says["differs"], name=name, found=f"{found:g}")
+            answer.wrong(answer.says["differs"], name=name, found=f"{found:g}")
     order = answer.value("order")
     if not isinstance(order, list | tuple) or sorted(map(str, order)) != ["a", "b", "c"]:
-        answer.stop(says["no_order"], value=repr(order))
+        answer.stop(answer.says["no_order"], value=repr(order))
     # a value is complete once all that reads it is: c is read by L, b by c and L, a by b and c
     readers = {"c": (), "b": ("c",), "a": ("b", "c")}
     for place, name in enumerate(order):
         if early := [r for r in readers[name] if r not in order[:place]]:
-            answer.wrong(says["too_early"], name=name, reader=early[0])
+            answer.wrong(answer.says["too_early"], name=name, reader=early[0])
             return
-    answer.right(says["order"])
-
-
-def exercises() -> list[Exercise]:
-    """The exercises of this file."""
-    return [
-        from_texts("value-used-twice", FORK, _check_fork, _fork_facts),
-        from_texts("adjoint-of-o", ADJOINT, _check_adjoint, _adjoint_facts),
-        from_texts("wrong-gradient", _with_error, _check_wrong_line, _wrong_facts),
-    ]
+    answer.right(answer.says["order"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, Exercise, from_texts
-from lesson.exercises.wording import Text, table
+from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.words import Words
 from tinygrad_lstm import softplus, vecdot
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Adam, clip_by_norm
@@ -22,7 +22,7 @@ STARTS, ENOUGH, TESTED = 3, 0.95, 500
 
 
 @dataclass
-class Trained:
+class TrainedMemory:
     """A cell with a read-out, trained; the share of fresh sequences whose marked bit it tells."""
 
     steps: int
@@ -72,7 +72,7 @@ def train(
     fills: Mapping[str, float],
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
-) -> Trained:
+) -> TrainedMemory:
     """Train a cell to tell the marked bit from its last output; the same seed, the same run.
 
     Adam on batches of 32 fresh sequences, at most 300 steps, fewer once every sequence is right.
@@ -107,7 +107,7 @@ def train(
             progress(f"{step}/{STEPS}: {share:.0%}")
             if share == 1.0:
                 break
-    return Trained(step, _share(cell, p, next(seeds), TESTED), gradients)
+    return TrainedMemory(step, _share(cell, p, next(seeds), TESTED), gradients)
 
 
 def best(
@@ -115,9 +115,9 @@ def best(
     fills: Mapping[str, float],
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
-) -> Trained:
+) -> TrainedMemory:
     """The best of up to three trainings from different starts; the first that is good enough."""
-    found: list[Trained] = []
+    found: list[TrainedMemory] = []
     for start in range(STARTS):
         found.append(train(cell, fills, seed + start, progress))
         if found[-1].share >= ENOUGH:
@@ -144,8 +144,7 @@ fills = {}
 """
 
 
-def _facts(seed: int) -> Mapping[str, Text]:
-    words = table("fifty-steps", "words")
+def _facts(seed: int) -> Mapping[str, Words]:
     numbers = {
         "steps": STEPS,
         "starts": STARTS,
@@ -155,26 +154,22 @@ def _facts(seed: int) -> Mapping[str, Text]:
         "hidden": HIDDEN,
         "tested": TESTED,
     }
-    return {
-        "own": words["own"],
-        "begin": words["begin"],
-        "enough": f"{ENOUGH:.0%}",
-        **{name: str(n) for name, n in numbers.items()},
-    }
+    return {"enough": f"{ENOUGH:.0%}", **{name: str(n) for name, n in numbers.items()}}
 
 
-def _check(answer: Answer) -> None:
-    says = table("fifty-steps", "says")
+@make_exercise(11, "fifty-steps", START, _facts)
+def fifty_steps(answer: Answer) -> None:
+    """The cell is trained, up to three times."""
     own, fills = answer.cell("memory"), answer.value("fills")
     if not isinstance(fills, dict):
-        answer.stop(says["no_fills"], value=repr(fills))
+        answer.stop(answer.says["no_fills"], value=repr(fills))
     if own.sequences or own.constants:
-        answer.stop(says["further"], names=", ".join([*own.sequences, *own.constants]))
+        answer.stop(answer.says["further"], names=", ".join([*own.sequences, *own.constants]))
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             found = best(own, fills, answer.seed, answer.progress)
     except DataError as error:
-        answer.stop(says["diverged"], error=str(error))
+        answer.stop(answer.says["diverged"], error=str(error))
     facts = {
         "share": f"{found.share:.0%}",
         "tested": TESTED,
@@ -185,13 +180,8 @@ def _check(answer: Answer) -> None:
         "kept": KEPT,
     }
     if found.share >= ENOUGH:
-        answer.right(says["remembers"], **facts)
+        answer.right(answer.says["remembers"], **facts)
         return
-    answer.wrong(says["forgets"], **facts)
+    answer.wrong(answer.says["forgets"], **facts)
     lost = found.gradients[EARLY - 1] < 1e-3 * found.gradients[-1]
-    answer.wrong(says["vanishes" if lost else "arrives"], **facts)
-
-
-def exercises() -> list[Exercise]:
-    """The exercise of this file."""
-    return [from_texts("fifty-steps", START, _check, _facts)]
+    answer.wrong(answer.says["vanishes" if lost else "arrives"], **facts)

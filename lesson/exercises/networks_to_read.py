@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, Exercise, from_texts
-from lesson.exercises.wording import Text, table
+from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.tensor import Array
@@ -74,12 +74,10 @@ def _heat_map(seed: int) -> str:
     )
 
 
-def _map_facts(seed: int) -> Mapping[str, Text]:
+def _map_facts(seed: int) -> Mapping[str, Words]:
     line, order, _ = reader(seed)
-    words = table("heat-map", "words")
     units = {f"unit_{purpose}": str(unit) for unit, purpose in enumerate(order)}
-    asked = {key: words[key] for key in ("map", "between", "counter", "latch", "when")}
-    return {**asked, **units, "place": str(line.index("#"))}
+    return {**units, "place": str(line.index("#"))}
 
 
 def _expected(line: str) -> dict[str, Array]:
@@ -95,19 +93,20 @@ def _expected(line: str) -> dict[str, Array]:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _check_map(answer: Answer) -> None:
-    says = table("heat-map", "says")
+@make_exercise(4, "heat-map", _heat_map, _map_facts)
+def heat_map(answer: Answer) -> None:
+    """Units are known by what they hold along a line, and a gate by when it is open."""
     line, _, run = reader(answer.seed)
     C = run["C"].numpy()
     for name, wanted in _expected(line).items():
         unit = answer.choice(name, range(len(UNITS)))
         apart = np.abs(C[:, unit] - wanted) > 0.1
         if not apart.any():
-            answer.right(says[f"is_{name}"], unit=unit)
+            answer.right(answer.says[f"is_{name}"], unit=unit)
             continue
         place = int(np.argmax(apart))
         answer.wrong(
-            says[f"not_{name}"],
+            answer.says[f"not_{name}"],
             unit=unit,
             place=place,
             sign=repr(line[place]),
@@ -117,13 +116,16 @@ def _check_map(answer: Answer) -> None:
     i = run["i"].numpy()
     unit = int(np.argmin([np.abs(C[:, k] - _expected(line)["latch"]).max() for k in range(4)]))
     if 0 <= place < len(line) and i[place, unit] > 0.5:
-        answer.right(says["is_open"], place=place, value=f"{i[place, unit]:.2f}")
+        answer.right(answer.says["is_open"], place=place, value=f"{i[place, unit]:.2f}")
     elif 0 <= place < len(line):
         answer.wrong(
-            says["not_open"], place=place, sign=repr(line[place]), value=f"{i[place, unit]:.4f}"
+            answer.says["not_open"],
+            place=place,
+            sign=repr(line[place]),
+            value=f"{i[place, unit]:.4f}",
         )
     else:
-        answer.wrong(says["no_place"], place=place, last=len(line) - 1)
+        answer.wrong(answer.says["no_place"], place=place, last=len(line) - 1)
 
 
 # --- why does this network forget? ----------------------------------------------------------------
@@ -201,16 +203,13 @@ repair = {...: ...}
 """
 
 
-def _forget_facts(seed: int) -> Mapping[str, Text]:
-    words = table("why-it-forgets", "words")
+def _forget_facts(seed: int) -> Mapping[str, Words]:
     gate = ill_gate(seed)
     name, ill = _ILL[gate]
-    keys = ("parameters", "inputs", "look", "which", "how_much", "mend")
     return {
-        **{key: words[key] for key in keys},
         "gate": f'"{gate}"',
         "ill": f"{ill:g}",
-        "why": words[f"why_{gate}"],
+        "why": why_it_forgets.words[f"why_{gate}"],
         "last": str(LENGTH - 1),
         "solution": f'{{"{name}": {_HEALTHY[name]:g}}}',
         "kept": f"{_kept(seed):.6g}",
@@ -225,33 +224,34 @@ def _kept(seed: int) -> float:
     return float(gradient.item()) if gradient is not None else 0.0
 
 
-def _check_forgetful(answer: Answer) -> None:
-    says = table("why-it-forgets", "says")
+@make_exercise(5, "why-it-forgets", FORGETFUL, _forget_facts)
+def why_it_forgets(answer: Answer) -> None:
+    """The gate that is set wrong, what is left of the first bit, and a bias that mends it."""
     gate, seed = ill_gate(answer.seed), answer.seed
     guess = answer.choice("gate", _ILL)
     v = unroll(cells.lstm, forgetful(seed), bits(seed))
     mean = f"{np.mean(v[guess].numpy()[1:]):.3f}"
     (answer.right if guess == gate else answer.wrong)(
-        says[f"is_{guess}" if guess == gate else f"not_{guess}"], mean=mean
+        answer.says[f"is_{guess}" if guess == gate else f"not_{guess}"], mean=mean
     )
     kept, found = _kept(seed), answer.number("kept")
     if abs(found - kept) <= 0.01 * kept:
-        answer.right(says["kept"], kept=f"{kept:.4g}")
+        answer.right(answer.says["kept"], kept=f"{kept:.4g}")
     else:
         f = float(v["f"].numpy()[1, 0])
         key = "one_step" if abs(found - f) <= 0.01 * f else "not_kept"
-        answer.wrong(says[key], found=f"{found:.4g}", f=f"{f:.4f}", steps=LENGTH - 1)
+        answer.wrong(answer.says[key], found=f"{found:.4g}", f=f"{f:.4f}", steps=LENGTH - 1)
     repair = answer.value("repair")
     biases = [name for name, _ in _ILL.values()]
     if not isinstance(repair, dict) or len(repair) != 1 or next(iter(repair)) not in biases:
-        answer.stop(says["no_repair"], value=repr(repair))
+        answer.stop(answer.says["no_repair"], value=repr(repair))
     ((name, value),) = repair.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e3:
-        answer.stop(says["no_repair"], value=repr(repair))
+        answer.stop(answer.says["no_repair"], value=repr(repair))
     was, now = memory(forgetful(seed), 1), memory(forgetful(seed, **{name: float(value)}), 1)
     enough = now[0] >= _DIFFERENCE and now[1] >= _SHARE
     (answer.right if enough else answer.wrong)(
-        says["mended" if enough else "still_ill"],
+        answer.says["mended" if enough else "still_ill"],
         repair=repr(repair),
         was=f"{was[0]:.3f}",
         now=f"{now[0]:.3f}",
@@ -260,11 +260,3 @@ def _check_forgetful(answer: Answer) -> None:
         wanted=f"{_DIFFERENCE:g}",
         wanted_share=f"{_SHARE:.0%}",
     )
-
-
-def exercises() -> list[Exercise]:
-    """The exercises of this file."""
-    return [
-        from_texts("heat-map", _heat_map, _check_map, _map_facts),
-        from_texts("why-it-forgets", FORGETFUL, _check_forgetful, _forget_facts),
-    ]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from lesson.exercises.cells_to_write import IMPORTS, LSTM
-from lesson.exercises.exercise import Answer, Exercise, from_texts
-from lesson.exercises.readings import same_cell
-from lesson.exercises.wording import Text, say, table
+from lesson.exercises.comparisons import same_cell
+from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.words import Words, say
 from tinygrad_lstm import cells
 from tinygrad_lstm.running import unroll
 
@@ -57,36 +57,34 @@ def _measured(sizes: Mapping[str, int]) -> tuple[dict[str, tuple[int, ...]], int
     return dict(zip(_QUESTIONS, found, strict=True)), count
 
 
-def _facts(seed: int) -> Mapping[str, Text]:
+def _facts(seed: int) -> Mapping[str, Words]:
     faults, sizes = _drawn(seed)
-    words = table("shapes", "words")
-    shapes, count = _measured(sizes)
+    measured, count = _measured(sizes)
     columns = sizes["hidden"] + sizes["inputs"]
     return {
         **{name: str(n) for name, n in sizes.items()},
         "columns": str(columns),
-        "sizes": {x: say(text, x, **sizes) for x, text in words["sizes"].items()},
-        "as_tuples": words["as_tuples"],
-        "count": words["count"],
+        "sizes": {x: say(text, x, **sizes) for x, text in shapes.words["sizes"].items()},
         "first": FAULTS[faults[0]][0],
         "second": FAULTS[faults[1]][0],
-        "shapes": "\n".join(f"    {name}: {shape}" for name, shape in shapes.items()),
+        "shapes": "\n".join(f"    {name}: {shape}" for name, shape in measured.items()),
         "total": str(count),
     }
 
 
-def _check(answer: Answer) -> None:
-    says = table("shapes", "says")
+@make_exercise(2, "shapes", _start, _facts)
+def shapes(answer: Answer) -> None:
+    """Shapes are told, and a cell is mended whose shapes do not fit."""
     _, sizes = _drawn(answer.seed)
     own = answer.cell("lstm")
     wanted, count = _measured(sizes)
     given = answer.value("shapes")
     if not isinstance(given, dict) or set(given) != set(wanted):
-        answer.stop(says["not_all"], names=", ".join(wanted))
+        answer.stop(answer.says["not_all"], names=", ".join(wanted))
     for name, shape in wanted.items():
         found = tuple(given[name]) if isinstance(given[name], tuple | list) else given[name]
         if found == shape:
-            answer.right(says["is_shape"], name=name, shape=shape)
+            answer.right(answer.says["is_shape"], name=name, shape=shape)
             continue
         key = "not_shape"
         if isinstance(found, tuple) and len(found) == len(shape) and sorted(found) == sorted(shape):
@@ -95,17 +93,12 @@ def _check(answer: Answer) -> None:
             key = "axis_lost"
         elif not isinstance(found, tuple):
             key = "no_tuple"
-        answer.wrong(says[key], name=name, found=repr(found), axes=len(shape))
+        answer.wrong(answer.says[key], name=name, found=repr(found), axes=len(shape))
     found = answer.number("numbers")
     if found == count:
-        answer.right(says["is_count"], count=count)
+        answer.right(answer.says["is_count"], count=count)
     else:
         matrix = sizes["hidden"] * (sizes["hidden"] + sizes["inputs"])
         key = {4 * matrix: "no_biases", count / 4: "one_gate"}.get(found, "not_count")
-        answer.wrong(says[key], found=f"{found:g}")
+        answer.wrong(answer.says[key], found=f"{found:g}")
     same_cell(answer, own, cells.lstm)
-
-
-def exercises() -> list[Exercise]:
-    """The exercise of this file."""
-    return [from_texts("shapes", _start, _check, _facts)]

@@ -6,11 +6,14 @@
   const show = (name) => {
     for (const note of notes) note.hidden = note.dataset.note !== name;
   };
-  const changes = new EventSource("/changes");
-  changes.addEventListener("building", () => show("rebuilding"));
-  changes.addEventListener("page", (event) => {
-    show("");
-    if (event.data !== version) location.reload();
-  });
-  changes.addEventListener("error", () => show("gone"));
+  const ask = async () => {
+    try {
+      const news = await (await fetch("/version")).json();
+      show(news.building ? "rebuilding" : "");
+      if (!news.building && news.version !== version) location.reload();
+    } catch {
+      show("gone");
+    }
+  };
+  setInterval(ask, 400);
 })();

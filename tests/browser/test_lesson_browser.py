@@ -11,7 +11,7 @@ import pytest
 from lesson_pages import about
 from stepper_pages import chromium_here
 
-from lesson import prose
+from lesson import languages
 from lesson.chapters import CHAPTERS
 
 pytestmark = pytest.mark.browser
@@ -68,9 +68,9 @@ def shown(tab: Any, selector: str) -> str:
 
 
 def test_every_chapter_is_there_in_every_language(tab: Any) -> None:
-    for language in prose.LANGUAGES:
+    for language in languages.languages():
         tab.click(f"label[for=language-{language}]")
-        titles = prose.load(language, "page")
+        titles = languages.texts(language, "page")
         assert tab.evaluate("document.documentElement.lang") == language
         assert tab.title() == titles["title"]
         for k, chapter in enumerate(CHAPTERS):
@@ -91,7 +91,7 @@ def test_the_switch_keeps_the_place(tab: Any) -> None:
 def test_the_hash_chooses_the_language(file: Path, chromium: Any) -> None:
     tab = chromium.new_page()
     tab.goto(f"{file.as_uri()}#ko")
-    assert shown(tab, "h1") == prose.load("ko", "page")["title"]
+    assert shown(tab, "h1") == languages.texts("ko", "page")["title"]
     tab.close()
 
 
@@ -155,9 +155,9 @@ def test_without_scripts(file: Path, chromium: Any) -> None:
     context = chromium.new_context(java_script_enabled=False)
     tab = context.new_page()
     tab.goto(file.as_uri())
-    assert shown(tab, "h1") == prose.load("en", "page")["title"]
+    assert shown(tab, "h1") == languages.texts("en", "page")["title"]
     tab.click("label[for=language-zh]")
-    assert shown(tab, "h1") == prose.load("zh", "page")["title"]
+    assert shown(tab, "h1") == languages.texts("zh", "page")["title"]
     assert tab.locator("#figure-unrolled svg").is_visible()
     assert tab.locator("#stage-f .strip table").first.is_visible()
     assert tab.locator("#variants .formula math").first.is_visible()
@@ -172,8 +172,8 @@ def test_another_cells_page_answers_too(pages: tuple[Path, Path], chromium: Any)
     tab.goto(pages[1].as_uri())
     tab.click("label[for=character-3]")
     assert "character 4, alpha" in shown(tab, '.there[data-stage="alpha"]').replace("α", "alpha")
-    assert tab.title() == prose.load("en", "page")["any"]["title"]
+    assert tab.title() == languages.texts("en", "page")["any"]["title"]
     tab.click("label[for=language-ko]")
-    assert tab.title() == prose.load("ko", "page")["any"]["title"]
+    assert tab.title() == languages.texts("ko", "page")["any"]["title"]
     tab.close()
     assert errors == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from stepper_pages import chromium_here
 
-from lesson import prose
+from lesson import languages
 from lesson.chapters import CHAPTERS
 
 pytestmark = pytest.mark.browser
@@ -56,7 +56,7 @@ def tab(pages: tuple[Path, Path], chromium: Any) -> Iterator[Any]:
 
 # --- accessibility --------------------------------------------------------------------------------
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", prose.LANGUAGES)
+@pytest.mark.parametrize("language", languages.languages())
 def test_axe_finds_nothing(
     language: str, scheme: str, pages: tuple[Path, Path], chromium: Any
 ) -> None:

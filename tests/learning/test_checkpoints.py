@@ -18,7 +18,7 @@ from tinygrad_lstm.learning import (
     DivergenceError,
     Settings,
     Training,
-    archive,
+    checkpoints,
     schema,
 )
 
@@ -30,7 +30,7 @@ def saved(path, which=cells.lstm, **options):
     model = CharacterModel(which, RHYME, hidden=3, inputs=2, start=options.pop("start", None))
     training = Training(model, RHYME, batch=3, length=10, every=2, sample=5, **options)
     training.run(steps=3, checkpoint=path)
-    return archive.read(path)
+    return checkpoints.read(path)
 
 
 def places(value, place=()):
@@ -129,13 +129,13 @@ def free(place):
 @pytest.mark.parametrize("odd", [None, [], 3, "x", {}])
 def test_a_description_that_is_none(odd, whole):
     path, _, arrays = whole
-    archive.write(path, odd, arrays)
+    checkpoints.write(path, odd, arrays)
     assert not goes_on(path)
 
 
 def test_every_field_of_a_description(whole, monkeypatch):
     path, described, arrays = whole
-    archive.write(path, described, arrays)
+    checkpoints.write(path, described, arrays)
     assert goes_on(path)
     refused, tried = 0, 0
     for place in places(described):
@@ -149,7 +149,7 @@ def test_every_field_of_a_description(whole, monkeypatch):
             else:
                 at(changed, place[:-1])[place[-1]] = odd
             read = json.loads(json.dumps(changed)), arrays
-            monkeypatch.setattr(archive, "read", lambda path, read=read: read)
+            monkeypatch.setattr(checkpoints, "read", lambda path, read=read: read)
             fine = goes_on(path)
             tried, refused = tried + 1, refused + (not fine)
             # what is taken is of the type that was there
@@ -177,7 +177,7 @@ def test_a_field_that_a_newer_version_may_have_added(place, whole):
     path, described, arrays = whole
     changed = copy.deepcopy(described)
     at(changed, place)["momentum"] = 1
-    archive.write(path, changed, arrays)
+    checkpoints.write(path, changed, arrays)
     with pytest.raises(CheckpointError) as caught:
         learning.load(path, cells.lstm)
     if place == ("sizes",):
@@ -202,7 +202,7 @@ def test_a_field_that_a_newer_version_may_have_added(place, whole):
 
 def test_a_newer_format(whole):
     path, described, arrays = whole
-    archive.write(path, {**described, "format": "tinygrad-lstm character model 2"}, arrays)
+    checkpoints.write(path, {**described, "format": "tinygrad-lstm character model 2"}, arrays)
     with pytest.raises(CheckpointError) as caught:
         learning.load(path, cells.lstm)
     assert str(caught.value) == (
@@ -214,7 +214,7 @@ def test_a_newer_format(whole):
 
 def test_a_checkpoint_without_start_values_is_of_a_model_without_any(whole):
     path, described, arrays = whole
-    archive.write(path, {k: v for k, v in described.items() if k != "start"}, arrays)
+    checkpoints.write(path, {k: v for k, v in described.items() if k != "start"}, arrays)
     assert learning.load(path, cells.lstm).model.start == {}
 
 
@@ -242,7 +242,7 @@ def test_every_array(change, whole):
         if name.startswith("carried/") and change.endswith("float64"):
             continue  # a cell's further inputs may make it so
         new = {**arrays, name: CHANGES[change](own)}
-        archive.write(path, described, {n: a for n, a in new.items() if a is not None})
+        checkpoints.write(path, described, {n: a for n, a in new.items() if a is not None})
         with pytest.raises(CheckpointError) as caught:
             learning.load(path, cells.lstm)
         text = str(caught.value)
@@ -253,7 +253,7 @@ def test_every_array(change, whole):
 def test_an_array_too_many(whole):
     path, described, arrays = whole
     for name in ("parameters/W_x", "averages/u/W_f", "carried/z", "more"):
-        archive.write(path, described, {**arrays, name: np.zeros(3)})
+        checkpoints.write(path, described, {**arrays, name: np.zeros(3)})
         with pytest.raises(CheckpointError, match=f"^checkpoint {path} has an array {name}, which"):
             learning.load(path, cells.lstm)
 
@@ -268,7 +268,7 @@ def test_sizes_that_a_cell_would_loop_over(tmp_path):
     path = tmp_path / "c.npz"
     described, arrays = saved(path, looping)
     described["sizes"]["hidden"] = 10**9
-    archive.write(path, described, arrays)
+    checkpoints.write(path, described, arrays)
     with pytest.raises(CheckpointError) as caught:
         learning.load(path, looping)
     assert str(caught.value) == (

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lesson import languages
 from lesson.commands import main
 from lesson.exercises import (
     Exercise,
@@ -24,13 +25,14 @@ from lesson.exercises import (
     networks_to_read,
     shapes,
 )
-from lesson.exercises.collection import ORDER, built_in
-from lesson.exercises.wording import say, table, wrapped
+from lesson.exercises.collection import built_in
+from lesson.exercises.words import say, table, wrapped
 from lesson.terminal_stepper import width_of
 from tinygrad_lstm import cells
 
 EVERY = {made.name: made for made in built_in()}
-LANGUAGES = ("en", "ko", "zh")
+ORDER = list(EVERY)
+LANGUAGES = languages.languages()
 Change = Callable[[str, int], str]
 
 
@@ -657,7 +659,7 @@ def test_the_best_of_several_starts_counts(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         long_memory,
         "train",
-        lambda cell, fills, seed, progress: long_memory.Trained(seed, next(shares), []),
+        lambda cell, fills, seed, progress: long_memory.TrainedMemory(seed, next(shares), []),
     )
     best = long_memory.best(cells.lstm, {}, 40)
     assert (best.steps, best.share) == (41, 0.97)
@@ -976,7 +978,7 @@ def test_plain_words_need_no_languages() -> None:
         lambda seed: {"it": str(seed)},
     )
     assert made.languages == {"en"}
-    assert made.said(made.task, 3, "ko") == "Do 3." and made.begin(4, "en") == "x = 4\n"
+    assert made.fill(made.task, 3, "ko") == "Do 3." and made.begin(4, "en") == "x = 4\n"
     assert say({"ko": "하나"}, "en") == "하나"
     with pytest.raises(ExerciseError, match="check is a function"):
         Exercise("one", "One", "Do.", ["So."], "", 3)  # type: ignore[arg-type]

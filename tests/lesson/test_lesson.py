@@ -12,7 +12,7 @@ import pytest
 from lesson_pages import about, rendered
 
 import viz
-from lesson import building, measurements, prose
+from lesson import building, languages, measurements, prose
 from lesson.figures import Drawer, backward
 from lesson.models import train
 from tinygrad_lstm import Tensor, cells
@@ -105,14 +105,15 @@ def test_every_part_of_the_text_is_on_the_page() -> None:
     """Every text is asked for by the LSTM's page or by that of another cell."""
     page, own, asked = rendered()
     elsewhere = {"any.no_belt", "any.not_compiled"}  # of cells other than these two
-    assert set(leaves(prose.load("en", "page"))) - asked == elsewhere
+    elsewhere.add("model.shakespeare")  # of that text
+    assert set(leaves(languages.texts("en", "page"))) - asked == elsewhere
     assert "{{" not in re.sub(r"<script.*?</script>", "", page + own, flags=re.S)
 
 
 def test_text_asks_only_for_what_is_measured() -> None:
-    assert prose.filled("{{a}} of {{b}}", {"a": "1", "b": "2"}) == "1 of 2"
+    assert prose.fill("{{a}} of {{b}}", {"a": "1", "b": "2"}) == "1 of 2"
     with pytest.raises(UnknownNameError, match=r"asks for \{\{c\}\}, which is not measured"):
-        prose.filled("{{c}}", {"a": "1"})
+        prose.fill("{{c}}", {"a": "1"})
 
 
 def test_a_line_of_a_play_is_not_read_as_markup() -> None:
@@ -121,11 +122,11 @@ def test_a_line_of_a_play_is_not_read_as_markup() -> None:
 
 
 def test_every_paper_is_listed() -> None:
-    papers = prose.load("papers")
+    papers = cells.papers()
     named = {paper for cell in cells.all().values() for paper in cell.papers}
     assert named <= set(papers)
-    assert named <= set(prose.load("en", "page")["sources"])
-    assert set(prose.load("en", "page")["sources"]) == set(papers)
+    assert set(languages.texts("en", "page")["sources"]) <= set(papers)
+    assert all(f"<cite>{paper['title']}</cite>" in rendered()[0] for paper in papers.values())
 
 
 def test_another_cell_takes_the_place_of_the_lstm() -> None:
@@ -212,7 +213,7 @@ def test_unwritable_output_is_said_before_training(tmp_path: Path) -> None:
     blocked.write_text("in the way", encoding="utf-8")
     message = r"cannot write .*lesson\.html: .*file is not a folder\.$"
     with pytest.raises(building.BuildError, match=message):
-        building.writable(blocked / "lesson.html")
+        building.check_writable(blocked / "lesson.html")
 
 
 def test_second_build_does_not_train_again(tmp_path: Path, clock: None) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from stepper_pages import LANGUAGES, Tab, chromium_here, opened, three_languages, tiny, trace_of
 
-from lesson import prose
-from lesson.parts import predictions, stepper
-from lesson.parts.trace_data import compact
+from lesson import languages
+from lesson.parts import stepper
+from lesson.parts.stepper import predictions
+from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import cells, matvec
 from tinygrad_lstm.stepper.written import leaf, rule_text
 
@@ -48,7 +49,7 @@ def test_a_right_form_is_never_called_wrong() -> None:
 
 def test_every_kind_of_mistake_is_explained() -> None:
     for language in LANGUAGES:
-        assert set(predictions.KINDS) <= set(prose.load(language, "stepper")["why"])
+        assert set(predictions.KINDS) <= set(languages.texts(language, "stepper")["why"])
 
 
 # --- in a browser ---------------------------------------------------------------------------------

@@ -25,9 +25,9 @@ from stepper_pages import (
     trace_of,
 )
 
-from lesson import prose
+from lesson import languages
 from lesson.parts import stepper
-from lesson.parts.trace_data import compact
+from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import Tensor, cells, matvec, step_through
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
 
@@ -76,7 +76,7 @@ def test_too_large_a_trace_is_refused() -> None:
 
 def test_unknown_language_is_named() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"^there is no stepper in language 'xx'; there is en, ko, zh\.$"
+        UnknownNameError, match=r"^there is no stepper in language 'xx'; there are en, ko, zh\.$"
     ):
         stepper.document(trace_of("rnn"), "xx")
 
@@ -94,7 +94,7 @@ def test_the_table_without_script_tells_one_time_step() -> None:
     assert any(re.fullmatch(r"v̄\d+ \+= Wfᵀ · v̄\d+", rule) for rule in plain)
     for language in LANGUAGES:
         assert (
-            f'lang="{language}">{prose.load(language, "stepper")["still"]["backward"]}<'
+            f'lang="{language}">{languages.texts(language, "stepper")["still"]["backward"]}<'
             in rows[-1][0]
         )
 
@@ -104,7 +104,7 @@ def test_a_document_needs_nothing_else() -> None:
     assert 'lang="ko"' in page
     assert "default-src 'none'" in page
     assert not re.search(r"\b(src|href)=\"[^#]", page)
-    assert prose.load("ko", "stepper")["move"]["operation"] in page
+    assert languages.texts("ko", "stepper")["move"]["operation"] in page
     assert "What is known by now" not in page
 
 
@@ -454,7 +454,7 @@ def test_every_step_reads_well_in_every_language_and_is_quick(tab: Tab) -> None:
         for _, text in walked:
             assert not re.search(r"undefined|null|NaN|\[object|\{\w+\}", text)
         assert median(t for t, _ in walked) < 50
-        assert prose.load(language, "stepper")["step"]["result"] in tab.text(".card")
+        assert languages.texts(language, "stepper")["step"]["result"] in tab.text(".card")
 
 
 @pytest.mark.browser

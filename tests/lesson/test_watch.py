@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import shutil
 import signal
@@ -137,11 +138,11 @@ def test_an_error_before_the_first_lesson_has_a_page_of_its_own(file: Path) -> N
 
 def test_only_the_page_and_only_for_this_machine(watched: Watched, file: Path) -> None:
     watched.until("<h1>first</h1>")
-    for path in ("/page.txt", "/../page.txt", f"/{file}", "/?x", "/changes/", "/lesson.html"):
+    for path in ("/page.txt", "/../page.txt", f"/{file}", "/?x", "/version/", "/lesson.html"):
         status, said = watched.get(path)
         assert status == 404 and "first" not in said, path
     for host in ("evil.example", f"evil.example:{watched.port}", "127.0.0.1", "", "127.0.0.1:1"):
-        for path in ("/", "/changes"):
+        for path in ("/", "/version"):
             status, said = watched.get(path, host)
             assert status == 421 and "first" not in said, host
     assert watched.get("/", f"localhost:{watched.port}")[0] == 200
@@ -158,7 +159,34 @@ def test_only_the_page_and_only_for_this_machine(watched: Watched, file: Path) -
 def test_the_served_page_may_ask_only_this_server(watched: Watched) -> None:
     page = watched.until("<h1>first</h1>")
     assert "default-src 'none'; connect-src 'self';" in page
-    assert page.count("EventSource") == 1
+    assert page.count("fetch(") == 1
+
+
+def test_the_news_are_the_version_and_whether_a_newer_one_is_in_the_making(file: Path) -> None:
+    go_on = threading.Event()
+
+    def make(check: watching.Check) -> str:
+        words = file.read_text(encoding="utf-8")
+        if words == "second":
+            go_on.wait(60)
+        return PAGE.format(words)
+
+    watched = Watched(file, make)
+    page = watched.until("<h1>first</h1>")
+    first = json.loads(watched.get("/version")[1])
+    assert not first["building"] and f'data-version="{first["version"]}"' in page
+    file.write_text("second", encoding="utf-8")
+    for _ in range(3000):
+        news = json.loads(watched.get("/version")[1])
+        if news["building"]:
+            break
+        time.sleep(0.02)
+    assert news == {"version": first["version"], "building": True}
+    go_on.set()
+    watched.until("<h1>second</h1>")
+    news = json.loads(watched.get("/version")[1])
+    assert not news["building"] and news["version"] != first["version"]
+    watched.end()
 
 
 def test_a_save_during_a_build_begins_again(file: Path) -> None:

@@ -63,7 +63,7 @@ class Result:
             lead = (1,) * (value.ndim - 1 - node.ndim)
             weights = np.random.default_rng(k).uniform(0.5, 1.5, (len(self.run), *node.shape))
             loss = loss + (value * weights.reshape(len(self.run), *lead, *node.shape)).sum()
-        if loss._live:
+        if loss.requires_grad:
             loss.backward()
         self.gradients: Mapping[str, Array | None] = {
             n: None if t.grad is None else t.grad.numpy() for n, t in self.leaves.items()

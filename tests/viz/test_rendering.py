@@ -13,9 +13,10 @@ import pytest
 
 from tinygrad_lstm.errors import TinygradError
 from viz import rendering
-from viz.rendering import RendererError, layout, svg_to_pdf, svg_to_png
+from viz.rendering import RendererError, render, svg_to_pdf, svg_to_png
 
 PLACED = """digraph {
+  layout=nop2
   outputorder=nodesfirst
   node [shape=box, fixedsize=true, label="", width=1, height=0.5]
   f [pos="136,118", class="layer", id="fig1-f"]
@@ -61,7 +62,7 @@ def program(path: Path, lines: str) -> Path:
 
 def message(*arguments, **options) -> str:
     with pytest.raises(RendererError) as caught:
-        layout(*arguments, **options)
+        render(*arguments, **options)
     return str(caught.value)
 
 
@@ -80,7 +81,7 @@ def each_graphviz(request, monkeypatch):
 
 
 def test_given_coordinates_are_kept(each_graphviz):
-    svg = layout(PLACED, no_layout=True)
+    svg = render(PLACED)
     shift = re.search(r"translate\(([\d.]+) ([\d.]+)\)", svg)
     assert [float(number) for number in shift.groups()] == pytest.approx([4, 140], abs=1)
 
@@ -99,12 +100,12 @@ def test_given_coordinates_are_kept(each_graphviz):
 
 
 def test_an_engine_places_the_nodes(each_graphviz):
-    assert layout("digraph { a -> b }").count("<ellipse") == 2
-    assert '"pos"' in layout("digraph { a -> b }", "neato", format="json")
+    assert render("digraph { a -> b }").count("<ellipse") == 2
+    assert '"pos"' in render("digraph { a -> b }", "neato", format="json")
 
 
 def test_words_of_other_scripts_arrive(each_graphviz):
-    assert "순환 신경망 循环" in layout('digraph { a [label="순환 신경망 循环"] }')
+    assert "순환 신경망 循环" in render('digraph { a [label="순환 신경망 循环"] }')
 
 
 # ---- the order of the search --------------------------------------------------------------------
@@ -113,22 +114,22 @@ def test_words_of_other_scripts_arrive(each_graphviz):
 def test_the_setting_comes_first(monkeypatch, tmp_path):
     mine = program(tmp_path / "my dot", 'echo "drawn with $*"')
     monkeypatch.setenv(rendering.SETTING, str(mine))
-    assert layout("digraph {}") == "drawn with -Kdot -Tsvg\n"
-    assert layout("digraph {}", no_layout=True) == "drawn with -Knop2 -Tsvg\n"
+    assert render("digraph {}") == "drawn with -Kdot -Tsvg\n"
+    assert render("digraph {}", "neato") == "drawn with -Kneato -Tsvg\n"
     other = program(tmp_path / "other", "echo another")
-    assert layout("digraph {}", dot=other) == "another\n"
+    assert render("digraph {}", dot=other) == "another\n"
 
 
 def test_dot_on_path_comes_before_the_bundled_one(monkeypatch, tmp_path):
     program(tmp_path / "bin" / "dot", "echo mine")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    assert layout("digraph {}") == "mine\n"
+    assert render("digraph {}") == "mine\n"
 
 
 def test_a_broken_dot_on_path_does_not_stop_the_bundled_one(monkeypatch, tmp_path):
     program(tmp_path / "bin" / "dot", "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert "<svg" in layout("digraph { a }")
+    assert "<svg" in render("digraph { a }")
 
 
 def test_the_bundled_one_is_found_where_pip_put_it(no_dot, monkeypatch, tmp_path):
@@ -141,11 +142,11 @@ def test_the_bundled_one_is_found_where_pip_put_it(no_dot, monkeypatch, tmp_path
         "get_path",
         lambda name, scheme=None: str(tmp_path / "own" if scheme else where[name]),
     )
-    assert layout("digraph {}") == "for all\n"
+    assert render("digraph {}") == "for all\n"
     where["scripts"] = tmp_path / "none"
-    assert layout("digraph {}") == "for me\n"  # pip install --user
+    assert render("digraph {}") == "for me\n"  # pip install --user
     monkeypatch.setattr(sysconfig, "get_path", get_path)
-    assert "<svg" in layout("digraph {}")
+    assert "<svg" in render("digraph {}")
 
 
 # ---- errors -------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def test_pdf_of_one_figure_is_always_the_same_bytes():
 
 
 def test_pdf_takes_words_and_a_real_figure():
-    assert svg_to_pdf(layout('digraph { a [label="tanh" fontname="sans-serif"] }'))[:5] == b"%PDF-"
+    assert svg_to_pdf(render('digraph { a [label="tanh" fontname="sans-serif"] }'))[:5] == b"%PDF-"
 
 
 @pytest.mark.parametrize(

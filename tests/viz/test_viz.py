@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import graphviz
 import numpy as np
 import pytest
 from viz_cells import OWN, deep, exotic, exponential
@@ -14,10 +15,10 @@ from lesson.commands import main
 from tinygrad_lstm import cells, unroll
 from tinygrad_lstm.step import cell as make_cell
 from viz.anatomy import anatomy
-from viz.drawing import Names
-from viz.free_layout import cell_scene
+from viz.layout.free import lay_out_freely
+from viz.layout.shapes import Names
 from viz.palette import COLOURS, SHAPES
-from viz.rendering import layout
+from viz.rendering import render
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dot"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -86,7 +87,7 @@ def test_every_shape_and_line_reaches_the_svg(run):
 
 def test_graphviz_keeps_every_place():
     scene = viz.cell(cells.gru).scene
-    plain = layout(viz.cell(cells.gru).dot, engine="neato", no_layout=True, format="plain")
+    plain = render(viz.cell(cells.gru).dot, format="plain")
     found = {}
     for line in plain.splitlines():
         if line.startswith("node"):
@@ -97,6 +98,20 @@ def test_graphviz_keeps_every_place():
         x, y = found[shape.id]
         assert x - left == pytest.approx(shape.x, abs=0.05)
         assert top - y == pytest.approx(shape.y, abs=0.05)
+
+
+@pytest.mark.parametrize("engine", ("dot", "neato", "circo"))
+def test_the_graph_is_one_that_users_can_edit(engine):
+    """Whatever is added, and whichever engine is asked, everything keeps its place."""
+    figure = viz.cell(cells.rnn)
+    graph = figure.graph
+    assert isinstance(graph, graphviz.Digraph) and graph.source == figure.dot
+    before = render(figure.dot, engine, "plain").splitlines()
+    graph.node("mine", pos="60,-60", label="mine")
+    graph.edge("part-h", "mine", pos="80,-60 70,-60 65,-60 60,-60")
+    after = render(graph.source, engine, "plain").splitlines()
+    assert set(before[1:]) < set(after) and len(after) == len(before) + 2
+    assert figure.graph.source == figure.dot, "the figure itself stays as it is"
 
 
 def test_prefix_keeps_two_copies_apart():
@@ -211,7 +226,7 @@ def test_alternative_text_names_every_equation(cell):
 # --- what a cell is made of -------------------------------------------------------------------
 def test_parts_of_unusual_cells():
     parts = anatomy(exotic).parts
-    assert parts["a"].text == "softmax" and parts["a"].layer
+    assert parts["a"].sign.text == "softmax" and parts["a"].merges
     assert parts["u"].weights == ("W_u",) and parts["u"].inputs == ("x",)
     assert anatomy(exotic).inputs == ("x", "noise")
     states = anatomy(exponential).states
@@ -220,7 +235,7 @@ def test_parts_of_unusual_cells():
 
 def test_a_figure_by_graphviz_shows_the_same_parts():
     grid = {s.id for s in viz.cell(deep).scene.shapes if s.id.startswith("part-")}
-    free, _ = cell_scene(anatomy(deep), Names())
+    free, _ = lay_out_freely(anatomy(deep), Names())
     assert {s.id for s in free.shapes if s.id.startswith("part-")} == grid
     figure = viz.Figure("free", "Free", "Free.", free)
     assert ET.fromstring(figure.svg()).get("class") == "viz"

@@ -8,8 +8,10 @@ from viz_odd_cells import ODD
 
 from tinygrad_lstm import cells
 from viz.anatomy import anatomy
-from viz.cell_figures import arranged, drawn
-from viz.placement import Placer
+from viz.layout.drawing import Drawing
+from viz.layout.placement import Placer
+from viz.layout.search import arranged
+from viz.layout.shapes import Names
 
 ALL = [*cells.all().values(), *OWN]
 # how often lines cross: a layout that needs more is worse than today's
@@ -29,6 +31,12 @@ CROSSINGS = {
     "reset_after": 3,
     "leak": 0,
 }
+
+
+def drawn(cell):
+    """A cell's scene on the grid, and the drawing that it is from."""
+    drawing = Drawing(arranged(anatomy(cell)), Names())
+    return drawing.scene, drawing
 
 
 def segments(wire):
@@ -130,7 +138,7 @@ class TestEveryCell:
                 assert top > 8 and bottom < drawing.height - 8
 
     def test_crossings(self, cell):
-        assert len(arranged(cell).crossings()) <= CROSSINGS.get(cell.name, 3)
+        assert len(arranged(anatomy(cell)).crossings()) <= CROSSINGS.get(cell.name, 3)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -12,12 +12,12 @@ from viz_odd_cells import ODD
 
 import viz
 from equations import name_unicode
-from equations.wording import Said, translated
-from lesson import prose
+from equations.wording import Said
+from lesson import languages, prose
 from lesson.commands import main
 from tinygrad_lstm import bidirectional, cell, cells, compiled, exp, sigmoid, stack, tanh, unroll
-from viz import cell_figures
-from viz.grid import NotPlaceable
+from viz import layout as layouts
+from viz.layout import search
 from viz.tikz import document
 
 ALL = {c.name: c for c in (*ODD, *OWN)}
@@ -116,10 +116,10 @@ def check(figure):
     assert document(figure.tikz).count(r"\draw") == len(figure.scene.wires)
     assert figure.alt.endswith(".")
     if isinstance(figure.alt, Said):
-        known = {row["en"] for row in prose.load("sentences")["sentence"]} | {"{left} = {right}"}
+        known = set(languages.texts("ko", "sentences")) | {"{left} = {right}"}
         assert figure.alt.templates() <= known
         for language in ("ko", "zh"):
-            assert translated(figure.alt, prose.catalogue(language)) != figure.alt
+            assert prose.translate(figure.alt, language) != figure.alt
 
 
 def labels(figure):
@@ -170,11 +170,7 @@ def missing(cell, figure, unnamed=()):
 def layout(request, monkeypatch):
     """Both ways in which cells are laid out, so that each is tried on every cell."""
     if request.param == "free":
-
-        def refuse(cell):
-            raise NotPlaceable("asked for")
-
-        monkeypatch.setattr(cell_figures, "arranged", refuse)
+        monkeypatch.setattr(layouts, "arranged", lambda a: None)
     return request.param
 
 
@@ -219,18 +215,18 @@ def test_what_cannot_stand_on_the_grid_is_drawn_in_every_kind(name, monkeypatch)
     def fail(*args):
         raise KeyError(9)
 
-    monkeypatch.setattr(cell_figures, "routed", fail)
-    cell_figures._arranged.cache_clear()
+    monkeypatch.setattr(search, "routed", fail)
+    search.arranged.cache_clear()
     for draw in figures(ALL[name]).values():
         check(draw())
     alt = viz.cell(ALL[name]).alt
     assert "belt" not in alt and "from below" not in alt and "above" not in alt
     assert "Given inside: x_t" in alt and "From the left come" in alt
-    cell_figures._arranged.cache_clear()
+    search.arranged.cache_clear()
 
 
 def test_the_free_layout_marks_differences_too(monkeypatch):
-    monkeypatch.setattr(cell_figures, "arranged", lambda cell: 1 / 0)
+    monkeypatch.setattr(layouts, "arranged", lambda a: None)
     scene = viz.difference(cells.lstm, cells.lstm_coupled).scene
     changed = {s.id for s in scene.shapes if "changed" in s.classes}
     assert {i for i in changed if "part" in i} == {"a-part-i", "b-part-C.2"}
@@ -286,7 +282,7 @@ def test_the_output_is_what_the_cell_says(kind, layout):
 
 def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
     monkeypatch.setattr(ALL["readout"], "output", "y")
-    cell_figures._arranged.cache_clear()
+    search.arranged.cache_clear()
     viz.anatomy.anatomy.cache_clear()
     figure = viz.cell(ALL["readout"])
     wire = next(w for w in figure.scene.wires if w.head == "out-output")
@@ -296,7 +292,7 @@ def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
     check(viz.chain(ALL["readout"]))
     check(viz.rolled(ALL["readout"]))
     viz.anatomy.anatomy.cache_clear()
-    cell_figures._arranged.cache_clear()
+    search.arranged.cache_clear()
 
 
 def test_a_state_called_x_is_not_the_input():

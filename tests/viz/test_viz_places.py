@@ -11,10 +11,10 @@ from viz_odd_cells import ODD
 
 import viz
 from tinygrad_lstm import bidirectional, cells, compiled, stack, unroll
-from viz import cell_figures
 from viz.anatomy import anatomy
-from viz.drawing import Names
-from viz.free_layout import cell_scene
+from viz.layout.free import lay_out_freely
+from viz.layout.search import arranged
+from viz.layout.shapes import Names
 from viz.palette import DIM
 from viz.scene import HEAD
 
@@ -187,7 +187,7 @@ def test_the_states_of_a_layer_pass_evenly_through_its_middle():
 @pytest.mark.parametrize("cell", ODD, ids=lambda c: c.name)
 def test_in_the_free_layout_too_arrows_end_at_shapes_and_the_body_holds_all(cell):
     a = anatomy(cell)
-    scene, _ = cell_scene(a, Names())
+    scene, _ = lay_out_freely(a, Names())
     shapes = {s.id: s for s in scene.shapes}
     left, top, right, bottom = shapes["body"].box
     ends = {*(f"label-{k}" for k in a.previous), *(f"label-{s}" for s in a.states)}
@@ -213,7 +213,7 @@ def test_in_the_free_layout_too_arrows_end_at_shapes_and_the_body_holds_all(cell
 
 
 def test_a_line_that_is_turned_ends_where_it_began():
-    scene, _ = cell_scene(anatomy(cells.gru), Names())
+    scene, _ = lay_out_freely(anatomy(cells.gru), Names())
     scene.wires += viz.cell(cells.gru).scene.wires
     for wire in scene.wires:
         turned = wire.turned(True)
@@ -237,7 +237,7 @@ def test_what_is_dimmed_is_so_without_css_and_in_dot():
     assert not re.search(r'<g [^>]*opacity="', css)
     faded = f"{round(255 * DIM):02x}"
     for line in figure.dot.splitlines():
-        if found := re.match(r'  ".*" -> ".*" \[id="([^"]*)".*?', line):
+        if found := re.match(r".* -> .*\bid=\"?([^\s\"]*)", line):
             colour = re.search(r' color="(#\w+)"', line)
             fades = colour is not None and re.fullmatch(rf"#\w{{6}}{faded}", colour[1])
             assert (found[1] in dim) == bool(fades)
@@ -263,5 +263,5 @@ def test_how_long_lines_are():
     most = {"lstm": 98, "gru": 138, "lstm_1997": 707, "depth_gated": 352, "minimal_gated": 190}
     for name, limit in most.items():
         cell = next(c for c in (*cells.all().values(), *ODD) if c.name == name)
-        grid = cell_figures.arranged(cell)
+        grid = arranged(anatomy(cell))
         assert sum(net.cost for net in grid.nets.values()) <= limit, name

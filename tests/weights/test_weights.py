@@ -7,6 +7,7 @@ import pytest
 
 from tinygrad_lstm import bidirectional, cells, stack, unroll, weights
 from tinygrad_lstm.networks import Backward
+from tinygrad_lstm.weights.gates import LAYOUTS
 
 RANDOM = np.random.default_rng(21)
 XS = RANDOM.normal(size=(5, 2, 3))
@@ -86,7 +87,7 @@ def test_pytorch_there_and_back(kind: Any, dtype: Any) -> None:
 
 @pytest.mark.parametrize("kind", KERAS, ids=str)
 def test_keras_there_and_back(kind: Any) -> None:
-    name = weights.keras.CELLS[kind]
+    name = LAYOUTS["keras"][kind].kind
     p = filled(kind)
     again, q = weights.from_keras(name, list(weights.to_keras(kind, p).values()))
     assert again is kind

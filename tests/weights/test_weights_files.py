@@ -158,7 +158,7 @@ def test_a_cell_with_other_equations(tmp_path: Path) -> None:
     assert message(
         lambda: weights.load(file, cells={"mine": another_mine()}), weights.WeightsError
     ) == (
-        f"weights file {file} is for cell 'mine' with other equations; it had\n"
+        f"weights file {file} is of cell 'mine' with other equations; it had\n"
         "    h = tanh(W · h_{t-1} + U · x_t)\n"
         "  Pass the cell as it was: load(path, cells={name: cell})."
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import bidirectional, cells, unroll, weights
+from tinygrad_lstm.weights.gates import LAYOUTS
 
 pytest.importorskip("torch")
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -54,10 +55,10 @@ def test_both_directions(name: str, options: dict[str, Any]) -> None:
     agree(layer, *weights.from_keras(configuration, layer.get_weights()))
 
 
-@pytest.mark.parametrize("cell", weights.keras.CELLS, ids=str)
+@pytest.mark.parametrize("cell", LAYOUTS["keras"], ids=str)
 def test_a_layer_with_our_weights(cell: Any) -> None:
     options = {"reset_after": False} if cell is cells.gru_cho2014 else {}
-    inner = getattr(keras.layers, weights.keras.CELLS[cell])(5, return_sequences=True, **options)
+    inner = getattr(keras.layers, LAYOUTS["keras"][cell].kind)(5, return_sequences=True, **options)
     layer = keras.layers.Bidirectional(inner)
     layer.build(XS.shape)
     network = bidirectional(cell)

@@ -38,7 +38,7 @@ def without(name: str) -> dict[str, Any]:
 def test_what_from_pytorch_refuses() -> None:
     convert = weights.from_pytorch
     assert message(lambda: convert(LSTM_DICT, nonlinearity="relu"), weights.WeightsError) == (
-        "from_pytorch: nn.RNN with nonlinearity='relu' has no equal here; the cell rnn is tanh's."
+        "from_pytorch: nn.RNN: nonlinearity='relu' has no equal here; supported is 'tanh'."
     )
     assert message(lambda: convert([1, 2]), TypeError) == (  # type: ignore[arg-type]
         "from_pytorch: a mapping of names to arrays is needed, got list; pass module.state_dict()."
@@ -136,7 +136,8 @@ def test_what_to_pytorch_refuses() -> None:
     )
     nested = stack([stack([cells.rnn]), cells.rnn])
     assert message(lambda: weights.to_pytorch(nested, filled(nested)), weights.WeightsError) == (
-        f"to_pytorch: network 'stack_of_rnn' has no equal there; {known}"
+        "to_pytorch: network 'stack_of_rnn' is a stack, and there each layer is on its own.\n"
+        "  Convert each of weights.layers(network, parameters)."
     )
     mixed = bidirectional(cells.rnn, cells.lstm)
     assert message(lambda: weights.to_pytorch(mixed, filled(mixed)), weights.WeightsError) == (
@@ -244,7 +245,8 @@ def configured(**options: Any) -> dict[str, Any]:
             "LSTM",
             KERAS_GRU,
             errors.ShapeError,
-            "from_keras: LSTM: recurrent_kernel must be (hidden, 4 * hidden), got shape (2, 6).",
+            "from_keras: LSTM: recurrent_kernel must be (hidden, 4 * hidden) = (2, 8), got shape "
+            "(2, 6).",
         ),
         (
             "GRU",
@@ -268,8 +270,7 @@ def configured(**options: Any) -> dict[str, Any]:
             {"class_name": "Bidirectional", "config": {"merge_mode": "sum", "layer": "GRU"}},
             KERAS_GRU * 2,
             weights.WeightsError,
-            "from_keras: Bidirectional with merge_mode='sum' has no equal here; supported is "
-            "'concat'.",
+            "from_keras: Bidirectional: merge_mode='sum' has no equal here; supported is 'concat'.",
         ),
         (
             "Bidirectional",
@@ -302,7 +303,7 @@ def test_what_from_keras_refuses(
 def test_stacks_are_converted_layer_by_layer(convert: Any) -> None:
     network = stack([cells.rnn, cells.rnn])
     assert message(lambda: convert(network, filled(network)), weights.WeightsError) == (
-        f"{convert.__name__}: network 'stack_of_rnn_and_rnn' has 2 layers, and there each layer is "
+        f"{convert.__name__}: network 'stack_of_rnn_and_rnn' is a stack, and there each layer is "
         "on its own.\n  Convert each of weights.layers(network, parameters)."
     )
 
@@ -327,178 +328,88 @@ def test_what_to_keras_and_to_onnx_refuse() -> None:
 
 
 LSTM_NODE = arrays(W=(1, 8, 3), R=(1, 8, 2))
-COMMON = "activation_alpha, activation_beta, activations, clip, direction, hidden_size, layout"
+NO_EQUAL = "from_onnx: LSTM: {}={!r} has no equal here; supported is {}."
+SIGNS = ["Sigmoid", "Tanh", "Tanh"]
 
 
 @pytest.mark.parametrize(
-    ("op_type", "attributes", "given", "kind", "expected"),
+    ("option", "value", "supported"),
     [
-        (
-            "Conv",
-            {},
-            LSTM_NODE,
-            KeyError,
-            "from_onnx: the operators are RNN, LSTM, GRU, got 'Conv'.",
-        ),
-        (
-            "LSTM",
-            {"linear_before_reset": 1},
-            LSTM_NODE,
-            KeyError,
-            f"from_onnx: LSTM has no attribute 'linear_before_reset'; it has {COMMON}, "
-            "input_forget.",
-        ),
-        (
-            "LSTM",
-            None,
-            LSTM_NODE,
-            errors.DTypeError,
-            "from_onnx: LSTM: attributes are a mapping of names to values, got NoneType; without "
-            "any write {}.",
-        ),
-        (
-            "LSTM",
-            {"direction": [b"forward"]},
-            LSTM_NODE,
-            errors.DTypeError,
-            "from_onnx: LSTM: direction is a name, got ['forward'].",
-        ),
-        (
-            "LSTM",
-            {"activation_beta": 0.5},
-            LSTM_NODE,
-            errors.DTypeError,
-            "from_onnx: LSTM: activation_beta is a list of numbers, got 0.5.",
-        ),
-        (
-            "LSTM",
-            {"activations": "Tanh"},
-            LSTM_NODE,
-            errors.DTypeError,
-            "from_onnx: LSTM: activations is a list of names, got 'Tanh'.",
-        ),
-        (
-            "LSTM",
-            {"hidden_size": "2"},
-            LSTM_NODE,
-            errors.DTypeError,
-            "from_onnx: LSTM: hidden_size is a whole number, got '2'.",
-        ),
-        (
-            "LSTM",
-            {},
-            {**LSTM_NODE, "W": np.ones((1, 8, 0))},
-            errors.ShapeError,
-            "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 1), got shape "
-            "(1, 8, 0).",
-        ),
-        (
-            "LSTM",
-            {"clip": 3.0},
-            LSTM_NODE,
-            weights.WeightsError,
-            "from_onnx: LSTM: clip=3.0 makes a clipped cell, which has no equal here; only nodes "
-            "without clip can be converted.",
-        ),
-        (
-            "LSTM",
-            {"activations": ["Sigmoid", "Relu", "Tanh"]},
-            LSTM_NODE,
-            weights.WeightsError,
-            "from_onnx: LSTM: activations Sigmoid, Relu, Tanh have no equal here; supported are "
-            "Sigmoid, Tanh, Tanh.",
-        ),
-        (
-            "LSTM",
-            {"activation_alpha": [0.5]},
-            LSTM_NODE,
-            weights.WeightsError,
-            "from_onnx: LSTM: activation_alpha=[0.5] has no equal here; Sigmoid and Tanh have no "
-            "such number.",
-        ),
-        (
-            "LSTM",
-            {"direction": "sideways"},
-            LSTM_NODE,
-            weights.WeightsError,
-            "from_onnx: LSTM: direction is forward, reverse, bidirectional, got 'sideways'.",
-        ),
-        (
-            "LSTM",
-            {"input_forget": 2},
-            LSTM_NODE,
-            weights.WeightsError,
-            "from_onnx: LSTM: input_forget is 0 or 1, got 2.",
-        ),
-        (
-            "LSTM",
-            {"hidden_size": 3},
-            LSTM_NODE,
-            errors.ShapeError,
-            "from_onnx: LSTM: hidden_size=3, but R is for 2.",
-        ),
-        (
-            "LSTM",
-            {"direction": "bidirectional"},
-            LSTM_NODE,
-            errors.ShapeError,
-            "from_onnx: LSTM: R must be (directions, 4 * hidden, hidden) with directions=2, got "
-            "shape (1, 8, 2).",
-        ),
-        (
-            "GRU",
-            {},
-            LSTM_NODE,
-            errors.ShapeError,
-            "from_onnx: GRU: R must be (directions, 3 * hidden, hidden) with directions=1, got "
-            "shape (1, 8, 2).",
-        ),
-        (
-            "LSTM",
-            {},
-            {**LSTM_NODE, "W": np.ones((1, 6, 3))},
-            errors.ShapeError,
-            "from_onnx: LSTM: W must be (directions, 4 * hidden, inputs) = (1, 8, 3), got shape "
-            "(1, 6, 3).",
-        ),
-        (
-            "LSTM",
-            {},
-            {**LSTM_NODE, "B": np.ones((1, 8))},
-            errors.ShapeError,
-            "from_onnx: LSTM: B must be (directions, 8 * hidden) = (1, 16), got shape (1, 8).",
-        ),
-        (
-            "LSTM",
-            {},
-            {**LSTM_NODE, "W": None},
-            errors.DTypeError,
-            "from_onnx: LSTM: W is None, but an array is needed.",
-        ),
-        (
-            "GRU",
-            {},
-            {**LSTM_NODE, "R": None},
-            errors.DTypeError,
-            "from_onnx: GRU: R is None, but an array is needed.",
-        ),
-        (
-            "LSTM",
-            {},
-            {**LSTM_NODE, "P": np.ones((1, 8))},
-            errors.ShapeError,
-            "from_onnx: LSTM: P must be (directions, 3 * hidden) = (1, 6), got shape (1, 8).",
-        ),
-        (
-            "RNN",
-            {},
-            {**arrays(W=(1, 2, 3), R=(1, 2, 2)), "P": np.ones((1, 6))},
-            weights.WeightsError,
-            "from_onnx: RNN: P are peepholes, which only LSTM has.",
-        ),
+        ("clip", 3.0, "None.\n  Only nodes without clip can be converted"),
+        ("activations", "Tanh", f"{SIGNS} or ['sigmoid', 'tanh', 'tanh']"),
+        ("activations", ["Sigmoid", "Relu", "Tanh"], f"{SIGNS} or ['sigmoid', 'tanh', 'tanh']"),
+        ("activation_alpha", [0.5], "[]"),
+        ("activation_beta", 0.5, "[]"),
+        ("direction", "sideways", "'forward' or 'reverse' or 'bidirectional'"),
+        ("direction", ["forward"], "'forward' or 'reverse' or 'bidirectional'"),
+        ("input_forget", 2, "0 or 1"),
+        ("layout", "1", "0 or 1"),
     ],
 )
-def test_what_from_onnx_refuses(
-    op_type: str, attributes: Any, given: Any, kind: type[Exception], expected: str
+def test_attributes_that_would_change_what_is_computed(
+    option: str, value: Any, supported: str
 ) -> None:
-    assert message(lambda: weights.from_onnx(op_type, attributes, **given), kind) == expected
+    said = message(
+        lambda: weights.from_onnx("LSTM", {option: value}, **LSTM_NODE), weights.WeightsError
+    )
+    assert said == NO_EQUAL.format(option, value, supported)
+
+
+def test_an_operator_or_attribute_that_is_not_there() -> None:
+    assert message(lambda: weights.from_onnx("Conv", {}, **LSTM_NODE), KeyError) == (
+        "from_onnx: the operators are RNN, LSTM, GRU, got 'Conv'."
+    )
+    other = {"linear_before_reset": 1}
+    assert message(lambda: weights.from_onnx("LSTM", other, **LSTM_NODE), KeyError) == (
+        "from_onnx: LSTM: the option 'linear_before_reset' is not known here; those that matter "
+        "are direction, activations, activation_alpha, activation_beta, clip, layout, "
+        "input_forget."
+    )
+    none: Any = None
+    assert message(lambda: weights.from_onnx("LSTM", none, **LSTM_NODE), errors.DTypeError) == (
+        "from_onnx: LSTM: attributes are a mapping of names to values, got NoneType; without any "
+        "write {}."
+    )
+
+
+MUST_BE = "from_onnx: {}: {} must be ({}) = {}, got shape {}."
+
+
+@pytest.mark.parametrize(
+    ("op_type", "attributes", "changed", "words", "expected"),
+    [
+        ("LSTM", {"direction": "bidirectional"}, {"R": (1, 8, 2)}, "4 * hidden, hidden", (2, 8, 2)),
+        ("GRU", {}, {"R": (1, 8, 2)}, "3 * hidden, hidden", (1, 6, 2)),
+        ("LSTM", {}, {"R": (8, 2)}, "4 * hidden, hidden", (1, 4, 1)),
+        ("LSTM", {}, {"W": (1, 8, 0)}, "4 * hidden, inputs", (1, 8, 1)),
+        ("LSTM", {}, {"W": (1, 6, 3)}, "4 * hidden, inputs", (1, 8, 3)),
+        ("LSTM", {}, {"B": (1, 8)}, "8 * hidden", (1, 16)),
+        ("LSTM", {}, {"P": (1, 8)}, "3 * hidden", (1, 6)),
+    ],
+)
+def test_arrays_of_another_shape(
+    op_type: str, attributes: dict[str, Any], changed: dict[str, Any], words: str, expected: Any
+) -> None:
+    ((name, shape),) = changed.items()
+    given = LSTM_NODE | arrays(**changed)
+    assert message(
+        lambda: weights.from_onnx(op_type, attributes, **given), errors.ShapeError
+    ) == MUST_BE.format(op_type, name, f"directions, {words}", expected, shape)
+
+
+def test_arrays_that_do_not_go_together() -> None:
+    convert = weights.from_onnx
+    other = {"hidden_size": 3}
+    assert message(lambda: convert("LSTM", other, **LSTM_NODE), errors.ShapeError) == (
+        "from_onnx: LSTM: hidden_size=3, but R is for 2."
+    )
+    for op_type, name in (("LSTM", "W"), ("GRU", "R")):
+        without_one: Any = {**LSTM_NODE, name: None}
+        assert message(
+            lambda op=op_type, given=without_one: convert(op, {}, **given),  # type: ignore[misc]
+            errors.DTypeError,
+        ) == (f"from_onnx: {op_type}: {name} is None, but an array is needed.")
+    plain = arrays(W=(1, 2, 3), R=(1, 2, 2), P=(1, 6))
+    assert message(lambda: convert("RNN", {}, **plain), weights.WeightsError) == (
+        "from_onnx: RNN: P are peepholes, which only LSTM has."
+    )

@@ -253,7 +253,7 @@ class Plan:
                 continue
             needed.add(node)
             stack += node.inputs
-        return sorted(needed, key=lambda n: n._serial)
+        return sorted(needed, key=lambda n: n.order)
 
     def _kept(self, node: Tensor) -> bool:
         """Whether a forward value is read and not computed again; if need be it is saved."""

@@ -238,7 +238,7 @@ class _Rewriter:
                 root = user
             if root not in found:
                 found[root] = self._sum(root)
-        return dict(sorted(found.items(), key=lambda item: item[0]._serial))
+        return dict(sorted(found.items(), key=lambda item: item[0].order))
 
     def _sum(self, root: Tensor) -> _Sum:
         total = _Sum({}, [], [])
@@ -273,7 +273,7 @@ class _Rewriter:
     def _order(self, root: Tensor) -> tuple[str, int]:
         """Rows with the same activation stand together, and else in the author's order."""
         users = self.users.get(root, [])
-        return (users[0].op or "" if len(users) == 1 else "", root._serial)
+        return (users[0].op or "" if len(users) == 1 else "", root.order)
 
     def _group(self, roots: list[Tensor]) -> None:
         """Put together the rows that the largest product of the loop will be added to."""

@@ -11,8 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
-from tinygrad_lstm.learning.archive import CheckpointError, claim
-from tinygrad_lstm.learning.checkpoints import Checkpoint, load
+from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
 from tinygrad_lstm.learning.losses import bits, cross_entropy, squared_error
 from tinygrad_lstm.learning.models import CharacterModel, Observation
 from tinygrad_lstm.learning.optimisers import SGD, Adam, clip_by_norm, global_norm

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,34 @@ import numpy as np
 
 from tinygrad_lstm import __version__
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import DataError, TinygradError
-from tinygrad_lstm.learning import archive, schema
-from tinygrad_lstm.learning.archive import CheckpointError
-from tinygrad_lstm.learning.models import CharacterModel, Further
+from tinygrad_lstm.array_files import ArrayFile, equations_of, under
+from tinygrad_lstm.atomic import hold
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.learning import schema
+from tinygrad_lstm.learning.models import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.schema import SchemaError
-from tinygrad_lstm.learning.state import Record, Settings, State
+from tinygrad_lstm.learning.state import Position, Record, Settings, TrainingState
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
-FORMAT = "tinygrad-lstm character model 1"
+DESCRIPTION = "description.json"
+
+
+class CheckpointError(TinygradError, ValueError):
+    """A checkpoint that cannot be written or read, or that is not the one that is needed."""
+
+
+_ANEW = "name another file to begin anew."
+CHECKPOINT = ArrayFile(
+    what="checkpoint",
+    error=CheckpointError,
+    format="tinygrad-lstm character model 1",
+    damaged="a checkpoint of this program",
+    restore={"": f"Restore it from a copy, or {_ANEW}"},
+    newer=f"Use a newer version, or {_ANEW}",
+    other=f"Write the cell as it was, or {_ANEW}",
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class Checkpoint:
 
     model: CharacterModel
     settings: Settings
-    state: State
+    state: TrainingState
     text: str
     fingerprint: str
 
@@ -49,23 +68,6 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Position:
-    """How far a training has come: those fields of its State that are no arrays."""
-
-    step: int
-    passes: int
-    chunk: int
-    seconds: float
-    loss: float | None
-    norm: float
-    recent: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if self.seconds < 0:
-            raise DataError(f"position.seconds must be at least 0, but is {self.seconds}")
-
-
-@dataclass(frozen=True)
 class _Description:
     """What a checkpoint says in JSON beside its arrays."""
 
@@ -79,29 +81,27 @@ class _Description:
     symbols: str
     text: _Source
     settings: Settings
-    position: _Position
+    position: Position
     history: tuple[Record, ...]
 
 
 def save(
-    path: str | Path, model: CharacterModel, settings: Settings, state: State, text: Text
+    path: str | Path, model: CharacterModel, settings: Settings, state: TrainingState, text: Text
 ) -> None:
     """Write a checkpoint; the file is replaced whole, so that an older one is never lost."""
-    position = {field.name: getattr(state, field.name) for field in fields(_Position)}
-    start = {n: v if isinstance(v, str) else float(v) for n, v in model.start.items()}
     described = asdict(
         _Description(
-            FORMAT,
+            CHECKPOINT.format,
             model.cell.name,
-            tuple(_equations(model.cell, model.sizes)),
+            tuple(equations_of(model.cell, **model.sizes)),
             model.sizes,
-            start,
+            {n: v if isinstance(v, str) else float(v) for n, v in model.start.items()},
             model.input,
             model.dtype.name,
             model.vocabulary.symbols,
             _Source(text.name, text.fingerprint),
             settings,
-            _Position(**position),
+            state.position,
             state.history,
         )
     )
@@ -110,17 +110,51 @@ def save(
     for kind, values in state.averages.items():
         arrays |= {f"averages/{kind}/{name}": value for name, value in values.items()}
     arrays |= {f"carried/{name}": tensor.data for name, tensor in state.carried.items()}
-    archive.write(Path(path), described, arrays)
+    write(Path(path), described, arrays)
 
 
-def load(path: str | Path, cell: Cell, further: Further | None = None) -> Checkpoint:
+def write(path: Path, description: Any, arrays: Mapping[str, Array]) -> None:
+    """Write an .npz file of a description and arrays."""
+    text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    with CHECKPOINT.writing(path) as file:
+        np.savez(file, allow_pickle=False, **{DESCRIPTION: text, **arrays})
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The description and the arrays of a file that `write` made."""
+    with CHECKPOINT.reading(path) as file, np.load(file, allow_pickle=False) as found:
+        arrays = {name: found[name] for name in found.files}  # each is checked against its CRC-32
+        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
+        if not isinstance(description, dict):
+            raise ValueError("its description is not a mapping")
+    return description, arrays
+
+
+def claim(path: str | Path) -> contextlib.AbstractContextManager[None]:
+    """Keep a checkpoint for this process, so that no other training writes it in the meantime.
+
+    CheckpointError while another process keeps it, and where it cannot be written.
+    """
+    try:
+        return hold(Path(path))
+    except BlockingIOError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is in use: another training writes it.\n"
+            f"  Wait until that has ended, or name another file."
+        ) from error
+    except OSError as error:
+        raise CHECKPOINT.unwritable(Path(path), error) from error
+
+
+def load(path: str | Path, cell: Cell, further: FurtherInputs | None = None) -> Checkpoint:
     """Read the checkpoint of a model of this cell.
 
     CheckpointError where it is damaged, of another cell or version, or not what a training writes.
     """
     path = Path(path)
-    described, arrays = archive.read(path)
-    _check_format(path, described.get("format"))
+    described, arrays = read(path)
+    if not CHECKPOINT.declares(path, described.get("format")):
+        raise CheckpointError(f"checkpoint {path} is not a checkpoint of a character model.")
     try:
         found: _Description = schema.read(_Description, {"start": {}, **described})
         _check_cell(path, found, cell, arrays)
@@ -139,7 +173,7 @@ def load(path: str | Path, cell: Cell, further: Further | None = None) -> Checkp
     except schema.UnknownFieldError as error:
         raise CheckpointError(
             f"checkpoint {path} has {error}, which this version, {__version__}, does not know.\n"
-            f"  Use the newer version that wrote it, or name another file to begin anew."
+            f"  Use the newer version that wrote it, or {_ANEW}"
         ) from error
     except TinygradError as error:
         raise unusable(path, error) from error
@@ -150,11 +184,13 @@ def unusable(path: str | Path, error: TinygradError) -> CheckpointError:
     """The error for a checkpoint whose content is at fault, as another error says."""
     return CheckpointError(
         f"checkpoint {path} cannot be used: {str(error).splitlines()[0].rstrip('.')}.\n"
-        f"  Restore it from a copy, or name another file to begin anew."
+        f"  {CHECKPOINT.restore['']}"
     )
 
 
-def _state(found: _Description, model: CharacterModel, arrays: Mapping[str, Array]) -> State:
+def _state(
+    found: _Description, model: CharacterModel, arrays: Mapping[str, Array]
+) -> TrainingState:
     """The state of a training, and of its model, of arrays that are as they must be."""
     kinds = found.settings.optimiser.start(model.parameters)
     like = {f"parameters/{name}": value for name, value in model.parameters.items()}
@@ -172,10 +208,12 @@ def _state(found: _Description, model: CharacterModel, arrays: Mapping[str, Arra
             raise SchemaError(f"array {name} must be of {model.dtype}, but is of {value.dtype}")
         if not np.isfinite(value).all():
             raise SchemaError(f"array {name} holds what is no finite number")
-    model.parameters = _under("parameters/", arrays)
-    averages = {kind: _under(f"averages/{kind}/", arrays) for kind in kinds}
-    carried = {name: constant(value) for name, value in _under("carried/", arrays).items()}
-    return State(model.parameters, averages, carried, history=found.history, **vars(found.position))
+    model.parameters = under("parameters/", arrays)
+    averages = {kind: under(f"averages/{kind}/", arrays) for kind in kinds}
+    carried = {name: constant(value) for name, value in under("carried/", arrays).items()}
+    return TrainingState(
+        model.parameters, averages, carried, history=found.history, **vars(found.position)
+    )
 
 
 def _check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -184,25 +222,6 @@ def _check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, .
             raise SchemaError(f"array {name} is missing")
         if arrays[name].shape != shape:
             raise SchemaError(f"array {name} must be {shape}, but is {arrays[name].shape}")
-
-
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-
-def _equations(cell: Cell, sizes: Mapping[str, int]) -> list[str]:
-    return str(cell.program(**sizes)).splitlines()[1:]
-
-
-def _check_format(path: Path, format: Any) -> None:
-    if format == FORMAT:
-        return
-    if isinstance(format, str) and format.startswith(FORMAT.rstrip("1")):
-        raise CheckpointError(
-            f"checkpoint {path} has the format {format!r}, and this version, {__version__}, reads "
-            f"{FORMAT!r}.\n  Use a newer version, or name another file to begin anew."
-        )
-    raise CheckpointError(f"checkpoint {path} is not a checkpoint of a character model.")
 
 
 def _check_cell(path: Path, found: _Description, cell: Cell, arrays: Mapping[str, Array]) -> None:
@@ -215,19 +234,11 @@ def _check_cell(path: Path, found: _Description, cell: Cell, arrays: Mapping[str
         raise CheckpointError(
             f"checkpoint {path} has the sizes {', '.join(found.sizes)}, but those of {cell} are "
             f"{', '.join(cell.sizes)}.\n"
-            f"  Write the cell as it was, or name another file to begin anew."
+            f"  {CHECKPOINT.other}"
         )
     # before the cell is traced, which may loop over its sizes
     words = {n: w for n, w in cell.parameters.items() if f"parameters/{n}" in arrays}
     sizes = cell.complete(found.sizes)
     shapes = {f"parameters/{n}": dimensions.shape(w, sizes) for n, w in words.items()}
     _check_shapes(arrays, shapes)
-    now = _equations(cell, found.sizes)
-    if found.equations != tuple(now):
-        changed = [line.strip() for line in found.equations if line not in now]
-        changed = changed or ["(their order)"]
-        raise CheckpointError(
-            f"checkpoint {path} is of {cell} with other equations; it had\n"
-            + "".join(f"    {line}\n" for line in changed)
-            + "  Write the cell as it was, or name another file to begin anew."
-        )
+    CHECKPOINT.check_equations(path, cell, found.equations, **found.sizes)

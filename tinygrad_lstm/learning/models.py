@@ -19,7 +19,7 @@ from tinygrad_lstm.tensor import Array, Tensor
 
 INPUTS = ("embedding", "one-hot")
 FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)]
-Further = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
+FurtherInputs = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 
 
 class CharacterModel:
@@ -49,7 +49,7 @@ class CharacterModel:
         input: str = "embedding",
         seed: int = 0,
         dtype: Any = np.float32,
-        further: Further | None = None,
+        further: FurtherInputs | None = None,
         start: Mapping[str, float | str] | None = None,
         **sizes: int,
     ) -> None:

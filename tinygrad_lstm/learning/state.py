@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.optimisers import Adam, Arrays, Averages, Optimiser
@@ -83,18 +83,15 @@ class Settings:
             )
 
 
-@dataclass(frozen=True)
-class State:
-    """Everything that a step changes. A step makes a new one, so it is never half changed.
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """How far a training has come.
 
-    passes and chunk: complete passes over the text and the place within this one; carried: the
-    cell's states after the last step (none at the start of a pass); recent: losses since the last
-    record, bits a character; loss, norm: of the last step, and of its gradient before clipping.
+    passes and chunk: complete passes over the text and the place within this one; recent: losses
+    since the last record, bits a character; loss, norm: of the last step, and of its gradient
+    before clipping.
     """
 
-    parameters: Arrays
-    averages: Averages
-    carried: Mapping[str, Tensor] = field(default_factory=dict)
     step: int = 0
     passes: int = 0
     chunk: int = 0
@@ -102,4 +99,25 @@ class State:
     loss: float | None = None
     norm: float = 0.0
     recent: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.seconds < 0:
+            raise DataError(f"position.seconds must be at least 0, but is {self.seconds}")
+
+
+@dataclass(frozen=True)
+class TrainingState(Position):
+    """Everything that a step changes. A step makes a new one, so it is never half changed.
+
+    carried: the cell's states after the last step (none at the start of a pass).
+    """
+
+    parameters: Arrays
+    averages: Averages
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
     history: tuple[Record, ...] = ()
+
+    @property
+    def position(self) -> Position:
+        """How far the training has come, without its arrays."""
+        return Position(**{own.name: getattr(self, own.name) for own in fields(Position)})

@@ -14,12 +14,12 @@ from tinygrad_lstm.differentiate import value_and_grad
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
-from tinygrad_lstm.learning.archive import CheckpointError
+from tinygrad_lstm.learning.checkpoints import CheckpointError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
-from tinygrad_lstm.learning.models import CharacterModel, Further
+from tinygrad_lstm.learning.models import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.optimisers import clip_by_norm
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.state import Progress, Record, Settings, State
+from tinygrad_lstm.learning.state import Progress, Record, Settings, TrainingState
 from tinygrad_lstm.learning.texts import (
     SHAKESPEARE,
     Text,
@@ -64,7 +64,7 @@ class Training:
         self.train_ids, self.validation_ids = split(ids, self.settings.held_out)
         self._check_length(len(ids))
         averages = self.settings.optimiser.start(model.parameters)
-        self.state = State(model.parameters, averages)
+        self.state = TrainingState(model.parameters, averages)
 
     @classmethod
     def resume(
@@ -72,7 +72,7 @@ class Training:
         path: str | Path,
         cell: Cell,
         text: str | Text | None = None,
-        further: Further | None = None,
+        further: FurtherInputs | None = None,
         eager: bool = False,
     ) -> Training:
         """The training that a checkpoint holds; it goes on as if it had never stopped.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinygrad_lstm.ops import normal_index
+from tinygrad_lstm.functions import normal_index
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, apply
 

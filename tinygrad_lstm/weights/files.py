@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +11,34 @@ import numpy as np
 
 import tinygrad_lstm
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.atomic import check_regular, replace_whole
+from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.cells import all as built_in
-from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError, UnknownNameError
-from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
+from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.networks import Backward, Bidirectional, Stack, System
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
-from tinygrad_lstm.weights.gates import WeightsError, under
+from tinygrad_lstm.weights.gates import WeightsError
 from tinygrad_lstm.weights.pytorch import places
 
-FORMAT = "tinygrad-lstm weights 1"
 FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64)]
 _PYTORCH = "If it is of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."
 _KERAS = "If it is of Keras, give the weights of each layer to weights.from_keras."
-OTHERS = {  # files that are taken for ours
-    ".pt": _PYTORCH,
-    ".pth": _PYTORCH,
-    ".ckpt": _PYTORCH,
-    ".bin": _PYTORCH,
-    ".h5": _KERAS,
-    ".keras": _KERAS,
-    ".onnx": "If it is of ONNX, give the node and its arrays to weights.from_onnx.",
-    ".npz": "If it is a checkpoint of a training, read it by learning.load(path, cell).",
-}
+WEIGHTS = ArrayFile(
+    what="weights file",
+    error=WeightsError,
+    format="tinygrad-lstm weights 1",
+    damaged="a safetensors file of this package",
+    restore={
+        "": "Restore it from a copy, or save the weights again.",
+        **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), _PYTORCH),
+        **dict.fromkeys((".h5", ".keras"), _KERAS),
+        ".onnx": "If it is of ONNX, give the node and its arrays to weights.from_onnx.",
+        ".npz": "If it is a checkpoint of a training, read it by learning.load(path, cell).",
+    },
+    newer="Use a newer version.",
+    other="Pass the cell as it was: load(path, cells={name: cell}).",
+)
 
 
 def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
@@ -58,11 +62,11 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
             raise WeightsError(f"weights file {path}: two different cells are called {cell.name}.")
         sizes[prefix] = cell.infer_sizes(under(prefix, bound))
     metadata = {
-        "format": FORMAT,
+        "format": WEIGHTS.format,
         "version": tinygrad_lstm.__version__,
         "network": json.dumps(structure),
         "sizes": json.dumps(sizes),
-        "equations": json.dumps({name: _equations(cell) for name, cell in cells.items()}),
+        "equations": json.dumps({name: equations_of(cell) for name, cell in cells.items()}),
     }
     for name, tensor in bound.items():
         if tensor.dtype not in FLOATS:
@@ -71,14 +75,8 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
                 f"holds {', '.join(map(str, FLOATS))}.\n  Convert it first."
             )
     data = encoded({n: np.ascontiguousarray(t.data) for n, t in bound.items()}, metadata)
-    try:
-        with replace_whole(path) as file:
-            file.write(data)
-    except OSError as error:
-        raise WeightsError(
-            f"weights file {path} cannot be written: {error.strerror or error}.\n"
-            f"  Name a file in a folder that exists and can be written."
-        ) from error
+    with WEIGHTS.writing(path) as file:
+        file.write(data)
 
 
 def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any, Parameters]:
@@ -90,32 +88,16 @@ def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any
     shape.
     """
     path = Path(path)
-    metadata, arrays = _read(path)
-    if not metadata.get("format", "").startswith("tinygrad-lstm weights "):
-        fix = "Read its arrays with safetensors.numpy.load_file(path) and give them to "
-        found = places(arrays)
-        fix += "weights.from_pytorch" if found else "network.bind"
-        fix += f" with prefix={' or '.join(map(repr, filter(None, found)))}" * any(found)
-        raise WeightsError(
-            f"weights file {path} does not say which network it is for: weights.save did not "
-            f"write it.\n  {fix}."
-        )
-    if metadata["format"] != FORMAT:
-        raise WeightsError(
-            f"weights file {path} has the format {metadata['format']!r}, and this version, "
-            f"{tinygrad_lstm.__version__}, reads {FORMAT!r}.\n  Use a newer version."
-        )
-    try:
+    with WEIGHTS.reading(path):
+        metadata, arrays = _read(path)
+        if not WEIGHTS.declares(path, metadata.get("format")):
+            raise _foreign(path, arrays)
         described = {name: json.loads(metadata[name]) for name in ("network", "sizes", "equations")}
         known = {**built_in(), **(cells or {})}
         network = _network(path, described["network"], known)
         for prefix, cell in _cells(network):
-            _check_cell(path, cell, described["equations"][cell.name])
+            WEIGHTS.check_equations(path, cell, described["equations"][cell.name])
             _check_arrays(path, prefix, cell, described["sizes"][prefix], under(prefix, arrays))
-    except TinygradError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _damaged(path) from error
     unknown = [name for name in arrays if name not in network.parameters]
     if unknown:
         raise UnknownNameError(
@@ -125,38 +107,27 @@ def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        check_regular(path)
-        with open(path, "rb"):  # says what is wrong with a path in the system's words
-            pass
-        with safe_open(path, framework="numpy") as file:
-            names = list(file.keys())
-            for name in names:
-                if (kind := file.get_slice(name).get_dtype()) not in ("F16", "F32", "F64"):
-                    raise DTypeError(
-                        f"weights file {path}: tensor {name} holds {kind}, but F16, F32 or F64 is "
-                        f"needed.\n  Save it anew as such; in PyTorch by tensor.float()."
-                    )
-            return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in names}
-    except DTypeError:
-        raise
-    except FileNotFoundError as error:
-        raise WeightsError(f"weights file {path} does not exist.") from error
-    except OSError as error:
-        raise WeightsError(
-            f"weights file {path} cannot be read: {error.strerror or error}."
-        ) from error
-    except (SafetensorError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path) from error
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+        for name in names:
+            if (kind := file.get_slice(name).get_dtype()) not in ("F16", "F32", "F64"):
+                raise DTypeError(
+                    f"weights file {path}: tensor {name} holds {kind}, but F16, F32 or F64 is "
+                    f"needed.\n  Save it anew as such; in PyTorch by tensor.float()."
+                )
+        return file.metadata() or {}, {name: np.array(file.get_tensor(name)) for name in names}
 
 
-def _damaged(path: Path) -> WeightsError:
-    fix = OTHERS.get(path.suffix, "Restore it from a copy, or save the weights again.")
+def _foreign(path: Path, names: Iterable[str]) -> WeightsError:
+    fix = "Read its arrays with safetensors.numpy.load_file(path) and give them to "
+    found = places(names)
+    fix += "weights.from_pytorch" if found else "network.bind"
+    fix += f" with prefix={' or '.join(map(repr, filter(None, found)))}" * any(found)
     return WeightsError(
-        f"weights file {path} is not a safetensors file of this package, or only a part of one.\n"
-        f"  {fix}"
+        f"weights file {path} does not say which network it is for: weights.save did not write "
+        f"it.\n  {fix}."
     )
 
 
@@ -169,7 +140,7 @@ def _cells(network: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
         yield from _cells(part, f"{prefix}{name}.")
 
 
-_KINDS: dict[str, type[Network]] = {
+_KINDS: dict[str, type[System]] = {
     "stack": Stack,
     "bidirectional": Bidirectional,
     "backward": Backward,
@@ -199,21 +170,6 @@ def _network(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:
     return Stack(made) if kind == "stack" else _KINDS[kind](*made)
 
 
-def _equations(cell: Cell) -> list[str]:
-    return [line.strip() for line in str(cell.program()).splitlines()[1:]]
-
-
-def _check_cell(path: Path, cell: Cell, was: list[str]) -> None:
-    now = _equations(cell)
-    if was != now:
-        changed = [line for line in was if line not in now] or ["(the same in another order)"]
-        raise WeightsError(
-            f"weights file {path} is for {cell} with other equations; it had\n"
-            + "".join(f"    {line}\n" for line in changed)
-            + "  Pass the cell as it was: load(path, cells={name: cell})."
-        )
-
-
 def _check_arrays(
     path: Path, prefix: str, cell: Cell, sizes: Mapping[str, int], arrays: Mapping[str, Array]
 ) -> None:
@@ -221,15 +177,14 @@ def _check_arrays(
         if name not in arrays:
             raise UnknownNameError(f"weights file {path}: tensor {prefix}{name} is missing.")
         expected, actual = dimensions.shape(words, sizes), arrays[name].shape
-        if len(expected) != len(actual):
+        if expected != actual:
+            axes = enumerate(zip(words.split(","), expected, actual, strict=False))
+            where = [
+                f": dimension {k}, {w.strip()}, is {m} and not {n}"
+                for k, (w, n, m) in axes
+                if m != n
+            ]
             raise ShapeError(
                 f"weights file {path}: tensor {prefix}{name} must be ({words}) = {expected}, but "
-                f"has shape {actual}."
+                f"has shape {actual}{where[0] if len(actual) == len(expected) else ''}."
             )
-        for axis, (n, k) in enumerate(zip(expected, actual, strict=True)):
-            if n != k:
-                raise ShapeError(
-                    f"weights file {path}: tensor {prefix}{name} must be ({words}) = {expected}, "
-                    f"but has shape {actual}: dimension {axis}, {words.split(',')[axis].strip()}, "
-                    f"is {k} and not {n}."
-                )

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.cells.gated import lstm
-from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
-from tinygrad_lstm.cells.plain import rnn
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.networks import bidirectional
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
-from tinygrad_lstm.weights.gates import (
-    Gate,
-    WeightsError,
-    array,
-    blocks,
-    check,
-    directions,
-    gates_of,
-    named,
-    one_layer,
-    stacked,
-    under,
-)
+from tinygrad_lstm.weights import gates
+from tinygrad_lstm.weights.gates import WeightsError
 
-ORDERS = {"SimpleRNN": "h", "LSTM": "ifCo", "GRU": "zrn"}  # of columns
-CELLS: dict[Cell, str] = {
-    rnn: "SimpleRNN",
-    lstm: "LSTM",
-    gru_cho2014: "GRU",
-    gru_reset_after: "GRU",
-}
 NAMES = ("kernel", "recurrent_kernel", "bias")
-
+KINDS = gates.kinds("keras")
 # Options that change what is computed: the values that have an equal here.
 _SUPPORTED: dict[str, tuple[Any, ...]] = {
     "activation": ("tanh",),
@@ -46,37 +25,12 @@ _SUPPORTED: dict[str, tuple[Any, ...]] = {
     "recurrent_dropout": (0,),
     "go_backwards": (False,),
     "use_bias": (True, False),
-    "reset_after": (True, False),
 }
 # Options of training, of the first weights, or of how a sequence is passed.
-_WITHOUT_EFFECT = {
-    "name",
-    "trainable",
-    "dtype",
-    "units",
-    "return_sequences",
-    "return_state",
-    "stateful",
-    "unroll",
-    "time_major",
-    "implementation",
-    "unit_forget_bias",
-    "seed",
-    "zero_output_for_mask",
-    "input_shape",
-    "batch_input_shape",
-    "batch_shape",
-    "kernel_initializer",
-    "recurrent_initializer",
-    "bias_initializer",
-    "kernel_regularizer",
-    "recurrent_regularizer",
-    "bias_regularizer",
-    "activity_regularizer",
-    "kernel_constraint",
-    "recurrent_constraint",
-    "bias_constraint",
-}
+_WITHOUT_EFFECT = re.compile(
+    r"name|trainable|dtype|units|return_\w+|stateful|unroll|time_major|implementation|seed|"
+    r"unit_forget_bias|zero_output_for_mask|\w*shape|\w+_(initializer|regularizer|constraint)"
+)
 
 
 def from_keras(layer: str | Mapping[str, Any], weights: Sequence[Any]) -> tuple[Any, Parameters]:
@@ -106,23 +60,19 @@ def from_keras(layer: str | Mapping[str, Any], weights: Sequence[Any]) -> tuple[
             f"layer.get_weights()."
         )
     if name != "Bidirectional":
-        cell, found = _one(name, options, weights)
-        return cell, cell.bind(found)
-    sides = _both(options)
+        return gates.assemble({"forward": _layer(name, options, weights)})
+    forward, backward = _both(options)
     half, odd = divmod(len(weights), 2)
     if odd:
         raise ShapeError(
             f"from_keras: Bidirectional has as many weights forward as backward, got "
             f"{len(weights)} in all."
         )
-    read = {
-        "forward": _one(*sides[0], weights[:half], "forward "),
-        "backward": _one(*sides[1], weights[half:], "backward "),
+    sides = {
+        "forward": _layer(*forward, weights[:half], "forward "),
+        "backward": _layer(*backward, weights[half:], "backward "),
     }
-    network = bidirectional(read["forward"][0], read["backward"][0])
-    return network, network.bind(
-        {f"{side}.{n}": v for side, (_, own) in read.items() for n, v in own.items()}
-    )
+    return gates.assemble(sides)
 
 
 def to_keras(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
@@ -136,23 +86,18 @@ def to_keras(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
 
     WeightsError for cells that are no such layer.
     """
-    one_layer("to_keras", network)
-    sides = directions("to_keras", network, list(CELLS))
+    sides = gates.take_apart("to_keras", "keras", network, parameters)
     if "forward" not in sides:
         raise WeightsError(
             f"to_keras: {network} reads backward alone; Keras would return its steps in the "
             f"opposite order.\n  Convert its part, and reverse the sequence there."
         )
     found: dict[str, Array] = {}
-    for side, (cell, prefix) in sides.items():
-        gates, order = gates_of(cell, under(prefix, parameters)), ORDERS[CELLS[cell]]
-        b, r = stacked(order, gates, "b"), stacked(order, gates, "r")
-        weights = (
-            stacked(order, gates, "W").T.copy(),
-            stacked(order, gates, "R").T.copy(),
-            np.stack([b, r]) if cell is gru_reset_after else b,
-        )
+    for side, (_, layout, own) in sides.items():
+        two = layout.options.get("reset_after", False)
+        bias = np.stack([own["b"], own["r"]]) if two else own["b"]
         start = f"{side}/" * (len(sides) > 1)
+        weights = own["W"].T.copy(), own["R"].T.copy(), bias
         found |= {start + name: value for name, value in zip(NAMES, weights, strict=True)}
     return found
 
@@ -172,9 +117,9 @@ def _configuration(layer: Any) -> tuple[str, dict[str, Any]]:
                 f"{type(config).__name__}; write layer.get_config()."
             )
         name, options = layer["class_name"], dict(config)
-    if name not in ORDERS and name != "Bidirectional":
+    if name not in KINDS and name != "Bidirectional":
         raise UnknownNameError(
-            f"from_keras: the layers are {', '.join(ORDERS)} and Bidirectional, got {name!r}."
+            f"from_keras: the layers are {', '.join(KINDS)} and Bidirectional, got {name!r}."
         )
     return name, options
 
@@ -186,76 +131,39 @@ def _both(options: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             "from_keras: Bidirectional has no layer in its configuration; write {'class_name': "
             "'Bidirectional', 'config': layer.get_config()}."
         )
-    if options.get("merge_mode", "concat") != "concat":
-        raise WeightsError(
-            f"from_keras: Bidirectional with merge_mode={options['merge_mode']!r} has no equal "
-            f"here; supported is 'concat'."
-        )
+    mode = {"merge_mode": options.get("merge_mode", "concat")}
+    gates.check_options("from_keras: Bidirectional", mode, {"merge_mode": ("concat",)})
     forward = _configuration(options["layer"])
     backward = _configuration(options.get("backward_layer") or options["layer"])
     backward[1]["go_backwards"] = False  # it is what makes it the backward one
     return [forward, backward]
 
 
-def _one(
+def _layer(
     name: str, options: Mapping[str, Any], weights: Sequence[Any], side: str = ""
 ) -> tuple[Cell, dict[str, Array]]:
-    """The cell and the named arrays of one layer that reads in one direction."""
+    """The cell and the parameters of one layer that reads in one direction."""
     owner = f"from_keras: {side}{name}"
-    _check_options(owner, name, options)
+    gates.check_options(owner, options, {**_SUPPORTED, **KINDS[name]}, _WITHOUT_EFFECT)
     biased = options.get("use_bias", len(weights) == 3)
     if len(weights) != 2 + biased:
         raise ShapeError(
             f"{owner} has {', '.join(NAMES[: 2 + biased])}, but {len(weights)} arrays were given."
         )
-    given = {what: array(owner, what, v) for what, v in zip(NAMES, weights, strict=False)}
-    order, recurrent = ORDERS[name], given["recurrent_kernel"]
-    G, H = len(order), recurrent.shape[0] if recurrent.ndim == 2 else 0
-    if not H or recurrent.shape != (H, G * H):
-        raise ShapeError(
-            f"{owner}: recurrent_kernel must be (hidden, {G} * hidden), got shape "
-            f"{recurrent.shape}."
-        )
+    given = {what: gates.array(owner, what, v) for what, v in zip(NAMES, weights, strict=False)}
+    after = options.get("reset_after", "bias" not in given or given["bias"].ndim != 1)
+    cell = gates.choose_cell("keras", name, {"reset_after": after})
+    assert cell is not None  # of every kind there is one for each value of reset_after
+    layout = gates.LAYOUTS["keras"][cell]
+    columns = f"{len(layout.order)} * hidden"
+    two = layout.options.get("reset_after", False)
+    words = {"recurrent_kernel": f"hidden, {columns}", "kernel": f"inputs, {columns}"}
+    if biased:
+        words["bias"] = f"2, {columns}" if two else columns
+    H = gates.check_shapes(owner, words, given)["hidden"]
     if options.get("units", H) != H:
         raise ShapeError(f"{owner}: units={options['units']}, but recurrent_kernel is for {H}.")
-    inputs = given["kernel"].shape[0] or 1 if given["kernel"].ndim == 2 else 1
-    check(owner, "kernel", given["kernel"], f"inputs, {G} * hidden", (inputs, G * H))
-    cell = {"SimpleRNN": rnn, "LSTM": lstm}.get(name, gru_reset_after)
-    after = options.get("reset_after", "bias" not in given or given["bias"].ndim != 1)
-    zero = np.zeros(G * H, recurrent.dtype)
-    bias = [zero, zero]
-    if name == "GRU" and not after:
-        cell = gru_cho2014
-    if "bias" in given:
-        two = cell is gru_reset_after
-        words, shape = (f"2, {G} * hidden", (2, G * H)) if two else (f"{G} * hidden", (G * H,))
-        check(owner, "bias", given["bias"], words, shape)
-        bias = list(given["bias"]) if two else [given["bias"], zero]
-    apart = [blocks(v, order) for v in (given["kernel"].T, recurrent.T, *bias, zero)]
-    return cell, named(cell, {g: Gate(*(weights[g] for weights in apart)) for g in order})
-
-
-def _check_options(owner: str, name: str, options: Mapping[str, Any]) -> None:
-    for option, value in options.items():
-        if option in _WITHOUT_EFFECT:
-            continue
-        own = option in _SUPPORTED
-        own &= not (option == "recurrent_activation" and name == "SimpleRNN")
-        own &= not (option == "reset_after" and name != "GRU")
-        if not own:
-            raise UnknownNameError(
-                f"{owner}: the option {option!r} is not known here; those that matter are "
-                f"{', '.join(_SUPPORTED)}."
-            )
-        if value in _SUPPORTED[option]:
-            continue
-        known = " or ".join(map(repr, _SUPPORTED[option]))
-        fix = {
-            "dropout": "\n  At inference it has no effect: set it to 0 in the configuration.",
-            "recurrent_dropout": "\n  At inference it has no effect: set it to 0 in the "
-            "configuration.",
-            "go_backwards": "\n  Reverse the sequence instead: xs[::-1].",
-        }.get(option, "")
-        raise WeightsError(
-            f"{owner}: {option}={value!r} has no equal here; supported is {known}.{fix}"
-        )
+    own = {"W": given["kernel"].T, "R": given["recurrent_kernel"].T}
+    if biased:
+        own |= dict(zip("br", given["bias"] if two else [given["bias"]], strict=False))
+    return cell, gates.to_parameters(cell, layout, own)

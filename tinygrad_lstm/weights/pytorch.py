@@ -6,33 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lstm.cells.gated import lstm
-from tinygrad_lstm.cells.gru_forms import gru_reset_after
-from tinygrad_lstm.cells.plain import rnn
+from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.networks import bidirectional, stack
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
-from tinygrad_lstm.weights.gates import (
-    Gate,
-    WeightsError,
-    array,
-    blocks,
-    check,
-    directions,
-    gates_of,
-    layers,
-    named,
-    stacked,
-    under,
-)
+from tinygrad_lstm.weights import gates
+from tinygrad_lstm.weights.gates import WeightsError
 
-ORDERS: dict[Cell, str] = {rnn: "h", gru_reset_after: "rzn", lstm: "ifCo"}  # of rows
 _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)(?:_l(\d+)(_reverse)?)?")
-_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_ROLES = {"weight_ih": "W", "weight_hh": "R", "bias_ih": "b", "bias_hh": "r"}
 
 
 def from_pytorch(
@@ -57,11 +40,9 @@ def from_pytorch(
     missing and unknown names, ShapeError for shapes that do not fit, DTypeError, DataError for
     numbers that are none.
     """
-    if nonlinearity != "tanh":
-        raise WeightsError(
-            f"from_pytorch: nn.RNN with nonlinearity={nonlinearity!r} has no equal here; the cell "
-            f"rnn is tanh's."
-        )
+    gates.check_options(
+        "from_pytorch: nn.RNN", {"nonlinearity": nonlinearity}, {"nonlinearity": ("tanh",)}
+    )
     if not isinstance(state_dict, Mapping):
         raise DTypeError(
             f"from_pytorch: a mapping of names to arrays is needed, got "
@@ -70,26 +51,23 @@ def from_pytorch(
     start = prefix and f"{prefix.removesuffix('.')}."
     own_dict = under(start, {str(name): value for name, value in state_dict.items()})
     suffixes = _suffixes(own_dict, start, places(state_dict))
-    arrays = {name: array("from_pytorch", name, value) for name, value in own_dict.items()}
-    first = suffixes[0][0]
-    cell, hidden = _cell(f"weight_hh{first}", arrays[f"weight_hh{first}"])
-    order = ORDERS[cell]
-    zero = np.zeros(len(order) * hidden, arrays[f"weight_hh{first}"].dtype)
-    lowest = arrays[f"weight_ih{first}"]
-    inputs = lowest.shape[1] or 1 if lowest.ndim == 2 else 1
-    parts: list[Any] = []
-    found: dict[str, Array] = {}
-    for k, sides in enumerate(suffixes):
-        for side, suffix in zip(("forward.", "backward."), sides, strict=False):
-            own = {kind: arrays.get(f"{kind}{suffix}", zero) for kind in _KINDS}
-            _check_shapes(own, suffix, len(order), hidden, hidden * len(sides) if k else inputs)
-            place = f"{k + 1}." * (len(suffixes) > 1) + side * (len(sides) > 1)
-            apart = [blocks(own[kind], order) for kind in _KINDS] + [blocks(zero, order)]
-            gates = {gate: Gate(*(weights[gate] for weights in apart)) for gate in order}
-            found |= {f"{place}{n}": v for n, v in named(cell, gates).items()}
-        parts.append(bidirectional(cell) if len(sides) > 1 else cell)
-    network = stack(parts) if len(parts) > 1 else parts[0]
-    return network, network.bind(found)
+    arrays = {name: gates.array("from_pytorch", name, value) for name, value in own_dict.items()}
+    cell, hidden = _cell(f"weight_hh{suffixes[0][0]}", arrays)
+    sizes = {"hidden": hidden}
+    parts = []
+    for sides in suffixes:
+        found: dict[str, tuple[Cell, dict[str, Array]]] = {}
+        for side, suffix in zip(("forward", "backward"), sides, strict=False):
+            rows = f"{len(gates.LAYOUTS['pytorch'][cell].order)} * hidden"
+            words = {f"{kind}{suffix}": rows for kind in _ROLES if f"{kind}{suffix}" in arrays}
+            words[f"weight_ih{suffix}"] = f"{rows}, inputs"
+            words[f"weight_hh{suffix}"] = f"{rows}, hidden"
+            sizes = gates.check_shapes("from_pytorch", words, arrays, **sizes)
+            own = {_ROLES[name.removesuffix(suffix)]: arrays[name] for name in words}
+            found[side] = cell, gates.to_parameters(cell, gates.LAYOUTS["pytorch"][cell], own)
+        parts.append(gates.assemble(found))
+        sizes = {"hidden": hidden, "inputs": hidden * len(sides)}
+    return gates.joined(parts) if len(parts) > 1 else parts[0]
 
 
 def to_pytorch(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
@@ -103,17 +81,14 @@ def to_pytorch(network: Any, parameters: Mapping[str, Any]) -> dict[str, Array]:
     """
     found: dict[str, Array] = {}
     alike: set[tuple[Any, ...]] = set()
-    for k, (part, own) in enumerate(layers(network, parameters)):
-        sides = directions("to_pytorch", part, list(ORDERS))
+    for k, (part, own) in enumerate(gates.layers(network, parameters)):
+        sides = gates.take_apart("to_pytorch", "pytorch", part, own)
         if "forward" not in sides:
             raise WeightsError(f"to_pytorch: {part} reads backward alone, which no module does.")
-        for side, (cell, prefix) in sides.items():
-            mine = {n.removeprefix(prefix): v for n, v in own.items() if n.startswith(prefix)}
-            gates, order = gates_of(cell, mine), ORDERS[cell]
+        for side, (cell, _, arrays) in sides.items():
             suffix = f"_l{k}" + "_reverse" * (side == "backward")
-            for kind, weight in zip(_KINDS, "WRbr", strict=True):
-                found[kind + suffix] = stacked(order, gates, weight)
-            alike.add((cell.name, len(sides), found[f"weight_hh{suffix}"].shape[1]))
+            found |= {kind + suffix: arrays[role] for kind, role in _ROLES.items()}
+            alike.add((cell.name, len(sides), arrays["R"].shape[1]))
     if len(alike) > 1:
         several = "; ".join(f"{name}, {n} direction(s), hidden={h}" for name, n, h in sorted(alike))
         raise WeightsError(
@@ -158,13 +133,13 @@ def _suffixes(names: Iterable[str], start: str, others: list[str]) -> list[list[
             f"from_pytorch: {projected[0]} is the projection of an LSTM with proj_size, which has "
             f"no equal here; only modules with proj_size=0 can be converted."
         )
-    numbers = {int(match[2]) for match in matches if match[2]}
-    count = 1 + max(numbers, default=0)
-    kinds = _KINDS if any(match[1].startswith("bias") for match in matches) else _KINDS[:2]
-    if count > len(read):
-        raise UnknownNameError(f"from_pytorch: layers are missing between 0 and {count - 1}.")
+    numbers = sorted({int(match[2]) for match in matches if match[2]})
+    if numbers != list(range(len(numbers))):
+        raise UnknownNameError(f"from_pytorch: layers are missing between 0 and {numbers[-1]}.")
+    biased = any(match[1].startswith("bias") for match in matches)
+    kinds = list(_ROLES)[: 4 if biased else 2]
     sides = ["", "_reverse"] if any(match[3] for match in matches) else [""]
-    suffixes = [[f"_l{k}{side}" for side in sides] for k in range(count)] if numbers else [[""]]
+    suffixes = [[f"_l{k}{side}" for side in sides] for k in numbers] or [[""]]
     expected = [f"{kind}{suffix}" for own in suffixes for suffix in own for kind in kinds]
     missing = [name for name in expected if name not in read]
     if missing:
@@ -178,26 +153,13 @@ def _suffixes(names: Iterable[str], start: str, others: list[str]) -> list[list[
     return suffixes
 
 
-def _cell(name: str, recurrent: Array) -> tuple[Cell, int]:
+def _cell(name: str, arrays: Mapping[str, Array]) -> tuple[Cell, int]:
     """Which cell, and how wide: there is one square block of rows for each gate."""
-    rows, hidden = recurrent.shape if recurrent.ndim == 2 else (0, 0)
-    for cell, order in ORDERS.items():
-        if hidden and rows == len(order) * hidden:
-            return cell, hidden
+    shape = arrays[name].shape
+    for cell, layout in gates.LAYOUTS["pytorch"].items():
+        if len(shape) == 2 and shape[1] and shape[0] == len(layout.order) * shape[1]:
+            return cell, shape[1]
     raise ShapeError(
-        f"from_pytorch: {name} has shape {recurrent.shape}; it must be (G * H, H) with G = 1 "
-        f"(nn.RNN), 3 (nn.GRU) or 4 (nn.LSTM) gates."
+        f"from_pytorch: {name} has shape {shape}; it must be (G * H, H) with G = 1 (nn.RNN), 3 "
+        f"(nn.GRU) or 4 (nn.LSTM) gates."
     )
-
-
-def _check_shapes(
-    own: Mapping[str, Array], suffix: str, gates: int, hidden: int, inputs: int
-) -> None:
-    shapes = {
-        "weight_ih": (f"{gates} * hidden, inputs", (gates * hidden, inputs)),
-        "weight_hh": (f"{gates} * hidden, hidden", (gates * hidden, hidden)),
-        "bias_ih": (f"{gates} * hidden", (gates * hidden,)),
-        "bias_hh": (f"{gates} * hidden", (gates * hidden,)),
-    }
-    for kind, (words, shape) in shapes.items():
-        check("from_pytorch", kind + suffix, own[kind], words, shape)

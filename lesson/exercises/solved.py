@@ -1,0 +1,53 @@
+"""What a student has done so far: a small file in the folder of the answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lesson.exercises.exercise import ExerciseError
+from tinygrad_lstm.atomic import replace_whole
+
+FILE = ".tinygrad-lstm-exercises.json"
+
+
+@dataclass
+class Solved:
+    """The names of the exercises solved, and how many hints of each were read."""
+
+    folder: Path
+    passed: set[str]
+    hints: dict[str, int]
+
+    @classmethod
+    def read(cls, folder: Path) -> Solved:
+        """The progress kept in a folder; nothing done where there is no file."""
+        path = folder / FILE
+        try:
+            found: Any = json.loads(path.read_text(encoding="utf-8"))
+            passed, hints = set(found["passed"]), dict(found["hints"])
+            if not all(isinstance(n, int) for n in hints.values()):
+                raise ValueError("counts are whole numbers")
+        except FileNotFoundError:
+            return cls(folder, set(), {})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ExerciseError(
+                f"{path} cannot be read ({error}).\n"
+                f"  It only holds which exercises are done: delete it to begin counting anew."
+            ) from error
+        return cls(folder, passed, hints)
+
+    def write(self) -> None:
+        """Keep it; the file is replaced whole."""
+        path = self.folder / FILE
+        kept = {"passed": sorted(self.passed), "hints": self.hints}
+        try:
+            with replace_whole(path) as file:
+                file.write(json.dumps(kept, indent=1).encode() + b"\n")
+        except OSError as error:
+            raise ExerciseError(
+                f"{path} cannot be written: {error.strerror or error}.\n"
+                f"  Work in a folder that can be written."
+            ) from error

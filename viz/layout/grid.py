@@ -1,0 +1,53 @@
+"""The plan of a cell's figure: what stands in which column and row, and which lines merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygrad_lstm.errors import TinygradError
+from viz.anatomy import Anatomy
+
+
+@dataclass
+class Column:
+    """A column of the grid; `stack` holds its parts from the layer row upwards."""
+
+    stack: list[str] = field(default_factory=list)
+    open: bool = True  # whether another part may stand above the stack
+    down: bool = False  # its parts lead down; there is no layer at its foot
+
+
+@dataclass
+class Bus:
+    """Lines that merge and then feed layers: `sources` are values or other buses ("bus:0")."""
+
+    key: str
+    sources: tuple[str, ...]
+    layers: list[str]
+    straight: str = ""  # the source that enters along the lane
+    ramps: list[tuple[str, int, str]] = field(default_factory=list)  # source, column, from where
+    lane: int = 0
+
+    @property
+    def start(self) -> int:
+        """The column in which its sources are first one line."""
+        return min(column for _, column, _ in self.ramps)
+
+
+@dataclass
+class GridPlan:
+    """Columns and rows of everything; rows count downwards from 0."""
+
+    anatomy: Anatomy
+    columns: list[Column]
+    place: dict[str, tuple[int, int]]  # part or terminal -> (column, row)
+    belts: dict[str, list[str]]  # a state -> the parts on its belt
+    buses: dict[str, Bus]
+    state_row: dict[str, int]
+    layer_row: int
+    rows: int
+    exit_column: int
+
+
+class NotPlaceable(TinygradError):
+    """The grid cannot serve this cell; Graphviz's own layout is used instead."""
