@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, overload
 
 from sympy import Expr, Integer
 
-from equations import markup, reasons
+from equations import reasons
 from equations.adjoints import Adjoints, assemble
 from equations.algebra import (
     EquationError,
@@ -22,7 +21,7 @@ from equations.algebra import (
     times,
 )
 from equations.differentiation import Contribution, Slope
-from equations.lines import Equation, bundle
+from equations.lines import Equation, Lines
 from equations.numeric_check import NumericCheck
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
@@ -32,7 +31,7 @@ from tinygrad_lstm.step import Cell
 _TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step(Equation):
     """A line of a derivation. `rule` says in words why it holds.
 
@@ -44,49 +43,11 @@ class Step(Equation):
     error: float = 0.0
 
 
-class Derivation(Sequence[Step]):
-    """The lines of a derivation, from what is wanted to what it rests on."""
+class Derivation(Lines[Step]):
+    """The lines of a derivation, from what is wanted to what it rests on, each with its rule."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = tuple(steps)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[Step]:
-        return iter(self._steps)
-
-    @overload
-    def __getitem__(self, key: int) -> Step: ...
-    @overload
-    def __getitem__(self, key: slice) -> Derivation: ...
-    def __getitem__(self, key: int | slice) -> Step | Derivation:
-        return Derivation(self._steps[key]) if isinstance(key, slice) else self._steps[key]
-
-    def latex(self) -> str:
-        r"""All lines, aligned, each with its rule as \text at the right."""
-        rows = [f"{s.latex().replace(' = ', ' &= ', 1)} && \\text{{{s.rule}}}" for s in self._steps]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
-
-    def mathml(self, width: int = 60) -> str:
-        """All lines in one <math> table of three columns: left, right, and the rule as text."""
-        rows = []
-        for step in self._steps:
-            first, *further = markup.broken(*step.pieces(width))
-            rows += [[*first, f"<mtext>{step.rule}</mtext>"], *further]
-        return markup.math(markup.table(rows))
-
-    def unicode(self) -> str:
-        """A line each, the rule after it in parentheses."""
-        return "\n".join(f"{s.unicode()}    ({s.rule})" for s in self._steps)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self)
-
-    def __str__(self) -> str:
-        return self.unicode()
-
-    __repr__ = __str__
+    def rows(self) -> list[tuple[Equation, str]]:  # noqa: D102
+        return [(step, step.rule) for step in self]
 
 
 def derive(cell: Cell, name: str, loss: str | None = None) -> Derivation:

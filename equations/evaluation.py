@@ -30,11 +30,11 @@ from equations.algebra import (
     terms,
 )
 from tinygrad_lstm import prod, reshape, transpose, where
-from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.running import unroll
+from tinygrad_lstm.sequence_inputs import prepare, read_inputs
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, apply, constant
 
@@ -198,30 +198,21 @@ def gradients(
             f"gradients evaluates the equations of one cell, got {cell}.\n"
             f"  Evaluate each part, or check the whole with check_gradients."
         )
-    plain = {name: _array(value) for name, value in parameters.items()}
-    run = unroll(cell, plain, xs, initial, **further)
-    given = {name: _array(seed) for name, seed in seeds.items()}
+    p = cell.bind(parameters)
+    run = unroll(cell, p, xs, initial, **further)
+    inputs = read_inputs(cell, xs, initial, None, False, 0, further)
+    ready, batch = prepare(cell, p, inputs), inputs.batch_shape
+    given = {name: np.asarray(seed) for name, seed in seeds.items()}
     for name, seed in given.items():
         if seed.shape != run[name].shape:
             raise ShapeError(
                 f"{cell}: the seed of {name} has shape {seed.shape}, but {name} over the "
                 f"sequence is {run[name].shape}."
             )
-    timed = {name: _array(further[name]) for name in cell.sequences} | {"x": _array(xs)}
-    fixed = plain | {name: _array(further[name]) for name in cell.constants}
-    states = {name: [run.initial[name].numpy(), *run[name].numpy()] for name in cell.state}
-    declared = cell.program().dimensions
-    own = {name: len(dimensions.parse(words)) for name, words in declared.items()}
-    batch = timed["x"].shape[1 : timed["x"].ndim - own["x"]]
-
-    shapes = {name: array.shape for name, array in fixed.items()}
-    shapes |= {name: array.shape[1:] for name, array in timed.items()}
-    shapes |= {f"prev.{name}": values[0].shape for name, values in states.items()}
-    shapes = {name: shape[len(shape) - own[name] :] for name, shape in shapes.items()}
-    sizes = dimensions.infer(declared, shapes, str(cell), cell.derived)
-    adjoints = assemble(cell, tuple(dict.fromkeys((*seeds, *cell.state))), cell.program(**sizes))
-    program = derived_program(adjoints)
-    labels = {name: symbol.label for name, symbol in adjoints.step.given.items()}
+    program = derived_program(assemble(cell, tuple({**seeds, **cell.state}), ready.program))
+    each = {"x", *ready.each}  # of which every sample has its own; else the gradient is the sum
+    found: dict[str, list[Array]] = {}
+    later: dict[str, Array] = {}
 
     def seed_of(name: str, t: int) -> Array:
         shape = program.inputs[f"seed.{name}"].shape
@@ -231,30 +222,22 @@ def gradients(
             whole[slice(1) if once else ...] += given[name][t]
         return whole + later.get(name, 0.0)
 
-    totals: dict[str, Any] = dict.fromkeys(fixed, 0.0)
-    steps: dict[str, list[Array]] = {name: [] for name in timed}
-    later: dict[str, Array] = {}
-    for t in reversed(range(len(run))):
-        values = program.run(
-            **{labels[name]: array for name, array in fixed.items()},
-            **{labels[name]: array[t] for name, array in timed.items()},
-            **{f"prev.{name}": several[t] for name, several in states.items()},
-            **{f"seed.{name}": seed_of(name, t) for name in adjoints.loss},
+    for t in reversed(range(inputs.time)):
+        values: dict[str, Tensor] = {**p, "x": inputs.x(t)}
+        values |= {name: value(t) for name, value in ready.extra_inputs.items()}
+        labels = {n: f"input.{n}" if f"input.{n}" in program.inputs else n for n in values}
+        before = {name: run[name][t - 1] if t else run.initial[name] for name in cell.state}
+        bars = program.run(
+            **{label: values[name].data for name, label in labels.items()},
+            **{f"prev.{name}": state.data for name, state in before.items()},
+            **{f"seed.{name}": seed_of(name, t) for name in {**seeds, **cell.state}},
         )
-        later = {name: values[f"bar.prev.{name}"] for name in cell.state}
-        found = {name: values[f"bar.{labels[name]}"] for name in (*fixed, *timed)}
-        for name, array in found.items():
-            # what is the same for every sample: its gradient is the sum of theirs
-            if batch and (fixed.get(name, timed.get(name)).ndim - (name in timed)) == own[name]:
-                found[name] = array.sum(axis=0)
-        totals |= {name: totals[name] + found[name] for name in fixed}
-        steps = {name: [found[name], *several] for name, several in steps.items()}
+        later = {name: bars[f"bar.prev.{name}"] for name in cell.state}
+        for name, label in labels.items():
+            bar = bars[f"bar.{label}"]
+            shared = batch and name not in each
+            found.setdefault(name, []).insert(0, bar.sum(axis=0) if shared else bar)
     return {
-        **totals,
-        **{name: np.stack(several) for name, several in steps.items()},
-        **{f"prev.{name}": array for name, array in later.items()},
-    }
-
-
-def _array(value: Any) -> Array:
-    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+        name: np.stack(bars) if name in ("x", *cell.sequences) else np.sum(bars, axis=0)
+        for name, bars in found.items()
+    } | {f"prev.{name}": bar for name, bar in later.items()}

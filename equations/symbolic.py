@@ -29,7 +29,7 @@ from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
-from tinygrad_lstm.text import over
+from tinygrad_lstm.text import UNICODE
 
 # an equation that would be longer written out, or deeper, gets names for its parts
 _LONGEST, _DEEPEST = 400, 20
@@ -150,13 +150,7 @@ def _applied(node: Tensor, operands: list[Expr]) -> Expr:
     for k, nothing in enumerate(_NEUTRAL.get(op, ())):
         if operands[k].is_Number and operands[k] == nothing and node.shape == shapes[1 - k]:
             return operands[1 - k]  # 0 + a, 1 a: what loops leave behind
-    attributes = dict(node.attributes)
-    if isinstance(axis := attributes.get("axis"), int) and axis >= 0:  # counted from the end
-        attributes["axis"] = axis - (node.ndim if op == "stack" else len(shapes[0]))
-    along = op in ("softmax", "log_softmax", "cumsum") and attributes["axis"] != -1
-    if "keepdims" in attributes or along:
-        attributes |= over(attributes["axis"], shapes[0])
-    return _builder(op)(*operands, **attributes)
+    return _builder(op)(*operands, **UNICODE.attributes(node))
 
 
 def _builder(op: str) -> Callable[..., Expr]:
