@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import sympy
@@ -25,7 +25,24 @@ class EquationError(TinygradError):
     """An equation that cannot be derived or written; the message names it and the operation."""
 
 
-class Quantity(sympy.Symbol):  # type: ignore[misc]
+class _Carrier(sympy.Symbol):  # type: ignore[misc]
+    """A symbol that carries what its slots say; its name tells it from others of its class."""
+
+    __slots__ = ()
+
+    @classmethod
+    def carrying(cls, name: str, *data: Any, **assumptions: bool) -> Self:
+        """A symbol of this class."""
+        self: Self = sympy.Symbol.__xnew__(cls, name, **assumptions)
+        for slot, value in zip(cls.__slots__, data, strict=True):
+            setattr(self, slot, value)
+        return self
+
+    def __getnewargs_ex__(self) -> Any:
+        return tuple(getattr(self, slot) for slot in type(self).__slots__), {}
+
+
+class Quantity(_Carrier):
     """A named value: `label` as in a Program, and the step it belongs to, counted from t.
 
     time 0 is t, -1 is t-1; None for what has no time, such as a parameter.
@@ -35,13 +52,8 @@ class Quantity(sympy.Symbol):  # type: ignore[misc]
     label: str
     time: int | None
 
-    def __new__(cls, label: str, time: int | None = 0) -> Quantity:  # noqa: D102
-        self: Quantity = sympy.Symbol.__xnew__(cls, f"{label}@{time}", real=True)
-        self.label, self.time = label, time
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.label, self.time), {}
+    def __new__(cls, label: str, time: int | None = 0) -> Self:  # noqa: D102
+        return cls.carrying(f"{label}@{time}", label, time, real=True)
 
 
 class Tag(sympy.Atom):  # type: ignore[misc]
@@ -99,20 +111,15 @@ class Operation(Expr):  # type: ignore[misc]
         return self.args[1:]  # type: ignore[no-any-return]
 
 
-class Extent(sympy.Symbol):  # type: ignore[misc]
+class Extent(_Carrier):
     """A number made of sizes: what it is here, and its words, such as `hidden` or `2 * hidden`."""
 
     __slots__ = ("count", "words")
     count: float
     words: str
 
-    def __new__(cls, count: float, words: str) -> Extent:  # noqa: D102
-        self: Extent = sympy.Symbol.__xnew__(cls, f"{words}={count}", real=True)
-        self.count, self.words = count, words
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.count, self.words), {}
+    def __new__(cls, count: float, words: str) -> Self:  # noqa: D102
+        return cls.carrying(f"{words}={count}", count, words, real=True)
 
 
 def extent(length: int) -> Expr:
@@ -133,19 +140,14 @@ def is_transpose(expr: Operation) -> bool:
     return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
 
 
-class Literal(sympy.Symbol):  # type: ignore[misc]
+class Literal(_Carrier):
     """An array that the cell's author wrote as a constant."""
 
     __slots__ = ("data",)
     data: NDArray[Any]
 
-    def __new__(cls, data: NDArray[Any]) -> Literal:  # noqa: D102
-        self: Literal = sympy.Symbol.__xnew__(cls, f"literal {data.shape} {data.tolist()}")
-        self.data = data
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.data,), {}
+    def __new__(cls, data: NDArray[Any]) -> Self:  # noqa: D102
+        return cls.carrying(f"literal {data.shape} {data.tolist()}", data)
 
 
 class Nothing(sympy.Symbol):  # type: ignore[misc]

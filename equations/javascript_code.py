@@ -201,20 +201,8 @@ class _Code:
     def __radd__(self, other: Any) -> _Code:  # to the zeros of a scatter
         return _applied("add", other, self) if other else self
 
-    def __sub__(self, other: Any) -> _Code:
-        return _applied("subtract", self, other)
-
     def __mul__(self, other: Any) -> _Code:
         return _applied("multiply", self, other)
-
-    def __truediv__(self, other: Any) -> _Code:
-        return _applied("divide", self, other)
-
-    def exp(self) -> _Code:  # what np.exp calls
-        return _applied("exp", self)
-
-    def log(self) -> _Code:
-        return _applied("log", self)
 
 
 def _number(entry: Any) -> _Code:
@@ -259,16 +247,13 @@ def _entries(node: Tensor, operands: list[Entries]) -> Entries:
     if not operands:
         return np.asarray(np.frompyfunc(_number, 1, 1)(node.data), object)
     if TABLE[op].signature == "elementwise":
-        function: Any = np.frompyfunc(partial(_applied, op), len(operands), 1)
-    else:
-        function = _MIXED.get(op) or TABLE[op].forward
+        return _each(op, *operands)
+    function = _MIXED.get(op) or TABLE[op].forward
     return np.asarray(function(*operands, **node.attributes), object)
 
 
-def _clip(x: Entries, low: float | None, high: float | None) -> Any:
-    low, high = (-np.inf if low is None else low), (np.inf if high is None else high)
-    limited = np.frompyfunc(lambda a: _applied("minimum", _applied("maximum", a, low), high), 1, 1)
-    return limited(x)
+def _each(op: str, *operands: Any) -> Entries:
+    return np.asarray(np.frompyfunc(partial(_applied, op), len(operands), 1)(*operands), object)
 
 
 def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
@@ -279,23 +264,33 @@ def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
     return x if keepdims else np.squeeze(x, axis=gone)
 
 
+def _mean(x: Entries, axis: Any, keepdims: bool) -> Any:
+    total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims), object)
+    return _each("divide", total, x.size // total.size)
+
+
 def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
     found = np.full(shape, 0, object)
     np.add.at(found, index, g)
     return found
 
 
-def _log_of_sum(x: Entries, axis: Any, keepdims: bool) -> Any:
-    return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+def _sum_of_exp(x: Entries, axis: Any, keepdims: bool = True) -> Any:
+    return np.sum(_each("exp", x), axis=axis, keepdims=keepdims)
 
 
 # what the engine does by comparing numbers, or in another order
 _MIXED: dict[str, Callable[..., Any]] = {
     "matvec": lambda W, x: np.matmul(W, x[..., None])[..., 0],
-    "clip": _clip,
+    "clip": lambda x, low, high: _each(
+        "minimum",
+        _each("maximum", x, -np.inf if low is None else low),
+        np.inf if high is None else high,
+    ),
+    "mean": _mean,
     "max": _largest,
     "scatter": _scattered,
-    "logsumexp": _log_of_sum,
-    "softmax": lambda x, axis: np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True),
-    "log_softmax": lambda x, axis: x - _log_of_sum(x, axis, True),
+    "logsumexp": lambda x, **over: _each("log", _sum_of_exp(x, **over)),
+    "softmax": lambda x, axis: _each("divide", _each("exp", x), _sum_of_exp(x, axis)),
+    "log_softmax": lambda x, axis: _each("subtract", x, _each("log", _sum_of_exp(x, axis))),
 }
