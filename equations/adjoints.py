@@ -220,8 +220,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         return Note(*signs, Said(words, **fields))
 
     def printed(expr: Expr, words: str, **fields: str) -> Note:
-        signs = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
-        return Note(*signs, Said(words, **fields))
+        latex, unicode = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
+        return Note(latex, unicode, Said(words, **fields))
 
     shown = [part for line in lines for part in walk(line.right)]
     ops = {part.op: part for part in reversed(shown) if isinstance(part, Operation)}

@@ -28,7 +28,7 @@ class EquationError(TinygradError):
 class _Carrier(sympy.Symbol):  # type: ignore[misc]
     """A symbol that carries what its slots say; its name tells it from others of its class."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     @classmethod
     def carrying(cls, name: str, *data: Any, **assumptions: bool) -> Self:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import sympy
 from sympy import Add, Expr, Function, Mul, Pow
@@ -36,9 +37,10 @@ from equations.rules import RULES, summed
 from equations.symbolic import SymbolicStep
 from equations.wording import Said
 
+Rules = tuple[Said, ...]
 
-@dataclass(frozen=True)
-class Slope:
+
+class Slope(NamedTuple):
     """A derivative SymPy took: ∂ owner / ∂ target for one unit, where owner = value.
 
     `slope` is written in the equation's own value where it can be (f (1 - f)), `taken` is what
@@ -50,10 +52,6 @@ class Slope:
     value: Expr
     taken: Expr
     slope: Expr
-
-    def shifted(self, steps: int) -> Slope:
-        """The same derivative at another step."""
-        return Slope(*(shifted(getattr(self, f.name), steps) for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,13 @@ class Contribution:
     target: Quantity
     value: Expr
     slope: Slope | None = None
-    through: tuple[Said, ...] = ()
+    through: Rules = ()
 
     def shifted(self, steps: int) -> Contribution:
         """The same contribution at another step."""
-        slope = self.slope and self.slope.shifted(steps)
-        target = shifted(self.target, steps)
-        return Contribution(target, shifted(self.value, steps), slope, self.through)
+        slope = self.slope and Slope(*(shifted(expr, steps) for expr in self.slope))
+        target, value = (shifted(expr, steps) for expr in (self.target, self.value))
+        return Contribution(target, value, slope, self.through)
 
 
 @dataclass
@@ -112,7 +110,7 @@ class Differentiated:
 def differentiate(step: SymbolicStep, name: str) -> Differentiated:
     """Differentiate the equation `name`."""
     work = _Work(step, name)
-    work.stretch(step.equations[name], Quantity(f"bar.{name}"), Quantity(name))
+    work.pass_on(step.equations[name], Quantity(f"bar.{name}"), Quantity(name))
     found = work.result
     order = sorted(found.insides, key=lambda label: -height(found.insides[label]))
     found.insides = {label: found.insides[label] for label in order}
@@ -138,19 +136,55 @@ class _Work:
         self.result = Differentiated(name, step.equations[name])
         self.insides = _insides(step.equations[name])
         self.labels: dict[Expr, str] = {}
-        self.through: tuple[Said, ...] = ()
 
-    def stretch(self, expr: Expr, g: Expr, own: Quantity | None) -> None:
+    def pass_on(self, expr: Expr, g: Expr, own: Quantity | None, through: Rules = ()) -> None:
         """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
         if isinstance(expr, Operation):
-            self.operation(expr, g, own)
-            return
+            shares = self.through_operation(expr, g, own)
+            for operand, share in zip(expr.operands, shares, strict=True):
+                self.receive(operand, folded(share), None, (*through, reasons.through(expr.op)))
+        else:
+            for leaf, share, slope, rules in self.through_arithmetic(expr, g, own):
+                self.receive(leaf, share, slope, (*through, *rules))
+
+    def receive(self, operand: Expr, share: Expr, slope: Slope | None, through: Rules) -> None:
+        if isinstance(operand, Quantity):
+            self.result.contributions.append(Contribution(operand, share, slope, through))
+        elif operand in self.insides:
+            label = self.label(operand)
+            inside, every = Quantity(f"pre.{label}"), self.result.deltas.setdefault(label, [])
+            every.append(Contribution(inside, share, slope, through))
+            if len(every) == 1:  # used more than once it is passed on once, under its name
+                self.result.insides[label] = operand
+                self.pass_on(operand, Quantity(f"delta.{label}"), inside)
+        elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
+            self.pass_on(operand, share, None, through)
+
+    def label(self, inside: Expr) -> str:
+        """The label of an inside: the equation's name, numbered if it has several."""
+        number = len(self.labels) + 1
+        own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
+        return self.labels.setdefault(inside, own)
+
+    def through_operation(self, expr: Operation, g: Expr, own: Quantity | None) -> list[Expr]:
+        """What each operand of an operation that mixes units receives."""
+        if expr.op not in RULES:
+            raise EquationError(
+                f"{self.step.cell}, equation {self.name}: the operation {expr.op!r} has no "
+                f"derivative here.\n  It is printed forward, but cannot be derived; known are "
+                f"{', '.join(sorted(RULES))} and the functions of each unit."
+            )
+        shapes = [self.shape(o) for o in expr.operands]
+        return RULES[expr.op](g, expr if own is None else own, expr, shapes)
+
+    def through_arithmetic(
+        self, expr: Expr, g: Expr, own: Quantity | None
+    ) -> Iterator[tuple[Expr, Expr, Slope | None, Rules]]:
+        """What each leaf of a stretch of arithmetic receives, and by which slope or rules."""
         leaves: dict[Expr, sympy.Symbol] = {}
         meaning: dict[Expr, Expr] = {}
         scalar = self.scalar(expr, expr, leaves, meaning, True)
-        before = self.through
-        order = [own, *leaves] if own is not None else leaves
-        places = {e: k for k, e in enumerate(order)}
+        places = {e: k for k, e in enumerate(leaves if own is None else [own, *leaves])}
         for leaf, symbol in leaves.items():
             derivative = partial_derivative(scalar, symbol)
             if derivative == 0 or isinstance(leaf, Literal):
@@ -159,61 +193,15 @@ class _Work:
             if own is not None and isinstance(scalar, Function | Pow):
                 derivative = derivative.subs(scalar, own)
             slope = _arranged(derivative, meaning, places)
-            inside = leaf in self.insides
-            wide = times(g, *factors(slope))
-            share = summed(folded(wide), self.shape(expr), self.shape(leaf))
-            found = None
-            if own is not None and self.shape(expr) == self.shape(leaf):
-                target = Quantity(f"pre.{self.label(leaf)}") if inside else leaf
-                if isinstance(target, Quantity):
-                    found = Slope(own, target, expr, taken, slope)
-            if found is None:
-                several = self.shape(expr) != self.shape(leaf)
-                rules = reasons.taken(expr, leaf)
-                self.through = (*before, *rules, *[reasons.BROADCAST] * several)
-            self.receive(leaf, share, found)
-            self.through = before
-
-    def receive(self, operand: Expr, share: Expr, slope: Slope | None = None) -> None:
-        if isinstance(operand, Quantity):
-            self.result.contributions.append(Contribution(operand, share, slope, self.through))
-        elif operand in self.insides:
-            self.receive_inside(operand, share, slope)
-        elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
-            self.stretch(operand, share, None)
-
-    def label(self, inside: Expr) -> str:
-        """The label of an inside: the equation's name, numbered if it has several."""
-        number = len(self.labels) + 1
-        own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
-        return self.labels.setdefault(inside, own)
-
-    def receive_inside(self, expr: Expr, share: Expr, slope: Slope | None) -> None:
-        label = self.label(expr)
-        inside = Quantity(f"pre.{label}")
-        shares = self.result.deltas.setdefault(label, [])
-        shares.append(Contribution(inside, share, slope, self.through))
-        if len(shares) > 1:  # used more than once, and passed on once, under its name
-            return
-        self.result.insides[label] = expr
-        before, self.through = self.through, ()
-        self.stretch(expr, Quantity(f"delta.{label}"), inside)
-        self.through = before
-
-    def operation(self, expr: Operation, g: Expr, own: Quantity | None) -> None:
-        if expr.op not in RULES:
-            raise EquationError(
-                f"{self.step.cell}, equation {self.name}: the operation {expr.op!r} has no "
-                f"derivative here.\n  It is printed forward, but cannot be derived; known are "
-                f"{', '.join(sorted(RULES))} and the functions of each unit."
-            )
-        shapes = [self.shape(o) for o in expr.operands]
-        shares = RULES[expr.op](g, expr if own is None else own, expr, shapes)
-        before = self.through
-        self.through = (*before, reasons.through(expr.op))
-        for operand, share in zip(expr.operands, shares, strict=True):
-            self.receive(operand, folded(share))
-        self.through = before
+            wide = folded(times(g, *factors(slope)))
+            share = summed(wide, self.shape(expr), self.shape(leaf))
+            several = self.shape(expr) != self.shape(leaf)
+            target = Quantity(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
+            if own is not None and not several and isinstance(target, Quantity):
+                yield leaf, share, Slope(own, target, expr, taken, slope), ()
+            else:
+                rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)
+                yield leaf, share, None, rules
 
     def shape(self, expr: Expr) -> tuple[int, ...]:
         return self.step.shapes[expr]

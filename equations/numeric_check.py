@@ -117,7 +117,8 @@ class NumericCheck:
         known = self.at[step]
         for part in walk(expr):
             if isinstance(part, Partial) and part not in known:
-                known[part] = self.slope(*part.args, step)
+                owner, target = part.args
+                known[part] = self.slope(owner, target, step)
         return np.asarray(evaluate(expr, known))
 
     def difference(self, left: Expr, right: Expr) -> float:
