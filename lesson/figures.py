@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from markupsafe import Markup
-from viz.notation import MEANINGS
 
 import viz
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from viz import Figure
+from viz.figures.legend import MEANINGS
 from viz.palette import SHAPES, stylesheet
 from viz.scene import Scene, Shape, Wire
 
