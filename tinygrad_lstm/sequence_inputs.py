@@ -272,7 +272,7 @@ def _check_x(cell: Cell, program: Program, actual: tuple[int, ...]) -> None:
     if len(actual) != 1:
         raise ShapeError(
             f"{cell}: x has shape {actual}, but it is {program.shape_text(x)}.\n"
-            f"  Build the parameters for the shape of x, or pass x with {x.shape} entries."
+            f"  Build the parameters for the shape of x, or pass x of shape {x.shape}."
         )
     declared = f"x has {actual[-1]}, the cell was built for {cell.x}={x.shape[-1]}"
     place, clash = f"in {cell}", declared

@@ -79,3 +79,18 @@ def test_a_state_that_is_none_says_what_is() -> None:
 def test_a_mean_of_nothing_says_so() -> None:
     with pytest.raises(ValueError, match="there is nothing to take the mean of"):
         tinygrad_lstm.Tensor(np.zeros((0, 2))).mean()
+
+
+@tinygrad_lstm.cell(state="h", parameters={"W": "hidden, rows"}, x="rows, columns")
+def of_matrices(now: Any, prev: Any, x: Any, p: Any) -> None:
+    now.h = tinygrad_lstm.tanh(p.W @ x.sum(axis=1) + prev.h)
+
+
+def test_a_matrix_of_another_shape_is_named_by_its_sizes() -> None:
+    p = of_matrices.init(rows=3, hidden=2)
+    with pytest.raises(ValueError) as caught:
+        unroll(of_matrices, p, np.ones((4, 6, 5)))
+    assert str(caught.value) == (
+        "cell 'of_matrices': x has shape (6, 5), but it is (rows=3, columns=5).\n"
+        "  Build the parameters for the shape of x, or pass x of shape (3, 5)."
+    )
