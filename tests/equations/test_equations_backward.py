@@ -308,11 +308,11 @@ FUNCTIONS = {"sigma": lambda v: (1 + T(v / 2)) / 2, "tanh": T}
 
 def substituted(expr: Any, values: dict[Any, Any], step: int) -> Any:
     """An equation as an array of plain SymPy expressions in the entries of the inputs."""
-    if isinstance(expr, algebra.Quantity):
+    if isinstance(expr, algebra.SymbolicValue):
         return values[expr.label, None if expr.time is None else step + expr.time]
     if expr.is_Number:
         return expr
-    if isinstance(expr, algebra.Operation):
+    if isinstance(expr, algebra.SymbolicOperation):
         parts = [substituted(a, values, step) for a in expr.operands]
         return parts[0] @ parts[1] if expr.op == "matvec" else np.concatenate(parts)
     parts = [substituted(a, values, step) for a in expr.args]
