@@ -100,21 +100,21 @@ def _mark(old: Expr, new: Expr) -> tuple[Expr, Expr]:
     """Both expressions, with the smallest parts that differ marked."""
     if old == new:
         return old, new
-    if isinstance(old, Add) and isinstance(new, Add):
-        return _align(old, terms(old), new, terms(new))
-    if isinstance(old, Mul) and isinstance(new, Mul):
-        return _align(old, factors(old), new, factors(new))
-    if (
-        isinstance(old, SymbolicOperation)
-        and isinstance(new, SymbolicOperation)
-        and old.op == new.op == "concat"
-    ):
-        return _align(old, list(old.operands), new, list(new.operands))
+    was, now = _listed(old), _listed(new)
+    if was and now and old.func == new.func:
+        return _align(old, was, new, now)
     same_kind = old.func == new.func and len(old.args) == len(new.args) > 0
     if same_kind and not (isinstance(old, SymbolicOperation) and old.args[0] != new.args[0]):
         pairs = [_mark(x, y) for x, y in zip(old.args, new.args, strict=True)]
         return rebuild(old, [x for x, _ in pairs]), rebuild(new, [y for _, y in pairs])
     return Marked(old, _REMOVED), Marked(new, _ADDED)
+
+
+def _listed(expr: Expr) -> list[Expr]:
+    """The terms of a sum, the factors of a product, the parts of a concatenation; else nothing."""
+    if isinstance(expr, SymbolicOperation):
+        return list(expr.operands) if expr.op == "concat" else []
+    return terms(expr) if isinstance(expr, Add) else factors(expr) if isinstance(expr, Mul) else []
 
 
 def _align(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Expr, Expr]:
