@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, preorder_traversal
 
 from equations.algebra import (
     Nothing,
@@ -19,7 +19,6 @@ from equations.algebra import (
     plus,
     shift_time,
     terms,
-    walk,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
@@ -223,9 +222,9 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         latex, unicode = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
         return Note(latex, unicode, Said(words, **fields))
 
-    shown = [part for line in lines for part in walk(line.right)]
+    shown = [part for line in lines for part in preorder_traversal(line.right)]
     ops = {part.op: part for part in reversed(shown) if isinstance(part, SymbolicOperation)}
-    whole = (p for e in adjoints.step.equations.values() for p in walk(e))
+    whole = (p for e in adjoints.step.equations.values() for p in preorder_traversal(e))
     kept = next((p for p in whole if isinstance(p, detach)), None)
     notes = [
         named(

@@ -8,14 +8,14 @@ concatenation, a sum over entries) is an `SymbolicOperation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
-from sympy import Add, Expr, Function, Integer, Mul, Pow
+from sympy import Add, Expr, Function, Integer, Mul, Pow, preorder_traversal
 from sympy.core.function import ArgumentIndexError, FunctionClass
 
 from tinygrad_lstm.errors import TinygradError
@@ -131,13 +131,6 @@ def extent(length: int) -> Expr:
 def operation(op: str, *operands: Expr, **attributes: Any) -> SymbolicOperation:
     """A SymbolicOperation node."""
     return SymbolicOperation(Tag(op, attributes), *operands)
-
-
-def is_transpose(expr: SymbolicOperation) -> bool:
-    """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
-    if expr.op == "transpose":
-        return tuple(expr.attributes["axes"]) == (1, 0)
-    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
 
 
 class Literal(_Carrier):
@@ -348,16 +341,9 @@ def shift_time(expr: Expr, steps: int) -> Expr:
     return replace_parts(expr, change)
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Every part of an expression, the whole first, left before right."""
-    yield expr
-    for a in expr.args:
-        yield from walk(a)
-
-
 def named_values(expr: Expr) -> list[SymbolicValue]:
     """The named values in an expression, each once, in order of appearance."""
-    return list(dict.fromkeys(p for p in walk(expr) if isinstance(p, SymbolicValue)))
+    return list(dict.fromkeys(p for p in preorder_traversal(expr) if isinstance(p, SymbolicValue)))
 
 
 def height(expr: Expr) -> int:

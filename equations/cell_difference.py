@@ -9,15 +9,7 @@ from difflib import SequenceMatcher
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
-from equations.algebra import (
-    Marked,
-    SymbolicOperation,
-    SymbolicValue,
-    factors,
-    rebuild,
-    terms,
-    walk,
-)
+from equations.algebra import Marked, SymbolicOperation, SymbolicValue, factors, rebuild, terms
 from equations.lines import Equation, Lines
 from equations.symbolic import symbolic_step
 from tinygrad_lstm.step import Cell
@@ -83,17 +75,13 @@ def difference(a: Cell, b: Cell) -> Difference:
             changes.append(Change(name, "added", None, whole))
         elif first[name] != right:
             old, new = _mark(first[name], right)
-            before = Equation(name, left, old) if _has_marks(old) else None
+            before = Equation(name, left, old) if old.has(Marked) else None
             changes.append(Change(name, "changed", before, Equation(name, left, new)))
     for name, right in first.items():
         if name not in second:
             whole = Equation(name, SymbolicValue(name), Marked(right, _REMOVED))
             changes.append(Change(name, "removed", whole, None))
     return Difference(changes, a.name, b.name)
-
-
-def _has_marks(expr: Expr) -> bool:
-    return any(isinstance(part, Marked) for part in walk(expr))
 
 
 def _mark(old: Expr, new: Expr) -> tuple[Expr, Expr]:

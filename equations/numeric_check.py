@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, preorder_traversal
 
 from equations.adjoints import Adjoints
 from equations.algebra import (
@@ -22,7 +22,6 @@ from equations.algebra import (
     SymbolicValue,
     named_values,
     shift_time,
-    walk,
 )
 from equations.evaluation import evaluate
 from tinygrad_lstm.batching import Lifted
@@ -106,7 +105,9 @@ class NumericCheck:
         expr, at = self.opened[owner.label], self.at[step + (owner.time or 0)]
         target = shift_time(target, -(owner.time or 0))
         held: dict[Expr, Any] = {q: at[q] for q in named_values(expr)}
-        held |= {e: evaluate(e, at) for e in walk(expr) if isinstance(e, SymbolicOperation)}
+        held |= {
+            e: evaluate(e, at) for e in preorder_traversal(expr) if isinstance(e, SymbolicOperation)
+        }
         return complex_slope(lambda moved: evaluate(expr, {**held, target: moved}), held[target])
 
     def at_step(self, expr: Expr, step: int) -> Array:
@@ -115,7 +116,7 @@ class NumericCheck:
             every = [self.at_step(expr.args[0], t) for t in range(1, _STEPS + 1)]
             return np.asarray(sum(every))
         known = self.at[step]
-        for part in walk(expr):
+        for part in preorder_traversal(expr):
             if isinstance(part, Partial) and part not in known:
                 owner, target = part.args
                 known[part] = self.slope(owner, target, step)

@@ -19,7 +19,6 @@ from equations.algebra import (
     SymbolicValue,
     equal,
     extent,
-    is_transpose,
     minus,
     operation,
     plus,
@@ -27,7 +26,7 @@ from equations.algebra import (
     replace_parts,
     times,
 )
-from tinygrad_lstm.text import over
+from tinygrad_lstm.text import is_transpose, over
 
 Shape = tuple[int, ...]
 Rule = Callable[[Expr, Expr, SymbolicOperation, list[Shape]], list[Expr]]
@@ -38,7 +37,7 @@ def transpose_last(expr: Expr) -> Expr:
     if isinstance(expr, SymbolicOperation):
         if expr.op == "outer":
             return operation("outer", *reversed(expr.operands))
-        if is_transpose(expr):
+        if is_transpose(expr.op, expr.attributes):
             return expr.operands[0]
     return operation("swapaxes", expr, a=-1, b=-2)
 
@@ -160,7 +159,7 @@ def _getitem(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> lis
 
 
 def _transpose(g: Expr, e: SymbolicOperation) -> Expr:
-    if is_transpose(e):
+    if is_transpose(e.op, e.attributes):
         return transpose_last(g)
     if e.op == "swapaxes":
         return operation("swapaxes", g, **e.attributes)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from sympy import Expr, Function
+from sympy import Expr, Function, preorder_traversal
 
 import equations
-from equations.algebra import SymbolicOperation, SymbolicValue, named_values, walk
+from equations.algebra import SymbolicOperation, SymbolicValue, named_values
 from equations.evaluation import evaluate
 from equations.javascript_code import Script
 from equations.lines import Equation
@@ -129,7 +129,7 @@ class _Board:
         for name, part in self.script.adjoints.parts.items():
             opened = part.opened[name]
             for pre in reversed(part.names.values()):
-                applied = (p for p in walk(opened) if isinstance(p, Function))
+                applied = (p for p in preorder_traversal(opened) if isinstance(p, Function))
                 if any(f.args == (pre,) for f in applied) and self.values[pre.label].size == 1:
                     yield pre.label.removeprefix("pre."), (name, opened)
 
@@ -165,7 +165,7 @@ class _Board:
     def _places(self, weight: str, size: int) -> list[tuple[str, str]] | None:
         """What the columns of a weight are multiplied with: h, x of a concatenation."""
         for expr in self.step.equations.values():
-            for part in walk(expr):
+            for part in preorder_traversal(expr):
                 if not isinstance(part, SymbolicOperation) or part.op != "matvec":
                     continue
                 W, vector = part.operands
