@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sympy import Expr, preorder_traversal
 
@@ -26,7 +25,7 @@ from equations.printer import CellPrinter
 from equations.symbolic import SymbolicStep, symbolic_step
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.networks import Backward, Stack
+from tinygrad_lstm.networks import output_of
 from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
@@ -114,7 +113,7 @@ def assemble(
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
     step = symbolic_step(cell, program)
-    loss = (getattr(cell, "loss", None) or _output(cell),) if loss is None else loss
+    loss = (getattr(cell, "loss", None) or output_of(cell),) if loss is None else loss
     for name in loss:
         if name not in step.equations:
             raise UnknownNameError(
@@ -186,14 +185,6 @@ def _slot(value: Expr) -> tuple[int, int, range] | None:
     cut = [(k, part) for k, part in enumerate(index) if part != slice(None)]
     span = range(int(shape[cut[0][0]]))[cut[0][1]] if len(cut) == 1 else range(0, 0, 2)
     return (cut[0][0] - len(shape), int(shape[cut[0][0]]), span) if span.step == 1 else None
-
-
-def _output(network: Any) -> str:
-    """The name of the equation that a layer above, or a prediction, reads."""
-    if isinstance(network, Stack | Backward):
-        name, top = list(network.parts.items())[-1]
-        return f"{name}.{_output(top)}"
-    return str(network.output)
 
 
 def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations:
