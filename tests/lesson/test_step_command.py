@@ -15,7 +15,8 @@ import pytest
 
 from lesson.commands import main
 from lesson.commands.step import small_run
-from lesson.terminal_stepper import View, act, help_screen, screen, width_of, wrap
+from lesson.terminal_stepper import View, act, help_screen, screen
+from lesson.terminal_text import width_of, wrap
 from tinygrad_lstm import Cell, cell, cells, matvec, tanh
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.stepper.trace import Trace, step_through
