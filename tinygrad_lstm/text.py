@@ -172,7 +172,10 @@ class Plain:
         return [
             (key, value, self.index(value))
             for key, value in attributes.items()
-            if key not in hidden and value not in (None, False) and (key, value) not in self.usual
+            if key not in hidden
+            and value is not None
+            and value is not False
+            and (key, value) not in self.usual
         ]
 
     def write_identity(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
