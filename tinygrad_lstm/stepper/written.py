@@ -109,7 +109,7 @@ def compute_shown(node: Tensor, digits: int) -> Array:
     return found
 
 
-def closing(
+def count_missing_digits(
     compute: Callable[[int], Array], result: Array, places: list[Index], digits: int
 ) -> list[int | None]:
     """How many more digits the numbers of each line need, so that a reader's arithmetic closes.
