@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Function, Integer, Mul, Pow, preorder_traversal
 from sympy.core.function import ArgumentIndexError, FunctionClass
 
+from tinygrad_lstm import text
 from tinygrad_lstm.errors import TinygradError
 
 
@@ -131,6 +132,11 @@ def extent(length: int) -> Expr:
 def operation(op: str, *operands: Expr, **attributes: Any) -> SymbolicOperation:
     """A SymbolicOperation node."""
     return SymbolicOperation(Tag(op, attributes), *operands)
+
+
+def is_transpose(expr: SymbolicOperation) -> bool:
+    """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
+    return expr.op in ("transpose", "swapaxes") and text.is_transpose(expr.attributes)
 
 
 class Literal(_Carrier):

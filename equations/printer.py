@@ -91,7 +91,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         """An expression as text, and how tightly it binds."""
         if isinstance(expr, Marked):
             inner = self.piece(expr.args[0])
-            return inner._replace(text=self.style.marked(inner.text, expr.args[1].name))
+            return inner._replace(text=self.style.marks[expr.args[1].name].format(inner.text))
         if isinstance(expr, Function):
             op = getattr(expr, "op", type(expr).__name__.lower())
             return self.style.operation(op, self.pieces(expr.args), {})
@@ -138,7 +138,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.number(float(expr)).text
 
     def _print_Rational(self, expr: Expr) -> str:
-        return self.style.ratio(int(expr.p), int(expr.q))
+        return self.style.ratio.format(expr.p, expr.q)
 
     def _print_Infinity(self, expr: Expr) -> str:
         return self.style.infinity
@@ -157,7 +157,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
             rest = subtracted(whole)
             text = self.fitted(whole if rest is None else rest, PRODUCT if rest else SUM)
             if isinstance(term, Marked):
-                text = self.style.marked(text, term.args[1].name)
+                text = self.style.marks[term.args[1].name].format(text)
             sign = "+" if rest is None else self.style.minus
             pieces.append(f"{sign} {text}" if k else (sign if rest is not None else "") + text)
         return pieces
@@ -196,7 +196,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
     def _print_Pow(self, expr: Expr) -> str:
         base, exponent = expr.args
         if exponent == _HALF:
-            return self.style.root(self.write(base))
+            return self.style.root.format(self.write(base))
         below = _denominator(expr)
         if below is not None:
             return self._quotient("1", below)
@@ -212,4 +212,4 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.total + self.fitted(expr.args[0], PRODUCT)
 
     def _print_Partial(self, expr: Partial) -> str:
-        return self.style.partial(*map(self.write, expr.args))
+        return self.style.partial.format(*map(self.write, expr.args))
