@@ -112,7 +112,7 @@ def test_the_loss_is_of_the_cells_output(monkeypatch: pytest.MonkeyPatch) -> Non
     h = np.tanh(g["U"] @ g["x_2"] + np.tanh(g["U"] @ g["x_1"]))
     y = g["v_a"] * (g["V"] @ h + g["M"] @ h) + g["b"]
     assert loss.item() == pytest.approx(0.5 * ((y - [0.5, -0.5, 0.5]) ** 2).sum(), rel=1e-12)
-    assert [e.rule for e in found if e.name == "error"] == ["error = y_2 − target"]
+    assert [e.rule for e in found if e.name == "error"] == ["error = y_2 - target"]
 
 
 def test_the_loss_that_a_cell_declares_is_summed_over_the_steps(
