@@ -98,7 +98,7 @@ class _Latex(Latex, _Text):
         "greater_equal": r"\geq",
         "not_equal": r"\neq",
     }
-    functions = {**Latex.functions, "sum": r"\textstyle\sum"}
+    functions = {**Latex.functions, "sum": r"{\textstyle\sum}"}
 
     def around(self, left: str, sign: str, right: str, tight: bool) -> str:
         return super().around(left, f"{{{sign}}}" if tight else sign, right, tight)
@@ -130,7 +130,7 @@ def symbol_of(node: Tensor) -> Written:
 def written(node: Tensor, operands: Sequence[Written]) -> Written:
     """An operation around its operands; a leaf by its name or its number."""
     (latex, _, *_), (text, level, *_) = (
-        style.node(node, [Piece(operand[k], operand.level) for operand in operands])
+        style.node(node, [Piece(operand[:2][k], operand.level) for operand in operands])
         for k, style in enumerate(_STYLES)
     )
     return Written(latex, text, level)

@@ -267,7 +267,7 @@ def _nets(plan: GridPlan, grid: Grid) -> dict[str, Net]:
     anatomy = plan.anatomy
     nets: dict[str, Net] = {}
     any_side = {RIGHT: 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
-    on_belt = {key: state for state, path in plan.belts.items() for key in path}
+    on_belt = {key: state for state, path in anatomy.belts.items() for key in path}
     for state in anatomy.states:
         key = f"prev.{state}"
         nets[key] = Net(key, (0, grid.at(0, plan.state_row[state])[1]), {RIGHT: 0.0})
@@ -285,7 +285,7 @@ def _nets(plan: GridPlan, grid: Grid) -> dict[str, Net]:
     for key, bus in plan.buses.items():
         nets[key] = Net(key, grid.at(bus.start, bus.lane), {RIGHT: 0.0})
 
-    for state, path in plan.belts.items():
+    for state, path in anatomy.belts.items():
         here = f"prev.{state}"
         row = plan.state_row[state]
         for key in path:
