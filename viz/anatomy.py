@@ -65,7 +65,7 @@ class Anatomy:
         """x and further inputs that are used."""
         used = {key for part in self.parts.values() for key in part.inputs}
         used |= set(self.leaving.values())
-        outside = used - set(self.previous)
+        outside = used - {*self.previous, *self.cell.parameters}
         return tuple(name for name in self.program.inputs if name in outside)
 
     def value(self, key: str) -> Written:
