@@ -19,6 +19,7 @@ from equations.algebra import (
     SymbolicValue,
     equal,
     extent,
+    is_transpose,
     minus,
     operation,
     plus,
@@ -26,7 +27,7 @@ from equations.algebra import (
     replace_parts,
     times,
 )
-from tinygrad_lstm.text import is_transpose, over
+from tinygrad_lstm.text import over
 
 Shape = tuple[int, ...]
 Rule = Callable[[Expr, Expr, SymbolicOperation, list[Shape]], list[Expr]]
@@ -37,7 +38,7 @@ def transpose_last(expr: Expr) -> Expr:
     if isinstance(expr, SymbolicOperation):
         if expr.op == "outer":
             return operation("outer", *reversed(expr.operands))
-        if is_transpose(expr.op, expr.attributes):
+        if is_transpose(expr):
             return expr.operands[0]
     return operation("swapaxes", expr, a=-1, b=-2)
 
@@ -159,7 +160,7 @@ def _getitem(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> lis
 
 
 def _transpose(g: Expr, e: SymbolicOperation) -> Expr:
-    if is_transpose(e.op, e.attributes):
+    if is_transpose(e):
         return transpose_last(g)
     if e.op == "swapaxes":
         return operation("swapaxes", g, **e.attributes)
