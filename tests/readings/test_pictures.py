@@ -25,6 +25,11 @@ def figures_are_drawn(cell: Any) -> None:
         assert spent() - begun < SECONDS, kind
 
 
+def cells_stand_on_the_grid(cell: Any) -> None:
+    """Straight lines alone: Graphviz's own layout, with curves, is for what nobody has posted."""
+    assert not any(wire.curve for wire in viz.cell(cell).scene.wires)
+
+
 def programs_are_drawn(cell: Any) -> None:
     assert "<svg" in viz.graph(cell.program()).svg()
 
@@ -41,7 +46,7 @@ def steps_can_be_walked(cell: Any) -> None:
     assert about
 
 
-READINGS = (figures_are_drawn, programs_are_drawn, steps_can_be_walked)
+READINGS = (figures_are_drawn, cells_stand_on_the_grid, programs_are_drawn, steps_can_be_walked)
 
 
 @pytest.mark.parametrize("name", CELLS)

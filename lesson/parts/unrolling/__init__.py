@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from markupsafe import Markup
-from viz.networks import WIDTH
 
 import viz
 from lesson.page import render
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
+from viz.columns import STEP, WIDTH
 
 MOST, FIRST = 8, 4
-PITCH = 52.0 + WIDTH  # from one copy to the next
+PITCH = STEP + WIDTH  # from one copy to the next
 
 
 def markup(subject: Subject) -> Markup:
