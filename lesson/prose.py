@@ -12,11 +12,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+import viz.kinds as kinds
 from equations.markup import math, mathml_row
 from equations.wording import translated
 from lesson import languages
 from tinygrad_lstm.errors import UnknownNameError
-from viz import kinds
 
 _CJK = r"[\u3000-\u9fff\uff00-\uffef]"
 _UNSPACED = re.compile(rf"(?<={_CJK})\n(?={_CJK})")  # a line ends where no words are parted

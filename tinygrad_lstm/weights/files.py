@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_lstm
-from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
