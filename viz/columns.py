@@ -7,7 +7,7 @@ they cross.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -201,18 +201,8 @@ def pass_states(
                 (f"end-{own}", outer[1], outer[1]),
             ]
             for n, ((tail, _, x0), (head, x1, _)) in enumerate(pairwise(stops)):
-                scene.wires.append(
-                    Wire(
-                        dashed("pass", own, str(n)),
-                        ((x0, y), (x1, y)),
-                        tail,
-                        head,
-                        f"{own}-{n}",
-                        True,
-                        width=1.8,
-                        classes=("wire", *classes),
-                    )
-                )
+                key, points = dashed("pass", own, str(n)), ((x0, y), (x1, y))
+                scene.wires.append(line(key, points, tail, head, own, f"{own}-{n}", width=1.8))
             times = (0, len(columns)) if way > 0 else (len(columns) + 1, 1)
             for time, x, side in zip(times, outer, (-way, way), strict=True):
                 what = named(own, str(time))
@@ -234,20 +224,28 @@ def draw_lines(columns: Sequence[Column], scene: Scene) -> None:
                     runs[-1].append((x, level + GAP))
                     runs.append([(x, level - GAP)])
             runs[-1].append((x1, y1))
+        net = f"{strand.tail}-{strand.value}"
         for n, run in enumerate(runs):
-            scene.wires.append(
-                Wire(
-                    dashed(own, str(n) * bool(n)),
-                    tuple(run),
-                    strand.tail,
-                    head,
-                    f"{strand.tail}-{strand.value}",
-                    run is runs[-1],
-                    radius=CORNER,
-                    width=1.6,
-                    classes=("wire", *prefixed([strand.value], "val")),
-                )
-            )
+            key, last = dashed(own, str(n) * bool(n)), run is runs[-1]
+            wire = line(key, run, strand.tail, head, strand.value, net, last, radius=CORNER)
+            scene.wires.append(wire)
+
+
+def line(
+    own: str,
+    points: Iterable[Point],
+    tail: str,
+    head: str,
+    value: str,
+    net: str,
+    arrow: bool = True,
+    width: float = 1.6,
+    radius: float = 10.0,
+    classes: tuple[str, ...] = (),
+) -> Wire:
+    """A line that carries a named value."""
+    classes = ("wire", *prefixed([value], "val"), *classes)
+    return Wire(own, tuple(points), tail, head, net, arrow, radius, width, classes)
 
 
 def dashed(*words: str) -> str:
