@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Literal, get_args, get_origin
 
 from tinygrad_lstm import cells
@@ -45,8 +46,11 @@ def situations(kind: Kind, part: Any) -> Iterator[dict[str, Any]]:
         yield from ({**small, name: v} for v in several if v not in (small.get(name), None))
 
 
-def figures_of(part: Any) -> dict[str, Callable[[], Figure]]:
-    """Figures that are drawn when they are called, by their kind and options."""
+def figures_of(part: Any, every: bool = True) -> dict[str, Callable[[], Figure]]:
+    """Figures that are drawn when they are called, by their kind and options.
+
+    every: whether with each value of every option; otherwise one of each kind.
+    """
     of = Cell if isinstance(part, Cell) else System
     return {
         " ".join([kind.name, *(f"{name}={value}" for name, value in options.items())]): partial(
@@ -54,5 +58,5 @@ def figures_of(part: Any) -> dict[str, Callable[[], Figure]]:
         )
         for kind in all_kinds().values()
         if not kind.subjects or of in kind.subjects
-        for options in situations(kind, part)
+        for options in islice(situations(kind, part), None if every else 1)
     }

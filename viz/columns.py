@@ -83,7 +83,7 @@ class Column:
             names = glyphs(names_of(part, name).latex, LABEL).width
             beside = 2 * (reach(len(part.state)) + 10 + names) * self.loops
             row = self._inputs(part, name)
-            return max(self._wide(row) + beside, _span(row) + APART - STEP)
+            return max(self._wide(row) + beside, _span(row) * len(row) - STEP)
         inner = [self.room(p, within(name, own)) for own, p in part.parts.items()]
         return sum(inner) + BESIDE if isinstance(part, Bidirectional) else max(inner)
 
@@ -114,7 +114,7 @@ class Column:
 
     def _wide(self, row: Sequence[tuple[str, Shape]]) -> float:
         """The width of the box above a row of circles: every arrow meets it."""
-        return max(self.width, _span(row) - TERMINAL + APART)
+        return max(self.width, _span(row) * (len(row) - 1) + BEND)
 
     def _box(self, cell: Cell, name: str, below: Strand, backward: bool) -> Strand:
         """The box A above a row of what it reads; what comes from below takes its place there."""
@@ -126,9 +126,8 @@ class Column:
         if below.tail and len(row) > 1:
             below, y = below.on((x, y - BEND)), y - BEND - APART - TERMINAL
         key = self.id("box", name)
-        left = x - (_span(row) + APART) / 2
-        for own, shape in row:
-            slot, left = left + (shape.width + APART) / 2, left + shape.width + APART
+        for k, (own, shape) in enumerate(row):
+            slot = x + _span(row) * (k - (len(row) - 1) / 2)
             if own == "x" and below.tail:
                 strand = below.on((slot, below.points[-1][1])) if len(row) > 1 else below
             else:
@@ -259,8 +258,8 @@ def within(name: str, own: str) -> str:
 
 
 def _span(row: Sequence[tuple[str, Shape]]) -> float:
-    """The width of a row of circles."""
-    return sum(shape.width + APART for _, shape in row) - APART
+    """How far the circles of a row stand apart, from middle to middle."""
+    return max((shape.width for _, shape in row), default=0.0) + APART
 
 
 def reach(count: int) -> float:
