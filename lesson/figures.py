@@ -122,14 +122,7 @@ def marked(
 
     told: says in the alternative text what is marked.
     """
-
-    def classes(part: Shape | Wire) -> tuple[str, ...]:
-        return (*part.classes, state) if wanted(part.id) else part.classes
-
-    scene = Scene(
-        [replace(s, classes=classes(s)) for s in figure.scene.shapes],
-        [replace(w, classes=classes(w)) for w in figure.scene.wires],
-    )
+    scene = figure.scene.marked(state, lambda part: wanted(part.id))
     alt = joined([figure.alt, told])
     return replace(figure, name=f"{figure.name}-{name}", alt=alt, scene=scene)
 
