@@ -15,6 +15,7 @@ from markupsafe import Markup
 import viz
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
+from tinygrad_lstm.atomic import replace_whole
 from viz import Figure
 from viz.notation import MEANINGS
 from viz.palette import SHAPES, stylesheet
@@ -94,11 +95,10 @@ class Drawer:
                 return kept.read_text(encoding="utf-8")
         svg = figure.svg(prefix=_PREFIX)
         if kept:
-            part = kept.with_suffix(".part")  # another build sees all of a figure or nothing
             with contextlib.suppress(OSError):  # then it is drawn again the next time
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                part.write_text(svg, encoding="utf-8")
-                part.replace(kept)
+                with replace_whole(kept) as file:  # another build sees all of a figure or nothing
+                    file.write(svg.encode())
         return svg
 
 
