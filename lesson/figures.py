@@ -17,7 +17,7 @@ from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from tinygrad_lstm.atomic import replace_whole
 from viz import Figure
-from viz.notation import MEANINGS
+from viz.figures.legend import MEANINGS
 from viz.palette import SHAPES, stylesheet
 from viz.scene import Scene, Shape, Wire
 

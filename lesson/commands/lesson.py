@@ -122,7 +122,7 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
 
     cell = find(options.cell)
     check_suited(cell)
-    start = cell_options.chosen_starts(options, cell)
+    start = cell_options.read_starts(options, cell)
     text = read_text(options.text) if options.text else shakespeare()
     print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
     bar = _Bar()

@@ -23,7 +23,7 @@ def test_values_may_be_repeated_and_joined_by_commas(command: str) -> None:
     if command != "lesson":
         words.insert(1, "lstm")
     options = parser(command).parse_args(words)
-    assert cell_options.chosen_starts(options, cells.lstm) == {
+    assert cell_options.read_starts(options, cells.lstm) == {
         "b_f": 1.0,
         "b_i": -1e-3,
         "W_o": "orthogonal",
@@ -31,7 +31,7 @@ def test_values_may_be_repeated_and_joined_by_commas(command: str) -> None:
     with pytest.raises(
         UnknownNameError, match=r"^--start b_f=…: cell 'rnn' has no parameter 'b_f'"
     ):
-        cell_options.chosen_starts(options, cells.rnn)
+        cell_options.read_starts(options, cells.rnn)
 
 
 def test_a_small_run_begins_there() -> None:
