@@ -38,7 +38,6 @@ class Embedded:
     name: str
     svg: Markup
     alt: str
-    figure: Figure
 
 
 class Drawer:
@@ -69,7 +68,7 @@ class Drawer:
                     del mark.attrib[paint]
             if mark.tag == f"{_SVG}use":
                 mark.set("href", keys[mark.attrib["href"]])
-        return Embedded(name, Markup(ET.tostring(svg, encoding="unicode")), figure.alt, figure)
+        return Embedded(name, Markup(ET.tostring(svg, encoding="unicode")), figure.alt)
 
     def glyphs(self) -> Markup:
         """The glyphs of all figures drawn so far."""

@@ -22,18 +22,16 @@ _CJK = r"[\u3000-\u9fff\uff00-\uffef]"
 _UNSPACED = re.compile(rf"(?<={_CJK})\n(?={_CJK})")  # a line ends where no words are parted
 _FORMULA = r'<span class="math inline">(?:(?!</span>).)*</span>'
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
-    dollarmath_plugin, renderer=lambda latex, options: _mathematics(latex, options)
-)
-
 
 @lru_cache(maxsize=2048)
-def _formula(latex: str) -> str:
-    return mathml_row(latex)
+def _mathematics(latex: str, display: bool) -> str:
+    return math(mathml_row(latex), display=display)
 
 
-def _mathematics(latex: str, options: Mapping[str, Any]) -> str:
-    return math(_formula(latex), display=bool(options["display_mode"]))
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
+    dollarmath_plugin,
+    renderer=lambda latex, options: _mathematics(latex, bool(options["display_mode"])),
+)
 
 
 class Texts:
