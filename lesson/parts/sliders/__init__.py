@@ -235,7 +235,7 @@ class _Board:
 
 def _sign(latex: str, spoken: str = "") -> Markup:
     """A sign within a line; `spoken` names it where it is a header of a row."""
-    named = Markup('<math aria-label="{}"').format(spoken) if spoken else "<math"
+    named = Markup('<math aria-label="{}"').format(spoken) if spoken else Markup("<math")
     return sign(latex).replace("<math", named, 1)
 
 
