@@ -20,6 +20,7 @@ import numpy as np
 import equations
 from lesson import charts
 from lesson.measurements import Line
+from lesson.page import render
 from lesson.parts import stepper as stepper_part
 from tinygrad_lstm import notebook_html
 from tinygrad_lstm.errors import DataError, UnknownNameError
@@ -134,33 +135,27 @@ def strip(line: Line, names: Sequence[str], unit: int) -> Picture:
     rows = {equations.name_unicode(n, None): line.values[n][:, unit] for n in names}
     left, wide, high = 56, 15, 58
     width, height = left + wide * len(letters) + 12, high * len(rows) + 34
-    parts = [
-        f'<text x="{left + wide * (k + 0.5):g}" y="{height - 12}" text-anchor="middle">'
-        f"{escape(letter)}</text>"
-        for k, letter in enumerate(letters)
-    ]
+    drawn = []
     for r, (name, values) in enumerate(rows.items()):
         scale = max(1.0, float(np.max(np.abs(values))))
         whole = float(np.min(values)) >= 0
         zero, most = high * (r + 1) if whole else high * (r + 0.5) + 4, 46 if whole else 23
         span = f"0…{scale:.2g}" if whole else f"±{scale:.2g}"
-        parts.append(
-            f'<text x="{left - 10}" y="{zero - 15:g}" text-anchor="end">{escape(name)}</text>'
-            f'<text class="span" x="{left - 10}" y="{zero:g}" text-anchor="end">{span}</text>'
-        )
-        for k, value in enumerate(values):
-            tall = abs(float(value)) / scale * most
-            top, sign = (zero - tall, "bar") if value >= 0 else (zero, "below")
-            parts.append(
-                f'<rect class="{sign}" x="{left + wide * k + 1.5:g}" y="{top:.1f}" '
-                f'width="{wide - 3}" height="{tall:.1f}"/>'
-            )
-        parts.append(
-            f'<line class="zero" x1="{left}" x2="{width - 12}" y1="{zero:g}" y2="{zero:g}"/>'
-        )
+        heights = [float(value) / scale * most for value in values]
+        drawn.append({"name": name, "zero": zero, "span": span, "heights": heights})
+    inside = render(
+        "lesson.page",
+        "strip.html",
+        letters=letters,
+        rows=drawn,
+        left=left,
+        wide=wide,
+        width=width,
+        height=height,
+    )
     numbers = [[name, *(f"{round(v, 1) + 0.0:g}" for v in values)] for name, values in rows.items()]
     text = f"unit {unit + 1}, along the text\n" + _aligned([["", *letters], *numbers])
-    return _picture("".join(parts), text, width, height)
+    return _picture(inside, text, width, height)
 
 
 def _picture(inside: str, text: str, width: float, height: float) -> Picture:
