@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 import equations
 from lesson import charts
 from lesson.measurements import Line
+from lesson.page import asset
 from lesson.parts import stepper as stepper_part
 from tinygrad_lstm import notebook_html
 from tinygrad_lstm.errors import DataError, UnknownNameError
@@ -29,7 +29,7 @@ from tinygrad_lstm.stepper.trace import Trace
 from viz.rendering import svg_to_png
 
 _MOST = 6  # curves that the style tells apart
-_STYLE = resources.files("lesson").joinpath("page", "notebook.css").read_text(encoding="utf-8")
+_STYLE = asset("lesson.page", "notebook.css")
 
 
 @dataclass(frozen=True)
