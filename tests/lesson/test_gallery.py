@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lesson import gallery
+from lesson import gallery_pages as gallery
 from lesson.commands import main
 from tinygrad_lstm import cells
 
