@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from lesson import languages
 from lesson.exercises.collection import collect, find
 from lesson.exercises.solved import Solved
 from lesson.exercises.tasks import Exercise, ExerciseError, checked, seed_in
@@ -31,7 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="check the answer")
     what.add_argument("--hint", action="store_true", help="the next hint, up to the solution")
-    parser.add_argument("--language", metavar="L", help="en, ko or zh (default: the locale's)")
+    known = ", ".join(languages.languages())
+    parser.add_argument("--language", metavar="L", help=f"{known} (default: the locale's)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the numbers drawn at the start")
     parser.add_argument("--answer", type=Path, metavar="FILE", help="check this file instead")
     parser.add_argument(

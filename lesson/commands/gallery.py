@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lesson import gallery_pages
+from lesson import gallery
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the gallery and say where it is."""
-    gallery_pages.write(options.output)
+    gallery.write(options.output)
     print(options.output / "README.md")
     return 0

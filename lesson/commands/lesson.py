@@ -92,7 +92,7 @@ def _watch(options: argparse.Namespace) -> int:
     ours = Path(building.__file__).parent
 
     def files() -> list[Path]:
-        own = [p for folder in ("page", "languages") for p in (ours / folder).rglob("*.*")]
+        own = (p for p in ours.rglob("*.*") if p.suffix in (".html", ".css", ".js", ".toml"))
         return [p for p in (file, options.text, *own) if p]
 
     def make(check: watching.Check) -> str:

@@ -64,10 +64,11 @@ def test_a_lesson_s_model_of_other_start_values_is_trained_anew(tmp_path: Path) 
     assert other.history == () and other.model.start == {}
 
 
-def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any) -> None:
+def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any, tmp_path: Path) -> None:
     told: dict[str, Any] = {}
     monkeypatch.setattr(building, "train", lambda cell, *more: told.update({cell.name: more[-1]}))
     monkeypatch.setattr(building, "subject", lambda *_: None)
     monkeypatch.setattr(building, "render", lambda *_: "page")
-    assert building.make(1.0, TEXT, cell=cells.gru, start={"W_z": 0.5}) == "page"
+    path = building.build(tmp_path / "page", 1.0, TEXT, cell=cells.gru, start={"W_z": 0.5})
+    assert path.read_text() == "page"
     assert told == {"gru": {"W_z": 0.5}, "lstm": None, "rnn": None}

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import __version__
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.atomic import hold
@@ -24,6 +23,7 @@ from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.learning.training_state import Position, Record, Settings, TrainingState
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
+from tinygrad_lstm.version import __version__
 
 DESCRIPTION = "description.json"
 

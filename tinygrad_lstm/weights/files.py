@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_lstm
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
@@ -17,6 +16,7 @@ from tinygrad_lstm.networks import Backward, Bidirectional, Stack, System
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.version import __version__
 from tinygrad_lstm.weights.gates import WeightsError
 from tinygrad_lstm.weights.pytorch import places
 
@@ -62,7 +62,7 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
         sizes[prefix] = cell.infer_sizes(under(prefix, bound))
     metadata = {
         "format": WEIGHTS.format,
-        "version": tinygrad_lstm.__version__,
+        "version": __version__,
         "network": json.dumps(structure),
         "sizes": json.dumps(sizes),
         "equations": json.dumps({name: equations_of(cell) for name, cell in cells.items()}),
