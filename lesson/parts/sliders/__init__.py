@@ -20,7 +20,7 @@ from equations.algebra import SymbolicOperation, SymbolicValue, named_values
 from equations.evaluation import evaluate
 from equations.javascript_code import Script
 from equations.lines import Equation
-from equations.markup import math, mathml_row
+from lesson.formulas import sign
 from lesson.page import render
 from lesson.prose import Texts, as_json
 from lesson.subject import Subject
@@ -235,9 +235,8 @@ class _Board:
 
 def _sign(latex: str, spoken: str = "") -> Markup:
     """A sign within a line; `spoken` names it where it is a header of a row."""
-    sign = Markup(math(mathml_row(latex), display=False))
-    named = Markup('<math aria-label="{}"').format(spoken)
-    return sign.replace("<math", named, 1) if spoken else sign
+    named = Markup('<math aria-label="{}"').format(spoken) if spoken else Markup("<math")
+    return sign(latex).replace("<math", named, 1)
 
 
 def written(value: float) -> str:
