@@ -108,7 +108,7 @@ def _write_pages(app: Any) -> None:
 def _commands() -> str:
     """Every command's help, as it prints it."""
     pages = ["# The command line\n"]
-    for command in commands.COMMANDS:
+    for command in commands.summaries():
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             commands.main([command, "--help"])

@@ -21,7 +21,7 @@ from equations.algebra import (
 )
 from equations.differentiation import Differentiated, Share, differentiated
 from equations.lines import Equation, Equations, Note
-from equations.printer import CellLatexPrinter, CellTextPrinter
+from equations.printer import CellPrinter
 from equations.reading import Reading, read
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
@@ -29,6 +29,7 @@ from tinygrad_lstm.networks import Backward, Stack
 from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
+from tinygrad_lstm.text import LATEX, UNICODE
 
 
 @dataclass(frozen=True)
@@ -230,16 +231,16 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
             named(
                 label,
                 "the adjoint of what stands inside the function, here of {inside}",
-                inside=CellTextPrinter(apart=adjoints.reading.apart)._print(inside),
+                inside=CellPrinter(UNICODE, apart=adjoints.reading.apart).write(inside),
             )
         )
     block = next((p for p in shown if isinstance(p, Operation) and p.op == "block"), None)
     if block is not None:
-        part = CellTextPrinter(timed=block.attributes["timed"])._print(block.operands[1])
+        part = CellPrinter(UNICODE, timed=block.attributes["timed"]).write(block.operands[1])
         notes.append(
             Note(
-                CellLatexPrinter()._print(block),
-                CellTextPrinter()._print(block),
+                CellPrinter(LATEX).write(block),
+                CellPrinter(UNICODE).write(block),
                 Said(
                     "the entries of the vector that belong to {part} in the concatenation",
                     part=part,
@@ -250,7 +251,7 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     kept = next((p for p in whole if isinstance(p, detach)), None)
     if kept is not None:
         words = Said("a constant to the backward pass: no derivative goes through detach")
-        notes.append(Note(CellLatexPrinter()._print(kept), CellTextPrinter()._print(kept), words))
+        notes.append(Note(CellPrinter(LATEX).write(kept), CellPrinter(UNICODE).write(kept), words))
     if any(isinstance(p, Operation) and p.op == "scatter" for p in shown):
         words = Said("zeros, but for these entries: what is read in part is sent back to that part")
         notes.append(Note(r"\mathrm{pad}", "pad", words))

@@ -11,9 +11,10 @@ from sympy import Expr
 
 from equations import markup
 from equations.algebra import SumOverTime, plus
-from equations.printer import CellLatexPrinter, CellTextPrinter
+from equations.printer import CellPrinter
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import Apart
+from tinygrad_lstm.text import LATEX, UNICODE, Unicode
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class Equation:
 
     def latex(self) -> str:
         """The line in LaTeX, without dollar signs."""
-        printer = CellLatexPrinter(self.step, apart=self.apart)
-        return f"{printer._print(self.left)} = {printer._print(self.right)}"
+        return self._text(LATEX)
 
     def unicode(self) -> str:
         """The line in Unicode, as for a terminal."""
-        printer = CellTextPrinter(self.step, apart=self.apart)
-        return f"{printer._print(self.left)} = {printer._print(self.right)}"
+        return self._text(UNICODE)
+
+    def _text(self, style: Unicode) -> str:
+        printer = CellPrinter(style, self.step, apart=self.apart)
+        return f"{printer.write(self.left)} = {printer.write(self.right)}"
 
     def mathml(self, display: bool = False, width: int | None = None) -> str:
         """The line as a <math> element; with `width` a long sum is broken, see `pieces`."""
@@ -53,7 +56,7 @@ class Equation:
         The first row begins with =, a further one with the sign of its first term. width: about
         how many visible characters fit into a row; a single term is never broken.
         """
-        latex, text = (p(self.step, apart=self.apart) for p in (CellLatexPrinter, CellTextPrinter))
+        latex, text = (CellPrinter(s, self.step, apart=self.apart) for s in (LATEX, UNICODE))
         inner = self.right.args[0] if isinstance(self.right, SumOverTime) else None
         if inner is not None and inner.is_Add:  # a long sum over time is one sum for each term
             right = plus(*(SumOverTime(term) for term in inner.args))
@@ -66,7 +69,7 @@ class Equation:
                 room = width
             rows[-1] += (" " if rows[-1] else "") + piece
             room -= len(shown) + 1
-        return [latex._print(self.left), f"= {rows[0]}", *rows[1:]]
+        return [latex.write(self.left), f"= {rows[0]}", *rows[1:]]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return bundle(self)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as xml
 
 from latex2mathml.converter import convert
 
-from equations.faces import COLOURS
+from tinygrad_lstm.text import COLOURS
 
 _NAMESPACE = "{http://www.w3.org/1998/Math/MathML}"
 _ACCENTS = {"¯", "~", "^", "˙", "ˇ", "→", "―", "⃗", "˜", "ˆ"}

@@ -24,11 +24,11 @@ from equations.algebra import (
     operation,
 )
 from equations.lines import Equation, Equations
-from equations.rules import over
 from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
+from tinygrad_lstm.text import over
 
 # an equation that would be longer written out, or deeper, gets names for its parts
 _LONGEST, _DEEPEST = 400, 20

@@ -27,6 +27,7 @@ from equations.algebra import (
     replaced,
     times,
 )
+from tinygrad_lstm.text import over
 
 Shape = tuple[int, ...]
 Rule = Callable[[Expr, Expr, Operation, list[Shape]], list[Expr]]
@@ -55,15 +56,6 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
         return share
     named = over(repeated, shape[lead:])
     return operation("sum", share, axis=repeated, keepdims=True, **named)
-
-
-def over(axis: Any, shape: Shape) -> dict[str, Any]:
-    """The names of the axes that a reduction is over, where it could be over others."""
-    if axis is None or len(shape) == 1:
-        return {}
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    words = tuple(getattr(shape[a], "words", None) for a in axes)
-    return {"over": words} if all(words) else {}
 
 
 def reduced(of: Operation, shape: Shape) -> tuple[int, ...]:

@@ -9,14 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from lesson import figures, languages, measurements
-from lesson.chapters import CHAPTERS, content
+from lesson import figures, languages, measurements, page
+from lesson.chapters import contents
 from lesson.models import Trained, check_suited, train
-from lesson.parts import PARTS, part
-from lesson.prose import Texts, translate_html
+from lesson.parts import parts, scripts, style
+from lesson.prose import Texts
 from lesson.stages import stages
 from lesson.subject import Subject
 from tinygrad_lstm.cells import gru, lstm, rnn
@@ -25,6 +22,7 @@ from tinygrad_lstm.learning import Progress, Text, shakespeare
 from tinygrad_lstm.step import Cell
 from viz.rendering import ready
 
+FONT = resources.files("lesson.assets").joinpath("STIXTwoMath-subset.woff2")
 Report = Callable[[str, Progress], Any]
 
 
@@ -119,47 +117,23 @@ def subject(
 
 def render(about: Subject, language: str = languages.DEFAULT) -> str:
     """The page's HTML, in every language; it opens in the one named."""
-    chapters = {name: content(name, about) for name in CHAPTERS}
-    facts: dict[str, Any] = {}
-    for chapter in chapters.values():
-        facts |= chapter.facts
-    words = Texts("page", facts)
-    environment = Environment(
-        loader=PackageLoader("lesson", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
-        t=words,
-        languages={
-            tag: languages.language(tag).name
-            for tag in sorted(words.files, key=lambda tag: tag != language)
-        },
-        chapters=list(CHAPTERS),
+    shown, own = contents(about), parts()
+    tags = sorted(languages.languages(), key=lambda tag: tag != language)
+    return page.render(
+        "lesson.page",
+        t=Texts("page", {name: fact for c in shown.values() for name, fact in c.facts.items()}),
+        languages={tag: languages.language(tag).name for tag in tags},
+        chapters=list(shown),
         subject=about,
-        css=Markup(f"{figures.colours()}\n{languages.style()}")
-        + _inlined("style", *PARTS, ending="css"),
-        scripts=[_inlined(name, ending="js") for name in ("base", *PARTS)],
-        font=base64.b64encode(_asset("assets", "STIXTwoMath-subset.woff2")).decode(),
-        translate_html=translate_html,
-        part=lambda name: part(name, about),
+        css=f"{figures.colours()}\n{style(*own)}",
+        scripts=scripts(*own),
+        font=base64.b64encode(FONT.read_bytes()).decode(),
+        part=lambda name: own[name].markup(about),
         listing=inspect.getsource(about.cell.step).rstrip(),
         figures={
             name: about.draw(name, figure)
-            for chapter in chapters.values()
+            for chapter in shown.values()
             for name, figure in chapter.figures.items()
         },
-        **{name: chapter.more for name, chapter in chapters.items()},
+        **{name: chapter.more for name, chapter in shown.items()},
     )
-
-
-def _inlined(*names: str, ending: str) -> Markup:
-    """Files of `lesson/page` to be put into the page; a part need not have one of each kind."""
-    found = [resources.files("lesson").joinpath("page", f"{name}.{ending}") for name in names]
-    return Markup("\n".join(f.read_text(encoding="utf-8") for f in found if f.is_file()))
-
-
-def _asset(folder: str, name: str) -> bytes:
-    return resources.files("lesson").joinpath(folder, name).read_bytes()

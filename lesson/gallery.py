@@ -167,7 +167,7 @@ def count(cell: Cell) -> Polynomial:
             product: Polynomial = Counter()
             for factors, a in one.items():
                 for size, b in axis.items():
-                    product[tuple(sorted((*factors, size) if size else factors))] += a * b
+                    product[tuple(sorted((*factors, *size)))] += a * b
             one = product
         total += one
     return total
@@ -199,7 +199,7 @@ def _letter(size: str) -> str:
 
 
 def _sizes(words: str) -> Iterable[str]:
-    return (size for axis in sizes.parse(words) for size in axis if size)
+    return (size for axis in sizes.parse(words) for size in sizes.names_in(axis))
 
 
 def _number(cell: Cell) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_lstm.notation import visible
+from tinygrad_lstm.tensor import Array
 
 _THIN = "\u202f"  # a narrow space at which no line breaks
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -56,6 +59,14 @@ def titled(cell: str) -> str:
     return cell.upper() if cell in ("rnn", "lstm", "gru") else cell
 
 
-def finite(value: float) -> float:
-    """The value, or 0 where it is no number: a picture has no place for it."""
-    return float(value) if np.isfinite(value) else 0.0
+def largest(values: Array) -> float:
+    """The largest absolute value, or 1 where all are 0: what others are shown relative to."""
+    return float(np.max(np.abs(values))) or 1.0
+
+
+def bars(values: Array, scale: float = 1.0) -> list[dict[str, Any]]:
+    """Bars in a row of a table: each with its number, its height in percent, its direction."""
+    return [
+        {"text": tight(float(v)), "height": round(100 * abs(float(v)) / scale), "below": v < 0}
+        for v in values
+    ]

@@ -53,6 +53,10 @@ class Texts:
         """The text of a key by language, as it stands in the files, facts filled in."""
         return {tag: fill(self._found(tag, key), self._facts(tag, facts)) for tag in self.files}
 
+    def english(self, key: str) -> str:
+        """The English text of a key as it stands in its file."""
+        return self._found(languages.DEFAULT, key)
+
     def block(self, key: str, **facts: Any) -> Markup:
         """Paragraphs, lists and quotations: a <div> with one <div class="say"> a language."""
         return Markup('<div class="text">{}</div>').format(self._say("div", html, key, facts))

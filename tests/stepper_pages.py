@@ -15,7 +15,7 @@ import pytest
 from problems import further, sizes_of
 
 from lesson import languages
-from lesson.parts import stepper
+from lesson.parts import scripts, stepper, style
 from tinygrad_lstm import (
     Tensor,
     cell,
@@ -140,8 +140,7 @@ def three_languages(part: str) -> str:
         f'html:not([data-language="{x}"]) .say[lang="{x}"]{{display:none}}' for x in LANGUAGES
     )
     title = "".join(f'<span lang="{x}">T</span>' for x in LANGUAGES)
-    script = "\n".join(stepper._asset(f"{name}.js") for name in ("base", *stepper.SCRIPTS))
-    css = stepper._asset("style.css") + stepper._asset("stepper.css") + hidden
+    script, css = "\n".join(scripts("stepper")), style("stepper") + hidden
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title><style>{css}</style>'
         f'{radios.replace(">", " checked>", 1)}<p id="announcement" aria-live="polite"></p>'

@@ -25,6 +25,9 @@ from tinygrad_lstm.running import unroll as unroll
 from tinygrad_lstm.step import Cell as Cell
 from tinygrad_lstm.step import cell as cell
 from tinygrad_lstm.stepper.trace import step_through as step_through
+from tinygrad_lstm.types import Array as Array
+from tinygrad_lstm.types import Network as Network
+from tinygrad_lstm.types import TensorLike as TensorLike
 
 from tinygrad_lstm.kernels import compiled as compiled  # isort: skip
 from tinygrad_lstm.checking import Agreement as Agreement  # isort: skip
@@ -39,7 +42,18 @@ __version__ = "0.1.0"
 # Python's own sum, max, min and abs stay what they are after `import *`.
 globals()["__all__"] = sorted(
     (
-        {"Agreement", "bidirectional", "Cell", "cell", "cells", "check_gradients", "compiled"}
+        {
+            "Agreement",
+            "Array",
+            "Network",
+            "TensorLike",
+            "bidirectional",
+            "Cell",
+            "cell",
+            "cells",
+            "check_gradients",
+            "compiled",
+        }
         | {"errors", "grad", "ops", "Parameters", "Program", "Run", "stack", "step_through"}
         | {"Tensor", "unroll", "value_and_grad", "weights", *vars(ops)["__all__"]}
         | {*_composites.__all__}

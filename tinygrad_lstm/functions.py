@@ -14,7 +14,7 @@ from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.tensor import Tensor, TensorLike, apply, stacked
 
 __all__ = ["broadcast_to", "clip", "concat", "einsum", "getitem", "less", "less_equal", "matmul"]
-__all__ += ["reshape", "split", "stack", "swapaxes", "transpose"]
+__all__ += ["reshape", "split", "swapaxes", "transpose"]  # stack: of networks, too
 
 Parts = TensorLike | Sequence[TensorLike]
 

@@ -8,88 +8,119 @@ parts of one another. The names of a part's parameters, states and equations car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from tinygrad_lstm import ops
+from tinygrad_lstm import functions
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
-from tinygrad_lstm.ops import concat
+from tinygrad_lstm.functions import concat
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.running import Moments, Reading, Run, over
+from tinygrad_lstm.running import Moments, Run, over
+from tinygrad_lstm.sequence_inputs import SequenceInputs
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import Tensor
+from tinygrad_lstm.tensor import Tensor, TensorLike
 
-Part = Any  # a Cell or a Network
+Part: TypeAlias = "Cell | System"
 Sizes = Mapping[str, int]
 
 
-class Network:
-    """Parts by name, each a cell or a network. Attributes as those of a `Cell`.
+class System:
+    """Parts by name, each a cell or a system. Attributes as those of a `Cell`.
 
-    The output of a network is called h, whatever that of its cells is called.
+    chained: whether each part but the first reads the output of the one before; turned: the parts
+    that read from the last step to the first; ends: the parts whose outputs, joined, are the
+    system's, which is called h, whatever that of its cells is called.
     """
 
-    output = "h"
+    output: str = "h"
 
-    def __init__(self, name: str, parts: Mapping[str, Part]) -> None:
+    def __init__(
+        self,
+        name: str,
+        parts: Mapping[str, Part],
+        ends: Sequence[str],
+        chained: bool = False,
+        turned: Sequence[str] = (),
+    ) -> None:
         for part in parts.values():
-            if not isinstance(part, Cell | Network):
+            if not isinstance(part, Cell | System):
                 raise CellError(f"a network is made of cells and networks, got {part!r}.")
         self.name, self.parts = name, dict(parts)
+        self.ends, self.chained, self.turned = ends, chained, turned
         self.x: str = next(iter(parts.values())).x
-        self.state = self._all("state")
-        self.parameters = self._all("parameters")
-        self.sizes = list(dict.fromkeys(size for part in parts.values() for size in part.sizes))
-        self.further = [f"{name}.{own}" for name, part in parts.items() for own in _further(part)]
+        self.state, self.parameters = self._all("state"), self._all("parameters")
+        self.sizes: list[str] = list(
+            dict.fromkeys(size for part in parts.values() for size in part.sizes)
+        )
 
-    def _all(self, kind: str) -> dict[str, str]:
+    def _all(self, kind: str) -> Mapping[str, str]:
         return {
             f"{name}.{own}": words
             for name, part in self.parts.items()
             for own, words in getattr(part, kind).items()
         }
 
+    @property
+    def extra_inputs(self) -> list[str]:
+        """The names of the parts' further inputs but those that the layer below gives."""
+        return [
+            f"{name}.{own}"
+            for name, part in self.parts.items()
+            for own in part.extra_inputs
+            if not own.endswith("_below")
+        ]
+
     def __str__(self) -> str:
         return f"network {self.name!r}"
 
     __repr__ = __str__
 
+    # --- sizes and parameters ---------------------------------------------------------------------
     def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
-        """The sizes of each part when the network's are `sizes`."""
+        """The sizes of each part when the network's are `sizes`.
+
+        x of a further layer is as long as the output below.
+        """
         for name in sizes:
             if name not in self.sizes:
                 raise UnknownNameError(
                     f"{self} has no size {name!r}; its sizes are {', '.join(self.sizes)}."
                 )
-        return {
-            name: {size: sizes[size] for size in part.sizes if size in sizes}
-            for name, part in self.parts.items()
-        }
+        every: dict[str, dict[str, int]] = {}
+        below: int | None = None
+        for name, part in self.parts.items():
+            every[name] = own = {size: sizes[size] for size in part.sizes if size in sizes}
+            if below is not None and len(axes := dimensions.parse(part.x)) == 1:
+                (size,) = dimensions.names_in(axes[0])
+                if own.get(size, below) != below and size != "inputs":
+                    raise ShapeError(
+                        f"{self}: layer {name} reads x ({part.x}) = {own[size]}, but the layer "
+                        f"below has {below} outputs."
+                    )
+                own[size] = below
+            if self.chained:
+                below = width(part, own)
+        return every
 
     def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
         """Fresh parameters, those of each part by its own `init` with a seed of its own.
 
         A cell's parameter with a number, such as `b_f=1.0`, fills it in every part that has it.
         """
-        fills = {name: sizes.pop(name) for name in self.fillable() & set(sizes)}
+        fills = {name: sizes.pop(name) for name in fillable(self) & set(sizes)}
         tensors: dict[str, Tensor] = {}
         for k, (name, own) in enumerate(self.part_sizes(sizes).items()):
             part = self.parts[name]
-            takes = part.fillable() if isinstance(part, Network) else set(part.parameters)
             seed_of_part = int(np.random.default_rng([seed, k]).integers(2**31))
-            chosen = {n: value for n, value in fills.items() if n in takes}
+            chosen = {n: value for n, value in fills.items() if n in fillable(part)}
             tensors |= _renamed(name, part.init(seed_of_part, dtype, **own, **chosen))
         return Parameters(tensors, str(self))
 
-    def fillable(self) -> set[str]:
-        """The names of parameters, without their parts', that `init` can fill with a number."""
-        return {name.rsplit(".", 1)[-1] for name in self.parameters}
-
-    def bind(self, arrays: Mapping[str, Any]) -> Parameters:
+    def bind(self, arrays: Mapping[str, TensorLike]) -> Parameters:
         """Parameters from arrays under names such as `1.W_f`, checked part by part."""
         unknown = [name for name in arrays if name not in self.parameters]
         if unknown:
@@ -105,6 +136,7 @@ class Network:
             tensors |= {f"{name}.{n}": t for n, t in bound.items()} | _renamed(name, fresh)
         return Parameters(tensors, str(self))
 
+    # --- one step ---------------------------------------------------------------------------------
     def small_sizes(self) -> dict[str, int]:
         """Small sizes, all different, for a Program to look at."""
         return {name: 3 + k for k, name in enumerate(self.sizes)}
@@ -113,130 +145,131 @@ class Network:
         """One step of all parts as a Program, as `Cell.program`."""
         sizes = sizes or self.small_sizes()
         words: dict[str, str] = {}
+        static: set[str] = set()
         inputs: dict[str, Tensor] = {}
-        for name, own in self.part_sizes(sizes).items():
-            single = self.parts[name].program(**own)
+        programs = {n: self.parts[n].program(**own) for n, own in self.part_sizes(sizes).items()}
+        for name, single in programs.items():
+            static |= {_within(name, old) for old in single.static or ()}
             for old, node in single.inputs.items():
                 if old == "x" and "x" in inputs or old.endswith("_below"):
                     continue
                 new = old if old == "x" else _within(name, old)
                 inputs[new] = Tensor.input(new, node.shape)
                 words[new] = single.dimensions.get(old, "")
-        step = self._composed(inputs, sizes)
+        step = self._composed(programs, inputs)
         equations = {name: node for name, node in step.items() if node.name == name}
         outputs = {name: equations[name] for name in self.state}
-        return Program(self.name, inputs, equations, outputs, words, sizes)
+        return Program(self.name, inputs, equations, outputs, words, sizes, static)
 
-    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
-        """The parts' equations on shared inputs; the network's output is found under its name."""
-        raise CellError(f"{self} is no stack and reads in no direction.")
-
-    def _part(
-        self,
-        name: str,
-        values: Mapping[str, Tensor],
-        x: Tensor,
-        sizes: Sizes,
-        below: Mapping[str, Tensor] | None = None,
+    def _composed(
+        self, programs: Mapping[str, Program], values: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """The equations of one part's own Program, on this network's nodes and names."""
-        program: Program = self.parts[name].program(**self.part_sizes(sizes)[name])
-        own = {**_own(name, values), "x": x, **(below or {})}
-        leaves = {n: node for n, node in own.items() if n in program.inputs}
-        return program.on(leaves, lambda n: f"{name}.{n}")
+        """The parts' equations on shared inputs; the network's output is there by its name."""
+        x, below = values["x"], dict[str, Tensor]()
+        written: dict[str, Tensor] = {}
+        for name, program in programs.items():
+            given = {**_own(name, values), "x": x, **below}
+            leaves = {n: node for n, node in given.items() if n in program.inputs}
+            own = program.on(leaves, lambda n, name=name: f"{name}.{n}")  # type: ignore[misc]
+            written |= {f"{name}.{n}": node for n, node in own.items()}
+            if self.chained:
+                below = {f"{n}_below": node for n, node in own.items()}
+                x = own[output_of(self.parts[name])]
+        ends = [written[f"{name}.{output_of(self.parts[name])}"] for name in self.ends]
+        joined = named(concat(*ends), self.output) if len(ends) > 1 else ends[0]
+        return {**written, self.output: joined}
+
+    # --- over a sequence --------------------------------------------------------------------------
+    def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
+        """Run all parts over a sequence that has been checked."""
+        runs: dict[str, Run] = {}
+        for name, part in self.parts.items():
+            changes: dict[str, Any] = {"reverse": inputs.reverse != (name in self.turned)}
+            if self.chained and runs:
+                lower = list(runs.values())[-1]
+                changes["x"] = _Value(lower, lower.cell.output)
+                changes["below"] = {
+                    n: _Value(lower, n.removesuffix("_below"))
+                    for n in getattr(part, "sequences", {})
+                    if n.endswith("_below")
+                }
+            own = Parameters(_own(name, p), str(part))
+            runs[name] = over(part, own, _inputs_of(name, part, inputs, **changes))
+        ends = [runs[name] for name in self.ends]
+
+        def output(t: int) -> Tensor:
+            values = [run.steps[t][run.cell.output] for run in ends]
+            if len(values) == 1:
+                return values[0]
+            node = concat(*values)
+            node.name, node.time = inputs.prefix + self.output, t
+            return node
+
+        def step(t: int) -> dict[str, Tensor]:
+            return {**_merged({n: run.steps[t] for n, run in runs.items()}), self.output: output(t)}
+
+        def whole(name: str) -> Tensor | None:
+            if name == self.output:
+                values = [run[run.cell.output] for run in ends]
+                return concat(*values) if len(values) > 1 else values[0]
+            part, _, own = name.partition(".")
+            return runs[part][own]
+
+        lazy = all(run.whole for run in runs.values())
+        steps: Sequence[Any] = Moments(inputs.time, step)
+        return Run(
+            self,
+            p,
+            Moments(inputs.time, inputs.x),
+            _merged({name: run.initial for name, run in runs.items()}),
+            steps if lazy else list(steps),
+            _merged({name: run.final for name, run in runs.items()}),
+            whole if lazy else None,
+            [*(f"{name}.{n}" for name, run in runs.items() for n in run.names), self.output],
+        )
 
 
-class Stack(Network):
+class Stack(System):
     """Layers: x enters the first, each further layer reads the output of the one below."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         if not parts:
             raise CellError("a stack needs at least one layer: stack([cells.lstm, cells.lstm]).")
-        layers = {str(k): part for k, part in enumerate(parts, 1)}
         name = "stack_of_" + "_and_".join(getattr(part, "name", repr(part)) for part in parts)
-        super().__init__(name, layers)
-
-    def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
-        """The sizes of each layer: x of a further layer is as long as the output below."""
-        found = super().part_sizes(sizes)
-        below: int | None = None
-        for name, part in self.parts.items():
-            own = found[name]
-            if below is not None and len(axes := dimensions.parse(part.x)) == 1:
-                (size,) = axes[0]
-                if own.get(size, below) != below and size != "inputs":
-                    raise ShapeError(
-                        f"{self}: layer {name} reads x ({part.x}) = {own[size]}, but the layer "
-                        f"below has {below} outputs."
-                    )
-                own[size] = below
-            below = width(part, own)
-        return found
-
-    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
-        x = values["x"]
-        below: dict[str, Tensor] = {}
-        written: dict[str, Tensor] = {}
-        for name, part in self.parts.items():
-            own = self._part(name, values, x, sizes, below)
-            written |= {f"{name}.{n}": node for n, node in own.items()}
-            below = {f"{n}_below": node for n, node in own.items()}
-            x = own[output_of(part)]
-        return {**written, self.output: x}
+        layers = {str(k): part for k, part in enumerate(parts, 1)}
+        super().__init__(name, layers, [str(len(parts))], chained=True)
 
 
-class Bidirectional(Network):
+class Bidirectional(System):
     """Two parts, one reading forward and one backward; their outputs are joined."""
 
     def __init__(self, forward: Part, backward: Part) -> None:
         name = f"bidirectional_{getattr(forward, 'name', forward)}"
-        super().__init__(name, {"forward": forward, "backward": backward})
-
-    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
-        written: dict[str, Tensor] = {}
-        for name in self.parts:
-            own = self._part(name, values, values["x"], sizes)
-            written |= {f"{name}.{n}": node for n, node in own.items()}
-        ends = [written[f"{name}.{output_of(part)}"] for name, part in self.parts.items()]
-        return {**written, self.output: named(concat(*ends), self.output)}
-
-    def joined(self, step: Mapping[str, Tensor], time: int, prefix: str) -> Tensor:
-        """The output at a step: [forward.h, backward.h]."""
-        ends = [step[f"{name}.{part.output}"] for name, part in self.parts.items()]
-        node: Tensor = concat(*ends)
-        node.name, node.time = prefix + self.output, time
-        return node
+        parts = {"forward": forward, "backward": backward}
+        super().__init__(name, parts, list(parts), turned=["backward"])
 
 
-class Backward(Network):
+class Backward(System):
     """One part that reads backward: the second half of a `Bidirectional`, alone."""
 
     def __init__(self, part: Part) -> None:
-        super().__init__(f"backward_{getattr(part, 'name', part)}", {"backward": part})
-
-    def _composed(self, values: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
-        (part,) = self.parts.values()
-        own = self._part("backward", values, values["x"], sizes)
-        return {**{f"backward.{n}": v for n, v in own.items()}, self.output: own[output_of(part)]}
+        name = f"backward_{getattr(part, 'name', part)}"
+        super().__init__(name, {"backward": part}, ["backward"], turned=["backward"])
 
 
-def output_of(part: Part) -> str:
-    """The equation of a part's Program that is its output: of a stack that of its last layer."""
-    if isinstance(part, Cell | Bidirectional):
-        return part.output
-    name, last = list(part.parts.items())[-1]
-    return f"{name}.{output_of(last)}"
-
-
-def stack(parts: Sequence[Any], axis: int = 0) -> Any:
+@overload
+def stack(parts: Sequence[Part], axis: int = 0) -> Stack: ...
+@overload
+def stack(parts: Sequence[TensorLike], axis: int = 0) -> Tensor: ...
+def stack(parts: Sequence[Any], axis: int = 0) -> Stack | Tensor:
     """Layers of cells or networks, the first is the one that reads x: a `Stack`.
 
     A further input of a cell that is called NAME_below receives the equation NAME of the layer
     below. Of Tensors or arrays it is the operation of that name, side by side along a new axis.
     """
-    if len(parts) and all(isinstance(part, Cell | Network) for part in parts):
+    if len(parts) and all(isinstance(part, Cell | System) for part in parts):
         return Stack(parts)
-    return ops.stack(parts, axis)
+    return functions.stack(parts, axis)
 
 
 def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
@@ -248,15 +281,19 @@ def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
     return Bidirectional(forward, forward if backward is None else backward)
 
 
+def output_of(part: Part) -> str:
+    """The equation of a part's Program that is its output: of a stack that of its last layer."""
+    if isinstance(part, Cell) or len(part.ends) > 1:
+        return part.output
+    return f"{part.ends[0]}.{output_of(part.parts[part.ends[0]])}"
+
+
 def width(part: Part, sizes: Sizes) -> int:
     """How many numbers the output of a cell or network has at each step."""
-    if isinstance(part, Bidirectional | Backward):
+    if isinstance(part, System):
         own = part.part_sizes(sizes)
-        return sum(width(p, own[name]) for name, p in part.parts.items())
-    if isinstance(part, Stack):
-        name, top = list(part.parts.items())[-1]
-        return width(top, part.part_sizes(sizes)[name])
-    shape: tuple[int, ...] = part.program(**sizes).equations[part.output].shape
+        return sum(width(part.parts[name], own[name]) for name in part.ends)
+    shape = part.program(**sizes).equations[part.output].shape
     if len(shape) != 1:
         raise ShapeError(
             f"{part}: a layer above reads a vector, but the output {part.output} has shape {shape}."
@@ -264,78 +301,9 @@ def width(part: Part, sizes: Sizes) -> int:
     return shape[0]
 
 
-# --- over a sequence ------------------------------------------------------------------------------
-@over.register
-def _(network: Stack, p: Parameters, reading: Reading) -> Run:
-    runs: dict[str, Run] = {}
-    for name, part in network.parts.items():
-        changes: dict[str, Any] = {}
-        if runs:
-            lower = list(runs.values())[-1]
-            changes["x"] = _Value(lower, lower.cell.output)
-            changes["below"] = {
-                n: _Value(lower, n.removesuffix("_below"))
-                for n in getattr(part, "sequences", {})
-                if n.endswith("_below")
-            }
-        runs[name] = over(part, _bound(network, name, p), _of(name, part, reading, **changes))
-    top = list(runs.values())[-1]
-
-    def output(t: int) -> Tensor:
-        return top.steps[t][top.cell.output]
-
-    return _together(network, p, reading, runs, output, lambda: top[top.cell.output])
-
-
-@over.register
-def _(network: Bidirectional, p: Parameters, reading: Reading) -> Run:
-    runs: dict[str, Run] = {}
-    for name, part in network.parts.items():
-        turned = reading.reverse if name == "forward" else not reading.reverse
-        own = _of(name, part, reading, reverse=turned)
-        runs[name] = over(part, _bound(network, name, p), own)
-
-    def output(t: int) -> Tensor:
-        return network.joined(_merged(runs, t), t, reading.prefix)
-
-    def whole() -> Tensor:
-        ends: Tensor = concat(*[run[run.cell.output] for run in runs.values()])
-        return ends
-
-    return _together(network, p, reading, runs, output, whole)
-
-
-@over.register
-def _(network: Backward, p: Parameters, reading: Reading) -> Run:
-    (part,) = network.parts.values()
-    turned = _of("backward", part, reading, reverse=not reading.reverse)
-    run = over(part, _bound(network, "backward", p), turned)
-    return _together(
-        network,
-        p,
-        reading,
-        {"backward": run},
-        lambda t: run.steps[t][part.output],
-        lambda: run[part.output],
-    )
-
-
-def _further(part: Part) -> list[str]:
-    """The further inputs of a part that the layer below does not give."""
-    names = [*part.sequences, *part.constants] if isinstance(part, Cell) else part.further
-    return [name for name in names if not name.endswith("_below")]
-
-
-def _of(name: str, part: Part, reading: Reading, **changes: Any) -> Reading:
-    """The reading of a part, with those further inputs that it declares."""
-    takes, start = _further(part), f"{name}."
-    named = {n.rsplit(".", 1)[-1] for n in takes}
-    further = {
-        n.removeprefix(start): value
-        for n, value in reading.further.items()
-        if n in named or n.startswith(start)
-    }
-    return reading.part(name, further=further, **changes)
+def fillable(part: Part) -> set[str]:
+    """The names of parameters, without their parts', that `init` can fill with a number."""
+    return {name.rsplit(".", 1)[-1] for name in part.parameters}
 
 
 class _Value:
@@ -357,44 +325,18 @@ class _Value:
         return self._run[self._name]
 
 
-def _together(
-    network: Network,
-    p: Parameters,
-    reading: Reading,
-    runs: Mapping[str, Run],
-    output: Callable[[int], Tensor],
-    whole_output: Callable[[], Tensor],
-) -> Run:
-    """One Run of several parts' runs."""
-    names = [f"{name}.{n}" for name, run in runs.items() for n in run.names]
-    lazy = all(run.whole for run in runs.values())
-
-    def whole(name: str) -> Tensor | None:
-        if name == network.output:
-            return whole_output()
-        part, _, own = name.partition(".")
-        return runs[part][own]
-
-    steps: Sequence[Any] = Moments(
-        reading.time, lambda t: {**_merged(runs, t), network.output: output(t)}
-    )
-    return Run(
-        network,
-        p,
-        Moments(reading.time, reading.x),
-        {f"{name}.{n}": v for name, run in runs.items() for n, v in run.initial.items()},
-        steps if lazy else list(steps),
-        {f"{name}.{n}": v for name, run in runs.items() for n, v in run.final.items()},
-        whole if lazy else None,
-        [*names, network.output],
-    )
-
-
-def _merged(runs: Mapping[str, Run], t: int) -> dict[str, Tensor]:
-    return {f"{name}.{n}": v for name, run in runs.items() for n, v in run.steps[t].items()}
-
-
 # --- names ----------------------------------------------------------------------------------------
+def _inputs_of(name: str, part: Part, inputs: SequenceInputs, **changes: Any) -> SequenceInputs:
+    """The inputs of a part, with those further ones that it declares."""
+    bare = {n.rsplit(".", 1)[-1] for n in part.extra_inputs if not n.endswith("_below")}
+    extra_inputs = {
+        n.removeprefix(f"{name}."): value
+        for n, value in inputs.extra_inputs.items()
+        if n in bare or n.startswith(f"{name}.")
+    }
+    return inputs.part(name, extra_inputs=extra_inputs, **changes)
+
+
 def _within(part: str, name: str) -> str:
     """A part's own name as the network's: h is `1.h`, prev.h is `prev.1.h`."""
     return f"prev.{part}.{name[5:]}" if name.startswith("prev.") else f"{part}.{name}"
@@ -402,20 +344,20 @@ def _within(part: str, name: str) -> str:
 
 def _own(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Of a network's values those of one part, under the part's own names."""
-    found = {}
-    for name, value in values.items():
-        bare = name.removeprefix("prev.")
-        if bare.startswith(f"{part}."):
-            found[name.replace(f"{part}.", "", 1)] = value
-    return found
+    return {
+        name.replace(f"{part}.", "", 1): value
+        for name, value in values.items()
+        if name.removeprefix("prev.").startswith(f"{part}.")
+    }
+
+
+def _merged(values: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The values of all parts under the network's names."""
+    return {f"{part}.{name}": v for part, own in values.items() for name, v in own.items()}
 
 
 def _renamed(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A part's fresh parameters under the network's names."""
     for name, tensor in tensors.items():
         tensor.name = f"{part}.{name}"
-    return {f"{part}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _bound(network: Network, name: str, p: Parameters) -> Parameters:
-    return Parameters(_own(name, p), str(network.parts[name]))
+    return _merged({part: tensors})

@@ -171,7 +171,7 @@ def _numbered(name: str) -> tuple[str, str]:
     return (own, number) if own and number.isdigit() else (name, "")
 
 
-_UNSET = "?"
+UNSET = "?"
 # the loss, what stands inside a function and its adjoint: a letter and, where the cell has a value
 # of that name, another, in Unicode and in LaTeX
 _SIGNS = {
@@ -188,7 +188,7 @@ def name_plain(name: str) -> str:
     return "x_t" if name == "x" else name
 
 
-def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
+def name_latex(name: str, time: Time = UNSET, apart: Apart = _NONE) -> str:
     r"""LaTeX of a name: `C_tilde` is \tilde{C}_t, `bar.W_f` is \bar{W}_f, `prev.C` is C_{t-1}.
 
     time: the index to show, such as "t+1" or "3", or None for none. Unless told it is t, and none
@@ -206,13 +206,13 @@ def name_latex(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
     return _name(name, time, apart, latex=True)
 
 
-def name_unicode(name: str, time: Time = _UNSET, apart: Apart = _NONE) -> str:
+def name_unicode(name: str, time: Time = UNSET, apart: Apart = _NONE) -> str:
     """A name as one reads it in a terminal: C̃_t, h_{t-1}, W̄_f. See `name_latex`."""
     return _name(name, time, apart, latex=False)
 
 
 def _name(name: str, time: Time, apart: Apart, latex: bool) -> str:
-    if time == _UNSET:
+    if time == UNSET:
         time = index_of(name)
     space, rest = space_of(name)
     if space == "prev":

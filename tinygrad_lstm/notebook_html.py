@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.text import UNICODE
 
 if TYPE_CHECKING:
     from tinygrad_lstm.step import Cell
@@ -44,8 +45,8 @@ def listing(cell: Cell) -> dict[str, str]:
     try:
         program = cell.program()
         for name in program.equations:
-            left, right = program.text(name).split(" = ", 1)
-            rows.append(("equation", left, f"= {right}"))
+            left, equals, right = program.text(name, UNICODE).partition(" = ")
+            rows.append(("equation", left, equals.lstrip() + right))
     except TinygradError as error:  # a cell that is not finished is shown all the same
         rows.append(("error", "", str(error)))
     summary = ": ".join([str(cell), *cell.doc.splitlines()[:1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -181,36 +182,47 @@ def numerical(target: First) -> Numbers:
     # central differences know nothing of a derivative that somebody gave in another's place
     surrogate = any(n.op and TABLE[n.op].slopes for n in ancestors([y]))
     if surrogate or not _kinks(y):
-        found = _complex_step(target)
+        found = _complex_steps(target)
         if found is not None:
             return found
     return central_differences(target)
 
 
-def _complex_step(target: First) -> Numbers | None:
+def complex_slope(f: Callable[[Any], Any], at: Any) -> Array:
+    """Im f(at + ih) / h, all entries moved at once: exact to rounding where f is analytic."""
+    return np.asarray(np.imag(f(np.asarray(at) + TINY * 1j)) / TINY)
+
+
+def complex_step(f: Callable[[Any], Any], at: Any) -> Array:
+    """The derivative of Σ f in every entry of an array, by a complex step in each."""
+    derivative = np.zeros(np.shape(at))
+    for index in np.ndindex(derivative.shape):
+        moved = np.array(at, complex)
+        moved[index] += TINY * 1j
+        derivative[index] = np.sum(np.imag(f(moved))) / TINY
+    return derivative
+
+
+def _complex_steps(target: First) -> Numbers | None:
     """None where f does not take complex numbers."""
-    problem = target.problem
-    values: list[Any] = [v.astype(complex) for v in problem.values]
-    arrays = []
+    values: list[Any] = [v.astype(complex) for v in target.problem.values]
+
+    def number(k: int, moved: Array) -> Any:
+        result = target.value([*values[:k], moved, *values[k + 1 :]]).number
+        if result.dtype.kind != "c":
+            raise TypeError
+        return result
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            if any(
-                _loses_imaginary_part(n)
-                for n in ancestors([target.value(values).root], requires_grad=True)
-            ):
+            roots = [target.value(values).root]
+            if any(map(_loses_imaginary_part, ancestors(roots, requires_grad=True))):
                 return None
-            for k, v in enumerate(problem.values):
-                result = np.zeros(v.shape)
-                for index in np.ndindex(v.shape):
-                    values[k] = v.astype(complex)
-                    values[k][index] += TINY * 1j
-                    number = target.value(values).number
-                    if number.dtype.kind != "c":
-                        return None
-                    result[index] = number.imag / TINY
-                values[k] = v.astype(complex)
-                arrays.append(result)
+            arrays = [
+                complex_step(functools.partial(number, k), v)
+                for k, v in enumerate(target.problem.values)
+            ]
     except (TypeError, np.exceptions.ComplexWarning):
         return None
     return Numbers("complex step", arrays, [np.zeros(a.shape) for a in arrays])

@@ -26,7 +26,8 @@ class Operation:
     How it is written: `infix` as (template, how tightly it binds, how tightly its operands must),
     `c` and `js` as templates of an entry, `sympy` as the name SymPy has for it. A composite has a
     `definition`, a Program of other operations from which all of these follow; `slopes` is the
-    Program of the derivatives where its author gave them.
+    Program of the derivatives where its author gave them. `expand(roots)`: the same values with
+    every operation that a node of this one stands for.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Operation:
     sympy: str | None = None
     definition: Any = None
     slopes: Any = None
+    expand: Callable[[list[Any]], list[Any]] | None = None
 
     def rule(self, k: int) -> Rule | None:
         """The derivative rule of the k-th input."""

@@ -76,6 +76,11 @@ class Parameters(Mapping[str, Tensor]):
         new = {k: Tensor(v, k) for k, v in tensors.items()}
         return Parameters({**self._tensors, **new}, self._owner, self._sizes)
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes that they were made for."""
+        return self._sizes
+
     def on(self, tensors: Mapping[str, Tensor]) -> Parameters:
         """The same parameters with these nodes for some of them."""
         return Parameters({**self._tensors, **tensors}, self._owner, self._sizes)

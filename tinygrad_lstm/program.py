@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
-from tinygrad_lstm.notation import name_plain
+from tinygrad_lstm.notation import Apart, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
-from tinygrad_lstm.sizes import ATOM as _ATOM
-from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
-from tinygrad_lstm.sizes import SUM as _SUM
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, fold, pullback
+from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback
+from tinygrad_lstm.text import PLAIN, UNICODE, Plain, expression
 
 
 class Values(Mapping[str, Array]):
@@ -46,6 +45,7 @@ class Program:
     a name marks a namespace: `prev.C` is the state before the step, `bar.f` the adjoint of f,
     `seed.h` the adjoint of h that is given from outside. `dimensions` tells an
     input's shape in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` their values.
+    `static` are the inputs that are the same at every step, None where there are no steps.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Program:
         outputs: Mapping[str, Tensor],
         dimensions: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
+        static: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
@@ -63,6 +64,7 @@ class Program:
         self.outputs = dict(outputs)
         self.dimensions = dict(dimensions or {})
         self.sizes = dict(sizes or {})
+        self.static = None if static is None else frozenset(static)
 
     @classmethod
     def trace(cls, function: Callable[..., Any], /, **shapes: tuple[int, ...]) -> Program:
@@ -88,7 +90,7 @@ class Program:
         any; inputs without are shared by all samples. A result has the axes of the batch, and of
         a Program of gradients each sample gets its own.
         """
-        given = dict(_flat(arrays))
+        given = dict(flatten(arrays))
         for name in given:
             if name not in self.inputs:
                 raise UnknownNameError(
@@ -191,7 +193,7 @@ class Program:
                 adjoints[node] = equations[f"bar.{name}"] = named(zero, f"bar.{name}")
             outputs[name] = adjoints[node]
         label = f"gradient of {self.name}"
-        return Program(label, inputs, equations, outputs, dimensions, self.sizes)
+        return Program(label, inputs, equations, outputs, dimensions, self.sizes, self.static)
 
     def _named(self, name: str, *places: Mapping[str, Tensor]) -> Tensor:
         for place in places:
@@ -200,9 +202,25 @@ class Program:
         known = ", ".join([*self.inputs, *self.equations])
         raise UnknownNameError(f"{self.name} has no {name!r}; it has {known}.")
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, style: Plain = PLAIN) -> str:
         """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
-        return f"{name_plain(name)} = {right_hand_side(self.equations[name])}"
+        names = {node: self.label(own, style, True) for own, node in self.inputs.items()}
+        names |= {node: self.label(own, style) for own, node in self.equations.items()}
+        return f"{self.label(name, style)} = {expression(self.equations[name], style, names)}"
+
+    def label(self, name: str, style: Plain = PLAIN, is_input: bool = False) -> str:
+        """How a named value is written, with its step where it has one for each: W_f, f_t."""
+        space, own = space_of(name)
+        while space in ("bar", "seed"):
+            space, own = space_of(own)
+        steady = self.static is None or own in self.static and (is_input or space)
+        shared = is_input and name in self.equations
+        time = None if steady and space != "prev" else "t"
+        return style.name(f"input.{name}" if shared else name, time, self._apart)
+
+    @cached_property
+    def _apart(self) -> Apart:
+        return look_alikes(space_of(name)[1] for name in (*self.inputs, *self.equations))
 
     def shape_text(self, node: Tensor) -> str:
         """A shape with its axes in words where they are declared: `(hidden=4, inputs=3)`."""
@@ -214,19 +232,21 @@ class Program:
         return f"({', '.join(n if w == n else f'{w}={n}' for w, n in axes)})"
 
     def __str__(self) -> str:
-        inputs = ", ".join(f"{name_plain(n)} {self.shape_text(t)}" for n, t in self.inputs.items())
+        inputs = ", ".join(
+            f"{self.label(n, PLAIN, True)} {self.shape_text(t)}" for n, t in self.inputs.items()
+        )
         lines = [f"{self.name}: inputs {inputs}", *(f"  {self.text(n)}" for n in self.equations)]
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        inputs = [("input", name_plain(n), self.shape_text(t)) for n, t in self.inputs.items()]
-        equations = [
-            ("equation", name_plain(n), f"= {right_hand_side(t)}")
-            for n, t in self.equations.items()
-        ]
-        return bundle(str(self), table([*inputs, *equations]))
+        shapes = {name: self.shape_text(node) for name, node in self.inputs.items()}
+        rows = [("input", self.label(name, UNICODE, True), shape) for name, shape in shapes.items()]
+        for name in self.equations:
+            left, equals, right = self.text(name, UNICODE).partition(" = ")
+            rows.append(("equation", left, equals.lstrip() + right))
+        return bundle(str(self), table(rows))
 
 
 def named(node: Tensor, name: str, time: int | None = None) -> Tensor:
@@ -241,83 +261,10 @@ def _names(given: str | Iterable[str] | None, default: Iterable[str]) -> list[st
     return list(default if given is None else given.split() if isinstance(given, str) else given)
 
 
-def _flat(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(arrays: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The arrays of nested mappings by their dotted names: {"prev": {"h": h}} is prev.h."""
     for name, value in arrays.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-# --- plain text ----------------------------------------------------------------------------------
-def right_hand_side(root: Tensor) -> str:
-    """The expression that computes `root`, down to the next named Tensors, on one line."""
-    leaves = {
-        n: _leaf_text(n)
-        for n in ancestors([root])
-        if n is not root and (n.name is not None or not n.inputs)
-    }
-    return str(fold([root], leaves, _operation_text)[root][0])
-
-
-def _leaf_text(node: Tensor) -> tuple[str, int]:
-    if node.name is not None:
-        return name_plain(node.name), _ATOM
-    if "words" in node.attributes:
-        return node.attributes["words"], node.attributes["level"]
-    data = node.data
-    if data.ndim == 2 and len(data) > 1 and np.array_equal(data, np.eye(*data.shape)):
-        return "I", _ATOM
-    same = data.size and (data == data.flat[0]).all()
-    text = f"{data.flat[0]:g}" if same else np.array2string(data, threshold=4)
-    return text, _SUM if text.startswith("-") else _ATOM
-
-
-def _operation_text(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, int]:
-    op = node.op or ""
-    if not parts:
-        return _leaf_text(node)
-    infix = TABLE[op].infix
-    if infix is not None:
-        template, own, needs = infix
-        fitted = [
-            f"({text})" if level < need else text
-            for (text, level), need in zip(parts, needs, strict=True)
-        ]
-        return template.format(*fitted), own
-    texts = [text for text, _ in parts]
-    if op == "concat" and node.attributes["axis"] in (-1, -2):  # beside, below one another
-        between = ", " if node.attributes["axis"] == -1 else "; "
-        return f"[{between.join(texts)}]", _ATOM
-    if op == "einsum":
-        return _indexed(node.attributes["subscripts"], texts), _PRODUCT
-    if op == "identity":
-        return parts[0]
-    atom = texts[0] if parts[0][1] == _ATOM else f"({texts[0]})"
-    if op in ("swapaxes", "transpose") and node.ndim == 2 and node.attributes.get("axes") != (0, 1):
-        return f"{atom}ᵀ", _ATOM
-    if op == "getitem":
-        return f"{atom}[{_index_text(node.attributes['index'])}]", _ATOM
-    shown = [
-        f"{k}=" + (f"({_index_text(v)})" if isinstance(v, tuple) else _index_text(v))
-        for k, v in node.attributes.items()
-        if v is not None and v is not False
-    ]
-    return f"{op}({', '.join(texts + shown)})", _ATOM
-
-
-def _indexed(subscripts: str, texts: Sequence[str]) -> str:
-    """A sum of products with its letters: `Σ_j [W]_ij [x]_j`."""
-    before, after = subscripts.replace("...", "").split("->")
-    summed = "".join(dict.fromkeys(c for c in before if c.isalpha() and c not in after))
-    factors = (f"[{t}]_{k}" for t, k in zip(texts, before.split(","), strict=True))
-    return (f"Σ_{summed} " if summed else "") + " ".join(factors)
-
-
-def _index_text(index: Any) -> str:
-    if isinstance(index, tuple):
-        return ", ".join(map(_index_text, index))
-    if isinstance(index, slice):
-        start, stop = ("" if e is None else _index_text(e) for e in (index.start, index.stop))
-        return f"{start}:{stop}" + (f":{index.step}" if index.step is not None else "")
-    return str(getattr(index, "words", index))

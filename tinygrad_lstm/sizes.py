@@ -12,48 +12,50 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from tinygrad_lstm.errors import CellError, ShapeError
 
-Axis = dict[str, int]  # {"hidden": 2, "rows * columns": 1}: a sum of products; "" is the constant
+# a sum of products: {("hidden",): 2, ("columns", "rows"): 1, (): 3} is 2 hidden + columns rows + 3
+Axis = dict[tuple[str, ...], int]
 _TERM = re.compile(r"\s*(?:(\d+)\s*\*?\s*)?([^\W\d]\w*(?:\s*\*\s*[^\W\d]\w*)*)?\s*$")
 SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4  # how tightly a text binds
 
 
 @functools.cache
 def parse(words: str) -> tuple[Axis, ...]:
-    """The axes of a shape: `"hidden, hidden + inputs"` is ({hidden: 1}, {hidden: 1, inputs: 1})."""
+    """The axes of a shape: `"hidden, 2 * inputs"` is ({("hidden",): 1}, {("inputs",): 2})."""
     return tuple(_axis(axis, words) for axis in words.split(",") if axis.strip())
 
 
 def _axis(axis: str, words: str) -> Axis:
     total: Axis = {}
     for term in axis.split("+"):
-        found = _TERM.match(term)
-        if not found or not term.strip():
+        match = _TERM.match(term)
+        if not match or not term.strip():
             raise CellError(
                 f"cannot read the dimension {axis.strip()!r} in {words!r}.\n"
                 f"  Write sums of names and numbers: 'hidden, hidden + inputs', '3 * hidden'."
             )
-        name = " * ".join(sorted(re.findall(r"\w+", found[2] or "")))
-        total[name] = total.get(name, 0) + int(found[1] or 1)
+        _add(total, tuple(sorted(re.findall(r"\w+", match[2] or ""))), int(match[1] or 1))
     return total
+
+
+def _add(total: Axis, product: tuple[str, ...], count: int) -> None:
+    total[product] = total.get(product, 0) + count
 
 
 def names_in(axis: Axis) -> list[str]:
     """The sizes that an axis depends on."""
-    return list(dict.fromkeys(name for product in axis if product for name in product.split(" * ")))
+    return list(dict.fromkeys(name for product in axis for name in product))
 
 
 def value(axis: Axis, sizes: Mapping[str, int]) -> int:
     """The length of an axis when the sizes in it are known."""
-    return sum(
-        count * math.prod(sizes[name] for name in product.split(" * ") if name)
-        for product, count in axis.items()
-    )
+    return sum(n * math.prod(sizes[name] for name in product) for product, n in axis.items())
 
 
 def shape(words: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -67,6 +69,7 @@ def names(declarations: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(name for axis in every for name in names_in(axis)))
 
 
+# --- sizes from shapes ----------------------------------------------------------------------------
 def infer(
     declarations: Mapping[str, str],
     shapes: Mapping[str, tuple[int, ...]],
@@ -76,57 +79,108 @@ def infer(
 ) -> dict[str, int]:
     """The sizes that make declared shapes equal actual ones; `given` are for what those leave open.
 
-    An axis with one size not yet known gives that size; every other axis must agree. `derived`
-    are sizes that others determine, as in {"glimpse": "2 * patch * patch"}.
+    An axis with one size not yet known gives that size; every other axis must agree, and where one
+    array alone does not, it is named. `derived` are sizes that others determine, as in
+    {"glimpse": "2 * patch * patch"}.
     """
+    words = {**(derived or {}), **declarations}
+    for name, actual in shapes.items():
+        axes = parse(words[name])
+        if len(axes) != len(actual):
+            raise ShapeError(
+                f"{owner}: {name} is ({words[name]}), which has {len(axes)} "
+                f"{'axis' if len(axes) == 1 else 'axes'}, but the array given has shape {actual}."
+            )
+
+    def of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, int], str]:
+        return _infer(words, shapes, owner, derived or {}, given or {})
+
+    try:
+        return of(shapes)[0]
+    except ShapeError:
+        suspects = []
+        for name in shapes:
+            try:
+                sizes, known = of({n: actual for n, actual in shapes.items() if n != name})
+                expected = tuple(value(axis, sizes) for axis in parse(words[name]))
+            except (ShapeError, KeyError):  # the others disagree, or do not tell its shape
+                continue
+            suspects.append(_misfit(owner, name, words[name], known, shapes[name], expected))
+        if len(suspects) == 1:
+            raise suspects[0] from None
+        raise
+
+
+def _infer(
+    words: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    owner: str,
+    derived: Mapping[str, str],
+    given: Mapping[str, int],
+) -> tuple[dict[str, int], str]:
+    """The sizes, and in words which array told each of them."""
     sizes: dict[str, int] = {}
     source: dict[str, str] = {}
     todo = []
     for name, actual in shapes.items():
-        axes = parse(declarations[name])
-        if len(axes) != len(actual):
-            raise ShapeError(
-                f"{owner}: {name} is ({declarations[name]}), which has {len(axes)} "
-                f"{'axis' if len(axes) == 1 else 'axes'}, but the array given has shape {actual}."
-            )
-        todo += [(name, axis, n) for axis, n in zip(axes, actual, strict=True)]
+        todo += [(name, axis, n) for axis, n in zip(parse(words[name]), actual, strict=True)]
     # a derived size is an equation more: formula - size = 0
-    todo += [(n, {**_axis(words, words), n: -1}, 0) for n, words in (derived or {}).items()]
-    progress = True
-    while progress:
-        progress = False
+    todo += [(n, {**_axis(words[n], words[n]), (n,): -1}, 0) for n in derived]
+
+    def known() -> str:
+        return "".join(f", {size}={n} by {source[size]}" for size, n in sizes.items())
+
+    def unknown(axis: Axis) -> list[str]:
+        return [name for name in names_in(axis) if name not in sizes]
+
+    settled = False
+    while not settled:
+        settled = True
         for name, axis, n in todo:
-            unknown = [s for s in names_in(axis) if s not in sizes]
-            if len(unknown) != 1:
-                continue
-            found = solved(axis, n, unknown[0], sizes)
-            if found is None:
-                raise ShapeError(
-                    f"{owner}: {name} is ({declarations.get(name, (derived or {}).get(name))}), "
-                    f"but the array given has shape {shapes.get(name, (sizes.get(name),))}"
-                    f"{_known(sizes, source)}, which leaves no {unknown[0]}."
-                )
-            sizes[unknown[0]], source[unknown[0]], progress = found, name, True
-        if not progress:  # heads * key alone tells neither
-            left = {s for _, axis, _ in todo for s in names_in(axis)} - set(sizes)
-            told = next((s for s in given or {} if s in left), None)
-            if told is not None:
-                sizes[told], source[told], progress = (given or {})[told], "what was given", True
+            if len(left := unknown(axis)) == 1:
+                size = solved(axis, n, left[0], sizes)
+                if size is None:
+                    raise ShapeError(
+                        f"{owner}: {name} is ({words[name]}), but the array given has shape "
+                        f"{shapes.get(name, (sizes.get(name),))}{known()}, which leaves no "
+                        f"{left[0]}."
+                    )
+                sizes[left[0]], source[left[0]], settled = size, name, False
+        open_ = {name for _, axis, _ in todo for name in unknown(axis)}
+        if settled and (told := next((s for s in given if s in open_), None)) is not None:
+            # heads * key alone tells neither
+            sizes[told], source[told], settled = given[told], "what was given", False
     for name, axis, n in todo:
-        missing = [s for s in names_in(axis) if s not in sizes]
-        if missing and name in shapes:
+        left = unknown(axis)
+        if left and name in shapes:
             raise ShapeError(
-                f"{owner}: the shapes given do not determine {missing[0]}.\n"
-                f"  Make the parameters with init, or with bind(arrays, {missing[0]}=…)."
+                f"{owner}: the shapes given do not determine {left[0]}.\n"
+                f"  Make the parameters with init, or with bind(arrays, {left[0]}=…)."
             )
-        if not missing and value(axis, sizes) != n:
-            words = declarations.get(name, (derived or {}).get(name, ""))
-            expected = tuple(value(a, sizes) for a in parse(words))
-            raise ShapeError(
-                f"{owner}: {name} is ({words}) = {expected}{_known(sizes, source)}, "
-                f"but the array given has shape {shapes.get(name, (sizes.get(name),))}."
-            )
-    return sizes
+        if not left and value(axis, sizes) != n:
+            expected = tuple(value(a, sizes) for a in parse(words[name]))
+            actual = shapes[name] if name in shapes else (sizes[name],)
+            raise _misfit(owner, name, words[name], known(), actual, expected)
+    return sizes, known()
+
+
+def _misfit(
+    owner: str, name: str, words: str, known: str, actual: tuple[Any, ...], expected: Any
+) -> ShapeError:
+    return ShapeError(
+        f"{owner}: {name} is ({words}) = {expected}{known}, but the array given has shape {actual}."
+    )
+
+
+def learn(known: dict[str, int], words: str, shape: tuple[int, ...]) -> None:
+    """Add to `known` the sizes that the last axes of a shape tell."""
+    axes = parse(words)
+    if len(shape) < len(axes):
+        return
+    for axis, n in zip(axes, shape[len(shape) - len(axes) :], strict=True):
+        unknown = [name for name in names_in(axis) if name not in known]
+        if len(unknown) == 1 and (size := solved(axis, n, unknown[0], known)):
+            known[unknown[0]] = size
 
 
 def solved(axis: Axis, n: int, name: str, sizes: Mapping[str, int]) -> int | None:
@@ -135,21 +189,18 @@ def solved(axis: Axis, n: int, name: str, sizes: Mapping[str, int]) -> int | Non
     def length(k: int) -> int:
         return value(axis, {**sizes, name: k})
 
-    if all(product.split(" * ").count(name) < 2 for product in axis):
+    if all(product.count(name) < 2 for product in axis):
         rest = length(0)
-        found, left = divmod(n - rest, length(1) - rest)
-        return found if not left and found >= 1 else None
+        size, left = divmod(n - rest, length(1) - rest)
+        return size if not left and size >= 1 else None
     return next((k for k in range(1, 4096) if length(k) == n), None)
 
 
-def _known(sizes: Mapping[str, int], source: Mapping[str, str]) -> str:
-    return "".join(f", {size}={n} by {source[size]}" for size, n in sizes.items())
-
-
+# --- what is declared of a size -------------------------------------------------------------------
 def bound(words: str) -> int | None:
     """The number in `"at least 2"`; None for any other text."""
-    found = re.fullmatch(r"\s*at least (\d+)\s*", words)
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"\s*at least (\d+)\s*", words)
+    return int(match[1]) if match else None
 
 
 def is_size(words: str) -> bool:
@@ -170,7 +221,27 @@ def declared(parameters: Mapping[str, str], line: str) -> str:
 
 
 # --- numbers that know their name -----------------------------------------------------------------
-class Size(int):
+def _infix(sign: str, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return _combined(sign, other, self) if swapped else _combined(sign, self, other)
+
+    return method
+
+
+class _Named:
+    """Arithmetic with numbers that have `words`, and a `level`: how tightly the words bind."""
+
+    __add__, __radd__ = _infix("+"), _infix("+", swapped=True)
+    __sub__, __rsub__ = _infix("-"), _infix("-", swapped=True)
+    __mul__, __rmul__ = _infix("*"), _infix("*", swapped=True)
+    __truediv__, __rtruediv__ = _infix("/"), _infix("/", swapped=True)
+    __pow__: Any = _infix("**")
+
+    def __neg__(self) -> Any:
+        return _combined("-", 0, self)
+
+
+class Size(_Named, int):
     """A length with the sizes it is made of: `words` is "hidden" or "2 * hidden + 1".
 
     Sums, differences and products of whole numbers stay Sizes; a quotient is a `Ratio`.
@@ -191,8 +262,8 @@ class Size(int):
         """The length in words."""
         text = ""
         for product, count in self.axis.items():
-            factor = "" if product and abs(count) == 1 else f"{abs(count)}"
-            term = " * ".join(part for part in (factor, product) if part)
+            factor = [] if product and abs(count) == 1 else [f"{abs(count)}"]
+            term = " * ".join((*factor, *product))
             sign = "-" if count < 0 else "+"
             text += f" {sign} {term}" if text else f"-{term}" if count < 0 else term
         return text
@@ -210,41 +281,12 @@ class Size(int):
         plain = [int(v) if isinstance(v, Size) else v for v in inputs]
         return getattr(ufunc, method)(*plain, **options)
 
-    def __add__(self, other: Any) -> Any:
-        return _sum(self, other, 1)
-
-    def __radd__(self, other: Any) -> Any:
-        return _sum(other, self, 1)
-
-    def __sub__(self, other: Any) -> Any:
-        return _sum(self, other, -1)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _sum(other, self, -1)
-
-    def __mul__(self, other: Any) -> Any:
-        return _product(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _product(other, self)
-
-    def __neg__(self) -> Any:
-        return _product(-1, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _quotient(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _quotient(other, self)
-
     def __floordiv__(self, other: Any) -> Any:
-        return _halved(self, other)
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return _power(self, other)
+        exact = _divided(self.axis, _terms(other)) if other else None
+        return int(self) // other if exact is None else _sized(int(self) // int(other), exact)
 
 
-class Ratio(float):
+class Ratio(_Named, float):
     """A number made of sizes that is not a length: `words` is "(width + 1) / 2"."""
 
     words: str
@@ -258,36 +300,6 @@ class Ratio(float):
     def __getnewargs__(self) -> Any:
         return float(self), self.words, self.level
 
-    def __add__(self, other: Any) -> Any:
-        return _joined("+", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return _joined("+", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return _joined("-", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _joined("-", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return _joined("*", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _joined("*", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _joined("/", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _joined("/", other, self)
-
-    def __neg__(self) -> Any:
-        return _joined("-", 0.0, self)
-
-    def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return _power(self, other)
-
 
 def _sized(number: int, axis: Axis) -> int:
     left = {product: count for product, count in axis.items() if count}
@@ -297,78 +309,69 @@ def _sized(number: int, axis: Axis) -> int:
 def _terms(number: Any) -> Axis | None:
     if isinstance(number, Size):
         return number.axis
-    return {"": number} if type(number) is int else None
+    return {(): number} if type(number) is int else None
 
 
-def _sum(a: Any, b: Any, sign: int) -> Any:
-    one, other = _terms(a), _terms(b)
-    if one is None or other is None:
-        return _joined("+" if sign > 0 else "-", a, b)
-    total = dict(one)
-    for product, count in other.items():
-        total[product] = total.get(product, 0) + sign * count
-    return _sized(int(a) + sign * int(b), total)
-
-
-def _product(a: Any, b: Any) -> Any:
-    one, other = _terms(a), _terms(b)
-    if one is None or other is None:
-        return _joined("*", a, b)
+def times(a: Axis, b: Axis) -> Axis:
+    """The product of two sums of products."""
     total: Axis = {}
-    for left, m in one.items():
-        for right, n in other.items():
-            every = [*left.split(" * "), *right.split(" * ")]
-            name = " * ".join(sorted(part for part in every if part))
-            total[name] = total.get(name, 0) + m * n
-    return _sized(int(a) * int(b), total)
+    for left, m in a.items():
+        for right, n in b.items():
+            _add(total, tuple(sorted((*left, *right))), m * n)
+    return total
 
 
-def _quotient(a: Any, b: Any) -> Any:
-    """a / b, with factors that both have taken out."""
-    if isinstance(a, Size) and isinstance(b, Size) and len(b.axis) == 1:
-        ((below, m),) = b.axis.items()
-        left = {}
-        for product, n in a.axis.items():
-            above = product.split(" * ")
-            for name in below.split(" * "):
-                if name not in above or n % m:
-                    return _joined("/", a, b)
-                above.remove(name)
-            left[" * ".join(above)] = n // m
-        return _sized(int(a) // int(b), left)
-    return _joined("/", a, b)
+def _divided(a: Axis, b: Axis | None) -> Axis | None:
+    """a / b where b is one product that every term of a has in it, else None."""
+    if b is None or len(b) != 1:
+        return None
+    ((below, m),) = b.items()
+    quotient: Axis = {}
+    for product, n in a.items():
+        left = list(product)
+        for name in below:
+            if name not in left:
+                return None
+            left.remove(name)
+        if n % m:
+            return None
+        quotient[tuple(left)] = n // m
+    return quotient
 
 
-def _halved(a: Size, b: Any) -> Any:
-    if type(b) is int and b and all(count % b == 0 for count in a.axis.values()):
-        return _sized(int(a) // b, {product: count // b for product, count in a.axis.items()})
-    exact = _quotient(a, b) if isinstance(b, Size) else None
-    return exact if isinstance(exact, int) else int(a) // b
+# the sign: what it does to numbers, and how tightly it and what stands beside it must bind
+_SIGNS: dict[str, tuple[Callable[[Any, Any], Any], int, int, int]] = {
+    "+": (operator.add, SUM, SUM, SUM),
+    "-": (operator.sub, SUM, SUM, PRODUCT),
+    "*": (operator.mul, PRODUCT, PRODUCT, PRODUCT),
+    "/": (operator.truediv, PRODUCT, PRODUCT, POWER),
+    "**": (lambda a, b: float(a) ** float(b), POWER, ATOM, ATOM),
+}
 
 
-def _joined(sign: str, a: Any, b: Any) -> Any:
+def _combined(sign: str, a: Any, b: Any) -> Any:
+    """a sign b: a Size where it is a sum of products, else a Ratio with words."""
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in (a, b)):
         return NotImplemented
+    compute, own, left, right = _SIGNS[sign]
+    one, other = _terms(a), _terms(b)
     plain = [float(v) if isinstance(v, float) else int(v) for v in (a, b)]
-    number = {
-        "+": lambda m, n: m + n,
-        "-": lambda m, n: m - n,
-        "*": lambda m, n: m * n,
-        "/": lambda m, n: m / n,
-    }[sign](*plain)
-    own = SUM if sign in "+-" else PRODUCT
-    left = _bracketed(a, own)
-    right = _bracketed(b, own + (sign in "-/"))
-    return Ratio(number, f"{left} {sign} {right}", own)
-
-
-def _power(a: Any, b: Any) -> Any:
-    if not isinstance(b, int | float) or isinstance(b, bool):
-        return NotImplemented
-    if type(b) is int and b >= 0 and isinstance(a, Size):
-        return functools.reduce(_product, [a] * b, 1)
-    base = float(a) if isinstance(a, float) else int(a)
-    return Ratio(float(base) ** float(b), f"{_bracketed(a, ATOM)} ** {_bracketed(b, ATOM)}", POWER)
+    if one is not None and other is not None:
+        exact: Axis | None = None
+        if sign in "+-":
+            exact = dict(one)
+            for product, count in other.items():
+                _add(exact, product, count if sign == "+" else -count)
+        elif sign == "*":
+            exact = times(one, other)
+        elif sign == "/" and isinstance(a, Size) and isinstance(b, Size):
+            exact = _divided(one, other)
+        elif sign == "**" and type(b) is int and b >= 0:
+            exact = functools.reduce(times, [one] * b, cast(Axis, {(): 1}))
+        if exact is not None:
+            return _sized(int(compute(*plain)), exact)
+    words = f"{_bracketed(a, left)} {sign} {_bracketed(b, right)}"
+    return Ratio(compute(*plain), words, own)
 
 
 def _bracketed(number: Any, need: int) -> str:

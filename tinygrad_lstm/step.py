@@ -194,6 +194,11 @@ class Cell:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return listing(self)
 
+    @property
+    def extra_inputs(self) -> list[str]:
+        """The names of the further inputs, sequences and constants."""
+        return [*self.sequences, *self.constants]
+
     def _shapes(self) -> dict[str, str]:
         """Every input of the step with its shape in words, in the order of a Program's inputs."""
         previous = {f"prev.{name}": words for name, words in self.state.items()}
@@ -266,7 +271,8 @@ class Cell:
             for name, words in shapes.items()
         }
         written = self._written(inputs, sizes)
-        outline = Program(self.name, inputs, written, {}, shapes, sizes)
+        static = {*self.parameters, *self.constants}
+        outline = Program(self.name, inputs, written, {}, shapes, sizes, static)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:
@@ -297,7 +303,7 @@ class Cell:
         )
         further = {name: values[name] for name in (*self.sequences, *self.constants)}
         if "size" in inspect.signature(self.step).parameters and "size" not in further:
-            known = {name: dimensions.Size(n, {name: 1}) for name, n in sizes.items()}
+            known = {name: dimensions.Size(n, {(name,): 1}) for name, n in sizes.items()}
             further["size"] = Names(
                 known, lambda name: f"{owner} has no size {name!r}; it has {', '.join(known)}."
             )
@@ -492,7 +498,7 @@ class Cell:
         self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
     ) -> dict[str, int]:
         """The sizes that the shapes of parameters imply, and those they were made with."""
-        given = given or getattr(parameters, "_sizes", {})
+        given = given or parameters.sizes if isinstance(parameters, Parameters) else {}
         shapes = {name: tuple(parameters[name].shape) for name in self.parameters}
         key = (*shapes.values(), tuple(given.items()))
         if key not in self._inferred:

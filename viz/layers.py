@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from equations import name_latex, name_unicode
-from tinygrad_lstm.networks import Bidirectional, Network, Stack
+from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
@@ -18,7 +18,7 @@ from viz.scene import Point, Scene, Shape, Wire, prefixed
 WIDTH, LOWEST, ROOM, BESIDE, BETWEEN = 72.0, 60.0, 46.0, 30.0, 62.0
 PITCH, LETTER, SMALL, GAP, CORNER = 26.0, 22.0, 12.0, 4.5, 9.0
 
-Part = Cell | Network
+Part = Cell | System
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Column:
     lines: list[tuple[str, str, str, tuple[Point, ...]]] = field(default_factory=list)
 
 
-def unrolled(network: Network, steps: int) -> Figure:
+def unrolled(network: System, steps: int) -> Figure:
     """A network over time: every cell a box A, x below, the output above.
 
     Of what the cells read, x alone is drawn; further inputs are not.
@@ -79,7 +79,7 @@ def unrolled(network: Network, steps: int) -> Figure:
 
 def single(part: Part, figure: str) -> None:
     """Raise FigureError unless it is a cell: a network has no such figure."""
-    if isinstance(part, Network):
+    if isinstance(part, System):
         raise FigureError(
             f"viz.{figure} draws one cell, and {part} has several parts.\n"
             f"  Draw the whole with viz.unrolled, or one part: viz.{figure}(network.parts"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
-from tinygrad_lstm.networks import Network
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz import layers, sentences
 from viz.anatomy import anatomy
@@ -137,7 +137,7 @@ def rolled(cell: Cell) -> Figure:
     return Figure(f"{cell.name}-rolled", f"The network of {cell.name} with its loop", alt, scene)
 
 
-def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
+def unrolled(cell: Cell | System, steps: int = 4) -> Figure:
     """The same network over time: one copy of the module A a step, each handing its state on.
 
     Of a stack the layers stand above one another; of a bidirectional network the direction that
@@ -145,7 +145,7 @@ def unrolled(cell: Cell | Network, steps: int = 4) -> Figure:
     """
     if steps < 1 or steps > 50:
         raise FigureError(f"an unrolled figure shows 1 to 50 steps, not {steps}.")
-    if isinstance(cell, Network):
+    if isinstance(cell, System):
         return layers.unrolled(cell, steps)
     layers.known(cell, "unrolled")
     scene = Scene()

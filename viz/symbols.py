@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm import program
 from tinygrad_lstm.notation import name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, fold
+from tinygrad_lstm.text import PLAIN
 
 # op: the sign between operands, as LaTeX and as text; how tightly it binds the record says
 SIGNS: dict[str, tuple[str, str]] = {
@@ -196,7 +196,7 @@ def _attributes(node: Tensor) -> str:
 
 
 def _text(index: Any) -> str:
-    return program._index_text(index).replace("Ellipsis", "…")
+    return PLAIN.index(index).replace("...", "…")
 
 
 def _constant(node: Tensor) -> Written:

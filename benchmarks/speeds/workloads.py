@@ -48,7 +48,7 @@ class Workload:
         cell = self.found
         known = {name: max(1, self.hidden // 4) for name in cell.sizes}
         for words, n in ((cell.x, self.inputs), (cell.state[cell.output], self.hidden)):
-            known |= {name: n for axis in sizes.parse(words) for name in axis if name}
+            known |= dict.fromkeys(sizes.names({"": words}), n)
         return known
 
     @cached_property

@@ -1,33 +1,21 @@
-"""The chapters of the page, in order.
+"""The chapters of the page: each a folder, found by its existence.
 
-Each is a module with a function `content(subject)`, a template `lesson/page/chapters/NAME.html` and
-a table [NAME] in `lesson/texts/LANGUAGE/page.toml`.
+`lesson/chapters/NAME/` is a module with its place among the chapters, `ORDER`, and, where it shows
+more than its texts, a function `content(subject)`; beside it stands its template `NAME.html`. Its
+texts are the table [NAME] in `page.toml` of each language.
 """
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
+from lesson.page import folders
 from lesson.subject import Subject
 from viz import Figure
-
-CHAPTERS = (
-    "loops",
-    "forgets",
-    "module",
-    "state",
-    "steps",
-    "variants",
-    "gradients",
-    "walk",
-    "model",
-    "compiled",
-    "own",
-    "next",
-)
 
 
 @dataclass(frozen=True)
@@ -43,7 +31,15 @@ class Content:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def content(chapter: str, subject: Subject) -> Content:
-    """What a chapter shows of a subject."""
-    made: Content = importlib.import_module(f"lesson.chapters.{chapter}").content(subject)
-    return made
+def chapters() -> dict[str, ModuleType]:
+    """The module of every chapter by name, in order."""
+    found = folders(sys.modules[__name__])
+    return dict(sorted(found.items(), key=lambda item: item[1].ORDER))
+
+
+def contents(subject: Subject) -> dict[str, Content]:
+    """What every chapter shows of a subject, in order."""
+    return {
+        name: chapter.content(subject) if hasattr(chapter, "content") else Content()
+        for name, chapter in chapters().items()
+    }

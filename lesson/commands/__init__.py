@@ -1,4 +1,6 @@
-"""The command line, `tinygrad-lstm`: one module a command, with `arguments` and `run`.
+"""The command line, `tinygrad-lstm`: each module here is a command, with `arguments` and `run`.
+
+A module says in the first line of its docstring, after the colon, what the command does.
 
 What takes time to import is imported by `main`, where Ctrl-C is one line and no traceback.
 """
@@ -17,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-COMMANDS = {
-    "lesson": "train on real text, build the lesson page and open it",
-    "cells": "list the built-in cells",
-    "equations": "print a cell's equations, their gradients and derivations",
-    "draw": "draw a cell, a network or a computation graph",
-    "gallery": "write a page and a figure for every built-in cell",
-    "step": "walk forward and backward through a small run",
-    "train": "train a cell as a character model",
-    "exercise": "exercises with hints, checked by the project's own readings",
-    "check": "check a cell: gradients, derivations, batches, sequences, compiled code",
-}
 # NumPy's words for an array that no memory could hold
 _TOO_LARGE = re.compile("array is too big|allowed dimension exceeded|too large to convert")
+
+
+def summaries() -> dict[str, str]:
+    """The commands, each with what it does, of which no module is imported."""
+    import pkgutil
+
+    found = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        with open(os.path.join(__path__[0], f"{name}.py"), encoding="utf-8") as file:
+            found[name] = file.readline().partition("`: ")[2].strip().strip('".')
+    return found
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -45,7 +47,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=tinygrad_lstm.__version__)
     several = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
+    for name, summary in summaries().items():
         own = several.add_parser(name, help=summary, description=summary)
         if name == command:
             importlib.import_module(f"lesson.commands.{name}").arguments(own)
@@ -55,32 +57,34 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; bad input prints one message and returns 2, without a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in words if word in COMMANDS), None)
+    command: str | None = None
     before, sys.unraisablehook = sys.unraisablehook, _unraisable
     try:
         import signal
 
+        known = summaries()
+        command = next((word for word in words if word in known), None)
         if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _interrupted)
+            signal.signal(signal.SIGINT, lambda _, frame: _interrupted(command, frame))
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # not every terminal or pipe knows ✓ and σ
                 stream.reconfigure(errors="backslashreplace")
         return _run(command, words)
     except KeyboardInterrupt:
-        return _ended(command, "stopped", 130)
+        return _end(command, "stopped", 130)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        return _ended(command, "", 0)
+        return _end(command, "", 0)
     finally:
         sys.unraisablehook = before
         if argv is None:  # the process ends: nothing is left that could be interrupted
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _interrupted(number: int, frame: FrameType | None) -> None:
+def _interrupted(command: str | None, frame: FrameType | None) -> None:
     """Ctrl-C: KeyboardInterrupt, but an end at once where some library's import may swallow it."""
     while frame is not None:
         if frame.f_code.co_name == "_find_and_load":
-            os._exit(_ended(next((w for w in sys.argv if w in COMMANDS), None), "stopped", 130))
+            os._exit(_end(command, "stopped", 130))
         frame = frame.f_back
     raise KeyboardInterrupt
 
@@ -95,34 +99,34 @@ def _run(command: str | None, words: list[str]) -> int:
         sys.stdout.flush()
         return code
     except TinygradError as error:
-        said = str(error)
+        message = str(error)
     except BrokenPipeError:
         raise
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        said = f"cannot read or write: {place}{error.strerror or error}."
+        message = f"cannot read or write: {place}{error.strerror or error}."
     except (MemoryError, OverflowError, ValueError) as error:
         if not isinstance(error, MemoryError) and not _TOO_LARGE.search(str(error)):
             raise
         why = str(error).rstrip(".") or "none is left"
-        said = f"the memory does not suffice: {why}.\n  Choose smaller sizes, or fewer steps."
+        message = f"the memory does not suffice: {why}.\n  Choose smaller sizes, or fewer steps."
     except (KeyboardInterrupt, Exception):
         raise
     except BaseException as error:  # such as SystemExit, which no command raises
-        said = f"the code of a cell raised {type(error).__name__}: {error}."
-    return _ended(command, said, 2)
+        message = f"the code of a cell raised {type(error).__name__}: {error}."
+    return _end(command, message, 2)
 
 
-def _ended(command: str | None, said: str, code: int) -> int:
+def _end(command: str | None, message: str, code: int) -> int:
     """Say why a command ended early; what it printed before may be lost, if nobody takes it."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if said:
+    if message:
         start = "\n" if code == 130 else ""
         name = f"tinygrad-lstm {command}" if command else "tinygrad-lstm"
-        print(f"{start}{name}: {said}", file=sys.stderr)
+        print(f"{start}{name}: {message}", file=sys.stderr)
     return code
 
 

@@ -1,4 +1,4 @@
-"""`tinygrad-lstm cells`: the built-in cells."""
+"""`tinygrad-lstm cells`: list the built-in cells."""
 
 from __future__ import annotations
 

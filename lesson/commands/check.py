@@ -1,4 +1,4 @@
-"""`tinygrad-lstm check CELL`: the property tests of a cell."""
+"""`tinygrad-lstm check CELL`: a cell's gradients, derivations, batches, sequences, compiled code."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import viz
 from tinygrad_lstm import compiled
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.cell_files import run as run_file
-from tinygrad_lstm.networks import Network
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
 from viz.figure import ENDINGS
@@ -61,7 +61,7 @@ def _found(spec: str, kind: str) -> Any:
     """The cell or network that a specification names."""
     path, name = parts(spec)
     value = run_file(path).get(name) if path else None
-    if not isinstance(value, Network):
+    if not isinstance(value, System):
         return value if isinstance(value, Cell) else find(spec)
     if kind not in OF_NETWORKS:
         raise viz.FigureError(
@@ -81,7 +81,7 @@ def _plan(cell: Cell, options: argparse.Namespace) -> viz.Figure:
     return viz.plan(compiled(cell).plan(**sizes))
 
 
-def _graph(cell: Cell | Network, options: argparse.Namespace) -> viz.Figure:
+def _graph(cell: Cell | System, options: argparse.Namespace) -> viz.Figure:
     """The graph of a small run with random inputs, after backward from the sum of its output."""
     if options.steps < 1:
         raise viz.FigureError(f"--steps must be at least 1, got {options.steps}.")

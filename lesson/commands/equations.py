@@ -1,4 +1,4 @@
-"""`tinygrad-lstm equations CELL`: a cell's equations, gradients, derivations, differences."""
+"""`tinygrad-lstm equations CELL`: print a cell's equations, their gradients and derivations."""
 
 from __future__ import annotations
 

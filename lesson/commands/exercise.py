@@ -1,4 +1,4 @@
-"""`tinygrad-lstm exercise`: exercises in the terminal, checked by the project's own readings."""
+"""`tinygrad-lstm exercise`: exercises with hints, checked by the project's own readings."""
 
 from __future__ import annotations
 

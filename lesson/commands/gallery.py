@@ -1,4 +1,4 @@
-"""`tinygrad-lstm gallery`: a page and a figure for every built-in cell."""
+"""`tinygrad-lstm gallery`: write a page and a figure for every built-in cell."""
 
 from __future__ import annotations
 

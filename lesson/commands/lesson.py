@@ -1,4 +1,4 @@
-"""`tinygrad-lstm lesson`: train, build the page, say where it is and open it."""
+"""`tinygrad-lstm lesson`: train on real text, build the lesson page and open it."""
 
 from __future__ import annotations
 

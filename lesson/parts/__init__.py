@@ -1,38 +1,37 @@
-"""The interactive parts of the page.
+"""The interactive parts of the page: each a folder, found by its existence.
 
-A part NAME is `lesson/parts/NAME.py` with a function `markup(subject)` that returns its place in
-the page, `lesson/page/NAME.js` and `NAME.css`, and the texts `lesson/texts/LANGUAGE/NAME.toml`. The
-template says where it stands, with `{{ part("NAME") }}`. A part that is not named here is left out.
+`lesson/parts/NAME/` is a module with a function `markup(subject)` that returns its place in the
+page, most often its template `NAME.html` filled in. `NAME.js` and `NAME.css` beside it follow the
+page's own; of several scripts `SCRIPTS` names the order. Its texts are `NAME.toml` of each
+language. A chapter's template says where it stands, with `{{ part("NAME") }}`.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 
-from markupsafe import Markup
-
-from lesson.subject import Subject
-
-# in the order in which their scripts and styles follow base.js; some are only a script
-PARTS: tuple[str, ...] = (
-    "unrolling",
-    "stages",
-    "family",
-    "growth",
-    "heatmap",
-    "checks",
-    "sliders",
-    "takeaway",
-    "trace",
-    "stepper_view",
-    "stepper",
-    "predict",
-)
+from lesson import languages
+from lesson.page import asset, folders
 
 
-def part(name: str, subject: Subject) -> Markup:
-    """The place of a part in the page; nothing if it is not among `PARTS`."""
-    if name not in PARTS:
-        return Markup("")
-    made: Markup = importlib.import_module(f"lesson.parts.{name}").markup(subject)
-    return made
+def parts() -> dict[str, ModuleType]:
+    """The module of every part by name."""
+    return folders(sys.modules[__name__])
+
+
+def style(*names: str) -> str:
+    """The rules of the page, of every language, and of some parts."""
+    own = [asset(f"{__name__}.{name}", f"{name}.css") for name in names]
+    return "\n".join([languages.style(), asset("lesson.page", "style.css"), *own])
+
+
+def scripts(*names: str) -> list[str]:
+    """The script of the page and those of some parts, in order."""
+    found = [asset("lesson.page", "base.js")]
+    for name in names:
+        module = importlib.import_module(f"{__name__}.{name}")
+        own = getattr(module, "SCRIPTS", (name,))
+        found += filter(None, (asset(module.__name__, f"{script}.js") for script in own))
+    return found

@@ -280,8 +280,14 @@ NAMES = "W_f, W_i, W_C, W_o, b_f, b_i, b_C, b_o"
         (
             {"W_f": np.ones((4, 4))},
             ShapeError,
-            "cell 'lstm': W_f is (hidden, hidden + inputs), but the array given has shape (4, 4), "
-            "hidden=4 by W_f, which leaves no inputs.",
+            "cell 'lstm': W_f is (hidden, hidden + inputs) = (4, 7), hidden=4 by W_i, inputs=3 by "
+            "W_i, but the array given has shape (4, 4).",
+        ),
+        (
+            {"W_f": np.ones((4, 8))},
+            ShapeError,
+            "cell 'lstm': W_f is (hidden, hidden + inputs) = (4, 7), hidden=4 by W_i, inputs=3 by "
+            "W_i, but the array given has shape (4, 8).",
         ),
         (
             {"b_i": np.ones(4, int)},
@@ -295,7 +301,7 @@ NAMES = "W_f, W_i, W_C, W_o, b_f, b_i, b_C, b_o"
             "cell 'lstm': parameter b_i holds nan at index [1]; 1 of 4 entries are not finite.",
         ),
     ],
-    ids=["missing", "unknown", "shape", "axes", "no inputs left", "integers", "nan"],
+    ids=["missing", "unknown", "shape", "axes", "no inputs left", "first", "integers", "nan"],
 )
 def test_bind(change: Any, kind: type[TinygradError], message: str) -> None:
     arrays = {name: a for name, a in {**ARRAYS, **change}.items() if a is not None}

@@ -16,7 +16,7 @@ from lesson.checking import EVERY_PROPERTY
 from tinygrad_lstm import cell, matvec, sigmoid, tanh
 from tinygrad_lstm.kernels.kernel import Kernel
 from tinygrad_lstm.ops import register
-from tinygrad_lstm.running import Steps
+from tinygrad_lstm.sequence_inputs import Steps
 from tinygrad_lstm.tensor import Tensor, apply
 from tinygrad_lstm.testing import strategies
 from tinygrad_lstm.testing.properties import Disagreement, equal, examine
@@ -195,7 +195,7 @@ def test_cases_coincide_in_all_their_sizes() -> None:
     @hypothesis.settings(max_examples=200, database=None, deadline=None)
     @hypothesis.given(strategies.cases(planted, batched=True))
     def draw(case: Any) -> None:
-        sizes = {*case.sizes.values(), case.lead[0], case.time}
+        sizes = {*case.sizes.values(), case.batch_shape[0], case.time}
         seen.add(("all equal", len(sizes) == 1 and sizes != {1}))
         for name, array in case.further.items():
             own = 1 + (name == "gate")

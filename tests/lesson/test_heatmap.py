@@ -9,21 +9,19 @@ import shutil
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import playwright.sync_api as playwright
 import pytest
 
-from lesson import languages, measurements
+from lesson import languages, measurements, parts
 from lesson.parts import heatmap
 from tinygrad_lstm import cell, cells, matvec
 from tinygrad_lstm.learning import CharacterModel
 from tinygrad_lstm.tensor import Array
 
 WORDS = "The quick brown fox jumps, over\tthe lazy dogs."
-PAGE = Path(heatmap.__file__).parents[1] / "page"
 
 
 @cell(state={"M": "hidden, hidden", "h": "hidden"}, parameters={"W v": "hidden, inputs"})
@@ -123,14 +121,13 @@ def tab(line: measurements.Line) -> Iterator[Any]:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if not found:
         pytest.skip("no Chromium on this machine")
-    styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "heatmap"))
-    scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "heatmap")]
+    styles = parts.style("heatmap")
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in languages.languages())
     title = "".join(f"<span lang={x}>t</span>" for x in languages.languages())
     page = (
         f"<!doctype html><html lang=en><title>t</title><style>{styles}</style>{radios}"
         f"<p id=announcement></p><main><h1>{title}</h1>{heatmap.heatmap(line, 'f', 3)}</main>"
-        + "".join(f"<script>{s}</script>" for s in scripts)
+        + "".join(f"<script>{s}</script>" for s in parts.scripts("heatmap"))
     )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -12,8 +12,9 @@ import pytest
 from stepper_pages import LANGUAGES, Tab, chromium_here, opened, three_languages, tiny, trace_of
 
 from lesson import languages
-from lesson.parts import predictions, stepper
-from lesson.parts.trace_data import compact
+from lesson.parts import stepper
+from lesson.parts.stepper import predictions
+from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import cells, matvec
 from tinygrad_lstm.stepper.written import leaf, rule_text
 

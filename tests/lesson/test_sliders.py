@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,7 +139,6 @@ def test_a_bound_that_is_missing_is_infinite(evaluated: Evaluate) -> None:
 
 
 # --- the page -------------------------------------------------------------------------------------
-PAGE = Path(parts.__file__).parents[1] / "page"
 LANGUAGES = languages.languages()
 
 
@@ -218,8 +216,7 @@ def tab(chromium: Any) -> Any:
     """A page with the sliders of two cells."""
     if not chromium:
         pytest.skip("no Chromium on this machine")
-    styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "sliders"))
-    scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "sliders")]
+    styles = parts.style("sliders")
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in LANGUAGES)
     title = prose.Texts("page").line("title")
     page = (
@@ -227,7 +224,7 @@ def tab(chromium: Any) -> Any:
         "src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\"><title>t</title>"
         f"<style>{styles}</style>{radios}<p id=announcement></p><h1>{title}</h1><main>"
         f"<div id=one>{sliders(cells.lstm)}</div><div id=two>{sliders(cells.gru)}</div></main>"
-        + "".join(f"<script>{s}</script>" for s in scripts)
+        + "".join(f"<script>{s}</script>" for s in parts.scripts("sliders"))
     )
     opened = chromium.new_page(viewport={"width": 1100, "height": 900})
     opened.said = []

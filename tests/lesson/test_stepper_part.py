@@ -27,7 +27,7 @@ from stepper_pages import (
 
 from lesson import languages
 from lesson.parts import stepper
-from lesson.parts.trace_data import compact
+from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import Tensor, cells, matvec, step_through
 from tinygrad_lstm.errors import TinygradError, UnknownNameError
 
@@ -76,7 +76,7 @@ def test_too_large_a_trace_is_refused() -> None:
 
 def test_unknown_language_is_named() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"^there is no stepper in language 'xx'; there is en, ko, zh\.$"
+        UnknownNameError, match=r"^there is no stepper in language 'xx'; there are en, ko, zh\.$"
     ):
         stepper.document(trace_of("rnn"), "xx")
 

@@ -27,7 +27,6 @@ from viz import tikz
 from viz.palette import COLOURS
 from viz.rendering import svg_to_png
 
-PAGE = Path(parts.__file__).parents[1] / "page"
 SVG = "{http://www.w3.org/2000/svg}"
 LANGUAGES = languages.languages()
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -59,8 +58,7 @@ def page() -> str:
         ).format(name, one.latex, one.unicode, one.mathml)
         for name, one in FORMULAS.items()
     ]
-    styles = "".join((PAGE / f"{n}.css").read_text("utf-8") for n in ("style", "takeaway"))
-    scripts = [(PAGE / f"{n}.js").read_text("utf-8") for n in ("base", "takeaway")]
+    styles = parts.style("takeaway")
     radios = "".join(f'<input type=radio name=language value="{x}">' for x in LANGUAGES)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy "
@@ -69,7 +67,7 @@ def page() -> str:
         f"{radios}<p id=announcement></p><h1>{prose.Texts('page').line('title')}</h1>"
         f"<main><section>{''.join(shown)}</section></main>"
         f"{draw.glyphs()}{takeaway(draw.figures)}"
-        + "".join(f"<script>{script}</script>" for script in scripts)
+        + "".join(f"<script>{script}</script>" for script in parts.scripts("takeaway"))
     )
 
 

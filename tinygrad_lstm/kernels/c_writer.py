@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm import text as writing
 from tinygrad_lstm.kernels.c_operations import Unsupported, expression, indices, literal, single
 from tinygrad_lstm.kernels.names import distinct, note
 from tinygrad_lstm.kernels.plan import Buffer, Pass, Place, Plan, Product, Single, Stage, end_to_end
 from tinygrad_lstm.kernels.toolchain import Machine, machine
-from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Array, Tensor
 
 _FUNCTIONS = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "pow", "erf", "floor", "fabs")
@@ -68,7 +68,7 @@ class Writer:
         lines += [f"  {self.plan.step.text(name)}" for name in self.plan.step.equations]
         lines += ["", "where, made of the parameters once a call,", ""]
         lines += [
-            f"  {name} = {right_hand_side(node) if node.inputs else node.name}"
+            f"  {name} = {writing.expression(node) if node.inputs else node.name}"
             for name, node in self.plan.once.outputs.items()
         ]
         return _comment("\n   ".join(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,8 @@ import numpy as np
 
 from tinygrad_lstm.kernels.plan import Deferred, Pass, Plan, Product, Stage
 from tinygrad_lstm.notation import name_plain, parse
-from tinygrad_lstm.program import _leaf_text, _operation_text, right_hand_side
-from tinygrad_lstm.sizes import ATOM as _ATOM
-from tinygrad_lstm.stepper.labels import barred
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
+from tinygrad_lstm.text import PLAIN, Piece, expression
 
 SECTIONS = {
     "once": "weights packed",
@@ -142,17 +141,17 @@ class _Describer:
 
     def expression(self, root: Tensor, top: bool = False) -> str:
         """A value down to the next ones that have a name here."""
-        leaves = {node: (label, _ATOM) for node, label in self.labels.items()}
+        leaves = {node: Piece(label) for node, label in self.labels.items()}
         if top:
             leaves.pop(root, None)
 
-        def make(node: Tensor, parts: list[tuple[str, int]]) -> tuple[str, int]:
-            if not node.inputs:
-                return (_name(node.name), _ATOM) if node.name else _leaf_text(node)
-            shown, level = _operation_text(node, parts)
-            return re.sub(_FROM_0, "[", re.sub(_TWICE, _once, shown)), level
+        def make(node: Tensor, parts: list[Piece]) -> Piece:
+            if node.name and not node.inputs:
+                return Piece(_name(node.name))
+            made = PLAIN.node(node, parts)
+            return made._replace(text=re.sub(_FROM_0, "[", re.sub(_TWICE, _once, made.text)))
 
-        return str(fold([root], leaves, make)[root][0])
+        return str(fold([root], leaves, make)[root].text)
 
     def names(self, roots: Iterable[Tensor]) -> list[str]:
         """What values are made of: the names of this plan that occur in them."""
@@ -298,8 +297,8 @@ def _name(name: str) -> str:
     shown, symbol = name_plain(name), parse(name.removeprefix("prev."))
     letter = len(symbol.base) == 1 and not symbol.marks  # C̄_tilde would be a relative of C̄
     for _ in range(bars):
-        shown = barred(shown) if letter else f"bar({shown})"
-    return shown
+        shown = f"{shown[:1]}\u0304{shown[1:]}" if letter else f"bar({shown})"
+    return unicodedata.normalize("NFC", shown)
 
 
 def _packed(node: Tensor) -> str:
@@ -318,7 +317,7 @@ def _leaves(node: Tensor) -> list[str]:
 
 
 def _plain(node: Tensor) -> str:
-    return name_plain(node.name) if node.name else right_hand_side(node)
+    return name_plain(node.name) if node.name else expression(node)
 
 
 def _cut(part: str) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.notation import name_plain
-from tinygrad_lstm.program import right_hand_side
 from tinygrad_lstm.tensor import Tensor
+from tinygrad_lstm.text import expression
 
 
 def distinct(name: str, taken: set[str], ascii_only: bool = False) -> str:
@@ -38,6 +38,6 @@ def number(value: Any, infinity: str, nan: str) -> str:
 
 def note(node: Tensor, length: int) -> str:
     """An equation for a comment, on one line."""
-    text = right_hand_side(node)
+    text = expression(node)
     text = " ".join((f"{name_plain(node.name)} = {text}" if node.name else text).split())
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -15,11 +15,12 @@ from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.kernels.kernel import Kernel, Record, Segmented
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.kernels.toolchain import say
-from tinygrad_lstm.networks import Network
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.ops import register
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.running import Fixed, Moments, Prepared, Reading, Run, over, prepared
+from tinygrad_lstm.running import Moments, Run, interpret
+from tinygrad_lstm.sequence_inputs import Fixed, Prepared, SequenceInputs, prepare
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, computed, pullback, remade
 
@@ -47,7 +48,7 @@ def compiled(
         raise CellError(f"memory is 'full' or 'low', got {memory!r}.")
     if every is not None and (memory != "low" or not isinstance(every, int) or every < 1):
         raise CellError(f"every is a whole number of steps, with memory='low', got {every!r}.")
-    if isinstance(network, Network):
+    if isinstance(network, System):
         fast = copy.copy(network)
         fast.parts = {n: compiled(part, code, memory, every) for n, part in network.parts.items()}
         return fast
@@ -75,6 +76,10 @@ class Compiled(Cell):
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
 
+    def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
+        """Run over a sequence that has been checked."""
+        return run_compiled(self, p, inputs)
+
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
         program = self.whole(self.plain.program(**sizes))
@@ -95,6 +100,7 @@ class Compiled(Cell):
                 program.outputs,
                 program.dimensions,
                 program.sizes,
+                program.static,
             )
         return self._whole[program]
 
@@ -177,7 +183,7 @@ class Sequence:
     """What the node of a sequence knows: how it was computed, and how to go back."""
 
     cell: Compiled
-    reading: Reading
+    reading: SequenceInputs
     ready: Prepared
     parameters: Parameters
     names: list[str]  # of the node's inputs
@@ -192,10 +198,10 @@ class Sequence:
     def forward(self, seeds: frozenset[str]) -> Record | Segmented:
         """Run the compiled code over the sequence, so that adjoints of these can be given."""
         cell, reading, ready = self.cell, self.reading, self.ready
-        time, batch = reading.time, int(np.prod(reading.lead, dtype=int))
+        time, batch = reading.time, int(np.prod(reading.batch_shape, dtype=int))
         kernel = cell.kernel(ready.program, self.dtype, seeds, self.wants, self.moving)
         inputs = {"x": self._batched("x", reading.x.sequence.data)}
-        for name, value in ready.further.items():
+        for name, value in ready.extra_inputs.items():
             if name in self.moving:
                 data = self._batched(name, value.value.data[None])
                 inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
@@ -204,7 +210,7 @@ class Sequence:
             elif not isinstance(value, Fixed):
                 inputs[name] = self._batched(name, value.sequence.data)
         initial = {name: node.data.reshape(batch, -1) for name, node in ready.initial.items()}
-        gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.present]
+        gone = [None if p is None else np.flatnonzero(~p.ravel()) for p in reading.mask]
         given = self.once_values(), inputs, initial, gone, reading.reverse
         if cell.memory == "low":
             return Segmented(kernel, cell.every or max(1, round(time**0.5)), *given)
@@ -212,7 +218,7 @@ class Sequence:
 
     def _batched(self, name: str, data: Array) -> Array:
         """A sequence, the batch's own or each sample's, as (time, batch, width)."""
-        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        own, lead = self.ready.program.inputs[name].shape, self.reading.batch_shape
         if data.ndim == 1 + len(own):
             data = data.reshape(len(data), *(1,) * len(lead), *own)
             data = np.broadcast_to(data, (len(data), *lead, *own))
@@ -224,7 +230,7 @@ class Sequence:
         values = {name: self.parameters[name].data for name in self.cell.parameters}
         for name in self.cell.constants:
             if name not in self.moving:
-                values[name] = self.ready.further[name].value.data
+                values[name] = self.ready.extra_inputs[name].value.data
         return values | {name: node.data for name, node in _outer(self.ready.program).items()}
 
     # --- gradients ------------------------------------------------------------------------------
@@ -237,7 +243,7 @@ class Sequence:
 
     def _interpreted(self, g: Seeds, inputs: tuple[Tensor, ...]) -> list[Any]:
         """Gradients that can be differentiated again: those of the interpreter."""
-        run = over(self.cell.plain, self.parameters, self.reading)
+        run = interpret(self.cell.plain, self.parameters, self.reading)
         seeds = {valued(run, *key): share for key, share in g.parts.items()}
         found = pullback(seeds, numeric=False, wrt=inputs)
         return [found.get(i) for i in inputs]
@@ -293,7 +299,7 @@ class Sequence:
             reached = set[str]().union(*(direct[n] for n in before | always | at.pop(t, set())))
             found |= reached
             carried = {name[5:] for name in reached if name.startswith("prev.")}
-            if self.reading.present[t] is not None:
+            if self.reading.mask[t] is not None:
                 carried |= before
             elif carried == before and not at:  # the other steps are like this one
                 break
@@ -303,7 +309,7 @@ class Sequence:
         """The gradient of an input in its own shape, summed where it was repeated."""
         if name not in ("x", *self.cell.sequences, *self.moving):
             return gradient.reshape(shape)
-        own, lead = self.ready.program.inputs[name].shape, self.reading.lead
+        own, lead = self.ready.program.inputs[name].shape, self.reading.batch_shape
         whole = gradient.reshape(len(gradient), *lead, *own)
         if name in self.moving:
             return np.asarray(whole.sum(axis=0))
@@ -312,14 +318,14 @@ class Sequence:
 
     def _end(self, values: Array) -> None:
         """Zero where a sequence has ended; values: (time, batch, width)."""
-        for t, present in enumerate(self.reading.present):
+        for t, present in enumerate(self.reading.mask):
             if present is not None:
                 values[t][~present.ravel()] = 0.0
 
     # --- values ---------------------------------------------------------------------------------
     def value(self, name: str, moment: Moment) -> Array:
         """The value of an equation in the shape of the batch, as the interpreter has it."""
-        equation, lead = self.ready.program.equations[name], self.reading.lead
+        equation, lead = self.ready.program.equations[name], self.reading.batch_shape
         if moment == "final":
             array = self.record.final(name).reshape((*lead, *equation.shape))
         else:
@@ -358,16 +364,18 @@ def _read_rule(g: Any, y: Any, node: Any, sequence: Sequence, name: str, moment:
     return Seeds(node, {(name, moment): g})
 
 
-register("sequence", _refuse, _rule, "whole")
+register("sequence", _refuse, _rule, "whole", expand=lambda roots: expanded(roots))
 register("read", _read, (_read_rule,), "whole")
 
 
 # --- over a sequence ------------------------------------------------------------------------------
-@over.register
-def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
-    ready = prepared(cell, p, reading)
+def run_compiled(cell: Compiled, p: Parameters, reading: SequenceInputs) -> Run:
+    """Run a compiled cell over a sequence that has been checked, as one node of the graph."""
+    ready = prepare(cell, p, reading)
     ready = replace(ready, program=cell.whole(ready.program))
-    further = {n: v.value if isinstance(v, Fixed) else v.sequence for n, v in ready.further.items()}
+    further = {
+        n: v.value if isinstance(v, Fixed) else v.sequence for n, v in ready.extra_inputs.items()
+    }
     inputs = {"x": reading.x.sequence, **further}
     inputs |= {f"prev.{name}": node for name, node in ready.initial.items()}
     inputs |= {name: p[name] for name in cell.parameters} | _outer(ready.program)
@@ -375,7 +383,7 @@ def _(cell: Compiled, p: Parameters, reading: Reading) -> Run:
     if dtype not in (np.float32, np.float64) or any(n.traced for n in inputs.values()):
         if dtype.kind == "f" and dtype not in (np.float32, np.float64):
             say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
-        return over(cell.plain, p, reading)
+        return interpret(cell.plain, p, reading)
     moving = ready.each & {*cell.constants}
     wants = frozenset(n for n in ("x", *cell.sequences, *moving) if inputs[n].requires_grad)
     sequence = Sequence(cell, reading, ready, p, list(inputs), wants, moving, dtype)
@@ -422,7 +430,7 @@ def expanded(roots: list[Tensor]) -> list[Tensor]:
     for node in nodes:
         if node.op == "sequence":
             s = node.attributes["sequence"]
-            runs[node] = over(s.cell.plain, s.parameters, s.reading)
+            runs[node] = interpret(s.cell.plain, s.parameters, s.reading)
             new[node] = node
         elif node.op == "read":
             known = node.attributes

@@ -9,15 +9,13 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.stepper.events import Event
+from tinygrad_lstm.stepper.passes import Passes
 from tinygrad_lstm.tensor import Tensor
-
-if TYPE_CHECKING:
-    from tinygrad_lstm.stepper.trace import Event, Trace
 
 FORMS = """\
   f               a value or its gradient, by name, at any time step
@@ -61,7 +59,7 @@ class Breakpoint:
     gradient: bool = False
 
     @classmethod
-    def read(cls, text: str, trace: Trace) -> Breakpoint:
+    def read(cls, text: str, trace: Passes) -> Breakpoint:
         """The condition a text stands for; the names in it must occur in the trace."""
         words = text.strip()
         if not words:

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import number
+from tinygrad_lstm.stepper.passes import Passes
 from tinygrad_lstm.stepper.written import (
     MORE,
-    Written,
+    Entries,
     array,
     closing,
-    from_shown,
+    compute_shown,
     leaf,
-    rounded,
-    rule_text,
+    round_shown,
+    write_rule,
 )
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, unbroadcast
-
-if TYPE_CHECKING:
-    from tinygrad_lstm.stepper.trace import Trace
+from tinygrad_lstm.text import Piece
 
 ENTRIES = 24  # of a value are written out one by one
 TERMS = 8  # of a sum over time are written out one by one
-UNKNOWN = "·"
 _MORE_TERMS = " more … + "  # in a sum whose middle is left out
 
 
@@ -62,8 +59,9 @@ class Event:
     Forward, `value` is the result; backward, the adjoint's sum so far.
     """
 
-    def __init__(self, trace: Trace, index: int, node: Tensor, k: int | None) -> None:
-        self.trace, self.index, self.node, self._k = trace, index, node, k
+    def __init__(self, trace: Passes, index: int) -> None:
+        self.trace, self.index = trace, index
+        node, k = self.node, self._k = trace.place(index)
         self.operand = k
         self.direction = "forward" if k is None else "backward"
         self.operation = "seed" if k == -1 else node.op or ""
@@ -77,7 +75,7 @@ class Event:
     @property
     def equation(self) -> str:
         """The label of the equation that the operation belongs to."""
-        return self.trace.labels[self.trace.labels.owner(self.node)]
+        return self.trace.equation_at(self.index)
 
     @property
     def name(self) -> str:
@@ -96,7 +94,7 @@ class Event:
     @cached_property
     def contribution(self) -> Array | None:
         """Backward: what this operation adds to the adjoint of its input."""
-        return None if self._k is None else self.trace.share(self.index)
+        return None if self._k is None else self.trace.contribution(self.index)
 
     @property
     def term(self) -> int:
@@ -122,26 +120,33 @@ class Event:
         return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
 
     # --- the rule --------------------------------------------------------------------------------
-    def _applied(self, g: Tensor) -> Tensor:
-        leaves = self.trace.leaves(self.node)
-        operands = [leaves[i] for i in self.node.inputs]
-        rule = TABLE[self.node.op or ""].rule(self._k or 0)
+    def restate(self, leaves: Mapping[Tensor, Tensor], g: Tensor | None) -> Tensor:
+        """The operation, or its derivative rule, on other leaves; g is the result's adjoint."""
+        made: Tensor
+        if self._k is None:
+            operands = (leaves[i] for i in self.node.inputs)
+            made = apply(self.node.op or "", *operands, **self.node.attributes)
+        elif g is None:
+            made = leaf(self.contribution, None)
+        else:
+            made = unbroadcast(self.derive(leaves, g), self.subject.shape)
+        return made
+
+    def derive(self, leaves: Mapping[Tensor, Tensor], g: Tensor) -> Tensor:
+        """The derivative rule on other leaves, of an adjoint g, before broadcasting is undone."""
+        node = self.node
+        rule = TABLE[node.op or ""].rule(self._k or 0)
         assert rule is not None, "edges without a rule are no events"
-        return rule(g, leaves[self.node], *operands, **self.node.attributes)  # type: ignore[no-any-return]
+        operands = (leaves[i] for i in node.inputs)
+        made: Tensor = rule(g, leaves[node], *operands, **node.attributes)
+        return made
 
     @cached_property
-    def _written(self) -> Tensor:
+    def _restated(self) -> Tensor:
         """The operation, or its derivative rule, on named leaves."""
-        if self._k is None:
-            leaves = self.trace.leaves(self.node)
-            operands = [leaves[i] for i in self.node.inputs]
-            return apply(self.node.op or "", *operands, **self.node.attributes)
-        if self._k < 0:
-            return leaf(self.contribution, None)
         upstream = self.upstream
-        assert upstream is not None
-        share = self._applied(leaf(upstream.value, upstream.name))
-        return unbroadcast(share, self.subject.shape)  # type: ignore[no-any-return]
+        g = None if upstream is None else leaf(upstream.value, upstream.name)
+        return self.restate(self.trace.leaves(self.node), g)
 
     @property
     def _sign(self) -> str:
@@ -150,7 +155,7 @@ class Event:
     @cached_property
     def rule(self) -> str:
         """The rule in symbols; += where an earlier operation has contributed already."""
-        return f"{self.name} {self._sign} {rule_text(self._written, self.trace.digits)[0]}"
+        return f"{self.name} {self._sign} {write_rule(self._restated, self.trace.digits)}"
 
     @cached_property
     def local(self) -> tuple[str, Array | None] | None:
@@ -163,19 +168,18 @@ class Event:
             return None
         node, digits = self.node, self.trace.digits
         quotient = f"∂{self.trace.labels[node]}/∂{self.trace.labels[self.subject]}"
+        leaves = self.trace.leaves(node)
         if TABLE[node.op or ""].signature == "elementwise":
-            found = self._applied(leaf(np.ones((), node.dtype), None))
-            symbols = "" if not found.inputs else f" = {rule_text(found, digits)[0]}"
+            found = self.derive(leaves, leaf(np.ones((), node.dtype), None))
+            symbols = f" = {write_rule(found, digits)}" if found.inputs else ""
             return f"{quotient}{symbols}", np.broadcast_to(found.data, node.shape)
-        return f"{quotient}: g ↦ {rule_text(self._applied(self._g()), digits)[0]}", None
-
-    def _g(self) -> Tensor:
-        return leaf(self.trace.adjoints[self.node], "g")
+        found = self.derive(leaves, leaf(self.trace.adjoints[node], "g"))
+        return f"{quotient}: g ↦ {write_rule(found, digits)}", None
 
     @property
     def operands(self) -> list[Quantity]:
         """The values that the rule reads, besides the upstream gradient."""
-        used = set(ancestors([self._written]))
+        used = set(ancestors([self._restated]))
         labels, leaves = self.trace.labels, self.trace.leaves(self.node)
         nodes = dict.fromkeys(
             (*self.node.inputs, self.node) if self._k is not None else self.node.inputs
@@ -192,9 +196,9 @@ class Event:
         """How many more digits the lines of `numbers` need, so that their results are theirs."""
         value, digits = self._computed, self.trace.digits
         places = _first(value.shape)
-        written = Written(digits)
-        found = closing(lambda d: from_shown(self._written, d), value, places, digits)
-        left_out = [_MORE_TERMS in written.entry(self._written, at)[0] for at in places]
+        entries = Entries(digits)
+        found = closing(lambda d: compute_shown(self._restated, d), value, places, digits)
+        left_out = [_MORE_TERMS in entries.entry(self._restated, at).text for at in places]
         return [0 if some else more for some, more in zip(left_out, found, strict=True)]
 
     @cached_property
@@ -205,7 +209,7 @@ class Event:
             return []
 
         def added(digits: int) -> Array:
-            return reduce(np.add, (rounded(part, digits) for part in parts))
+            return reduce(np.add, (round_shown(part, digits) for part in parts))
 
         return closing(added, self.value, _first(self.value.shape), digits)
 
@@ -220,7 +224,7 @@ class Event:
             return []
         trace, count = self.trace, self.term
         if count <= TERMS:
-            return [trace.share(at) for at in trace.terms[self.subject][:count]]
+            return [trace.contribution(at) for at in trace.terms[self.subject][:count]]
         return [trace.total(self.subject, count - 1), self.contribution]
 
     @cached_property
@@ -234,7 +238,7 @@ class Event:
             self._computed,
             self.closing,
             self._sign,
-            lambda written, at: written.entry(self._written, at)[0],
+            lambda entries, at: entries.entry(self._restated, at),
         )
 
     @cached_property
@@ -246,7 +250,7 @@ class Event:
             self.value,
             self.sum_closing,
             "=",
-            lambda written, at: written.sum(written.number(part[at]) for part in self._terms)[0],
+            lambda entries, at: entries.sum(entries.number(part[at]) for part in self._terms),
         )
 
     def _lines(
@@ -254,11 +258,11 @@ class Event:
         value: Array,
         more: list[int | None],
         sign: str,
-        write: Callable[[Written, tuple[int, ...]], str],
+        write: Callable[[Entries, tuple[int, ...]], Piece],
     ) -> list[str]:
         digits, lines = self.trace.digits, []
         for at, extra in zip(_first(value.shape), more, strict=True):
-            text = write(Written(digits + (MORE if extra is None else extra)), at)
+            text = write(Entries(digits + (MORE if extra is None else extra)), at).text
             result = number(value[at], digits)
             middle = "" if text == result else f"{text} {'≈' if extra is None else '='} "
             lines.append(f"{self.name}{_place(at)} {sign} {middle}{result}")
@@ -289,7 +293,7 @@ class Event:
     def terms_text(self) -> str:
         """Where the terms of the running sum come from: `from o_2, C_tilde_2`."""
         at = self.trace.terms[self.subject][: self.term][-TERMS:]
-        return "from " + ", ".join(self.trace[k].equation for k in at)
+        return "from " + ", ".join(map(self.trace.equation_at, at))
 
     def details(self) -> list[str]:
         """What lies between the rule and the result, as lines of text."""
@@ -359,64 +363,6 @@ class Event:
                 "numbers": self.sum_numbers,
             }
         return found
-
-
-class State:
-    """What is known after an event: values computed and gradients summed up so far."""
-
-    def __init__(self, trace: Trace, index: int) -> None:
-        self.trace, self.index = trace, index
-
-    def _one(self, name: str) -> Tensor:
-        found = self.trace.lookup(name)
-        if len(found) > 1:
-            known = ", ".join(self.trace.labels[n] for n in found)
-            raise UnknownNameError(f"{name} has a value at each time step; say which: {known}.")
-        return found[0]
-
-    def value(self, name: str) -> Array | None:
-        """The value called `name` (f_1 or f@1), or None if it is not computed yet."""
-        node = self._one(name)
-        return node.data if self.trace.known_at(node, self.index) else None
-
-    def gradient(self, name: str) -> Array | None:
-        """The sum so far of a value's adjoint, or None if nothing has reached it yet."""
-        found = self.trace.gradient_at(self._one(name), self.index)
-        return None if found is None else found[1]
-
-    def equation(self, node: Tensor) -> str:
-        """An equation on one line with its value: `f_1 = σ(W_f · [h_0, x_1] + b_f) = [0.5 0.6]`."""
-        labels = self.trace.labels
-        return f"{labels[node]} = {labels.expression(node)} = {self._value_text(node)}"
-
-    def adjoint(self, node: Tensor) -> str:
-        """The adjoint of a value on one line: `f̄_1 = ·`, or the sum so far."""
-        found = self.trace.gradient_at(node, self.index)
-        label = self.trace.labels.bar(node)
-        if found is None:
-            return f"{label} = {UNKNOWN}"
-        count, of = found[0], len(self.trace.terms[node])
-        partial = f" ({count} of {of} terms)" if count < of else ""
-        return f"{label} = {array(found[1], self.trace.digits)}{partial}"
-
-    def line(self, node: Tensor) -> str:
-        """A value and, where it gets one, its gradient; · stands for what is not known yet."""
-        value = f"{self.trace.labels[node]} = {self._value_text(node)}"
-        return f"{value}   {self.adjoint(node)}" if node in self.trace.terms else value
-
-    def watch(self, name: str) -> str:
-        """The line of a name: at the event's own time step, where there are several."""
-        nodes, when = self.trace.lookup(name), self.trace[self.index].time
-        now = [n for n in nodes if when is None or self.trace.labels.time(n) == when]
-        return self.line((now or nodes)[-1])
-
-    def _value_text(self, node: Tensor) -> str:
-        known = self.trace.known_at(node, self.index)
-        return array(node.data, self.trace.digits) if known else UNKNOWN
-
-    def __str__(self) -> str:
-        nodes = [n for name in self.trace.labels.names() for n in self.trace.lookup(name)]
-        return "\n".join(self.line(n) for n in dict.fromkeys(nodes))
 
 
 def plain(value: Array) -> Any:

@@ -7,22 +7,17 @@ equation that it helps to compute.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import name_unicode
-from tinygrad_lstm.sizes import ATOM as _ATOM
-from tinygrad_lstm.sizes import SUM as _SUM
-from tinygrad_lstm.stepper.written import array, operation_text
-from tinygrad_lstm.tensor import Tensor
+from tinygrad_lstm.sizes import ATOM
+from tinygrad_lstm.stepper.written import Symbols, array
+from tinygrad_lstm.tensor import Tensor, fold
+from tinygrad_lstm.text import NEGATIVE, Piece
 
 _LONGEST = 64  # characters of an expression that stands inside another one
-
-
-def barred(label: str) -> str:
-    """A bar over the first letter of a text; for names there is `notation.name_unicode`."""
-    return unicodedata.normalize("NFC", f"{label[:1]}\u0304{label[1:]}")
 
 
 class Labels:
@@ -41,7 +36,6 @@ class Labels:
         self._by_name: dict[str, list[Tensor]] = {}
         self._also: dict[str, list[Tensor]] = {}  # other ways to write a name
         self._time: dict[Tensor, int | None] = {}
-        self._pieces: dict[Tensor, tuple[str, int]] = {}
         for node in nodes:
             if node.name is not None:
                 self._name(node)
@@ -144,30 +138,27 @@ class Labels:
         return chosen
 
     def expression(self, node: Tensor) -> str:
-        """The right-hand side of a value, down to named values: `σ(W_f · [h_0, x_1] + b_f)`.
+        """The right-hand side of a value, down to named values: `σ(W_f·[h_0, x_1] + b_f)`.
 
         Parts that would be long are written by their own label.
         """
-        if not node.inputs:
-            return ""
-        stack = [node]
-        while stack:
-            top = stack[-1]
-            below = [i for i in top.inputs if i not in self._pieces and self._open(i)]
-            if top in self._pieces or not below:
-                stack.pop()
-                if top not in self._pieces:
-                    self._pieces[top] = operation_text(top, [self._part(i) for i in top.inputs])
-            else:
-                stack.extend(below)
-        return self._pieces[node][0]
+        return self._expressions[node][0]
 
-    @staticmethod
-    def _open(node: Tensor) -> bool:
-        return node.name is None and bool(node.inputs)
+    @cached_property
+    def _expressions(self) -> dict[Tensor, tuple[str, Piece]]:
+        """Each value's right-hand side, and how it stands in that of another."""
+        style = Symbols()
 
-    def _part(self, node: Tensor) -> tuple[str, int]:
-        if self._open(node) and len(self._pieces[node][0]) <= _LONGEST:
-            return self._pieces[node]
+        def make(node: Tensor, parts: list[tuple[str, Piece]]) -> tuple[str, Piece]:
+            if not node.inputs:
+                return "", self._label(node)
+            whole = style.node(node, [part for _, part in parts])
+            short = node.name is None and len(whole.text) <= _LONGEST
+            return whole.text, whole if short else self._label(node)
+
+        return fold(self._labels, {}, make)
+
+    def _label(self, node: Tensor) -> Piece:
         label = self._labels[node]
-        return label, _SUM if label.startswith("−") else _ATOM
+        is_number = node not in self._bars
+        return Piece(label, NEGATIVE if label.startswith("−") else ATOM, "number" * is_number)

@@ -10,7 +10,6 @@ out when it is looked at, from the engine's own rules and the engine's own adjoi
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, overload
@@ -19,25 +18,15 @@ import numpy as np
 
 from tinygrad_lstm.errors import ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.notebook_html import bundle, table
-from tinygrad_lstm.program import Program, _flat
+from tinygrad_lstm.program import Program, flatten
 from tinygrad_lstm.stepper.breakpoints import Breakpoint
-from tinygrad_lstm.stepper.events import Event, State, plain
-from tinygrad_lstm.stepper.labels import Labels
-from tinygrad_lstm.stepper.written import array, leaf
-from tinygrad_lstm.tensor import (
-    TABLE,
-    Array,
-    Tensor,
-    ancestors,
-    constant,
-    contributions,
-    fold,
-    pullback,
-    remade,
-)
+from tinygrad_lstm.stepper.events import Event, plain
+from tinygrad_lstm.stepper.passes import Passes
+from tinygrad_lstm.stepper.state import State
+from tinygrad_lstm.stepper.written import array
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant, fold, remade
 
 GROUPS = ("operation", "equation", "time", "pass")
-_REMEMBERED = 64  # operations whose contributions are kept at hand
 _SHOWN = 200  # events in a notebook's table
 
 
@@ -59,7 +48,7 @@ def step_through(
     if not 1 <= digits <= 17:
         raise ShapeError(f"digits must be 1 to 17, which is all that a number has, got {digits}.")
     if isinstance(what, Program):
-        nodes = _evaluated(what, dict(_flat(arrays or {})))
+        nodes = _evaluated(what, dict(flatten(arrays or {})))
         given = dict(seed or {})
         for name in given:
             if name not in what.outputs:
@@ -85,11 +74,11 @@ def step_through(
             f"step_through(t, seed=…) with a seed of shape {what.shape}."
         )
     root_seed = _seed(what, 1.0 if seed is None else seed, what.name or "the result")
-    if any(node.op == "sequence" for node in ancestors([what])):  # compiled: one node for many
-        from tinygrad_lstm.kernels.whole_sequences import expanded
-
-        (what,) = expanded([what])
-    return Trace({what: root_seed}, [what], digits)
+    whole: Tensor = what
+    for expand in {TABLE[node.op].expand for node in ancestors([what]) if node.op}:
+        if expand is not None:  # a node stands for many
+            (whole,) = expand([whole])
+    return Trace({whole: root_seed}, [whole], digits)
 
 
 def _seed(root: Tensor, given: Any, name: str) -> Array:
@@ -111,60 +100,13 @@ def _evaluated(program: Program, arrays: dict[str, Any]) -> dict[Tensor, Tensor]
     return fold(program.nodes(), nodes, remade)
 
 
-def _renames(node: Tensor) -> bool:
-    """Whether a node is but the name of what a caller gave: it is given, too."""
-    if node.op != "identity" or node.name is None:
-        return False
-    return not node.inputs[0].inputs and node.inputs[0].name is None
-
-
-class Trace(Sequence[Event]):
+class Trace(Passes, Sequence[Event]):
     """The events of a forward and a backward pass, in the order in which they happen.
 
-    `len`, indexing and iteration are those of a sequence. `given` are the leaves, known from the
-    start; `named` are the values that have an equation; `labels` tells how each is written. Time
-    steps count from 1, so that h_1 = …(h_0, x_1): they are the engine's `Tensor.time` plus one.
+    `len`, indexing and iteration are those of a sequence; `operations`, `given`, `named`, `labels`
+    and `terms` are what it goes through, see `Passes`. Time steps count from 1, so that
+    h_1 = …(h_0, x_1): they are the engine's `Tensor.time` plus one.
     """
-
-    def __init__(
-        self,
-        seeds: Mapping[Tensor, Array],
-        roots: Sequence[Tensor],
-        digits: int = 4,
-        labels_of_step: bool = False,
-    ) -> None:
-        every = ancestors([*seeds, *roots])
-        self.digits = digits
-        self.operations = [n for n in every if n.inputs and not _renames(n)]
-        known = {*self.operations, *(n.inputs[0] for n in every if _renames(n))}
-        self.given = [n for n in every if n not in known]
-        self.labels = Labels(every, set(seeds) | set(roots), labels_of_step)
-        self.named = [n for n in self.operations if self.labels.owner(n) is n]
-        self.adjoints: dict[Tensor, Array] = pullback(seeds, numeric=True)
-        self._seeds = dict(seeds)
-        order = reversed(ancestors(seeds, requires_grad=True))
-        self._edges: list[tuple[Tensor, int]] = [(root, -1) for root in seeds]
-        self._edges += [
-            (node, k)
-            for node in order
-            if node in self.adjoints and node.op is not None and not _renames(node)
-            for k, i in enumerate(node.inputs)
-            if i.requires_grad and TABLE[node.op].rule(k) is not None
-        ]
-        self._made = {node: k for k, node in enumerate(self.operations)}
-        self.terms: dict[Tensor, list[int]] = {}  # the events that add to a value's adjoint
-        self._first_back: dict[Tensor, int] = {}
-        for at, (node, k) in enumerate(self._edges, start=len(self.operations)):
-            self.terms.setdefault(node if k < 0 else node.inputs[k], []).append(at)
-            if k >= 0:
-                self._first_back.setdefault(node, at)
-        self._totals: dict[Tensor, tuple[int, Array]] = {}
-        self._shares: dict[Tensor, list[Array]] = {}
-        self._leaves: tuple[Tensor, dict[Tensor, Tensor]] | None = None
-
-    # --- a sequence ------------------------------------------------------------------------------
-    def __len__(self) -> int:
-        return len(self.operations) + len(self._edges)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -175,10 +117,7 @@ class Trace(Sequence[Event]):
             return [self[k] for k in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"event {index} of a trace of {len(self)} events")
-        index %= len(self)
-        if index < len(self.operations):
-            return Event(self, index, self.operations[index], None)
-        return Event(self, index, *self._edges[index - len(self.operations)])
+        return Event(self, index % len(self))
 
     def __iter__(self) -> Iterator[Event]:
         return (self[k] for k in range(len(self)))
@@ -188,39 +127,6 @@ class Trace(Sequence[Event]):
             f"Trace of {len(self.operations)} operations forward and {len(self._edges)} "
             f"contributions backward"
         )
-
-    # --- what the engine computed ----------------------------------------------------------------
-    def share(self, index: int) -> Array:
-        """What a backward event adds to the adjoint of its subject."""
-        node, k = self._edges[index - len(self.operations)]
-        if k < 0:
-            return self._seeds[node]
-        if node not in self._shares:  # of all its inputs at once
-            if len(self._shares) >= _REMEMBERED:
-                self._shares.clear()
-            found = contributions(node, self.adjoints[node], numeric=True)
-            self._shares[node] = [np.asarray(share) for _, share in found]
-        return self._shares[node][index - self._first_back[node]]
-
-    def total(self, subject: Tensor, count: int) -> Array:
-        """The sum of the first `count` contributions to an adjoint, in the engine's order."""
-        known, total = self._totals.get(subject, (0, np.zeros(())))
-        if known > count or not known:
-            known, total = 1, self.share(self.terms[subject][0])
-        for at in self.terms[subject][known:count]:
-            total = total + self.share(at)
-        self._totals[subject] = (count, total)
-        return total
-
-    def leaves(self, node: Tensor) -> dict[Tensor, Tensor]:
-        """The operands and the result of an operation as named leaves, to put into a rule."""
-        if self._leaves is None or self._leaves[0] is not node:
-            found = {}
-            for n in {*node.inputs, node}:
-                number = not n.inputs and n.name is None and n.size == 1 and not n.requires_grad
-                found[n] = leaf(n.data, None if number else self.labels[n])
-            self._leaves = node, found
-        return self._leaves[1]
 
     # --- moving about ----------------------------------------------------------------------------
     def next(self, index: int, by: str = "operation") -> int:
@@ -268,22 +174,9 @@ class Trace(Sequence[Event]):
         stop = Breakpoint.read(condition, self)
         return next((k for k in range(start + 1, len(self)) if stop.reached(self[k])), None)
 
-    def lookup(self, name: str) -> list[Tensor]:
-        """The values a name stands for: `f` at all time steps, `f@1` or `f_1` at one."""
-        return self.labels.lookup(name)
-
     def state_at(self, index: int) -> State:
         """What is known once the event `index` has happened."""
         return State(self, range(len(self))[index])
-
-    def gradient_at(self, subject: Tensor, index: int) -> tuple[int, Array] | None:
-        """How many contributions to an adjoint there are by then, and their sum; None before."""
-        count = bisect_right(self.terms.get(subject, []), index)
-        return (count, self.total(subject, count)) if count else None
-
-    def known_at(self, node: Tensor, index: int) -> bool:
-        """Whether a value has been computed by then."""
-        return self._made.get(node, -1) <= index
 
     # --- other forms -----------------------------------------------------------------------------
     def equations(self) -> dict[str, str]:

@@ -8,23 +8,19 @@ where they came from; products and reductions are written as the sums that they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.notation import number
-from tinygrad_lstm.program import _operation_text
-from tinygrad_lstm.sizes import ATOM as _ATOM
-from tinygrad_lstm.sizes import PRODUCT as _PRODUCT
-from tinygrad_lstm.sizes import SUM as _SUM
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant, fold
+from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, constant, fold
+from tinygrad_lstm.text import NEGATIVE, Attributes, Piece, Unicode
 
-Text = tuple[str, int]  # a piece of an expression, and how tightly it binds
 Index = tuple[int, ...]
 
 MORE = 5  # further digits that the numbers of a line may need to give its result
-_NEGATIVE = 0  # a negative number needs brackets everywhere but at the start of a sum
 _MOVES = {
     "concat",
     "stack",
@@ -45,7 +41,6 @@ def leaf(value: Any, name: str | None) -> Tensor:
     return node
 
 
-# --- numbers ------------------------------------------------------------------------------------
 def array(value: Any, digits: int = 4, threshold: int = 24) -> str:
     """An array on one line: [0.4645 0.5575]; the middle of a large one is left out."""
     value = np.asarray(value)
@@ -61,57 +56,39 @@ def array(value: Any, digits: int = 4, threshold: int = 24) -> str:
     return " ".join(text.split()).replace("[ ", "[").replace(" ]", "]")
 
 
-# --- symbols ------------------------------------------------------------------------------------
-def operation_text(node: Tensor, parts: list[Text]) -> Text:
-    """One operation on operands that are written already: `f ⊙ C + i ⊙ C_tilde`."""
-    if node.op == "sigmoid":
-        return f"σ({parts[0][0]})", _ATOM
-    if node.op == "negative":
-        text, level = parts[0]
-        return f"−{text if level >= _PRODUCT else f'({text})'}", _SUM
-    if node.op == "power" and parts[1][0] == "2":
-        text, level = parts[0]
-        return f"{text if level == _ATOM else f'({text})'}²", _ATOM
-    if node.op == "reshape" and _without_ones(node) == _without_ones(node.inputs[0]):
-        return parts[0]
-    if node.op == "broadcast_to":
-        return f"broadcast({parts[0][0]})", _ATOM
-    if node.op in ("add", "subtract") and parts[0][1] == _NEGATIVE:
-        parts = [(parts[0][0], _SUM), parts[1]]
-    text, level = _operation_text(node, parts)
-    times = "×" if any(not i.shape for i in node.inputs) else "⊙"
-    return text.replace(" * ", f" {times} ").replace(" - ", " − "), level
+class Symbols(Unicode):
+    """A rule in symbols: what has no name is written with so many digits as it is shown."""
+
+    def constant(self, data: Array) -> Piece:  # noqa: D102
+        return self.number(data) if data.size == 1 else Piece(array(data, self.digits))
+
+    def name(self, label: str, *_: Any) -> str:
+        """A leaf's name is a label already."""
+        return label
+
+    def node(self, node: Tensor, parts: Sequence[Piece]) -> Piece:
+        """Factors of exactly 1 are left out, and axes of length 1 that come or go."""
+        if node.op == "multiply":
+            for other, i in zip(parts[::-1], node.inputs, strict=True):
+                if not i.inputs and i.name is None and np.array_equal(i.data, 1):
+                    return other
+        if node.op == "reshape" and _without_ones(node) == _without_ones(node.inputs[0]):
+            return parts[0]
+        return super().node(node, parts)
 
 
 def _without_ones(node: Tensor) -> list[int]:
     return [n for n in node.shape if n != 1]
 
 
-def rule_text(node: Tensor, digits: int = 4) -> Text:
-    """A rule in symbols, down to its named leaves; factors of exactly 1 are left out."""
-
-    def make(node: Tensor, parts: list[Text]) -> Text:
-        if not node.inputs:
-            if node.name is not None:
-                return node.name, _ATOM
-            text = array(node.data, digits)
-            return text, _NEGATIVE if text.startswith("−") else _ATOM
-        if node.op == "multiply":
-            kept = [
-                part
-                for part, i in zip(parts, node.inputs, strict=True)
-                if i.name is not None or i.inputs or not np.array_equal(i.data, 1)
-            ]
-            if len(kept) < 2:
-                return (kept or parts)[0]
-        return operation_text(node, parts)
-
-    text: Text = fold([node], {}, make)[node]
-    return text
+def write_rule(node: Tensor, digits: int = 4) -> str:
+    """A rule in symbols, down to its named leaves."""
+    found: Piece = fold([node], {}, Symbols(digits).node)[node]
+    return found.text
 
 
 # --- numbers that close ---------------------------------------------------------------------------
-def rounded(value: Array, digits: int) -> Array:
+def round_shown(value: Array, digits: int) -> Array:
     """An array as it is shown, with so many significant digits."""
     if value.dtype.kind != "f":
         return value
@@ -119,16 +96,16 @@ def rounded(value: Array, digits: int) -> Array:
     return np.array(shown).reshape(value.shape)
 
 
-def from_shown(node: Tensor, digits: int) -> Array:
+def compute_shown(node: Tensor, digits: int) -> Array:
     """What a rule gives where its leaves are as they are shown."""
-    values: dict[Tensor, Array] = {}
-    for n in ancestors([node]):
-        values[n] = (
-            np.asarray(TABLE[n.op or ""].forward(*(values[i] for i in n.inputs), **n.attributes))
-            if n.inputs
-            else rounded(n.data, digits)
-        )
-    return values[node]
+
+    def make(n: Tensor, values: list[Array]) -> Array:
+        if not n.inputs:
+            return round_shown(n.data, digits)
+        return np.asarray(TABLE[n.op or ""].forward(*values, **n.attributes))
+
+    found: Array = fold([node], {}, make)[node]
+    return found
 
 
 def closing(
@@ -152,26 +129,39 @@ def closing(
 
 
 # --- the numbers put in -------------------------------------------------------------------------
-class Written:
+class Entries(Unicode):
     """The entries of a value, each as the arithmetic that gives it.
 
     `digits`: significant digits shown. `terms`: the middle of a longer sum is left out.
     """
 
+    relations = {**Unicode.relations, "equal": "=="}
+    hadamard = " × "
+
     def __init__(self, digits: int = 4, terms: int = 16) -> None:
-        self.digits, self.terms = digits, terms
+        super().__init__(digits)
+        self.terms = terms
         self._origin: dict[Tensor, list[tuple[Tensor, Index]]] = {}
 
-    def number(self, value: Any) -> Text:
-        """One number, as a piece of an expression."""
-        text = number(value, self.digits)
-        return text, _NEGATIVE if text.startswith("−") else _ATOM
+    def between(self, left: Piece, right: Piece) -> str:  # noqa: D102
+        return self.hadamard
 
-    def entry(self, node: Tensor, at: Index) -> Text:
+    def first_factor(self, part: Piece) -> str:
+        """A negative number has brackets wherever it stands."""
+        return self.factor(part)
+
+    def write_power(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:  # noqa: D102
+        base, exponent = parts
+        if exponent.kind == "number":
+            return super().write_power(parts, attributes)
+        return Piece(f"{self.fitted(base, ATOM)}^({exponent.text})", POWER)
+
+    def entry(self, node: Tensor, at: Index) -> Piece:
         """One entry of `node`, written out down to the numbers of its leaves."""
         op = node.op or ""
         if not node.inputs:
-            return self.number(node.data[at])
+            found = self.number(node.data[at])
+            return found if node.name is None else found._replace(kind="")
         if op in _MOVES:
             return self._moved(node, at)
         if op == "scatter":
@@ -184,28 +174,27 @@ class Written:
         if op in _OVER_AXES:
             return self._over_axes(node, at)
         if TABLE[op].signature == "elementwise" or op == "clip":
-            text, level = operation_text(node, [self._at(i, at) for i in node.inputs])
-            return text.replace(" ⊙ ", " × "), level
+            return self.operation(op, [self._at(i, at) for i in node.inputs], self.attributes(node))
         texts = [array(i.data, self.digits) for i in node.inputs]  # an operation unknown here
-        return f"{op}({', '.join(texts)}){list(at) or ''}", _ATOM
+        return Piece(f"{op}({', '.join(texts)}){list(at) or ''}")
 
-    def sum(self, parts: Iterable[Text]) -> Text:
+    def sum(self, parts: Iterable[Piece]) -> Piece:
         """a + b + c, with brackets where they are needed."""
         pieces = list(parts)
         if len(pieces) < 2:
-            return pieces[0] if pieces else ("0", _ATOM)
-        texts = [f"({t})" if level < _SUM and k else t for k, (t, level) in enumerate(pieces)]
+            return pieces[0] if pieces else Piece("0")
+        texts = [self.fitted(piece, SUM if k else NEGATIVE) for k, piece in enumerate(pieces)]
         if len(texts) > self.terms:
             texts = [*texts[:3], f"… {len(texts) - 5} more …", *texts[-2:]]
-        return " + ".join(texts), _SUM
+        return Piece(" + ".join(texts), SUM)
 
-    def _at(self, node: Tensor, at: Index) -> Text:
+    def _at(self, node: Tensor, at: Index) -> Piece:
         """The entry of an operand that broadcasting brings to `at`."""
         own = at[len(at) - node.ndim :]
         places = zip(node.shape, own, strict=True)
         return self.entry(node, tuple(0 if n == 1 else k for n, k in places))
 
-    def _moved(self, node: Tensor, at: Index) -> Text:
+    def _moved(self, node: Tensor, at: Index) -> Piece:
         if node not in self._origin:
             places = [(i, k) for i in node.inputs for k in np.ndindex(i.shape)]
             ids, start = [], 0
@@ -217,7 +206,7 @@ class Written:
         flat = int(np.ravel_multi_index(at, node.shape)) if at else 0
         return self.entry(*self._origin[node][flat])
 
-    def _products(self, node: Tensor, at: Index) -> Text:
+    def _products(self, node: Tensor, at: Index) -> Piece:
         a, b = node.inputs
         core = _PRODUCTS.get(node.op or "", 0)
         lead, own = at[: len(at) - core], at[len(at) - core :]
@@ -231,16 +220,12 @@ class Written:
             pairs = [((*lead, own[0], j), (*lead, j, own[1])) for j in range(a.shape[-1])]
         else:
             pairs = [((*lead, j), (*lead, j)) for j in range(max(a.shape[-1], b.shape[-1]))]
-        return self.sum(
-            (f"{self._factor(self._at(a, k))}×{self._factor(self._at(b, m))}", _PRODUCT)
-            for k, m in pairs
-        )
+        return self.sum(self._product([self._at(a, k), self._at(b, m)]) for k, m in pairs)
 
-    @staticmethod
-    def _factor(part: Text) -> str:
-        return part[0] if part[1] >= _PRODUCT else f"({part[0]})"
+    def _product(self, parts: Iterable[Piece]) -> Piece:
+        return Piece("×".join(self.fitted(part, PRODUCT) for part in parts), PRODUCT, "product")
 
-    def _over_axes(self, node: Tensor, at: Index) -> Text:
+    def _over_axes(self, node: Tensor, at: Index) -> Piece:
         (x,) = node.inputs
         axis, op = node.attributes["axis"], node.op or ""
         given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -261,18 +246,18 @@ class Written:
         if op in ("sum", "cumsum"):
             return self.sum(parts)
         if op == "mean":
-            return f"({self.sum(parts)[0]}) / {len(parts)}", _PRODUCT
+            return Piece(f"({self.sum(parts).text}) / {len(parts)}", PRODUCT, "product")
         if op == "prod":
-            return "×".join(self._factor(part) for part in parts), _PRODUCT
+            return self._product(parts)
         if op == "max":
-            return f"max({', '.join(text for text, _ in parts)})", _ATOM
-        total = self.sum((f"exp({text})", _ATOM) for text, _ in parts)[0]
+            return self.call("max", *(part.text for part in parts))
+        total = self.sum(self.call("exp", part.text) for part in parts)
         if op == "logsumexp":
-            return f"log({total})", _ATOM
-        text, level = self._at(x, at)
+            return self.call("log", total.text)
+        own = self._at(x, at)
         if op == "softmax":
-            return f"exp({text}) / ({total})", _PRODUCT
-        return f"{text if level >= _SUM else f'({text})'} − log({total})", _SUM
+            return Piece(f"exp({own.text}) / ({total.text})", PRODUCT, "product")
+        return Piece(f"{self.fitted(own, SUM)} {self.minus} log({total.text})", SUM)
 
 
 _PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
@@ -296,16 +281,3 @@ def _einsum_pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
         a, b = ((*lead, *(place[letter] for letter in group)) for group in groups)
         found.append((a, b))
     return found
-
-
-__all__ = [
-    "MORE",
-    "Written",
-    "array",
-    "closing",
-    "from_shown",
-    "leaf",
-    "operation_text",
-    "rounded",
-    "rule_text",
-]

@@ -22,7 +22,7 @@ from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 from tinygrad_lstm.testing import strategies
-from tinygrad_lstm.testing.strategies import Case
+from tinygrad_lstm.testing.inputs import Case
 
 
 class Disagreement(TinygradError, AssertionError):
@@ -129,10 +129,10 @@ class _Leaves:
             value = self.run[name]
             if value.dtype.kind != "f":
                 continue
-            own = value.shape[1 + len(self.case.lead) :]
+            own = value.shape[1 + len(self.case.batch_shape) :]
             random = np.random.default_rng([zlib.crc32(name.encode()), *own])
             weights = random.uniform(0.5, 1.5, (start + self.case.time, *own))[start:]
-            weights = weights.reshape(self.case.time, *(1,) * len(self.case.lead), *own)
+            weights = weights.reshape(self.case.time, *(1,) * len(self.case.batch_shape), *own)
             total = total + (value * weights).sum()
         return total
 
@@ -170,8 +170,8 @@ def second_derivatives(case: Case) -> float:
 def batch_against_singles(case: Case) -> float:
     """A batch gives what its samples give one by one, and the sum of their gradients."""
     whole = _Leaves(case)
-    singles = [_Leaves(case.sample(k)) for k in range(case.lead[0])]
-    batch = case.lead[0]
+    singles = [_Leaves(case.sample(k)) for k in range(case.batch_shape[0])]
+    batch = case.batch_shape[0]
     worst = 0.0
     words = f"in the batch of {batch}", "alone"
     for k, one in enumerate(singles):

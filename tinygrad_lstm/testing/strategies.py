@@ -8,7 +8,6 @@ def test_my_cell(case):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, Operation
+from tinygrad_lstm.testing.inputs import Case as Case
 
 SMOOTH, GRID = 1024, 64
 
@@ -98,62 +98,6 @@ def operands(
 
 
 # --- cells ----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Case:
-    """One small problem for a cell: everything that `unroll` needs, as arrays."""
-
-    cell: Cell
-    sizes: dict[str, int]
-    parameters: dict[str, Array]
-    xs: Array
-    initial: dict[str, Array]
-    further: dict[str, Array] = field(default_factory=dict)
-
-    @property
-    def lead(self) -> tuple[int, ...]:
-        """The axes of the batch."""
-        return self.xs.shape[1 : self.xs.ndim - len(dimensions.parse(self.cell.x))]
-
-    def sample(self, k: int) -> Case:
-        """The k-th sample of a batch alone."""
-        full = self.cell.complete(self.sizes)
-        further = {}
-        for name, array in self.further.items():
-            steps = name in self.cell.sequences
-            words = (self.cell.sequences if steps else self.cell.constants)[name]
-            each = array.ndim > steps + len(dimensions.shape(words, full))
-            further[name] = (array[:, k] if steps else array[k]) if each else array
-        initial = {name: array[k] for name, array in self.initial.items()}
-        return replace(self, xs=self.xs[:, k], initial=initial, further=further)
-
-    def steps(self, part: slice) -> Case:
-        """Some of the steps."""
-        further = {
-            name: array[part] if name in self.cell.sequences else array
-            for name, array in self.further.items()
-        }
-        return replace(self, xs=self.xs[part], further=further)
-
-    @property
-    def time(self) -> int:
-        """The number of steps."""
-        return int(self.xs.shape[0])
-
-    def __repr__(self) -> str:
-        lines = [f"{self.cell}: sizes {', '.join(f'{k}={n}' for k, n in self.sizes.items())}"]
-        groups = (self.parameters, {"xs": self.xs}, self.initial, self.further)
-        prefixes = ("", "", "initial ", "")
-        for prefix, group in zip(prefixes, groups, strict=True):
-            for name, value in group.items():
-                lines.append(f"  {prefix}{name} = {_text(value, len(prefix + name) + 5)}")
-        return "\n".join(lines)
-
-
-def _text(value: Array, indent: int) -> str:
-    body = np.array2string(value, precision=4, separator=", ", threshold=200)
-    return body.replace("\n\n", "\n").replace("\n", "\n" + " " * indent)
-
-
 @st.composite
 def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
     """Sizes of a cell within their bounds, such as {"hidden": 2, "inputs": 3}; often all equal."""
@@ -205,14 +149,14 @@ def sequences(
     Of a batch each sample has its own further inputs, or all share them.
     """
     full = cell.complete(sizes)
-    lead = () if batch is None else (batch,)
+    batch_shape = () if batch is None else (batch,)
     domain = (-reach, reach)
-    xs = draw(arrays((time, *lead, *dimensions.shape(cell.x, full)), domain, dtype))
+    xs = draw(arrays((time, *batch_shape, *dimensions.shape(cell.x, full)), domain, dtype))
     further = {}
     for name, words in {**cell.sequences, **cell.constants}.items():
         own = dimensions.shape(words, full)
         steps = (time,) if name in cell.sequences else ()
-        each = lead if draw(st.booleans()) else ()
+        each = batch_shape if draw(st.booleans()) else ()
         further[name] = draw(arrays((*steps, *each, *own), domain, dtype))
     return xs, further
 
@@ -243,10 +187,12 @@ def cases(
     weights = draw(parameters(cell, small, dtype, reach))
     in_batch = batch if with_batch else None
     xs, further = draw(sequences(cell, small, time, in_batch, dtype, 2 * reach))
-    lead = (batch,) if with_batch else ()
+    batch_shape = (batch,) if with_batch else ()
     full = cell.complete(small)
     initial = {
-        name: draw(_around(cell, name, (*lead, *dimensions.shape(words, full)), reach, dtype))
+        name: draw(
+            _around(cell, name, (*batch_shape, *dimensions.shape(words, full)), reach, dtype)
+        )
         for name, words in cell.state.items()
     }
     return Case(cell, small, weights, xs, initial, further)

@@ -14,7 +14,7 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.networks import Backward, Bidirectional, Network, Stack
+from tinygrad_lstm.networks import Backward, Bidirectional, Stack, System
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
@@ -140,7 +140,7 @@ def _cells(network: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
         yield from _cells(part, f"{prefix}{name}.")
 
 
-_KINDS: dict[str, type[Network]] = {
+_KINDS: dict[str, type[System]] = {
     "stack": Stack,
     "bidirectional": Bidirectional,
     "backward": Backward,

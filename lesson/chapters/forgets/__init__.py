@@ -1,0 +1,78 @@
+"""Long-term dependencies: a near gap, a far gap, and what is left of a gradient across each."""
+
+from __future__ import annotations
+
+import viz
+from equations.wording import Said
+from lesson import measurements
+from lesson.chapters import Content
+from lesson.charts import Curve, chart
+from lesson.figures import marked
+from lesson.formulas import backward, formula, forward
+from lesson.numbers import percent, titled
+from lesson.prose import Texts
+from lesson.subject import Subject
+from tinygrad_lstm.cells import rnn
+from viz import Figure
+
+ORDER = 20
+
+LAGS, PIECES, NEAR, FAR = 60, 64, 10, 40
+SHORT, LONG = (4, 2), (9, 1)  # steps in the figure; the input that matters
+
+
+def content(subject: Subject) -> Content:
+    """The gaps as figures, and as curves measured on every model."""
+    lags = min(LAGS, len(subject.held_out) - 2)
+    pieces = min(PIECES, len(subject.held_out) // (lags + 2))
+    curves = {
+        name: measurements.reach(trained.model, subject.held_out, lags, pieces)
+        for name, trained in subject.models.items()
+    }
+    near, far = min(NEAR, lags), min(FAR, lags)
+    facts = {"pieces": str(pieces), "near": str(near), "far": str(far)}
+    for name in ("rnn", "lstm", "gru"):
+        if name in curves:
+            facts[f"{name}_near"] = percent(curves[name][near])
+            facts[f"{name}_far"] = percent(curves[name][far])
+    facts["cell_far"] = percent(curves[subject.cell.name][far])
+    words = Texts("page")
+    drawn = [
+        Curve(titled(name), list(enumerate(map(float, curve))), f"c{k}")
+        for k, (name, curve) in enumerate(curves.items())
+    ]
+    back = backward(rnn)
+    return Content(
+        facts,
+        {"near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn)},
+        {
+            "forward": formula(forward(rnn)),
+            "backward": [formula(back[name]) for name in ("bar.h", "delta.h")],
+            "chart": chart(
+                drawn,
+                words.plain("forgets.chart_x"),
+                words.plain("forgets.chart_y"),
+                "reach-caption",
+                log=True,
+            ),
+            "rows": [
+                {"name": titled(name), "values": [percent(curve[k]) for k in _lags(lags)]}
+                for name, curve in curves.items()
+            ],
+            "lags": _lags(lags),
+        },
+    )
+
+
+def _lags(lags: int) -> list[int]:
+    return [k for k in (1, 2, 5, 10, 20, 40, 60) if k <= lags]
+
+
+def _gap(name: str, steps: int, read: int) -> Figure:
+    """An unrolled network in which the last output needs the input of an early step."""
+    path = {f"m{read}-in-x", f"m{read}-wire-x", f"m{steps}-wire-out", f"m{steps}-out"}
+    path |= {f"pass-h-{k}" for k in range(read, steps)}
+    told = Said(
+        "The path of {source} to {target} is highlighted.", source=f"x_{read}", target=f"h_{steps}"
+    )
+    return marked(viz.unrolled(rnn, steps), name, "forward", path.__contains__, told)

@@ -1,0 +1,3 @@
+"""The stepper, which is a part of the page."""
+
+ORDER = 80

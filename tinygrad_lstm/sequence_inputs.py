@@ -1,0 +1,376 @@
+"""What `unroll` is given, checked: a sequence, first states, further inputs, lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.notation import name_plain
+from tinygrad_lstm.parameters import Parameters, check_finite
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
+from tinygrad_lstm.text import expression
+from tinygrad_lstm.types import Network
+
+_MASK = "(time, batch) with padding at the end"
+_SHIFT = "\n  For padding at the front shift each sequence to step 0 first."
+
+
+class Steps:
+    """A sequence's value at a step, under its name; cut out of the graph if no gradient flows."""
+
+    def __init__(self, sequence: Tensor, name: str) -> None:
+        self.sequence, self._name = sequence, name  # (time, …)
+        self._made: dict[int, Tensor] = {}
+
+    def __call__(self, t: int) -> Tensor:
+        """The value at step t."""
+        if t not in self._made:
+            whole = self.sequence
+            value = whole[t] if whole.requires_grad else constant(whole.data[t])
+            value.name, value.time = self._name, t
+            self._made[t] = value
+        return self._made[t]
+
+
+class Fixed:
+    """A value that is the same at every step."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def __call__(self, t: int) -> Tensor:
+        """The value, at any step."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class SequenceInputs:
+    """A sequence as a network is to read it, once checked.
+
+    x: its value at a step, a node that is made when it is first read, and `x.sequence`, all of
+    them; time: the number of steps; mask: for each step which sequences of the batch have not
+    ended, None where none has; reverse: from the last step to the first; initial, extra_inputs: as
+    given by the caller; below: what the layer below computed, for inputs that are named after it;
+    prefix: the name of the part of the network that reads; seed: of the noise.
+    """
+
+    x: Any
+    time: int
+    batch_shape: tuple[int, ...]
+    mask: list[Array | None]
+    reverse: bool
+    initial: Mapping[str, Any]
+    extra_inputs: Mapping[str, Any]
+    below: Mapping[str, Any]
+    prefix: str = ""
+    seed: int = 0
+
+    def part(self, name: str, **changes: Any) -> SequenceInputs:
+        """The same for a part of the network: with its own initial states and names."""
+        start = f"{name}."
+        initial = {k.removeprefix(start): v for k, v in self.initial.items() if k.startswith(start)}
+        return replace(self, initial=initial, prefix=f"{self.prefix}{start}", **changes)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a cell needs to read a sequence, checked.
+
+    program: its step at the sequence's sizes; initial: its states before the first step;
+    extra_inputs: `Steps` or `Fixed`; each: those of them of which every sample has its own;
+    dtype: that of what it computes.
+    """
+
+    program: Program
+    initial: dict[str, Tensor]
+    extra_inputs: dict[str, Any]
+    each: frozenset[str]
+    dtype: np.dtype[Any]
+
+
+# --- what any network is given --------------------------------------------------------------------
+def read_inputs(
+    network: Network,
+    xs: Any,
+    initial: Any,
+    lengths: Any,
+    reverse: bool,
+    seed: Any,
+    extra_inputs: Mapping[str, Any],
+) -> SequenceInputs:
+    """The arguments of `unroll`, checked."""
+    x_rank = len(dimensions.parse(network.x))
+    xs = _tensor(f"{network}: xs", xs)
+    if 0 in xs.shape:
+        raise DataError(
+            f"{network}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
+        )
+    if xs.ndim < x_rank + 1:
+        raise ShapeError(
+            f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
+            f"got shape {xs.shape}."
+        )
+    check_finite(f"{network}: xs", xs)
+    _check_names(network, extra_inputs)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise DataError(
+            f"{network}: seed is a whole number of at least 0, from which noise is drawn, got "
+            f"{seed!r}."
+        )
+    if not isinstance(initial, Mapping | None):
+        states = ", ".join(f"{name!r}: …" for name in network.state)
+        raise DTypeError(
+            f"{network}: initial is a mapping of states to values, got {type(initial).__name__}; "
+            f"write initial={{{states}}}."
+        )
+    for name in initial or {}:
+        if name not in network.state:
+            raise UnknownNameError(
+                f"{network}: initial has {name!r}, but the states are {', '.join(network.state)}."
+            )
+    time, batch_shape = xs.shape[0], xs.shape[1 : xs.ndim - x_rank]
+    mask = _mask(network, lengths, time, batch_shape)
+    x = Steps(xs, "x")
+    return SequenceInputs(
+        x, time, batch_shape, mask, reverse, initial or {}, extra_inputs, {}, seed=int(seed)
+    )
+
+
+def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
+    """Further inputs that a cell or a part of a network declares."""
+    known = network.extra_inputs
+    taken = {*known, *(name.rsplit(".", 1)[-1] for name in known)}
+    for name in extra_inputs:
+        if name not in taken:
+            raise UnknownNameError(
+                f"{network} has no further input 'mask'; padding is told by lengths: unroll(…, "
+                f"lengths=mask.sum(axis=0)) for mask {_MASK}.{_SHIFT}"
+                if name == "mask"
+                else f"{network} has no further input {name!r}; it has "
+                f"{', '.join(known) or 'none'}."
+            )
+
+
+def _mask(
+    network: Network, lengths: Any, time: int, batch_shape: tuple[int, ...]
+) -> list[Array | None]:
+    if lengths is None:
+        return [None] * time
+    array = np.asarray(lengths)
+    if array.dtype.kind not in "iu":
+        fix = f"\n  Of a mask {_MASK} they are mask.sum(axis=0).{_SHIFT}"
+        raise DTypeError(
+            f"{network}: lengths are whole numbers of steps, got {array.dtype}."
+            + fix * (array.dtype.kind == "b")
+        )
+    if array.shape != batch_shape:
+        raise ShapeError(
+            f"{network}: lengths has shape {array.shape}, but the batch is {batch_shape}: one for "
+            f"each sequence."
+        )
+    wrong = np.argwhere((array < 1) | (array > time))
+    if len(wrong):
+        place = tuple(int(k) for k in wrong[0])
+        raise DataError(
+            f"{network}: lengths holds {array[place]} at index {list(place)}, but xs has {time} "
+            f"steps: a length is between 1 and {time}."
+        )
+    return [None if (array > t).all() else array > t for t in range(time)]
+
+
+def _tensor(what: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{what} is ragged: its rows differ in length.") from error
+    if array.dtype.kind not in "fc":
+        raise DTypeError(
+            f"{what} holds {array.dtype}, but floating-point numbers are needed.\n"
+            f"  Write {what.split()[-1]}.astype(float); for token numbers, one-hot rows or an "
+            f"embedding."
+        )
+    return constant(array)
+
+
+# --- what a cell is given -------------------------------------------------------------------------
+def prepare(cell: Cell, p: Parameters, inputs: SequenceInputs) -> Prepared:
+    """Check a cell's parameters and inputs against one another."""
+    x = inputs.x(0)
+    x_shape = x.shape[x.ndim - len(dimensions.parse(cell.x)) :]
+    weights = np.result_type(x.dtype, *(p[n].dtype for n in cell.parameters))
+    inputs = _with_noise(cell, p, inputs, x_shape, weights)
+    program = cell.program(**_sizes_of(cell, p, inputs, x_shape))
+    _check_x(cell, program, x_shape)
+    extra_inputs, each = _extra_inputs(cell, program, inputs)
+    initial = _initial(cell, program, inputs, weights)
+    data = [f(0).dtype for f in extra_inputs.values() if f(0).dtype.kind in "fc"]
+    dtype = np.result_type(weights, *data, *(v.dtype for v in initial.values()))
+    return Prepared(program, initial, extra_inputs, each, dtype)
+
+
+def _sizes_of(
+    cell: Cell, p: Parameters, inputs: SequenceInputs, x: tuple[int, ...]
+) -> dict[str, int]:
+    """The sizes that parameters, x, further inputs and first states tell, in this order."""
+    declared = {**cell.sequences, **cell.constants}
+    extra = {**inputs.extra_inputs, **{name: value(0) for name, value in inputs.below.items()}}
+    if missing := [name for name in declared if name not in extra]:
+        wanted = ", ".join(f"{name}=… ({declared[name]})" for name in missing)
+        raise UnknownNameError(f"{cell} has further inputs; pass them by name: {wanted}.")
+    known = {**cell.infer_sizes(p)}
+    dimensions.learn(known, cell.x, x)
+    for name, words in {**declared, **cell.state}.items():
+        value = extra.get(name) if name in declared else inputs.initial.get(name)
+        if value is not None:
+            dimensions.learn(known, words, np.shape(value))
+    known = {**p.sizes, **known}  # what the parameters were made for, where nothing else tells
+    left = {name for name in cell.sizes if name not in known}
+    if left:
+        of = {**{n: f"the first state, initial={{{n!r}: …}}" for n in cell.state}}
+        of |= {n: f"{n}=… ({words})" for n, words in cell.noise.items()}
+        fix = next(
+            (
+                f"; pass {of[name]}"
+                for name, words in {**cell.state, **cell.noise}.items()
+                if left & set(dimensions.names({name: words}))
+            ),
+            "",
+        )
+        names = ", ".join(name for name in cell.sizes if name in left)
+        raise ShapeError(f"{cell}: nothing given tells {names}{fix}.")
+    return {name: known[name] for name in cell.sizes}
+
+
+def _with_noise(
+    cell: Cell, p: Parameters, inputs: SequenceInputs, x: tuple[int, ...], dtype: Any
+) -> SequenceInputs:
+    """The inputs with the noise drawn that the cell declares and nobody gave."""
+    names = [name for name in cell.noise if name not in inputs.extra_inputs]
+    if not names:
+        return inputs
+    # a size that only the noise has cannot be told from it
+    plain = {**inputs.extra_inputs, **{n: np.zeros(()) for n in names}}
+    full = cell.complete(_sizes_of(cell, p, replace(inputs, extra_inputs=plain), x))
+    # each part of a network draws numbers of its own
+    random = np.random.default_rng([inputs.seed, *inputs.prefix.encode()])
+    front = (inputs.time, *inputs.batch_shape)
+    drawn = {
+        name: random.standard_normal((*front, *dimensions.shape(cell.noise[name], full)))
+        for name in names
+    }
+    noise = {name: array.astype(dtype) for name, array in drawn.items()}
+    return replace(inputs, extra_inputs={**inputs.extra_inputs, **noise})
+
+
+def _check_x(cell: Cell, program: Program, actual: tuple[int, ...]) -> None:
+    x = program.inputs["x"]
+    if actual == x.shape:
+        return
+    if len(actual) != 1:
+        raise ShapeError(
+            f"{cell}: x has shape {actual}, but it is {program.shape_text(x)}.\n"
+            f"  Build the parameters for the shape of x, or pass x with {x.shape} entries."
+        )
+    declared = f"x has {actual[-1]}, the cell was built for {cell.x}={x.shape[-1]}"
+    place, clash = f"in {cell}", declared
+    for name, node in program.equations.items():
+        used = ancestors([node], stop={e for e in program.equations.values() if e is not node})
+        if x in set(used):
+            place = f"in {cell}, equation {program.text(name)}"
+            surplus = actual[-1] - x.shape[-1]
+            clash = _product_with_x(program, used, surplus, declared) or declared
+            break
+    raise ShapeError(
+        f"{place}\n  {clash}.\n"
+        f"  Build the parameters with {cell.x}={actual[-1]}, "
+        f"or pass x with {x.shape[-1]} features."
+    )
+
+
+def _product_with_x(
+    program: Program, nodes: list[Tensor], surplus: int, declared: str
+) -> str | None:
+    for node in nodes:
+        if node.op == "matvec" and program.inputs["x"] in set(ancestors([node.inputs[1]])):
+            W, v = node.inputs
+            vector = name_plain(v.name) if v.name else expression(v)
+            return (
+                f"{W.name} is {program.shape_text(W)} but {vector} has "
+                f"{v.shape[-1] + surplus} entries: {declared}"
+            )
+    return None
+
+
+def _initial(cell: Cell, program: Program, inputs: SequenceInputs, dtype: Any) -> dict[str, Tensor]:
+    batch_shape = inputs.batch_shape
+    states = {}
+    for name in cell.state:
+        own = program.inputs[f"prev.{name}"].shape
+        full = batch_shape + own
+        if name not in inputs.initial:
+            node = constant(np.broadcast_to(cell.initial(name, own, dtype), full).copy())
+        else:
+            node = _tensor(f"{cell}: initial {name}", inputs.initial[name])
+            if node.shape not in (own, full):
+                raise ShapeError(
+                    f"{cell}: initial {name} has shape {node.shape}, but the state is "
+                    f"({cell.state[name]}) = {own}"
+                    + (f", or {full} for this batch." if batch_shape else ".")
+                )
+            if name not in cell.start:
+                check_finite(f"{cell}: initial {name}", node)
+            if node.shape != full:
+                node = apply("broadcast_to", node, shape=full)
+        states[name] = _called(node, f"prev.{inputs.prefix}{name}")
+    return states
+
+
+def _called(node: Tensor, name: str) -> Tensor:
+    """A node under a name; a Tensor of the caller's keeps its own."""
+    if node.name is not None:
+        return node
+    if node.requires_grad:
+        node = apply("identity", node)
+    node.name = name
+    return node
+
+
+def _extra_inputs(
+    cell: Cell, program: Program, inputs: SequenceInputs
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The cell's further inputs, checked, as functions of the step; those each sample has."""
+    time, batch_shape = inputs.time, inputs.batch_shape
+    values = dict(inputs.below)
+    each = {n for n, below in values.items() if below(0).ndim > program.inputs[n].ndim}
+    for name, value in inputs.extra_inputs.items():
+        node = _tensor(f"{cell}: {name}", value)
+        own, words = program.inputs[name].shape, f"({program.dimensions[name]})"
+        steps = name in cell.sequences
+        if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):
+            raise ShapeError(
+                f"{cell}: {name} is a sequence and needs {time} steps on its first axis, "
+                f"as xs has; its shape is {node.shape}."
+            )
+        shared = ((time,) if steps else ()) + own
+        full = ((time,) if steps else ()) + batch_shape + own
+        if node.shape == full and batch_shape:
+            each.add(name)
+        elif node.shape != shared:
+            batch = f", shared by the batch, or {full}, one for each sample" if batch_shape else ""
+            raise ShapeError(
+                f"{cell}: {name} has shape {node.shape}, but {words} = {own} was declared.\n"
+                f"  Pass {shared}{batch}."
+            )
+        check_finite(f"{cell}: {name}", node)
+        called = inputs.prefix + name
+        values[name] = Steps(node, called) if steps else Fixed(_called(node, called))
+    return values, frozenset(each)
