@@ -23,7 +23,7 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
 Array = npt.NDArray[Any]
-Place = tuple[int, int]  # which node of a step, counted from its end, and which input of it
+Place = tuple[int | str, int]  # which node of a step, by number or name, and which input of it
 
 
 class Edge(NamedTuple):
@@ -95,7 +95,7 @@ class Recorded:
         initial: Mapping[str, Array] | None = None,
         **further: Any,
     ) -> None:
-        self.cell, self.seeds = cell, dict(seeds)
+        self.cell, self.seeds, self.further = cell, dict(seeds), further
         self.xs = Tensor(xs, "x")
         self.initial = {name: Tensor(value) for name, value in (initial or {}).items()}
         self.parameters = cell.bind({name: Tensor(value) for name, value in p.items()})
@@ -123,11 +123,25 @@ class Recorded:
             while node.order > last[t]:
                 t += 1
             of_step[t].append(node)
-        self.at: dict[Tensor, tuple[int, int]] = {}
-        self.of_step = of_step
-        for t, found in enumerate(of_step):
-            for k, node in enumerate(found):
-                self.at[node] = t, k - len(found)
+        self.at: dict[Tensor, tuple[int, int | str]] = {}
+        self.of_step: list[dict[int | str, Tensor]] = []
+        for t, found in enumerate(of_step):  # what is read comes first, in another order at t = 0
+            written = set(self.steps[t].values())
+            read = {n: n.name for n in found if n.name and n not in written}
+            own = [node for node in found if node not in read]
+            places = {
+                **{node: name for node, name in read.items()},
+                **{n: k for k, n in enumerate(own)},
+            }
+            self.at |= {node: (t, place) for node, place in places.items()}
+            self.of_step.append({place: node for node, place in places.items()})
+        self.state_at = {-1: self.start, **dict(enumerate(self.steps))}
+        self.states: dict[Tensor, tuple[int, str]] = {}  # when each state is which
+        for t, known in self.state_at.items():
+            self.states |= {known[name]: (t, name) for name in self.start if name in known}
+        for place, node in self.of_step[0].items():
+            if isinstance(place, str) and place.startswith("prev."):
+                self.states[node] = -1, place[5:]
         self.edges: list[tuple[Tensor, list[tuple[Place, Edge]]]] = []
         for node in reversed(nodes):
             t, place = self.at[node]
@@ -141,22 +155,57 @@ class Recorded:
 
     def neighbour(self, node: Tensor, by: int) -> Tensor | None:
         """The node that stands in the same place `by` steps later, if there is that step."""
-        if node not in self.at:  # a state before the first step
-            names = [name for name, state in self.start.items() if state is node]
-            return self.steps[0].get(names[0]) if names and by == 1 else None
+        if node in self.states:
+            t, name = self.states[node]
+            return self.state_at[t + by].get(name) if t + by in self.state_at else None
+        if node not in self.at:
+            return None
         t, place = self.at[node]
-        if 0 <= t + by < len(self):
-            found = self.of_step[t + by]
-            return found[place] if -place <= len(found) else None
-        if t + by == -1 and node.name in self.start and node is self.steps[t].get(node.name):
-            return self.start[node.name]
-        return None
+        return self.of_step[t + by].get(place) if 0 <= t + by < len(self) else None
+
+    def carries(self, edge: Edge) -> str | None:
+        """The state, if the edge leads from one step to a state of the step before."""
+        before = self.steps[edge.t - 1] if edge.t else self.start
+        return next((name for name in self.start if before.get(name) is edge.source), None)
+
+    def only_way(self, edge: Edge) -> bool:
+        """Whether no other edge of the step leads to where this one does."""
+        ways = [w for node, all_ways in self.edges for _, w in all_ways if w.t == edge.t]
+        return sum(way.source is edge.source for way in ways) == 1
+
+    def cuts(self, parameter: str) -> list[int]:
+        """Where the parts of the vector that a matrix is multiplied with meet: its columns."""
+        W, found = self.parameters[parameter], set[int]()
+        for node in self.of_step[-1].values():
+            if node.op == "matvec" and node.inputs[0] is W and node.inputs[1].op == "concat":
+                widths = [i.shape[-1] for i in node.inputs[1].inputs]
+                found |= {int(n) for n in np.cumsum(widths)[:-1]}
+        return sorted(found)
+
+    def parameters_of(self, equation: str) -> list[str]:
+        """The parameters that an equation reads itself."""
+        node = self.program.equations[equation]
+        inside, stack = set[Tensor](), [node]
+        while stack:
+            for i in stack.pop().inputs:
+                if i not in inside:
+                    inside.add(i)
+                    if i.name is None:
+                        stack.append(i)
+        return [name for name in self.parameters if self.program.inputs[name] in inside]
 
     def backward(self, changes: Changes | None = None) -> dict[str, Array]:
         """Adjoints by name: parameters (their shapes), x, equations and `prev.STATE` over time.
 
         Equations and x: (time, batch, own axes); `prev.h`: of the state before the first step.
         """
+        found, parts = self.gradients(changes)
+        return changes.result(found, parts) if changes and changes.result else found
+
+    def gradients(
+        self, changes: Changes | None = None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Adjoints by name, and what each step adds to a parameter's: (time, its shape)."""
         changes = changes or Changes()
         seeds = changes.seeds(dict(self.seeds)) if changes.seeds else self.seeds
         adjoints: dict[Tensor, Array] = {}
@@ -185,7 +234,7 @@ class Recorded:
             found[name] = self._over(adjoints, [step[name] for step in self.steps])
         for name, state in self.start.items():
             found[f"prev.{name}"] = self._over(adjoints, [state])[0]
-        return changes.result(found, parts) if changes.result else found
+        return found, parts
 
     @staticmethod
     def _over(adjoints: Mapping[Tensor, Array], nodes: list[Tensor]) -> Array:
@@ -193,6 +242,4 @@ class Recorded:
 
 
 def _first(cell: Cell, further: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value[:1] if name in cell.sequences else value for name, value in further.items()
-    }
+    return {name: value[:1] if name in cell.sequences else value for name, value in further.items()}
