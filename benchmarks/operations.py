@@ -1,33 +1,48 @@
 """What an operation costs beyond NumPy's own work, forward and backward, on a vector of four.
 
-    python benchmarks/operations.py
+    python benchmarks/operations.py -o operations.json      measures, by pyperf
+    python benchmarks/operations.py --table operations.json
 
 Each library runs a chain of one operation forward and then backward; so does plain NumPy with the
-derivative written by hand. What a library takes more than that, a node, is its overhead. Rounds of
-all libraries alternate, so that a busy machine slows them alike; medians are reported. PyTorch is
-measured where it is installed, on one thread.
+derivative written by hand. What a library takes more than that, a node, is its overhead. pyperf
+measures each in several processes; medians are reported. PyTorch is measured where it is
+installed, on one thread.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import platform
 import statistics
-import time
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyperf
 
 import tinygrad_lstm as tl
 
-LENGTH, ROUNDS = 200, 60
+LENGTH = 200
 OPERATIONS = ("add", "multiply", "tanh", "sin", "matvec")
 RANDOM = np.random.default_rng(0)
 X, C = RANDOM.normal(size=4), RANDOM.uniform(0.9, 1.1, size=4)
 W = np.linalg.qr(RANDOM.normal(size=(4, 4)))[0]
 Chain = Callable[[], Any]
+
+
+def chained(op: str, library: Any, product: Callable[..., Any], x: Any, c: Any, w: Any) -> Any:
+    """The operation LENGTH times."""
+    steps: dict[str, Callable[[Any], Any]] = {
+        "add": lambda y: y + c,
+        "multiply": lambda y: y * c,
+        "tanh": library.tanh,
+        "sin": library.sin,
+        "matvec": lambda y: product(w, y),
+    }
+    step = steps[op]
+    for _ in range(LENGTH):
+        x = step(x)
+    return x
 
 
 def by_numpy(op: str) -> Chain:
@@ -65,26 +80,12 @@ def by_numpy(op: str) -> Chain:
     return run
 
 
-def chained(start: Any, step: Callable[[Any], Any]) -> Any:
-    """The operation LENGTH times."""
-    for _ in range(LENGTH):
-        start = step(start)
-    return start
-
-
 def by_us(op: str) -> Chain:
     """This project."""
 
     def run() -> Any:
-        x, c, w = tl.Tensor(X), tl.Tensor(C), tl.Tensor(W)
-        step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c,
-            "multiply": lambda y: y * c,
-            "tanh": tl.tanh,
-            "sin": tl.sin,
-            "matvec": lambda y: tl.matvec(w, y),
-        }
-        chained(x, step[op]).backward(np.ones(4))
+        x = tl.Tensor(X)
+        chained(op, tl, tl.matvec, x, tl.Tensor(C), tl.Tensor(W)).backward(np.ones(4))
         return x.grad
 
     return run
@@ -95,19 +96,8 @@ def by_autograd(op: str) -> Chain:
     import autograd.numpy as anp
     from autograd import make_vjp
 
-    def f(args: Any) -> Any:
-        x, c, w = args
-        step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c,
-            "multiply": lambda y: y * c,
-            "tanh": anp.tanh,
-            "sin": anp.sin,
-            "matvec": lambda y: anp.dot(w, y),
-        }
-        return chained(x, step[op])
-
     def run() -> Any:
-        vjp, _ = make_vjp(f)((X, C, W))
+        vjp, _ = make_vjp(lambda args: chained(op, anp, anp.dot, *args))((X, C, W))
         return vjp(np.ones(4))[0]
 
     return run
@@ -122,14 +112,7 @@ def by_torch(op: str) -> Chain:
 
     def run() -> Any:
         x, c, w = (torch.tensor(a, requires_grad=True) for a in (X, C, W))
-        step: dict[str, Callable[[Any], Any]] = {
-            "add": lambda y: y + c,
-            "multiply": lambda y: y * c,
-            "tanh": torch.tanh,
-            "sin": torch.sin,
-            "matvec": lambda y: torch.mv(w, y),
-        }
-        chained(x, step[op]).backward(seed)
+        chained(op, torch, torch.mv, x, c, w).backward(seed)
         return x.grad
 
     return run
@@ -140,50 +123,45 @@ if importlib.util.find_spec("torch"):
     LIBRARIES["PyTorch"] = by_torch
 
 
-def measure(op: str, rounds: int) -> dict[str, float]:
-    """Median seconds an operation, forward and backward, by library."""
-    chains = {name: make(op) for name, make in LIBRARIES.items()}
-    results = {name: np.asarray(_array(run())) for name, run in chains.items()}
+def check(op: str) -> None:
+    """Stop if the libraries disagree."""
+    results = {name: make(op)() for name, make in LIBRARIES.items()}
     for name, result in results.items():
-        np.testing.assert_allclose(result, results["NumPy by hand"], rtol=1e-9, err_msg=name)
-    times: dict[str, list[float]] = {name: [] for name in chains}
-    for _ in range(rounds):
-        for name, run in chains.items():
-            begun = time.perf_counter()
-            run()
-            times[name].append((time.perf_counter() - begun) / LENGTH)
-    return {name: statistics.median(t) for name, t in times.items()}
+        own = np.asarray(result.data if isinstance(result, tl.Tensor) else result)
+        np.testing.assert_allclose(own, results["NumPy by hand"], rtol=1e-9, err_msg=name)
 
 
-def _array(result: Any) -> Any:
-    return result.data if isinstance(result, tl.Tensor) else result
+def tables(path: str) -> str:
+    """Microseconds an operation, and how many times our overhead the others' is."""
+    suite = pyperf.BenchmarkSuite.load(path)
+    found = {bench.get_name(): bench.median() for bench in suite}
+    names = [name for name in LIBRARIES if f"add, {name}" in found]
+    times = {op: [found[f"{op}, {name}"] * 1e6 for name in names] for op in OPERATIONS}
+    lines = [f"| operation | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+    lines += [f"| {op} | {' | '.join(f'{t:.2f}' for t in own)} |" for op, own in times.items()]
+    others = [f"{name} / ours" for name in names[2:]]
+    lines += ["", f"| operation | ours, µs | {' | '.join(others)} |"]
+    lines += ["|---|---:|" + "---:|" * len(others)]
+    ratios = {op: [(t - own[0]) / (own[1] - own[0]) for t in own[2:]] for op, own in times.items()}
+    for op, own in times.items():
+        cells = " | ".join(f"{ratio:.2f}" for ratio in ratios[op])
+        lines.append(f"| {op} | {own[1] - own[0]:.2f} | {cells} |")
+    means = [
+        statistics.geometric_mean(np.maximum(r, 0.01)) for r in zip(*ratios.values(), strict=True)
+    ]
+    return "\n".join([*lines, f"| geometric mean | | {' | '.join(f'{m:.2f}' for m in means)} |"])
 
 
 def main() -> None:
-    """Measure, and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
-    rounds = parser.parse_args().rounds
-    found = {op: measure(op, rounds) for op in OPERATIONS}
-    names = list(LIBRARIES)
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
-    print(f"\nmicroseconds an operation, forward and backward, median of {rounds} rounds\n")
-    print("| operation | " + " | ".join(names) + " |\n|---|" + "---:|" * len(names))
-    for op, times in found.items():
-        print(f"| {op} | " + " | ".join(f"{times[n] * 1e6:.2f}" for n in names) + " |")
-    print("\noverhead beyond NumPy by hand, and how many times ours the others' is\n")
-    print("| operation | ours, µs | " + " | ".join(f"{n} / ours" for n in names[2:]) + " |")
-    print("|---|---:|" + "---:|" * len(names[2:]))
-    ratios: dict[str, list[float]] = {n: [] for n in names[2:]}
-    for op, times in found.items():
-        own = times["tinygrad-lstm"] - times["NumPy by hand"]
-        cells = []
-        for n in names[2:]:
-            ratios[n].append((times[n] - times["NumPy by hand"]) / own)
-            cells.append(f"{ratios[n][-1]:.2f}")
-        print(f"| {op} | {own * 1e6:.2f} | " + " | ".join(cells) + " |")
-    means = [f"{statistics.geometric_mean(np.maximum(r, 0.01)):.2f}" for r in ratios.values()]
-    print("| geometric mean | | " + " | ".join(means) + " |")
+    """Measure, or print the tables of what was measured."""
+    if "--table" in sys.argv:
+        print(tables(sys.argv[-1]))
+        return
+    runner = pyperf.Runner()
+    for op in OPERATIONS:
+        check(op)
+        for name, make in LIBRARIES.items():
+            runner.bench_func(f"{op}, {name}", make(op), inner_loops=LENGTH)
 
 
 if __name__ == "__main__":

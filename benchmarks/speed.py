@@ -6,7 +6,7 @@
         --dtype float32 --threads 2                             a row of one's own
     python benchmarks/speed.py --growth                         time and memory as sizes grow
     python benchmarks/speed.py --planning                       planning and compiling
-    python benchmarks/speed.py --write                          no measurement: README and picture
+    python benchmarks/speed.py --write                          no measurement: the README
 
 Loss and gradients must agree before anything is timed. Ours is measured as it is used: unroll, a
 loss, backward(). The gradient of x is not asked for, as nn.LSTM's input does not require one
@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from speeds import growth, picture, report, turns
+from speeds import growth, report, turns
 from speeds.workloads import M, Row, Workload, row_of, table
 
 from tinygrad_lstm import cells
@@ -93,8 +92,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         metavar="PATH",
         help="where results go; those of the whole table: results/speed.json",
     )
-    add("--write", action="store_true", help=f"take {RESULTS.name} into the README, and draw it")
-    add("--worker", action="store_true", help=argparse.SUPPRESS)
+    add("--write", action="store_true", help=f"take {RESULTS.name} into the README")
     return parser.parse_args(given)
 
 
@@ -107,12 +105,11 @@ def _count(text: str) -> int:
 def main() -> None:
     """Do what is asked for."""
     options = arguments()
-    if options.worker:
-        turns.serve()
-        return
     path = options.json or RESULTS
     if options.write:
-        write(path)
+        if not path.is_file():
+            raise SystemExit(f"{path} does not exist: measure first.")
+        report.write_readme(path)
         return
     # measurements of one's own are not the project's: they are kept where one says
     keep = options.json is not None or (options.cell is None and chosen(options) == table())
@@ -170,17 +167,6 @@ def _kept(points: Iterable[report.Record | str]) -> list[report.Record]:
             print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return kept
-
-
-def write(path: Path) -> None:
-    """Take the results into the README, and draw them."""
-    if not path.is_file():
-        raise SystemExit(f"{path} does not exist: measure first.")
-    whole = json.loads(path.read_text(encoding="utf-8"))
-    if "rows" in whole:
-        drawn = picture.svg(whole["rows"]["found"], report.heading(whole["rows"]))
-        path.with_suffix(".svg").write_text(drawn, encoding="utf-8")
-    report.write_readme(path)
 
 
 if __name__ == "__main__":

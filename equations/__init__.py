@@ -16,24 +16,24 @@ from tinygrad_lstm.notation import name_latex, name_unicode
 
 if TYPE_CHECKING:
     from equations.adjoints import backward
-    from equations.comparison import difference
+    from equations.cell_difference import difference
     from equations.derivation import derive
     from equations.evaluation import gradients
+    from equations.javascript_code import javascript
     from equations.lines import Equation, Equations
-    from equations.reading import forward, unrolled
-    from equations.scripting import javascript
+    from equations.symbolic import forward, unrolled
 
 # SymPy takes a third of a second to import: it is loaded with the first equation that is asked for
 _HOMES = {
     "Equation": "lines",
     "Equations": "lines",
-    "forward": "reading",
-    "unrolled": "reading",
+    "forward": "symbolic",
+    "unrolled": "symbolic",
     "backward": "adjoints",
     "gradients": "evaluation",
     "derive": "derivation",
-    "difference": "comparison",
-    "javascript": "scripting",
+    "difference": "cell_difference",
+    "javascript": "javascript_code",
 }
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,14 @@ from equations.algebra import (
     operation,
     plus,
     quantities,
+    shifted,
     terms,
     walk,
 )
-from equations.differentiation import Differentiated, Share, differentiated
+from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
 from equations.printer import CellPrinter
-from equations.reading import Reading, read
+from equations.symbolic import SymbolicStep, symbolic_step
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import Backward, Stack
@@ -34,114 +36,145 @@ from tinygrad_lstm.text import LATEX, UNICODE
 
 @dataclass(frozen=True)
 class Adjoints:
-    """The backward pass of a cell: the terms of every adjoint, in the order to compute them.
+    """The backward pass of a cell: what every adjoint is the sum of, in the order to compute them.
 
-    `shares` maps `bar.f`, `delta.f`, … to the shares whose sum they are; a parameter's are to be
-    summed over time. `parts` holds each equation's derivatives.
+    `contributions` has the keys `bar.f`, `delta.f`, …; a parameter's are to be summed over time.
+    `parts` holds each equation's derivatives.
     """
 
-    reading: Reading
+    step: SymbolicStep
     loss: tuple[str, ...]
-    shares: dict[str, list[Share]]
+    contributions: dict[str, list[Contribution]]
     parts: dict[str, Differentiated]
 
     @property
     def owners(self) -> dict[str, str]:
         """Whose inside each `delta.` belongs to."""
-        return {f"delta.{k}": name for name, part in self.parts.items() for k in part.deltas}
+        return {f"delta.{k}": name for name, part in self.parts.items() for k in part.insides}
 
     @property
-    def terms(self) -> dict[str, list[Expr]]:
-        """The terms of every adjoint, nested sums opened."""
-        return {
-            label: [term for share in shares for term in terms(share.value)]
-            for label, shares in self.shares.items()
-        }
+    def insides(self) -> dict[str, Expr]:
+        """What stands inside functions, by name: `pre.f`."""
+        parts = self.parts.values()
+        return {f"pre.{label}": e for part in parts for label, e in part.insides.items()}
+
+    @property
+    def opened(self) -> dict[str, Expr]:
+        """The equations, and before each what stands inside its functions, by name."""
+        return {label: e for part in self.parts.values() for label, e in part.opened.items()}
+
+    def terms(self, label: str) -> list[Expr]:
+        """The terms of an adjoint, nested sums opened."""
+        return [term for each in self.contributions[label] for term in terms(each.value)]
+
+    @property
+    def within_step(self) -> dict[str, tuple[Quantity, list[Expr]]]:
+        """The sign and the terms of each adjoint as far as it comes from its own step.
+
+        What the states before the step receive of it is `bar.prev.h`, ….
+        """
+        found, later = {}, {}
+        for label in self.contributions:
+            every = self.terms(label)
+            next_ones = [e for e in every if any(q.time == 1 for q in quantities(e))]
+            found[label] = self.sign(label), [e for e in every if e not in next_ones]
+            later[label] = [shifted(e, -1) for e in next_ones]
+        for name in self.step.cell.state:
+            found[f"bar.prev.{name}"] = Quantity(f"bar.{name}", -1), later[f"bar.{name}"]
+        return found
+
+    def sign(self, label: str) -> Quantity:
+        """An adjoint's own name; a parameter's has no time."""
+        source = self.source(label)
+        return Quantity(label, 0 if source is None else source.time)
 
     def line(self, label: str) -> Equation:
-        """One adjoint as an equation."""
-        return self.written(label, self.terms[label])
+        """An adjoint as an equation; a parameter's is summed over time."""
+        sign, shown = self.sign(label), self.terms(label)
+        right = plus(*shown) if shown else Nothing(self.silence(label))
+        if shown and sign.time is None:
+            right = SumOverTime(right)
+        return Equation(label, sign, right, apart=self.step.apart)
 
-    def written(self, label: str, terms: list[Expr]) -> Equation:
-        """The equation that says an adjoint is the sum of terms, over time for a parameter."""
-        right = plus(*terms) if terms else Nothing(self.silence(label))
-        given = self.given(label)
-        if given is not None and given.time is None:
-            right = SumOverTime(right) if terms else right
-            return Equation(label, Quantity(label, None), right, apart=self.reading.apart)
-        return Equation(label, Quantity(label), right, apart=self.reading.apart)
-
-    def given(self, label: str) -> Quantity | None:
+    def source(self, label: str) -> Quantity | None:
         """The input whose adjoint this is, if it is one's."""
-        own = (q for q in self.reading.given.values() if q.time in (0, None))
+        own = (q for q in self.step.given.values() if q.time in (0, None))
         return next((q for q in own if f"bar.{q.label}" == label), None)
 
     def silence(self, label: str) -> str:
         """Why an adjoint has no terms."""
-        equations = self.reading.equations
-        read, todo = set[str](), list(self.loss)
-        while todo:  # all that the loss's value depends on
-            found = {q.label for q in quantities(equations[todo.pop()])} - read
-            read |= found
-            todo += [name for name in found if name in equations]
-        if space_of(label)[1] in read:
+        equations = self.step.equations
+        uses = {name: [q.label for q in quantities(e)] for name, e in equations.items()}
+        if space_of(label)[1] in _reachable(uses, self.loss) - set(self.loss):
             return "none (no derivative passes to it)"
         return "none (no loss reaches it)"
 
 
-def assembled(
+def assemble(
     cell: Cell, loss: tuple[str, ...] | None = None, program: Program | None = None
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
-    reading = read(cell, program)
-    loss = _checked(cell, reading, loss)
-    parts = {name: differentiated(reading, name) for name in reading.equations}
-    reached = _reached(parts, loss)
+    step = symbolic_step(cell, program)
+    loss = (getattr(cell, "loss", None) or _output(cell),) if loss is None else loss
+    for name in loss:
+        if name not in step.equations:
+            raise UnknownNameError(
+                f"{cell}: the loss cannot read {name!r}; the step computes "
+                f"{', '.join(step.equations)}."
+            )
+    parts = {name: differentiate(step, name) for name in step.equations}
+    uses = {name: [c.target.label for c in part.contributions] for name, part in parts.items()}
+    reached = _reachable(uses, loss)
+    received: dict[Quantity, list[Contribution]] = {}
+    for name in step.equations:
+        for each in parts[name].contributions if name in reached else ():
+            received.setdefault(each.target, []).append(each)
 
-    def received(target: Quantity) -> list[Share]:
-        return [
-            share
-            for name in reading.equations
-            if name in reached
-            for share in parts[name].shares
-            if share.target == target
-        ]
-
-    shares: dict[str, list[Share]] = {}
-    for name in reversed(reading.equations):
-        seed = Quantity(f"seed.{name}")
-        own = [Share(Quantity(name), seed)] if name in loss else []
-        before = step_before(name)
-        later = [share.shifted(-before) for share in received(Quantity(name, before))]
-        shares[f"bar.{name}"] = own + received(Quantity(name)) + later
+    found: dict[str, list[Contribution]] = {}
+    for name in reversed(step.equations):
+        value, before = Quantity(name), step_before(name)
+        seeds = [Contribution(value, Quantity(f"seed.{name}"))] if name in loss else []
+        later = [each.shifted(-before) for each in received.get(Quantity(name, before), [])]
+        found[f"bar.{name}"] = [*seeds, *received.get(value, []), *later]
         for label, own in parts[name].deltas.items():
-            shares[f"delta.{label}"] = own if name in reached else []
-    for name, symbol in reading.given.items():
+            found[f"delta.{label}"] = own if name in reached else []
+    for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
-            shares[f"bar.{symbol.label}"] = received(symbol)
-    return Adjoints(reading, loss, {k: _put_together(v) for k, v in shares.items()}, parts)
+            found[f"bar.{symbol.label}"] = received.get(symbol, [])
+    return Adjoints(step, loss, {k: _put_together(v) for k, v in found.items()}, parts)
 
 
-def _put_together(shares: list[Share]) -> list[Share]:
-    """Shares of slices that together are the whole as one: [a, b] for pad(a) + pad(b)."""
-    found: dict[tuple[int, int, bool], dict[int, tuple[int, Share]]] = {}
-    for share in shares:
-        slot = _slot(share.value)
+def _reachable(uses: Mapping[str, Iterable[str]], loss: Iterable[str]) -> set[str]:
+    """What a loss depends on, itself included, at this step or through later ones."""
+    reached: set[str] = set()
+    todo = list(loss)
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo += uses.get(name, ())
+    return reached
+
+
+def _put_together(received: list[Contribution]) -> list[Contribution]:
+    """Contributions of slices that together are the whole as one: [a, b] for pad(a) + pad(b)."""
+    found: dict[tuple[int, int, bool], dict[int, tuple[int, Contribution]]] = {}
+    for each in received:
+        slot = _slot(each.value)
         if slot is not None:
             axis, length, span = slot
-            later = any(q.time == 1 for q in quantities(share.value))
+            later = any(q.time == 1 for q in quantities(each.value))
             parts = found.setdefault((axis, length, later), {})
-            parts.setdefault(span.start, (span.stop, share))
+            parts.setdefault(span.start, (span.stop, each))
     for (axis, length, _), parts in found.items():
         ends = [parts[start][0] for start in sorted(parts)]
         if len(parts) > 1 and [*sorted(parts), length] == [0, *ends]:
             own = [parts[start][1] for start in sorted(parts)]
-            whole = operation("concat", *(s.value.operands[0] for s in own), axis=axis)
-            rules = dict.fromkeys(rule for share in own for rule in share.through)
-            place = shares.index(own[0])
-            joined = Share(own[0].target, whole, None, tuple(rules))
-            shares = [joined if k == place else s for k, s in enumerate(shares) if s not in own[1:]]
-    return shares
+            whole = operation("concat", *(each.value.operands[0] for each in own), axis=axis)
+            rules = dict.fromkeys(rule for each in own for rule in each.through)
+            joined = Contribution(own[0].target, whole, None, tuple(rules))
+            received = [joined if c is own[0] else c for c in received if c not in own[1:]]
+    return received
 
 
 def _slot(value: Expr) -> tuple[int, int, range] | None:
@@ -156,35 +189,12 @@ def _slot(value: Expr) -> tuple[int, int, range] | None:
     return (cut[0][0] - len(shape), int(shape[cut[0][0]]), span) if span.step == 1 else None
 
 
-def _checked(cell: Cell, reading: Reading, loss: tuple[str, ...] | None) -> tuple[str, ...]:
-    loss = (getattr(cell, "loss", None) or _output(cell),) if loss is None else loss
-    for name in loss:
-        if name not in reading.equations:
-            raise UnknownNameError(
-                f"{cell}: the loss cannot read {name!r}; the step computes "
-                f"{', '.join(reading.equations)}."
-            )
-    return loss
-
-
 def _output(network: Any) -> str:
     """The name of the equation that a layer above, or a prediction, reads."""
     if isinstance(network, Stack | Backward):
         name, top = list(network.parts.items())[-1]
         return f"{name}.{_output(top)}"
     return str(network.output)
-
-
-def _reached(parts: dict[str, Differentiated], loss: tuple[str, ...]) -> set[str]:
-    """The equations that the loss depends on, at this step or through later ones."""
-    reached: set[str] = set()
-    todo = list(loss)
-    while todo:
-        name = todo.pop()
-        if name not in reached:
-            reached.add(name)
-            todo += [s.target.label for s in parts[name].shares if s.target.label in parts]
-    return reached
 
 
 def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations:
@@ -197,62 +207,51 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
     SymPy derives them; the engine's rules are not consulted.
     """
     names = tuple(loss.split()) if isinstance(loss, str) else loss
-    adjoints = assembled(cell, names)
-    lines = [adjoints.line(label) for label in adjoints.shares]
+    adjoints = assemble(cell, names)
+    lines = [adjoints.line(label) for label in adjoints.contributions]
     return Equations(lines, _legend(adjoints, lines))
 
 
 def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
+    apart, state = adjoints.step.apart, adjoints.loss[0]
+
     def named(name: str, words: str, **fields: str) -> Note:
-        apart = adjoints.reading.apart
         signs = name_latex(name, "t", apart), name_unicode(name, "t", apart)
         return Note(*signs, Said(words, **fields))
 
+    def printed(expr: Expr, words: str, **fields: str) -> Note:
+        latex, unicode = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
+        return Note(latex, unicode, Said(words, **fields))
+
     shown = [part for line in lines for part in walk(line.right)]
-    state = adjoints.loss[0]
-    letter = "ℒ" if "seed." in adjoints.reading.apart else "L"
+    ops = {part.op: part for part in reversed(shown) if isinstance(part, Operation)}
+    whole = (p for e in adjoints.step.equations.values() for p in walk(e))
+    kept = next((p for p in whole if isinstance(p, detach)), None)
     notes = [
         named(
             f"bar.{state}",
             "the adjoint: the derivative of the loss {loss} in this value, along "
             "all paths by which it reaches the loss, later steps included",
-            loss=letter,
+            loss="ℒ" if "seed." in apart else "L",
         ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
     ]
     if any(isinstance(p, Quantity) and p.time == 1 for p in shown):
         words = Said("what comes back from the next step; nothing at the last")
         notes.append(Note("t+1", "t+1", words))
-    parts = adjoints.parts.values()
-    deltas = {f"delta.{label}": e for part in parts for label, e in part.insides.items()}
-    if deltas:
-        label, inside = next(iter(deltas.items()))
-        notes.append(
-            named(
-                label,
-                "the adjoint of what stands inside the function, here of {inside}",
-                inside=CellPrinter(UNICODE, apart=adjoints.reading.apart).write(inside),
-            )
-        )
-    block = next((p for p in shown if isinstance(p, Operation) and p.op == "block"), None)
-    if block is not None:
+    for label, inside in list(adjoints.insides.items())[:1]:
+        about = "the adjoint of what stands inside the function, here of {inside}"
+        text = CellPrinter(UNICODE, apart=apart).write(inside)
+        notes.append(named(label.replace("pre.", "delta.", 1), about, inside=text))
+    if "block" in ops:
+        about = "the entries of the vector that belong to {part} in the concatenation"
+        block = ops["block"]
         part = CellPrinter(UNICODE, timed=block.attributes["timed"]).write(block.operands[1])
-        notes.append(
-            Note(
-                CellPrinter(LATEX).write(block),
-                CellPrinter(UNICODE).write(block),
-                Said(
-                    "the entries of the vector that belong to {part} in the concatenation",
-                    part=part,
-                ),
-            )
-        )
-    whole = (p for e in adjoints.reading.equations.values() for p in walk(e))
-    kept = next((p for p in whole if isinstance(p, detach)), None)
+        notes.append(printed(block, about, part=part))
     if kept is not None:
-        words = Said("a constant to the backward pass: no derivative goes through detach")
-        notes.append(Note(CellPrinter(LATEX).write(kept), CellPrinter(UNICODE).write(kept), words))
-    if any(isinstance(p, Operation) and p.op == "scatter" for p in shown):
+        about = "a constant to the backward pass: no derivative goes through detach"
+        notes.append(printed(kept, about))
+    if "scatter" in ops:
         words = Said("zeros, but for these entries: what is read in part is sent back to that part")
         notes.append(Note(r"\mathrm{pad}", "pad", words))
     if any(isinstance(p, SumOverTime) for p in shown):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import sympy
@@ -25,7 +25,24 @@ class EquationError(TinygradError):
     """An equation that cannot be derived or written; the message names it and the operation."""
 
 
-class Quantity(sympy.Symbol):  # type: ignore[misc]
+class _Carrier(sympy.Symbol):  # type: ignore[misc]
+    """A symbol that carries what its slots say; its name tells it from others of its class."""
+
+    __slots__: tuple[str, ...] = ()
+
+    @classmethod
+    def carrying(cls, name: str, *data: Any, **assumptions: bool) -> Self:
+        """A symbol of this class."""
+        self: Self = sympy.Symbol.__xnew__(cls, name, **assumptions)
+        for slot, value in zip(cls.__slots__, data, strict=True):
+            setattr(self, slot, value)
+        return self
+
+    def __getnewargs_ex__(self) -> Any:
+        return tuple(getattr(self, slot) for slot in type(self).__slots__), {}
+
+
+class Quantity(_Carrier):
     """A named value: `label` as in a Program, and the step it belongs to, counted from t.
 
     time 0 is t, -1 is t-1; None for what has no time, such as a parameter.
@@ -35,13 +52,8 @@ class Quantity(sympy.Symbol):  # type: ignore[misc]
     label: str
     time: int | None
 
-    def __new__(cls, label: str, time: int | None = 0) -> Quantity:  # noqa: D102
-        self: Quantity = sympy.Symbol.__xnew__(cls, f"{label}@{time}", real=True)
-        self.label, self.time = label, time
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.label, self.time), {}
+    def __new__(cls, label: str, time: int | None = 0) -> Self:  # noqa: D102
+        return cls.carrying(f"{label}@{time}", label, time, real=True)
 
 
 class Tag(sympy.Atom):  # type: ignore[misc]
@@ -99,20 +111,15 @@ class Operation(Expr):  # type: ignore[misc]
         return self.args[1:]  # type: ignore[no-any-return]
 
 
-class Extent(sympy.Symbol):  # type: ignore[misc]
+class Extent(_Carrier):
     """A number made of sizes: what it is here, and its words, such as `hidden` or `2 * hidden`."""
 
     __slots__ = ("count", "words")
     count: float
     words: str
 
-    def __new__(cls, count: float, words: str) -> Extent:  # noqa: D102
-        self: Extent = sympy.Symbol.__xnew__(cls, f"{words}={count}", real=True)
-        self.count, self.words = count, words
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.count, self.words), {}
+    def __new__(cls, count: float, words: str) -> Self:  # noqa: D102
+        return cls.carrying(f"{words}={count}", count, words, real=True)
 
 
 def extent(length: int) -> Expr:
@@ -133,19 +140,14 @@ def is_transpose(expr: Operation) -> bool:
     return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
 
 
-class Literal(sympy.Symbol):  # type: ignore[misc]
+class Literal(_Carrier):
     """An array that the cell's author wrote as a constant."""
 
     __slots__ = ("data",)
     data: NDArray[Any]
 
-    def __new__(cls, data: NDArray[Any]) -> Literal:  # noqa: D102
-        self: Literal = sympy.Symbol.__xnew__(cls, f"literal {data.shape} {data.tolist()}")
-        self.data = data
-        return self
-
-    def __getnewargs_ex__(self) -> Any:
-        return (self.data,), {}
+    def __new__(cls, data: NDArray[Any]) -> Self:  # noqa: D102
+        return cls.carrying(f"literal {data.shape} {data.tolist()}", data)
 
 
 class Nothing(sympy.Symbol):  # type: ignore[misc]
@@ -180,7 +182,6 @@ class Elementwise(Function):  # type: ignore[misc]
     is_real = True  # SymPy searches long for what it is not told
     op: ClassVar[str]
     slopes: ClassVar[Callable[..., tuple[Any, ...]]]
-    meaning: ClassVar[Callable[..., Expr] | None] = None  # the same in other functions
 
     def fdiff(self, argindex: int = 1) -> Expr:
         """The derivative in one argument, as SymPy asks for it."""
@@ -188,19 +189,47 @@ class Elementwise(Function):  # type: ignore[misc]
             raise ArgumentIndexError(self, argindex)
         return sympy.S(self.slopes(self, *self.args)[argindex - 1])
 
+    def _eval_derivative(self, s: Expr) -> Expr:
+        return Add(*(self._chain(k, a, s) for k, a in enumerate(self.args, 1) if a.has(s)))
+
+    def _chain(self, k: int, argument: Expr, s: Expr) -> Expr:
+        outer, inner = self.fdiff(k), partial_derivative(argument, s)
+        turned = isinstance(outer, Add) and inner == -1  # SymPy's -(1 - y²) is y² - 1
+        return Mul(inner, outer, evaluate=not turned)
+
+
+def partial_derivative(expr: Expr, symbol: Expr) -> Expr:
+    """∂ expr / ∂ symbol, by SymPy.
+
+    Sums and products are opened here: of each of their derivatives SymPy would ask whether it can
+    be shown to be 0, and search long.
+    """
+    if isinstance(expr, Add):
+        return Add(*(partial_derivative(a, symbol) for a in expr.args if a.has(symbol)))
+    if isinstance(expr, Mul):
+        each = ((a, partial_derivative(a, symbol)) for a in expr.args if a.has(symbol))
+        return Add(*(Mul(*(d if b is a else b for b in expr.args)) for a, d in each))
+    return expr.diff(symbol)
+
+
+FUNCTIONS: dict[str, type[Elementwise]] = {}  # by the engine's names
+
 
 def _function(name: str, op: str, slopes: Callable[..., tuple[Any, ...]]) -> type[Elementwise]:
-    names = {"op": op, "slopes": staticmethod(slopes)}
-    return FunctionClass(name, (Elementwise,), names)  # type: ignore[no-any-return]
+    FUNCTIONS[op] = elementwise(op, slopes, name)
+    return FUNCTIONS[op]
 
 
-def meaning(
-    op: str, value: Callable[..., Expr], given: Callable[..., tuple[Any, ...]] | None = None
+def elementwise(
+    op: str, slopes: Callable[..., tuple[Any, ...]], name: str = ""
 ) -> type[Elementwise]:
-    """The function that means `value` of its arguments; SymPy derives its slopes from that.
+    """The function of SymPy that stands for an operation of the engine."""
+    names = {"op": op, "slopes": staticmethod(slopes)}
+    return FunctionClass(name or op, (Elementwise,), names)  # type: ignore[no-any-return]
 
-    given: the slopes of a function whose author wrote its derivative.
-    """
+
+def slopes_of(value: Callable[..., Expr]) -> Callable[..., tuple[Expr, ...]]:
+    """The derivatives of what means `value` of its arguments, as SymPy derives them."""
 
     def slopes(y: Expr, *arguments: Expr) -> tuple[Expr, ...]:
         own = [sympy.Dummy(real=True) for _ in arguments]
@@ -208,9 +237,7 @@ def meaning(
         whole = value(*own).doit()
         return tuple(sympy.diff(whole, symbol).xreplace(known) for symbol in own)
 
-    made = _function(op, op, given or slopes)
-    made.meaning = staticmethod(value)
-    return made
+    return slopes
 
 
 def _holds(condition: Expr) -> Expr:
@@ -237,37 +264,16 @@ maximum = _function("maximum", "maximum", lambda y, a, b: (greater_equal(a, b), 
 minimum = _function("minimum", "minimum", lambda y, a, b: (greater_equal(b, a), greater(a, b)))
 where = _function("where", "where", lambda y, c, a, b: (0, _holds(c), 1 - _holds(c)))
 clip = _function("clip", "clip", lambda y, x, low, high: (_inside(x, low, high), 0, 0))
+tanh = _function("tanh", "tanh", lambda y, x: (1 - y**2,))  # SymPy's own turns a - b in it round
+sin = _function("sin", "sin", lambda y, x: (cos(x, evaluate=False),))
+cos: Any = _function("cos", "cos", lambda y, x: (-sin(x, evaluate=False),))
 detach = _function("detach", "detach", lambda y, x: (0,))
 sign = _function("sign", "sign", lambda y, x: (0,))  # SymPy's own has an impulse at 0
 floor = _function("floor", "floor", lambda y, x: (0,))
-log1p = meaning("log1p", lambda x: sympy.log(1 + x))
-expm1 = meaning("expm1", lambda x: sympy.exp(x) - 1)
-erf = meaning("erf", sympy.erf)
+log1p = _function("log1p", "log1p", slopes_of(lambda x: sympy.log(1 + x)))
+expm1 = _function("expm1", "expm1", slopes_of(lambda x: sympy.exp(x) - 1))
+erf = _function("erf", "erf", slopes_of(sympy.erf))
 # fmt: on
-
-NAMED: dict[str, Any] = {
-    f.op: f
-    for f in (
-        sigma,
-        softplus,
-        relu,
-        absolute,
-        maximum,
-        minimum,
-        where,
-        greater,
-        greater_equal,
-        equal,
-        not_equal,
-        detach,
-        sign,
-        floor,
-        log1p,
-        expm1,
-        erf,
-    )
-}
-NAMED |= {name: getattr(sympy, name) for name in ("exp", "log", "sin", "cos", "tanh")}
 
 
 # --- building without evaluation -----------------------------------------------------------------
@@ -300,7 +306,7 @@ BUILDERS: dict[str, Callable[..., Expr]] = {
     "negative": minus,
     "sqrt": lambda x: power(x, sympy.Rational(1, 2)),
     "identity": lambda x: x,
-    **{op: partial(f, evaluate=False) for op, f in NAMED.items()},
+    **{op: partial(f, evaluate=False) for op, f in FUNCTIONS.items()},
 }
 
 
@@ -357,90 +363,7 @@ def height(expr: Expr) -> int:
     return 1 + max(map(height, expr.args), default=0)
 
 
-# --- numbers in front --------------------------------------------------------------------------
 REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis
-_LINEAR = {
-    *REPEATED,
-    "sum",
-    "mean",
-    "block",
-    "getitem",
-    "scatter",
-    "reshape",
-    "transpose",
-    "swapaxes",
-    "cumsum",
-    "reversed_cumsum",
-}
-_BILINEAR = {"matvec", "matmul", "vecdot", "outer", "einsum"}
-
-
-def folded(expr: Expr) -> Expr:
-    """A product with its numbers made one, which stands in front, and the lengths of axes too."""
-    if isinstance(expr, Add):
-        return plus(*map(folded, terms(expr)))
-    coefficient, lengths, parts = _collected(expr)
-    for k, part in enumerate(parts):
-        if isinstance(part, Add):
-            common, parts[k] = _common(part)
-            coefficient = coefficient * common
-    if coefficient.is_Float:
-        coefficient = number(float(coefficient))
-    above, below = coefficient.as_numer_denom() if coefficient.is_Rational else (coefficient, 1)
-    front = [] if above == 1 else [above]
-    under = [] if below == 1 else [below]
-    for symbol in dict.fromkeys(e.base for e in lengths):
-        count = sum(int(e.exp) for e in lengths if e.base == symbol)
-        (front if count > 0 else under).extend([symbol] * abs(count))
-    place = next((k for k, part in enumerate(parts) if any(map(is_divisor, _seen(part)))), None)
-    if place is None or not is_divisor(parts[place]):  # after a fraction that is repeated, or last
-        place = len(parts) if place is None else place + 1
-    parts[place:place] = [power(e, Integer(-1)) for e in under]
-    return times(*front, *parts)
-
-
-def _seen(expr: Expr) -> list[Expr]:
-    """The factors of a product, also of one that is repeated along an axis."""
-    repeated = isinstance(expr, Operation) and expr.op in REPEATED
-    return factors(expr.operands[0] if repeated else expr)
-
-
-def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
-    """The number in a product, the powers of lengths in it, and its other factors in order."""
-    coefficient, lengths, parts = Integer(1), [], []
-    for factor in factors(expr):
-        base = factor.base if is_divisor(factor) and factor.exp == -1 else factor
-        if base.is_Number and base.is_finite and base != 0:
-            coefficient = coefficient * (1 / base if base is not factor else base)
-        elif isinstance(base, Extent):
-            lengths.append(Pow(base, -1 if base is not factor else 1, evaluate=False))
-        elif isinstance(factor, Operation) and factor.op in _LINEAR | _BILINEAR:
-            own = list(factor.operands)
-            for k in range(len(own) if factor.op in _BILINEAR else 1):
-                inner, more, rest = _collected(own[k])
-                if rest:
-                    coefficient, lengths, own[k] = coefficient * inner, lengths + more, times(*rest)
-            parts.append(remade(factor, [factor.args[0], *own]))
-        else:
-            parts.append(factor)
-    return coefficient, lengths, parts
-
-
-def _common(expr: Expr) -> tuple[Expr, Expr]:
-    """The number that the terms of a sum have in common, and the sum without it."""
-    numbers = [_collected(term)[0] for term in terms(expr)]
-    if all(n.is_Rational for n in numbers):
-        common = sympy.gcd_list(numbers)
-    else:
-        common = abs(numbers[0]) if len({abs(n) for n in numbers}) == 1 else Integer(1)
-    if common == 1:
-        return common, expr
-    signs = [Integer(round(n / common)) for n in numbers]
-    rest = [
-        folded(times(sign, *[power(n, -1)] * (n != 1), term))
-        for sign, n, term in zip(signs, numbers, terms(expr), strict=True)
-    ]
-    return common, plus(*rest)
 
 
 def is_divisor(expr: Expr) -> bool:

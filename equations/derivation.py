@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, overload
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sympy import Expr, Integer
 
-from equations import markup, reasons
-from equations.adjoints import Adjoints, assembled
+from equations import reasons
+from equations.adjoints import Adjoints, assemble
 from equations.algebra import (
     EquationError,
     Partial,
@@ -21,9 +20,9 @@ from equations.algebra import (
     shifted,
     times,
 )
-from equations.differentiation import Share, Slope
-from equations.lines import Equation, bundle
-from equations.trial import Trial
+from equations.differentiation import Contribution, Slope
+from equations.lines import Equation, Lines
+from equations.numeric_check import NumericCheck
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import space_of
@@ -32,7 +31,7 @@ from tinygrad_lstm.step import Cell
 _TOLERANCE = 1e-10  # both sides are exact up to rounding: derivatives are taken by complex steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step(Equation):
     """A line of a derivation. `rule` says in words why it holds.
 
@@ -44,49 +43,11 @@ class Step(Equation):
     error: float = 0.0
 
 
-class Derivation(Sequence[Step]):
-    """The lines of a derivation, from what is wanted to what it rests on."""
+class Derivation(Lines[Step]):
+    """The lines of a derivation, from what is wanted to what it rests on, each with its rule."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = tuple(steps)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[Step]:
-        return iter(self._steps)
-
-    @overload
-    def __getitem__(self, key: int) -> Step: ...
-    @overload
-    def __getitem__(self, key: slice) -> Derivation: ...
-    def __getitem__(self, key: int | slice) -> Step | Derivation:
-        return Derivation(self._steps[key]) if isinstance(key, slice) else self._steps[key]
-
-    def latex(self) -> str:
-        r"""All lines, aligned, each with its rule as \text at the right."""
-        rows = [f"{s.latex().replace(' = ', ' &= ', 1)} && \\text{{{s.rule}}}" for s in self._steps]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
-
-    def mathml(self, width: int = 60) -> str:
-        """All lines in one <math> table of three columns: left, right, and the rule as text."""
-        rows = []
-        for step in self._steps:
-            first, *further = markup.broken(*step.pieces(width))
-            rows += [[*first, f"<mtext>{step.rule}</mtext>"], *further]
-        return markup.math(markup.table(rows))
-
-    def unicode(self) -> str:
-        """A line each, the rule after it in parentheses."""
-        return "\n".join(f"{s.unicode()}    ({s.rule})" for s in self._steps)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self)
-
-    def __str__(self) -> str:
-        return self.unicode()
-
-    __repr__ = __str__
+    def rows(self) -> list[tuple[Equation, str]]:  # noqa: D102
+        return [(step, step.rule) for step in self]
 
 
 def derive(cell: Cell, name: str, loss: str | None = None) -> Derivation:
@@ -97,9 +58,9 @@ def derive(cell: Cell, name: str, loss: str | None = None) -> Derivation:
     nonlinear function. Each line is checked at random numbers: an EquationError tells of one that
     does not hold. loss: the names that the loss reads, as for `backward`.
     """
-    adjoints = assembled(cell, tuple(loss.split()) if loss else None)
-    if f"bar.{name}" not in adjoints.shares:
-        bars = [label for label in adjoints.shares if label.startswith("bar.")]
+    adjoints = assemble(cell, tuple(loss.split()) if loss else None)
+    if f"bar.{name}" not in adjoints.contributions:
+        bars = [label for label in adjoints.contributions if label.startswith("bar.")]
         known = ", ".join(label.removeprefix("bar.") for label in bars)
         raise UnknownNameError(f"{cell} has no {name!r} to derive a gradient of; it has {known}.")
     work = _Lines(adjoints)
@@ -117,53 +78,48 @@ class _Lines:
         self.steps: list[Step] = []
         self.derived: set[str] = set()
         self.shown: set[Expr] = set()
-        self.trial = Trial(adjoints)
-        self.insides = self.trial.insides
+        self.check = NumericCheck(adjoints)
+        self.insides = {expr: Quantity(label) for label, expr in adjoints.insides.items()}
 
     def adjoint(self, label: str) -> list[str]:
         """Write the lines for one adjoint; return the adjoints that it rests on."""
         self.derived.add(label)
-        shares = self.adjoints.shares[label]
-        for share in shares:
-            self.definitions(share)
-        ways = [share for share in shares if share.slope is not None]
-        if ways:
-            outline = [self.outline(share) for share in shares]
-            self.line(label, plus(*outline), self.why(shares, "chain rule"))
-            for slope in [share.slope for share in ways if share.slope is not None]:
+        received = self.adjoints.contributions[label]
+        for each in received:
+            self.definitions(each)
+        slopes = [each.slope for each in received if each.slope is not None]
+        if slopes:
+            outline = [self.outline(each) for each in received]
+            self.line(label, plus(*outline), self.why(received, "chain rule"))
+            for slope in slopes:
                 self.slope(slope)
-        result = self.adjoints.line(label)
-        if not shares:
-            result = replace(result, right=Integer(0))
-        self.line(label, result.right, Said("substitution") if ways else self.why(shares, ""))
-        found = dict.fromkeys(q.label for q in quantities(result.right) if self.is_adjoint(q))
-        return [other for other in found if other not in self.derived]
+        right = self.adjoints.line(label).right if received else Integer(0)
+        self.line(label, right, Said("substitution") if slopes else self.why(received, ""))
+        found = dict.fromkeys(q.label for q in quantities(right))
+        return [q for q in found if q in self.adjoints.contributions and q not in self.derived]
 
-    def is_adjoint(self, quantity: Quantity) -> bool:
-        return quantity.label in self.adjoints.shares
-
-    def definitions(self, share: Share) -> None:
-        """The equations that an adjoint's share comes through."""
-        for q in quantities(share.value):
+    def definitions(self, contribution: Contribution) -> None:
+        """The equations that a contribution to an adjoint comes through."""
+        for q in quantities(contribution.value):
             space, rest = space_of(q.label)
             name = self.adjoints.owners.get(q.label, rest)
-            if space not in ("bar", "delta") or name not in self.adjoints.reading.equations:
+            if space not in ("bar", "delta") or name not in self.adjoints.parts:
                 continue
-            self.plain(Quantity(name), self.adjoints.reading.equations[name], Said("definition"))
-            for label, inside in self.adjoints.parts[name].insides.items():
-                rule = Said("name for what stands inside the function")
-                self.plain(Quantity(f"pre.{label}"), inside, rule)
+            part = self.adjoints.parts[name]
+            self.plain(Quantity(name), part.whole, Said("definition"))
+            for inside, symbol in part.names.items():
+                self.plain(symbol, inside, Said("name for what stands inside the function"))
 
     def plain(self, left: Quantity, right: Expr, rule: str) -> None:
         if left not in self.shown:
             self.shown.add(left)
             self.add(left.label, left, right, rule)
 
-    def outline(self, share: Share) -> Expr:
-        """A share with ∂/∂ standing for the derivative that has not been taken yet."""
-        if share.slope is None:
-            return share.value
-        owner, target = share.slope.owner, share.slope.target
+    def outline(self, contribution: Contribution) -> Expr:
+        """A contribution with ∂/∂ standing for the derivative that has not been taken yet."""
+        if contribution.slope is None:
+            return contribution.value
+        owner, target = contribution.slope.owner, contribution.slope.target
         space, name = space_of(owner.label)
         label = f"delta.{name}" if space == "pre" else f"bar.{owner.label}"
         return times(Quantity(label, owner.time), Partial(owner, target))
@@ -174,34 +130,32 @@ class _Lines:
             return
         self.shown.add(left)
         name = f"{slope.owner.label}/{slope.target.label}"
-        leaf = self.trial.named.get(slope.target.label)
+        leaf = self.adjoints.insides.get(slope.target.label)
         leaf = slope.target if leaf is None else shifted(leaf, slope.target.time or 0)
-        insides = self.trial.insides_of(slope.owner)
+        space, label = space_of(slope.owner.label)
+        owner = self.adjoints.owners[f"delta.{label}"] if space == "pre" else slope.owner.label
+        insides = self.insides | self.adjoints.parts[owner].names
         taken, short = (replaced(e, insides.get) for e in (slope.taken, slope.slope))
         rules = _all(reasons.taken(slope.value, leaf))
         self.add(name, left, taken, rules or reasons.ITSELF)
         if taken != short:
             self.add(name, left, short, Said("the function's value has a name"))
 
-    def short(self, expr: Expr) -> Expr:
-        """An expression with what stands inside functions under its name."""
-        return replaced(expr, self.insides.get)
-
-    def why(self, shares: list[Share], first: str) -> str:
-        """The rules by which an adjoint is the sum of its shares."""
+    def why(self, received: list[Contribution], first: str) -> str:
+        """The rules by which an adjoint is the sum of its contributions."""
         rules: list[str] = [Said(first)] if first else []
-        timed = any(q.time == 1 for share in shares for q in quantities(share.value))
-        symbol = self.adjoints.given(f"bar.{shares[0].target.label}") if shares else None
-        if len(shares) > 1:
+        timed = any(q.time == 1 for each in received for q in quantities(each.value))
+        symbol = self.adjoints.source(f"bar.{received[0].target.label}") if received else None
+        if len(received) > 1:
             rules.append(Said("sum over paths" + (", some through the next step" if timed else "")))
         elif timed:
             rules.append(Said("the path through the next step"))
         if symbol is not None and symbol.time is None:
             rules.append(Said("sum over time"))
-        rules += [rule for share in shares for rule in share.through]
-        if not shares:
+        rules += [rule for each in received for rule in each.through]
+        if not received:
             return Said("the loss does not depend on it")
-        if not rules and shares[0].target.label in self.adjoints.loss:
+        if not rules and received[0].target.label in self.adjoints.loss:
             return reasons.SEEN
         return _all(rules) or reasons.ITSELF
 
@@ -212,14 +166,14 @@ class _Lines:
         self.add(label, result.left, SumOverTime(right) if summed else right, rule)
 
     def add(self, name: str, left: Expr, right: Expr, rule: str) -> None:
-        reading = self.adjoints.reading
-        if name not in reading.equations and space_of(name)[0] != "pre":
-            right = self.short(right)
-        error = self.trial.difference(left, right)
-        step = Step(name, left, right, None, reading.apart, rule, error)
+        of = self.adjoints.step
+        if name not in of.equations and space_of(name)[0] != "pre":
+            right = replaced(right, self.insides.get)
+        error = self.check.difference(left, right)
+        step = Step(name, left, right, None, of.apart, rule, error)
         if not error <= _TOLERANCE:
             raise EquationError(
-                f"{reading.cell}: the line {step.unicode()} ({rule}) does not hold at random "
+                f"{of.cell}: the line {step.unicode()} ({rule}) does not hold at random "
                 f"numbers: its sides differ by {error:.1e} of their size."
             )
         if self.steps and (self.steps[-1].left, self.steps[-1].right) == (left, right):

@@ -1,4 +1,4 @@
-"""One named equation differentiated: the shares of its adjoint that its operands receive.
+"""One named equation differentiated: what its operands receive of its adjoint.
 
 A right-hand side falls into stretches of arithmetic that act on each unit by itself, joined by
 operations that mix units. `sympy.diff` differentiates each stretch as an expression of scalars;
@@ -7,8 +7,10 @@ operations that mix units. `sympy.diff` differentiates each stretch as an expres
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import sympy
 from sympy import Add, Expr, Function, Mul, Pow
@@ -21,20 +23,24 @@ from equations.algebra import (
     Operation,
     Quantity,
     factors,
-    folded,
     height,
+    is_divisor,
+    partial_derivative,
     plus,
     remade,
+    replaced,
     shifted,
     times,
 )
-from equations.reading import Reading
+from equations.coefficients import folded
 from equations.rules import RULES, summed
+from equations.symbolic import SymbolicStep
 from equations.wording import Said
 
+Rules = tuple[Said, ...]
 
-@dataclass(frozen=True)
-class Slope:
+
+class Slope(NamedTuple):
     """A derivative SymPy took: ∂ owner / ∂ target for one unit, where owner = value.
 
     `slope` is written in the equation's own value where it can be (f (1 - f)), `taken` is what
@@ -47,13 +53,9 @@ class Slope:
     taken: Expr
     slope: Expr
 
-    def shifted(self, steps: int) -> Slope:
-        """The same derivative at another step."""
-        return Slope(*(shifted(getattr(self, f.name), steps) for f in fields(self)))
-
 
 @dataclass(frozen=True)
-class Share:
+class Contribution:
     """What an operand receives of an equation's adjoint.
 
     slope: the derivative by which the adjoint of `slope.owner` is multiplied, if that is all.
@@ -63,38 +65,57 @@ class Share:
     target: Quantity
     value: Expr
     slope: Slope | None = None
-    through: tuple[Said, ...] = ()
+    through: Rules = ()
 
-    def shifted(self, steps: int) -> Share:
-        """The same share at another step."""
-        slope = self.slope and self.slope.shifted(steps)
-        target = shifted(self.target, steps)
-        return Share(target, shifted(self.value, steps), slope, self.through)
+    def shifted(self, steps: int) -> Contribution:
+        """The same contribution at another step."""
+        slope = self.slope and Slope(*(shifted(expr, steps) for expr in self.slope))
+        target, value = (shifted(expr, steps) for expr in (self.target, self.value))
+        return Contribution(target, value, slope, self.through)
 
 
 @dataclass
 class Differentiated:
     """What one equation passes back.
 
-    shares: what its operands receive, in the order of appearance, in terms of its own adjoint
-    Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains a matrix
-    product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is
-    Quantity("delta.f"), which receives the shares of that label in `deltas`.
+    contributions: what its operands receive, in the order of appearance, in terms of its own
+    adjoint Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains a
+    matrix product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is
+    Quantity("delta.f"), which receives the contributions of that label in `deltas`.
     """
 
-    shares: list[Share] = field(default_factory=list)
+    name: str
+    whole: Expr
+    contributions: list[Contribution] = field(default_factory=list)
     insides: dict[str, Expr] = field(default_factory=dict)
-    deltas: dict[str, list[Share]] = field(default_factory=dict)
+    deltas: dict[str, list[Contribution]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[Expr, Quantity]:
+        """The names of what stands inside functions."""
+        return {inside: Quantity(f"pre.{label}") for label, inside in self.insides.items()}
+
+    @property
+    def opened(self) -> dict[str, Expr]:
+        """What stands inside functions, inner first, then the equation in its names: f = σ(a^f)."""
+        every = {f"pre.{label}": inside for label, inside in reversed(self.insides.items())}
+        every[self.name] = self.whole
+        names = self.names
+        return {
+            label: replaced(expr, lambda e, own=expr: names.get(e) if e != own else None)  # type: ignore[misc]
+            for label, expr in every.items()
+        }
 
 
-def differentiated(reading: Reading, name: str) -> Differentiated:
+def differentiate(step: SymbolicStep, name: str) -> Differentiated:
     """Differentiate the equation `name`."""
-    work = _Work(reading, name)
-    work.stretch(reading.equations[name], Quantity(f"bar.{name}"), Quantity(name))
+    work = _Work(step, name)
+    work.pass_on(step.equations[name], Quantity(f"bar.{name}"), Quantity(name))
     found = work.result
     order = sorted(found.insides, key=lambda label: -height(found.insides[label]))
-    insides = {label: found.insides[label] for label in order}
-    return Differentiated(found.shares, insides, {label: found.deltas[label] for label in order})
+    found.insides = {label: found.insides[label] for label in order}
+    found.deltas = {label: found.deltas[label] for label in order}
+    return found
 
 
 def linear(expr: Expr) -> bool:
@@ -110,53 +131,34 @@ def linear(expr: Expr) -> bool:
 
 
 class _Work:
-    def __init__(self, reading: Reading, name: str) -> None:
-        self.reading, self.name = reading, name
-        self.result = Differentiated()
-        self.insides = _insides(reading.equations[name])
+    def __init__(self, step: SymbolicStep, name: str) -> None:
+        self.step, self.name = step, name
+        self.result = Differentiated(name, step.equations[name])
+        self.insides = _insides(step.equations[name])
         self.labels: dict[Expr, str] = {}
-        self.through: tuple[Said, ...] = ()
 
-    def stretch(self, expr: Expr, g: Expr, own: Quantity | None) -> None:
+    def pass_on(self, expr: Expr, g: Expr, own: Quantity | None, through: Rules = ()) -> None:
         """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
         if isinstance(expr, Operation):
-            self.operation(expr, g, own)
-            return
-        leaves: dict[Expr, sympy.Symbol] = {}
-        meaning: dict[Expr, Expr] = {}
-        scalar = self.scalar(expr, expr, leaves, meaning, True)
-        before = self.through
-        order = [own, *leaves] if own is not None else list(leaves)
-        for leaf, symbol in leaves.items():
-            derivative = sympy.diff(scalar, symbol)
-            if derivative == 0 or isinstance(leaf, Literal):
-                continue
-            taken = _arranged(derivative, meaning, order)
-            if own is not None and isinstance(scalar, Function | Pow):
-                derivative = derivative.subs(scalar, own)
-            slope = _arranged(derivative, meaning, order)
-            inside = leaf in self.insides
-            wide = times(g, *factors(slope))
-            share = summed(folded(wide), self.shape(expr), self.shape(leaf))
-            found = None
-            if own is not None and self.shape(expr) == self.shape(leaf):
-                target = Quantity(f"pre.{self.label(leaf)}") if inside else leaf
-                if isinstance(target, Quantity):
-                    found = Slope(own, target, expr, taken, slope)
-            if found is None:
-                several = self.shape(expr) != self.shape(leaf)
-                rules = reasons.taken(expr, leaf)
-                self.through = (*before, *rules, *[reasons.BROADCAST] * several)
-            self.receive(leaf, share, found)
-            self.through = before
+            shares = self.through_operation(expr, g, own)
+            for operand, share in zip(expr.operands, shares, strict=True):
+                self.receive(operand, folded(share), None, (*through, reasons.through(expr.op)))
+        else:
+            for leaf, share, slope, rules in self.through_arithmetic(expr, g, own):
+                self.receive(leaf, share, slope, (*through, *rules))
 
-    def receive(self, operand: Expr, share: Expr, slope: Slope | None = None) -> None:
+    def receive(self, operand: Expr, share: Expr, slope: Slope | None, through: Rules) -> None:
         if isinstance(operand, Quantity):
-            self.result.shares.append(Share(operand, share, slope, self.through))
+            self.result.contributions.append(Contribution(operand, share, slope, through))
         elif operand in self.insides:
-            self.receive_inside(operand, share, slope)
+            label = self.label(operand)
+            inside, every = Quantity(f"pre.{label}"), self.result.deltas.setdefault(label, [])
+            every.append(Contribution(inside, share, slope, through))
+            if len(every) == 1:  # used more than once it is passed on once, under its name
+                self.result.insides[label] = operand
+                self.pass_on(operand, Quantity(f"delta.{label}"), inside)
         elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
-            self.stretch(operand, share, None)
+            self.pass_on(operand, share, None, through)
 
     def label(self, inside: Expr) -> str:
         """The label of an inside: the equation's name, numbered if it has several."""
@@ -164,35 +166,45 @@ class _Work:
         own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
         return self.labels.setdefault(inside, own)
 
-    def receive_inside(self, expr: Expr, share: Expr, slope: Slope | None) -> None:
-        label = self.label(expr)
-        inside = Quantity(f"pre.{label}")
-        shares = self.result.deltas.setdefault(label, [])
-        shares.append(Share(inside, share, slope, self.through))
-        if len(shares) > 1:  # used more than once, and passed on once, under its name
-            return
-        self.result.insides[label] = expr
-        before, self.through = self.through, ()
-        self.stretch(expr, Quantity(f"delta.{label}"), inside)
-        self.through = before
-
-    def operation(self, expr: Operation, g: Expr, own: Quantity | None) -> None:
+    def through_operation(self, expr: Operation, g: Expr, own: Quantity | None) -> list[Expr]:
+        """What each operand of an operation that mixes units receives."""
         if expr.op not in RULES:
             raise EquationError(
-                f"{self.reading.cell}, equation {self.name}: the operation {expr.op!r} has no "
+                f"{self.step.cell}, equation {self.name}: the operation {expr.op!r} has no "
                 f"derivative here.\n  It is printed forward, but cannot be derived; known are "
                 f"{', '.join(sorted(RULES))} and the functions of each unit."
             )
         shapes = [self.shape(o) for o in expr.operands]
-        shares = RULES[expr.op](g, expr if own is None else own, expr, shapes)
-        before = self.through
-        self.through = (*before, reasons.through(expr.op))
-        for operand, share in zip(expr.operands, shares, strict=True):
-            self.receive(operand, folded(share))
-        self.through = before
+        return RULES[expr.op](g, expr if own is None else own, expr, shapes)
+
+    def through_arithmetic(
+        self, expr: Expr, g: Expr, own: Quantity | None
+    ) -> Iterator[tuple[Expr, Expr, Slope | None, Rules]]:
+        """What each leaf of a stretch of arithmetic receives, and by which slope or rules."""
+        leaves: dict[Expr, sympy.Symbol] = {}
+        meaning: dict[Expr, Expr] = {}
+        scalar = self.scalar(expr, expr, leaves, meaning, True)
+        places = {e: k for k, e in enumerate(leaves if own is None else [own, *leaves])}
+        for leaf, symbol in leaves.items():
+            derivative = partial_derivative(scalar, symbol)
+            if derivative == 0 or isinstance(leaf, Literal):
+                continue
+            taken = _arranged(derivative, meaning, places)
+            if own is not None and isinstance(scalar, Function | Pow):
+                derivative = derivative.subs(scalar, own)
+            slope = _arranged(derivative, meaning, places)
+            wide = folded(times(g, *factors(slope)))
+            share = summed(wide, self.shape(expr), self.shape(leaf))
+            several = self.shape(expr) != self.shape(leaf)
+            target = Quantity(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
+            if own is not None and not several and isinstance(target, Quantity):
+                yield leaf, share, Slope(own, target, expr, taken, slope), ()
+            else:
+                rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)
+                yield leaf, share, None, rules
 
     def shape(self, expr: Expr) -> tuple[int, ...]:
-        return self.reading.shapes[expr]
+        return self.step.shapes[expr]
 
     def scalar(
         self,
@@ -217,7 +229,8 @@ class _Work:
             return symbol
         outside = outside and linear(expr)
         parts = (self.scalar(a, whole, leaves, meaning, outside) for a in expr.args)
-        scalar = expr.func(*parts)
+        # as written: SymPy's own tanh(z - m) is -tanh(m - z)
+        scalar = expr.func(*parts, **({"evaluate": False} if isinstance(expr, Function) else {}))
         if scalar.args:
             meaning.setdefault(scalar, expr)
         return scalar
@@ -244,7 +257,7 @@ def _leaves(expr: Expr, outside: bool) -> Iterator[Expr]:
 
 
 # --- SymPy's own order to a reader's --------------------------------------------------------
-def _arranged(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> Expr:
+def _arranged(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> Expr:
     """A derivative as one would write it, in the named values.
 
     What stands in the equation itself stays as its author wrote it. Otherwise terms with a plus
@@ -253,15 +266,15 @@ def _arranged(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> Expr:
     if expr in meaning:
         return meaning[expr]
     if isinstance(expr, Add):
-        parts = sorted(expr.args, key=lambda e: (_negative(e), _rank(e, meaning, order)))
-        return plus(*(_arranged(p, meaning, order) for p in parts))
+        parts = _sorted(expr.args, lambda e: (_negative(e), *_rank(e, meaning, places)))
+        return plus(*(_arranged(p, meaning, places) for p in parts))
     if isinstance(expr, Mul):
         coefficient, rest = expr.as_coeff_Mul()
-        parts = sorted(Mul.make_args(rest), key=lambda e: _rank(e, meaning, order))
-        written = [_arranged(p, meaning, order) for p in parts]
+        parts = _sorted(Mul.make_args(rest), lambda e: _rank(e, meaning, places))
+        written = [_arranged(p, meaning, places) for p in parts]
         return times(*([coefficient] if coefficient != 1 else []), *written)
     if expr.args:
-        return remade(expr, [_arranged(a, meaning, order) for a in expr.args])
+        return remade(expr, [_arranged(a, meaning, places) for a in expr.args])
     return expr
 
 
@@ -269,9 +282,16 @@ def _negative(expr: Expr) -> bool:
     return bool(expr.as_coeff_Mul()[0] < 0)
 
 
-def _rank(expr: Expr, meaning: dict[Expr, Expr], order: list[Expr]) -> tuple[int, int, str]:
+def _rank(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> tuple[int, int]:
     named = (meaning.get(s, s) for s in expr.free_symbols)
-    places = [order.index(e) for e in named if not isinstance(e, Extent)]
+    place = min((places[e] for e in named if not isinstance(e, Extent)), default=-1)
     kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
-    kind = 3 if isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0 else kind
-    return (kind if not expr.is_Number else -1, min(places, default=-1), str(expr))
+    kind = 3 if is_divisor(expr) else kind
+    return (kind if not expr.is_Number else -1, place)
+
+
+def _sorted(parts: Iterable[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> list[Expr]:
+    """Parts by their rank, those of one rank by their text."""
+    ranks = {part: rank(part) for part in parts}
+    several = {r for r, count in Counter(ranks.values()).items() if count > 1}
+    return sorted(ranks, key=lambda e: (ranks[e], str(e) if ranks[e] in several else ""))

@@ -1,20 +1,21 @@
-"""Numbers for equations: SymPy expressions evaluated with NumPy, and gradients over a sequence.
+"""From SymPy back to operations: equations as numbers or as a Program, gradients over a sequence.
 
-Only the engine's forward functions are used (`TABLE[op].forward`), never its derivative rules.
+Only what the engine computes forward is used, never its derivative rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import sympy
-from numpy.typing import NDArray
-from sympy import Add, Expr, Mul, Pow, Rational
+from sympy import Add, Expr, Mul, Pow
 
-from equations.adjoints import Adjoints, assembled
+from equations.adjoints import Adjoints, assemble
 from equations.algebra import (
+    RELATIONS,
     EquationError,
     Extent,
     Literal,
@@ -23,123 +24,155 @@ from equations.algebra import (
     Quantity,
     clip,
     detach,
-    quantities,
+    factors,
+    is_divisor,
+    plus,
+    terms,
 )
-from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm import prod, reshape, transpose, where
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.notation import space_of
+from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.running import unroll
+from tinygrad_lstm.sequence_inputs import prepare, read_inputs
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Tensor
-
-Array = NDArray[Any]
-Values = dict[tuple[str, int | None], Array]  # (label, step) -> value; step None: no time
-
-OWN: dict[str, Callable[..., Any]] = {
-    "block": lambda g, part, index, timed: g[index],
-    "spread": lambda g, kept, shape: np.broadcast_to(np.reshape(g, kept), shape),
-    "prod_of_others": lambda x, axis: _product_of_others(x, axis),
-    "reversed_cumsum": lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis),
-}
+from tinygrad_lstm.tensor import Array, Tensor, apply, constant
 
 
-def _product_of_others(x: Any, axis: tuple[int, ...]) -> Any:
-    """For every entry the product of the other entries along some axes."""
-    moved = np.moveaxis(np.asarray(x), axis, range(len(axis)))
-    flat = moved.reshape(-1, *moved.shape[len(axis) :])
-    found = np.stack([np.prod(np.delete(flat, k, 0), axis=0) for k in range(len(flat))])
-    return np.moveaxis(found.reshape(moved.shape), range(len(axis)), axis)
+def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
+    """An expression carried out by the engine's operations: on arrays, or as a node of a graph.
 
-
-def evaluate(
-    expr: Expr, values: Values, step: int, known: dict[Expr, Array] | None = None
-) -> Array:
-    """The value of an expression at a numbered step.
-
-    known: what has been computed at that step already; new values are added to it.
+    known: the named values in it, arrays or Tensors; what is computed is added.
     """
-    known = {} if known is None else known
-    if isinstance(expr, Quantity):
-        return values[expr.label, None if expr.time is None else step + expr.time]
+    if isinstance(expr, Quantity) or expr in known:
+        return known[expr]
     if isinstance(expr, Literal):
         return expr.data
     if isinstance(expr, Extent | Nothing):
-        return np.asarray(float(getattr(expr, "count", 0)))
+        return float(getattr(expr, "count", 0))
     if expr.is_Number or isinstance(expr, sympy.NumberSymbol):
-        return np.asarray(float(expr))
-    if expr not in known:
-        skip = isinstance(expr, Operation) and expr.op == "block"  # its second operand is a label
-        parts = expr.operands if isinstance(expr, Operation) else expr.args
-        operands = [evaluate(o, values, step, known) for o in (parts[:1] if skip else parts)]
-        known[expr] = np.asarray(_applied(expr, operands + [np.zeros(())] * skip))
+        return float(expr)
+    known[expr] = _applied(expr, known)
     return known[expr]
 
 
-def _applied(expr: Expr, args: list[Array]) -> Any:
+def _applied(expr: Expr, known: dict[Expr, Any]) -> Any:
     """The function at the head of an expression, of the values of its arguments."""
-    if isinstance(expr, Operation):
-        function = OWN.get(expr.op) or TABLE[expr.op].forward
-        return function(*args, **expr.settings)
-    if isinstance(expr, detach):  # a constant, also where its argument is changed by an i ε
-        return np.real(args[0])
-    if isinstance(expr, clip):
-        low, high = (float(end) if np.isfinite(end) else None for end in args[1:])
-        return TABLE["clip"].forward(args[0], low=low, high=high)
+
+    def of(part: Expr) -> Any:
+        return evaluate(part, known)
+
     if isinstance(expr, Add):
-        return sum(args[1:], start=args[0])
+        return reduce(lambda total, term: _plus(total, term, known), terms(expr), None)
     if isinstance(expr, Mul):
-        return np.prod(np.broadcast_arrays(*args), axis=0)
+        return _product(factors(expr), known)
     if isinstance(expr, Pow):
-        return np.sqrt(args[0]) if expr.exp == Rational(1, 2) else args[0] ** args[1]
-    if isinstance(expr, sympy.sign):  # from a root of a square, which SymPy reads as |x|
-        return np.sign(args[0])
+        if is_divisor(expr):
+            return _product([expr], known)
+        if expr.exp == sympy.S.Half:
+            return apply("sqrt", of(expr.base))
+        return apply("power", of(expr.base), of(expr.exp))
+    if isinstance(expr, Operation):
+        return _mixed(expr, *map(of, expr.operands[:1] if expr.op == "block" else expr.operands))
+    if isinstance(expr, clip):
+        low, high = (float(end) if end.is_finite else None for end in expr.args[1:])
+        return apply("clip", of(expr.args[0]), low=low, high=high)
+    if isinstance(expr, detach):  # a constant, also where its argument is changed by an iε
+        x = of(expr.args[0])
+        return apply("detach", x) if isinstance(x, Tensor) else np.real(x)
     op = "abs" if isinstance(expr, sympy.Abs) else getattr(expr, "op", type(expr).__name__)
-    return TABLE[op].forward(*args)
+    value = apply(op, *map(of, expr.args))
+    return apply("multiply", value, 1.0) if op in RELATIONS else value  # a number, to add and take
 
 
-def run_backward(adjoints: Adjoints, values: Values, steps: int) -> dict[str, Array]:
-    """Evaluate every adjoint from the last step to the first, adding them to `values`.
+def _plus(total: Any, term: Expr, known: dict[Expr, Any]) -> Any:
+    """A sum and one more term, taken from it if that has a minus."""
+    first, *rest = factors(term)
+    if total is not None and first == -1 and rest:
+        return apply("subtract", total, _product(rest, known))
+    value = evaluate(term, known)
+    return value if total is None else apply("add", total, value)
 
-    `values` holds the forward values at steps 1 … steps, the states at 0, and the loss's own
-    derivatives (`seed.h`). Returned: the sums over time of what has no time, and for the states
-    before the first step `prev.NAME`.
+
+def _product(parts: list[Expr], known: dict[Expr, Any]) -> Any:
+    first, *rest = parts
+    if first == -1 and rest:
+        return apply("negative", _product(rest, known))
+    value: Any = None
+    for part in parts:
+        if is_divisor(part):
+            below = evaluate(Pow(part.base, -part.exp, evaluate=part.exp == -1), known)
+            value = apply("divide", 1.0 if value is None else value, below)
+        else:
+            factor = evaluate(part, known)
+            value = factor if value is None else apply("multiply", value, factor)
+    return value
+
+
+def _mixed(expr: Operation, *operands: Any) -> Any:
+    """An operation that mixes units; those that only gradients need are made of the engine's."""
+    x, settings = operands[0], expr.settings
+    if expr.op == "block":
+        return apply("getitem", x, index=settings["index"])
+    if expr.op == "spread":
+        kept = apply("reshape", x, shape=settings["kept"])
+        return apply("broadcast_to", kept, shape=settings["shape"])
+    if expr.op == "reversed_cumsum":
+        axis = settings["axis"]
+        back = (slice(None),) * (axis % x.ndim) + (slice(None, None, -1),)
+        turned = apply("cumsum", apply("getitem", x, index=back), axis=axis)
+        return apply("getitem", turned, index=back)
+    if expr.op == "prod_of_others":
+        axes = settings["axis"]
+        order = (*(a for a in range(x.ndim) if a not in axes), *axes)
+        lengths = [x.shape[a] for a in order]
+        n = int(np.prod([x.shape[a] for a in axes]))
+        rows = reshape(transpose(x, order), (*lengths[: -len(axes)], 1, n))
+        others = prod(where(np.eye(n, dtype=bool), 1.0, rows), -1)  # for each entry without itself
+        return transpose(reshape(others, tuple(lengths)), tuple(np.argsort(order).tolist()))
+    return apply(expr.op, *operands, **settings)
+
+
+# --- one step, forward and backward ---------------------------------------------------------------
+def derived_program(adjoints: Adjoints) -> Program:
+    """One step of a cell forward and backward, as SymPy has them.
+
+    Its equations are what stands inside functions (`pre.f`), the named values (`f`), every adjoint
+    as far as it comes from this step and the loss (`delta.f`, `bar.f`, `bar.W_f`), and what the
+    states before receive (`bar.prev.C`). The adjoint that the loss, or the next step, gives a
+    value is the input `seed.f`; an input that is called as an equation is `input.x`.
     """
-    reading = adjoints.reading
-    totals: dict[str, Array] = {}
-    every = adjoints.terms
-    every_given = {label: adjoints.given(label) for label in every}
-    owners = adjoints.owners
+    step, insides = adjoints.step, adjoints.insides
+    inputs: dict[str, Tensor] = {}
+    equations: dict[str, Tensor] = {}
+    known: dict[Expr, Any] = {}
 
-    def total(terms: list[Expr], step: int, shape: tuple[int, ...]) -> Array:
-        result = np.zeros(shape)
-        for term in terms:
-            if step == steps and any(q.time == 1 for q in quantities(term)):
-                continue  # nothing comes back from beyond the last step
-            result = result + evaluate(term, values, step, known)
-        return result
+    def take(name: str, symbol: Quantity, shape: tuple[int, ...]) -> None:
+        inputs[name] = known[symbol] = Tensor.input(name, tuple(map(int, shape)))
 
-    known: dict[Expr, Array] = {}
-    for step in range(steps, 0, -1):
-        known.clear()
-        for label, terms in every.items():
-            space, name = space_of(label)
-            given = every_given[label]
-            if space == "delta":
-                inside = adjoints.parts[owners[label]].insides[name]
-                values[label, step] = total(terms, step, reading.shapes[inside])
-            elif given is None or given.time is not None:
-                shape = reading.shapes[given or Quantity(name)]
-                values[label, step] = total(terms, step, shape)
-            else:
-                share = total(terms, step, reading.shapes[given])
-                totals[name] = totals[name] + share if name in totals else share
-    known.clear()
-    for name in reading.cell.state:
-        later = [
-            term for term in every[f"bar.{name}"] if any(q.time == 1 for q in quantities(term))
-        ]
-        totals[f"prev.{name}"] = total(later, 0, reading.shapes[Quantity(name)])
-    return totals
+    def put(label: str, symbol: Quantity, parts: list[Expr], shape: tuple[int, ...]) -> None:
+        value = evaluate(plus(*parts), dict(known)) if parts else 0.0
+        if not isinstance(value, Tensor):
+            value = constant(np.broadcast_to(value, shape))
+        if value.shape != shape:
+            value = apply("broadcast_to", value, shape=tuple(map(int, shape)))
+        equations[label] = known[symbol] = named(value, label)
+
+    for name, symbol in step.given.items():
+        shape = step.shapes[symbol]
+        take(name if space_of(name)[0] == "prev" else symbol.label, symbol, shape)
+    for name in adjoints.loss:
+        take(f"seed.{name}", Quantity(f"seed.{name}"), step.shapes[Quantity(name)])
+    for label, expr in adjoints.opened.items():
+        symbol = Quantity(label)
+        put(label, symbol, [expr], step.shapes[insides.get(label, symbol)])
+    known |= {inside: known[Quantity(label)] for label, inside in reversed(insides.items())}
+    for label, (symbol, parts) in adjoints.within_step.items():
+        space, name = space_of(label)
+        whole = insides[f"pre.{name}"] if space == "delta" else adjoints.source(label)
+        whole = whole or Quantity(name.removeprefix("prev."))
+        put(label, symbol, parts, step.shapes[whole])
+    return Program(f"derived {step.cell}", inputs, equations, {})
 
 
 def gradients(
@@ -165,89 +198,46 @@ def gradients(
             f"gradients evaluates the equations of one cell, got {cell}.\n"
             f"  Evaluate each part, or check the whole with check_gradients."
         )
-    plain = {name: _array(value) for name, value in parameters.items()}
-    run = unroll(cell, plain, xs, initial, **further)
-    xs = _array(xs)
-    rank = len(dimensions.parse(cell.x))
-    batch = xs.shape[1] if xs.ndim == rank + 2 else None
-    begin = {name: state.numpy() for name, state in run.initial.items()}
-    extra = {name: _array(value) for name, value in further.items()}
-    given = {name: _array(seed) for name, seed in seeds.items()}
+    p = cell.bind(parameters)
+    run = unroll(cell, p, xs, initial, **further)
+    inputs = read_inputs(cell, xs, initial, None, False, 0, further)
+    ready, batch = prepare(cell, p, inputs), inputs.batch_shape
+    given = {name: np.asarray(seed) for name, seed in seeds.items()}
     for name, seed in given.items():
         if seed.shape != run[name].shape:
             raise ShapeError(
                 f"{cell}: the seed of {name} has shape {seed.shape}, but {name} over the "
                 f"sequence is {run[name].shape}."
             )
-    timed = {"x": xs, **{name: extra[name] for name in cell.sequences}}
-    fixed = {**plain, **{name: extra[name] for name in cell.constants}}
-    declared = cell.program().dimensions
-    own = {name: len(dimensions.parse(words)) for name, words in declared.items()}
-    # what is the same for every sample: its gradient is the sum of theirs
-    shared = {n for n, a in fixed.items() if a.ndim == own[n]}
-    shared |= {n for n, a in timed.items() if a.ndim == own[n] + 1 and batch is not None}
-    samples = []
-    for k in range(batch or 1):
-        one: Values = {}
-        for name, array in timed.items():
-            alone = batch is None or name in shared
-            one[name, 1] = array if alone else array[:, k]
-        for name, array in fixed.items():
-            one[name, None] = array if name in shared else array[k]
-        for name, array in begin.items():
-            one[name, 0] = array if batch is None else array[k]
-        samples.append(one)
-    shapes = {f"prev.{n}" if t == 0 else n: a.shape[t or 0 :] for (n, t), a in samples[0].items()}
-    program = cell.program(**dimensions.infer(declared, shapes, str(cell), cell.derived))
-    adjoints = assembled(cell, tuple(seeds), program)
-    found = []
-    for k, one in enumerate(samples):
-        seeded = {}
-        for name, seed in given.items():
-            every = seed.ndim == program.equations[name].ndim + 1  # read once for the whole batch
-            seeded[name] = seed * float(k == 0) if every else seed[:, k]
-        found.append(_gradients(adjoints, one, seeded, len(xs)))
-    if batch is None:
-        return found[0]
+    program = derived_program(assemble(cell, tuple({**seeds, **cell.state}), ready.program))
+    each = {"x", *ready.each}  # of which every sample has its own; else the gradient is the sum
+    found: dict[str, list[Array]] = {}
+    later: dict[str, Array] = {}
+
+    def seed_of(name: str, t: int) -> Array:
+        shape = program.inputs[f"seed.{name}"].shape
+        whole = np.zeros((*batch, *shape))
+        if name in given:
+            once = batch and given[name].ndim == 1 + len(shape)  # read once for the whole batch
+            whole[slice(1) if once else ...] += given[name][t]
+        return whole + later.get(name, 0.0)
+
+    for t in reversed(range(inputs.time)):
+        values: dict[str, Tensor] = {**p, "x": inputs.x(t)}
+        values |= {name: value(t) for name, value in ready.extra_inputs.items()}
+        labels = {n: f"input.{n}" if f"input.{n}" in program.inputs else n for n in values}
+        before = {name: run[name][t - 1] if t else run.initial[name] for name in cell.state}
+        bars = program.run(
+            **{label: values[name].data for name, label in labels.items()},
+            **{f"prev.{name}": state.data for name, state in before.items()},
+            **{f"seed.{name}": seed_of(name, t) for name in {**seeds, **cell.state}},
+        )
+        later = {name: bars[f"bar.prev.{name}"] for name in cell.state}
+        for name, label in labels.items():
+            bar = bars[f"bar.{label}"]
+            shared = batch and name not in each
+            found.setdefault(name, []).insert(0, bar.sum(axis=0) if shared else bar)
     return {
-        name: np.sum([f[name] for f in found], axis=0)
-        if name in shared
-        else np.stack([f[name] for f in found], axis=int(name in timed))
-        for name in found[0]
-    }
-
-
-def _array(value: Any) -> Array:
-    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
-
-
-def _gradients(
-    adjoints: Adjoints, given: Values, seeds: Mapping[str, Array], steps: int
-) -> dict[str, Array]:
-    """The gradients of one sample, by the names of the step's inputs.
-
-    given: a sequence at 1, a state at 0, what has no time at None.
-    """
-    reading = adjoints.reading
-    values: Values = {}
-    for name, symbol in reading.given.items():
-        space, own = space_of(name)
-        if symbol.time == 0:
-            values |= {(symbol.label, t + 1): given[name, 1][t] for t in range(steps)}
-        else:
-            step = 0 if space == "prev" else None
-            values[symbol.label, step] = given[own, step]
-    for step in range(1, steps + 1):
-        known: dict[Expr, Array] = {}
-        for name, expr in reading.equations.items():
-            value = evaluate(expr, values, step, known)
-            values[name, step] = np.broadcast_to(value, reading.shapes[Quantity(name)])
-    for name, array in seeds.items():
-        values |= {(f"seed.{name}", t + 1): array[t] for t in range(steps)}
-    totals = run_backward(adjoints, values, steps)
-    return {
-        name: np.stack([values[f"bar.{symbol.label}", t + 1] for t in range(steps)])
-        if symbol.time == 0
-        else totals[name if space_of(name)[0] == "prev" else symbol.label]
-        for name, symbol in reading.given.items()
-    }
+        name: np.stack(bars) if name in ("x", *cell.sequences) else np.sum(bars, axis=0)
+        for name, bars in found.items()
+    } | {f"prev.{name}": bar for name, bar in later.items()}

@@ -2,10 +2,10 @@ r"""Equations as results: each with its name, LaTeX, MathML and Unicode, and so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, overload
+from typing import Any, Self, TypeVar, overload
 
 from sympy import Expr
 
@@ -16,9 +16,35 @@ from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import Apart
 from tinygrad_lstm.text import LATEX, UNICODE, Unicode
 
+Line = TypeVar("Line")
 
-@dataclass(frozen=True)
-class Equation:
+
+class Shown:
+    """What notebooks and terminals show of a result that has `.latex()` and `.unicode()`.
+
+    Notebooks set its LaTeX in their own colours. MathML is not shown: as HTML it would come first,
+    and GitHub and an untrusted JupyterLab take its elements away and leave a row of letters.
+    """
+
+    def latex(self) -> str:
+        """The result in LaTeX."""
+        raise NotImplementedError
+
+    def unicode(self) -> str:
+        """The result in Unicode."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.unicode(), "text/latex": f"$\\displaystyle {self.latex()}$"}
+
+    def __str__(self) -> str:
+        return self.unicode()
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, repr=False)
+class Equation(Shown):
     """One line, left = right, both SymPy expressions in the project's notation.
 
     name: what it defines, as in a Program: `f`, `bar.f`, `bar.W_f`, or `delta.f`, the derivative
@@ -71,14 +97,6 @@ class Equation:
             room -= len(shown) + 1
         return [latex.write(self.left), f"= {rows[0]}", *rows[1:]]
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self)
-
-    def __str__(self) -> str:
-        return self.unicode()
-
-    __repr__ = __str__
-
 
 @dataclass(frozen=True)
 class Note:
@@ -89,69 +107,78 @@ class Note:
     words: str
 
 
-class Equations(Sequence[Equation]):
+class Lines(Shown, Sequence[Line]):
+    """Lines in order, which are shown as rows: equations, some with a remark behind them."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = tuple(lines)
+
+    def rows(self) -> list[tuple[Equation, str]]:
+        """The equations to show, each with its remark."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, key: int) -> Line: ...
+    @overload
+    def __getitem__(self, key: slice) -> Self: ...
+    def __getitem__(self, key: int | slice) -> Line | Self:
+        if not isinstance(key, slice):
+            return self._lines[key]
+        some = copy(self)
+        some._lines = self._lines[key]
+        return some
+
+    def latex(self) -> str:
+        r"""All lines, aligned at their equals signs; a remark is \text at the right."""
+        rows = []
+        for line, remark in self.rows():
+            words = rf" && \text{{{remark}}}".replace("_", r"\_") if remark else ""
+            rows.append(line.latex().replace(" = ", " &= ", 1) + words)
+        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def mathml(self, width: int = 60) -> str:
+        """All lines in one <math> table, aligned; sums longer than `width` are broken."""
+        rows = []
+        for line, remark in self.rows():
+            first, *others = markup.broken(*line.pieces(width))
+            rows += [[*first, f"<mtext>{remark}</mtext>"] if remark else first, *others]
+        return markup.math(markup.table(rows))
+
+    def unicode(self) -> str:
+        """A line each, a remark after it in parentheses."""
+        return "\n".join(
+            line.unicode() + (f"    ({remark})" if remark else "") for line, remark in self.rows()
+        )
+
+
+class Equations(Lines[Equation]):
     """Equations in order. `e[0]` and `e["f"]` are single ones; `legend` explains their notation."""
 
     def __init__(self, equations: Sequence[Equation], legend: Sequence[Note] = ()) -> None:
-        self._equations = tuple(equations)
+        super().__init__(equations)
         self.legend = tuple(legend)
 
-    @cached_property
+    def rows(self) -> list[tuple[Equation, str]]:  # noqa: D102
+        return [(line, "") for line in self]
+
+    @property
     def names(self) -> list[str]:
         """What the equations define, in order."""
-        return [e.name for e in self._equations]
-
-    def __len__(self) -> int:
-        return len(self._equations)
-
-    def __iter__(self) -> Iterator[Equation]:
-        return iter(self._equations)
+        return [line.name for line in self]
 
     @overload
     def __getitem__(self, key: int | str) -> Equation: ...
     @overload
     def __getitem__(self, key: slice) -> Equations: ...
     def __getitem__(self, key: int | str | slice) -> Equation | Equations:
-        if isinstance(key, slice):
-            return Equations(self._equations[key], self.legend)
-        if isinstance(key, str):
-            if key not in self.names:
-                raise UnknownNameError(f"no equation {key!r}; there are {', '.join(self.names)}.")
-            return self._equations[self.names.index(key)]
-        return self._equations[key]
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        if key not in self.names:
+            raise UnknownNameError(f"no equation {key!r}; there are {', '.join(self.names)}.")
+        return self[self.names.index(key)]
 
     def __contains__(self, key: object) -> bool:
-        return key in self.names if isinstance(key, str) else key in self._equations
-
-    def latex(self) -> str:
-        r"""All lines, aligned at their equals signs (\begin{aligned} …)."""
-        rows = [e.latex().replace(" = ", " &= ", 1) for e in self._equations]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
-
-    def mathml(self, width: int = 60) -> str:
-        """All lines in one <math> table, aligned; sums longer than `width` are broken."""
-        rows = []
-        for equation in self._equations:
-            rows += markup.broken(*equation.pieces(width))
-        return markup.math(markup.table(rows))
-
-    def unicode(self) -> str:
-        """One line each."""
-        return "\n".join(e.unicode() for e in self._equations)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self)
-
-    def __str__(self) -> str:
-        return self.unicode()
-
-    __repr__ = __str__
-
-
-def bundle(result: Any) -> dict[str, str]:
-    """A result for notebooks: they set its LaTeX in their own colours.
-
-    MathML is not among it: as HTML it would come first, and GitHub and an untrusted JupyterLab
-    take its elements away and leave a row of letters.
-    """
-    return {"text/plain": result.unicode(), "text/latex": f"$\\displaystyle {result.latex()}$"}
+        return key in self.names if isinstance(key, str) else super().__contains__(key)

@@ -77,8 +77,7 @@ def per_entry(of: Operation, shape: Shape) -> list[Expr]:
 
 
 def _matvec(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    W, x = e.operands
-    w, v = shapes
+    (W, x), (w, v) = e.operands, shapes
     lead = np.broadcast_shapes(w[:-2], v[:-1])
     return [
         summed(operation("outer", g, x), lead + w[-2:], w),
@@ -87,11 +86,11 @@ def _matvec(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
 
 
 def _matmul(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    a, b = e.operands
-    lead = np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2])
+    (a, b), (m, n) = e.operands, shapes
+    lead = np.broadcast_shapes(m[:-2], n[:-2])
     return [
-        summed(operation("matmul", g, transposed(b)), lead + shapes[0][-2:], shapes[0]),
-        summed(operation("matmul", transposed(a), g), lead + shapes[1][-2:], shapes[1]),
+        summed(operation("matmul", g, transposed(b)), lead + m[-2:], m),
+        summed(operation("matmul", transposed(a), g), lead + n[-2:], n),
     ]
 
 
@@ -148,66 +147,6 @@ def _stack(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     return _blocks(g, e, [(*before, k) for k in range(len(shapes))])
 
 
-def _sum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [spread(g, e, shapes[0])]
-
-
-def _mean(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [times(spread(g, e, shapes[0]), *per_entry(e, shapes[0]))]
-
-
-def _max(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    (x,) = e.operands
-    return [times(spread(g, e, shapes[0]), equal(x, spread(y, e, shapes[0]), evaluate=False))]
-
-
-def _prod(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    others = operation("prod_of_others", *e.operands, axis=reduced(e, shapes[0]))
-    return [times(spread(g, e, shapes[0]), others)]
-
-
-def _logsumexp(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    (x,) = e.operands
-    gap = plus(x, minus(spread(y, e, shapes[0])))
-    return [times(spread(g, e, shapes[0]), sympy.exp(gap, evaluate=False))]
-
-
-def _softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    axis = e.attributes["axis"]
-    named = over(axis, shapes[0])
-    total = operation("sum", times(g, y), axis=axis, keepdims=True, **named)
-    return [times(y, plus(g, minus(total)))]
-
-
-def _log_softmax(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    axis = e.attributes["axis"]
-    total = operation("sum", g, axis=axis, keepdims=True, **over(axis, shapes[0]))
-    return [plus(g, minus(times(sympy.exp(y, evaluate=False), total)))]
-
-
-def _cumsum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("reversed_cumsum", g, axis=e.attributes["axis"])]
-
-
-def _reshape(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("reshape", g, shape=shapes[0])]
-
-
-def _transpose(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    if is_transpose(e):
-        return [transposed(g)]
-    back = tuple(int(k) for k in np.argsort(e.attributes["axes"]))
-    return [operation("transpose", g, axes=back)]
-
-
-def _swapaxes(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [transposed(g) if is_transpose(e) else operation("swapaxes", g, **e.attributes)]
-
-
-def _broadcast_to(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [summed(g, e.attributes["shape"], shapes[0])]
-
-
 def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     index = e.attributes["index"]
     parts = index if isinstance(index, tuple) else (index,)
@@ -218,10 +157,25 @@ def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     return [operation("scatter", g, index=index, shape=shapes[0])]
 
 
-def _scatter(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
-    return [operation("getitem", g, index=e.attributes["index"])]
+def _transpose(g: Expr, e: Operation) -> Expr:
+    if is_transpose(e):
+        return transposed(g)
+    if e.op == "swapaxes":
+        return operation("swapaxes", g, **e.attributes)
+    return operation("transpose", g, axes=tuple(int(k) for k in np.argsort(e.attributes["axes"])))
 
 
+def _total(expr: Expr, e: Operation, shape: Shape) -> Expr:
+    """The sum along the axis that an operation works along."""
+    axis = e.attributes["axis"]
+    return operation("sum", expr, axis=axis, keepdims=True, **over(axis, shape))
+
+
+def _exp(expr: Expr) -> Expr:
+    return sympy.exp(expr, evaluate=False)
+
+
+# the adjoint of each operand, from the adjoint g of the value y of the operation e
 RULES: dict[str, Rule] = {
     "matvec": _matvec,
     "matmul": _matmul,
@@ -230,18 +184,24 @@ RULES: dict[str, Rule] = {
     "einsum": _einsum,
     "concat": _concat,
     "stack": _stack,
-    "sum": _sum,
-    "mean": _mean,
-    "max": _max,
-    "prod": _prod,
-    "logsumexp": _logsumexp,
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
-    "cumsum": _cumsum,
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "swapaxes": _swapaxes,
-    "broadcast_to": _broadcast_to,
     "getitem": _getitem,
-    "scatter": _scatter,
+    "scatter": lambda g, y, e, s: [operation("getitem", g, index=e.attributes["index"])],
+    "reshape": lambda g, y, e, s: [operation("reshape", g, shape=s[0])],
+    "transpose": lambda g, y, e, s: [_transpose(g, e)],
+    "swapaxes": lambda g, y, e, s: [_transpose(g, e)],
+    "broadcast_to": lambda g, y, e, s: [summed(g, e.attributes["shape"], s[0])],
+    "sum": lambda g, y, e, s: [spread(g, e, s[0])],
+    "mean": lambda g, y, e, s: [times(spread(g, e, s[0]), *per_entry(e, s[0]))],
+    "max": lambda g, y, e, s: [
+        times(spread(g, e, s[0]), equal(*e.operands, spread(y, e, s[0]), evaluate=False))
+    ],
+    "prod": lambda g, y, e, s: [
+        times(spread(g, e, s[0]), operation("prod_of_others", *e.operands, axis=reduced(e, s[0])))
+    ],
+    "logsumexp": lambda g, y, e, s: [
+        times(spread(g, e, s[0]), _exp(plus(*e.operands, minus(spread(y, e, s[0])))))
+    ],
+    "softmax": lambda g, y, e, s: [times(y, plus(g, minus(_total(times(g, y), e, s[0]))))],
+    "log_softmax": lambda g, y, e, s: [plus(g, minus(times(_exp(y), _total(g, e, s[0]))))],
+    "cumsum": lambda g, y, e, s: [operation("reversed_cumsum", g, axis=e.attributes["axis"])],
 }

@@ -48,24 +48,6 @@ def build(
     start values of the cell's parameters, as `cell.init` takes them.
     """
     check_writable(path)
-    page = make(seconds, text, folder, report, cell, language, start)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
-    return path
-
-
-def make(
-    seconds: float,
-    text: Text | None = None,
-    folder: Path | None = None,
-    report: Report | None = None,
-    cell: Cell = lstm,
-    language: str = languages.DEFAULT,
-    start: Mapping[str, Any] | None = None,
-) -> str:
-    """The lesson's HTML, as `build` writes it."""
     languages.check_language(language)
     check_suited(cell)
     ready()
@@ -77,7 +59,12 @@ def make(
         models[each] = train(each, text, share * seconds, folder, tell, own)
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
-    return render(subject(models[cell], text, beside, draw), language)
+    page = render(subject(models[cell], text, beside, draw), language)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write {path}: {error.strerror}.") from error
+    return path
 
 
 def shares(cell: Cell) -> dict[Cell, float]:
@@ -119,7 +106,7 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
     """The page's HTML, in every language; it opens in the one named."""
     shown, own = contents(about), parts()
     tags = sorted(languages.languages(), key=lambda tag: tag != language)
-    return page.render(
+    made = page.render(
         "lesson.page",
         t=Texts("page", {name: fact for c in shown.values() for name, fact in c.facts.items()}),
         languages={tag: languages.language(tag).name for tag in tags},
@@ -137,3 +124,4 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
         },
         **{name: chapter.more for name, chapter in shown.items()},
     )
+    return str(made)

@@ -1,4 +1,4 @@
-"""The options `--size NAME=N` and `--start NAME=VALUE` of commands that make parameters."""
+"""Options that several commands have: `--size NAME=N`, `--start NAME=VALUE`, and numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from tinygrad_lstm import Cell
-from tinygrad_lstm.errors import UnknownNameError
+from tinygrad_lstm.errors import DataError, UnknownNameError
 
 
 def add_size(parser: argparse.ArgumentParser, example: str) -> None:
@@ -22,7 +22,7 @@ def add_size(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def chosen_sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+def read_sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     """The sizes that were asked for, by --size and by an option of their own such as --hidden."""
     own = {name: getattr(options, name, None) for name in ("inputs", "hidden")}
     sizes = {**{name: n for name, n in own.items() if n is not None}, **dict(options.size)}
@@ -54,7 +54,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+def read_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     """What `cell.init` is to be given for the values that were asked for."""
     for name, _ in options.start:
         if name not in cell.parameters:
@@ -79,3 +79,11 @@ def _pair(word: str) -> tuple[str, float | str]:
     if not (name.isidentifier() and good):
         raise argparse.ArgumentTypeError(f"write NAME=VALUE, such as b_f=2, not {word!r}")
     return name, value if number is None else number
+
+
+def check_least(options: argparse.Namespace, **least: int) -> None:
+    """Raise a DataError for a number below the least that its option may be."""
+    for name, smallest in least.items():
+        value = getattr(options, name)
+        if value is not None and not smallest <= value < math.inf:
+            raise DataError(f"--{name} must be at least {smallest}, got {value}.")

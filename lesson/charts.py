@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from lesson.numbers import raised
+from lesson.page import render
 
 WIDTH, HEIGHT = 640.0, 300.0
 Words = str | Mapping[str, str]
@@ -49,50 +52,33 @@ def chart(
             HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),
         )
 
-    parts = []
     rows = round((y_high - y_low) / y_step)
+    levels = []
     for k in range(rows + 1):
         level = y_low + k * y_step
-        _, y = place(x_low, 10**level if log else level)
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        if k % (1 + rows // 9) == 0:
-            label = _power(round(level)) if log else f"{level:g}"
-            parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        label = _power(round(level)) if log else f"{level:g}"
+        y = place(x_low, 10**level if log else level)[1]
+        levels.append((y, label if k % (1 + rows // 9) == 0 else ""))
     x_step = _step(x_high - x_low, 6)
-    for k in range(math.ceil(x_low / x_step), math.floor(x_high / x_step) + 1):
-        x, _ = place(k * x_step, 10**y_low if log else y_low)
-        label = f"{k * x_step:g}"
-        parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{label}</text>'
-        )
-    parts += _texts(
-        x_label, f'x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle"', "axis"
+    marks = range(math.ceil(x_low / x_step), math.floor(x_high / x_step) + 1)
+    lines = [[place(*point) for point in curve.points] for curve in curves]
+    ends = _apart([line[-1][1] for line in lines], 16, HEIGHT - BOTTOM - 4)
+    return render(
+        "lesson.page",
+        "chart.html",
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        top=TOP,
+        bottom=HEIGHT - BOTTOM,
+        caption=caption,
+        levels=levels,
+        ticks=[(place(k * x_step, points[0][1])[0], f"{k * x_step:g}") for k in marks],
+        x_label=x_label,
+        y_label=y_label,
+        curves=list(zip(curves, lines, ends, strict=True)),
     )
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts += _texts(
-        y_label, f'transform="translate(14 {middle}) rotate(-90)" text-anchor="middle"', "axis"
-    )
-    ends = _apart([place(*curve.points[-1])[1] for curve in curves], 16, HEIGHT - BOTTOM - 4)
-    for curve, end in zip(curves, ends, strict=True):
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in curve.points))
-        parts.append(f'<polyline class="curve {curve.style}" points="{path}"/>')
-        parts += _texts(curve.name, f'x="{WIDTH - RIGHT + 8}" y="{end + 4:.1f}"', curve.style)
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
-        f'aria-labelledby="{caption}">' + "".join(parts) + "</svg>"
-    )
-
-
-def _texts(words: Words, place: str, style: str) -> list[str]:
-    """A label, in each language where it is not the same in all."""
-    if isinstance(words, str):
-        return [f'<text {place} class="{style}">{escape(words)}</text>']
-    return [
-        f'<text {place} class="say {style}" lang="{language}">{escape(label)}</text>'
-        for language, label in words.items()
-    ]
 
 
 def _step(span: float, wanted: int) -> float:
@@ -103,9 +89,7 @@ def _step(span: float, wanted: int) -> float:
 
 
 def _power(exponent: int) -> str:
-    if exponent == 0:
-        return "1"
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised(exponent)}" if exponent else "1"
 
 
 def _apart(heights: list[float], gap: float, lowest: float) -> list[float]:

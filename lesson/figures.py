@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
@@ -17,14 +16,13 @@ import viz
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
 from viz import Figure
-from viz.notation import MEANINGS
+from viz.figures.legend import MEANINGS
 from viz.palette import SHAPES, stylesheet
 from viz.scene import Scene, Shape, Wire
 
-_NAMED = re.compile(r' aria-labelledby="[^"]*"')
-_OUT = re.compile(r'<(title|desc) id="[^"]*">.*?</\1>\n|<style>.*?</style>', re.S)
-_PAINT = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"')  # the page's colours say it too
-_GLYPH = re.compile(r'<g id="([^"]*-m\d+)">(.*?)</g>(?=<g id="|$)', re.S)
+_SVG = "{http://www.w3.org/2000/svg}"
+_OUT = [_SVG + name for name in ("title", "desc", "style", "defs")]  # the page has them elsewhere
+ET.register_namespace("", _SVG[1:-1])
 _BACKWARD = (
     "Backwards: highlighted lines lead from right to left, a bar over a name means the gradient "
     "in it."
@@ -53,29 +51,39 @@ class Drawer:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.figures: dict[str, Figure] = {}
-        self._glyphs: dict[str, str] = {}
+        self._glyphs: dict[str, ET.Element] = {}
 
     def __call__(self, name: str, figure: Figure) -> Embedded:
         """A figure for the place `name`, which its ids begin with."""
         self.figures[name] = figure
-        svg = self._shared(self._drawn(figure)).replace(_PREFIX, name)
-        svg = _NAMED.sub(f' aria-labelledby="caption-{name}"', svg, count=1)
-        return Embedded(name, Markup(svg), figure.alt, figure)
+        svg = ET.fromstring(self._drawn(figure).replace(_PREFIX, name))
+        svg.set("aria-labelledby", f"caption-{name}")
+        glyphs = svg.findall(f"{_SVG}defs/*")
+        keys = {f"#{glyph.attrib['id']}": self._kept(glyph) for glyph in glyphs}
+        for part in [part for part in svg if part.tag in _OUT]:
+            svg.remove(part)
+        for mark in svg.iter():
+            for paint in ("fill", "stroke"):  # the page's style sheet has the colours
+                if mark.get(paint, "").startswith("#"):
+                    del mark.attrib[paint]
+            if mark.tag == f"{_SVG}use":
+                mark.set("href", keys[mark.attrib["href"]])
+        return Embedded(name, Markup(ET.tostring(svg, encoding="unicode")), figure.alt, figure)
 
     def glyphs(self) -> Markup:
         """The glyphs of all figures drawn so far."""
-        shapes = "".join(f'<g id="{key}">{ink}</g>' for key, ink in self._glyphs.items())
-        return Markup(f'<svg class="glyphs" width="0" height="0" aria-hidden="true">{shapes}</svg>')
+        hidden = {"class": "glyphs", "width": "0", "height": "0", "aria-hidden": "true"}
+        svg = ET.Element(f"{_SVG}svg", hidden)
+        svg.extend(self._glyphs.values())
+        return Markup(ET.tostring(svg, encoding="unicode"))
 
-    def _shared(self, svg: str) -> str:
-        """The SVG without its own glyphs, using those of the page."""
-        head, _, rest = svg.partition("<defs>")
-        own, _, body = rest.partition("</defs>")
-        for label, ink in _GLYPH.findall(own):
-            key = f"glyph-{hashlib.sha256(ink.encode()).hexdigest()[:10]}"
-            self._glyphs[key] = ink
-            body = body.replace(f'href="#{label}"', f'href="#{key}"')
-        return head + body
+    def _kept(self, glyph: ET.Element) -> str:
+        """The reference to a glyph, which the page has once."""
+        ink = b"".join(map(ET.tostring, glyph))
+        key = f"glyph-{hashlib.sha256(ink).hexdigest()[:10]}"
+        glyph.set("id", key)
+        self._glyphs.setdefault(key, glyph)
+        return f"#{key}"
 
     def _drawn(self, figure: Figure) -> str:
         kept = None
@@ -84,7 +92,7 @@ class Drawer:
             kept = self.folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.svg"
             if kept.is_file():
                 return kept.read_text(encoding="utf-8")
-        svg = _PAINT.sub("", _OUT.sub("", figure.svg(prefix=_PREFIX)))
+        svg = figure.svg(prefix=_PREFIX)
         if kept:
             part = kept.with_suffix(".part")  # another build sees all of a figure or nothing
             with contextlib.suppress(OSError):  # then it is drawn again the next time
@@ -97,8 +105,8 @@ class Drawer:
 @lru_cache(maxsize=1)
 def _version() -> str:
     """What draws: a figure that was kept is drawn anew when this has changed."""
-    files = sorted(resources.files("viz").iterdir(), key=lambda file: file.name)
-    text = b"".join(file.read_bytes() for file in files if file.name.endswith(".py"))
+    files = sorted(Path(viz.__file__).parent.rglob("*.py"))
+    text = b"".join(file.read_bytes() for file in files)
     return hashlib.sha256(text + Path(__file__).read_bytes()).hexdigest()
 
 
@@ -143,21 +151,15 @@ def backward(figure: Figure, names: Iterable[str]) -> Figure:
     names: of the cell's equations and inputs. What is dimmed stays as it is.
     """
     bars = {f"label-{n}": n for n in names} | {f"in-{n}": n for n in names}
-    bars |= {"out-output": next(iter(_outputs(figure)), "")}
+    for shape in figure.scene.shapes:
+        if shape.id == "out-output" and shape.classes:
+            bars[shape.id] = shape.classes[0].removeprefix("val-")
     scene = Scene(
         [_barred(s, bars.get(s.id, "")) for s in figure.scene.shapes],
         [w if w.dim else _turned(w) for w in figure.scene.wires],
     )
     alt = joined([Said(_BACKWARD), figure.alt])
     return replace(figure, name=f"{figure.name}-backward", alt=alt, scene=scene)
-
-
-def _outputs(figure: Figure) -> list[str]:
-    return [
-        s.classes[0].removeprefix("val-")
-        for s in figure.scene.shapes
-        if s.id == "out-output" and s.classes
-    ]
 
 
 def _barred(shape: Shape, name: str) -> Shape:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 import equations
 from equations import markup
-from equations.comparison import Difference
+from equations.cell_difference import Difference
 from equations.lines import Equation, Equations
 from tinygrad_lstm.step import Cell
 

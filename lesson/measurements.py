@@ -65,8 +65,9 @@ def reach(model: CharacterModel, text: str, lags: int, pieces: int) -> Array:
     """How much of dh_T/ds_t is left, by how many characters t lies before T: (lags + 1,).
 
     h is the cell's output and s its whole state. The norm of the derivative of h_T, taken in a
-    random direction, relative to the norm at lag 0; the geometric mean over pieces from the
-    text's end, with a direction of its own for each.
+    random direction, relative to the norm at lag 0, or at the first lag that h reads where it does
+    not read its own step's state; the geometric mean over pieces from the text's end, with a
+    direction of its own for each.
     """
     length = lags + 2
     ids = model.vocabulary.encode(text[-length * pieces :]).reshape(pieces, length).T
@@ -74,12 +75,16 @@ def reach(model: CharacterModel, text: str, lags: int, pieces: int) -> Array:
     last = run.steps[-1][model.output]
     direction = np.random.default_rng(0).standard_normal(last.shape).astype(last.dtype)
     (last * direction).sum().backward()
-    norms = []
-    for step in reversed(run.steps[-(lags + 1) :]):
+    norms = np.zeros((lags + 1, pieces))
+    for k, step in enumerate(reversed(run.steps[-(lags + 1) :])):
         whole = [_adjoint(step[state]).reshape(pieces, -1) for state in model.cell.state]
-        norms.append(np.linalg.norm(np.concatenate(whole, axis=1), axis=1))
-    relative = np.stack(norms) / norms[0]
-    curve: Array = np.exp(np.mean(np.log(np.maximum(relative, 1e-300)), axis=1))
+        norms[k] = np.linalg.norm(np.concatenate(whole, axis=1), axis=1)
+    for piece in norms.T:
+        if piece.any():
+            first = int(np.flatnonzero(piece)[0])
+            piece[:first] = piece[first]  # nothing is lost before the first that h reads
+            piece /= piece[first]
+    curve: Array = np.exp(np.mean(np.log(np.maximum(norms, 1e-300)), axis=1))
     return curve
 
 

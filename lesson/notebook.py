@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -27,22 +28,8 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.stepper.trace import Trace
 from viz.rendering import svg_to_png
 
-_COLOURS = ("#0b5cad", "#b23a1e", "#33691e", "#6a3fa0", "#8a6100", "#37474f")
-_DASHES = ("none", "7 4", "2 3", "9 3 2 3", "12 3", "4 2")
-_STYLE = """
-.notebook-picture{font-family:sans-serif;font-size:13px;fill:#222b36}
-.notebook-picture .ground{fill:#ffffff}
-.notebook-picture .grid{stroke:#dcdfe3;stroke-width:1}
-.notebook-picture .curve{fill:none;stroke-width:2.2}
-.notebook-picture .bar{fill:#0b5cad}
-.notebook-picture .below{fill:#b23a1e}
-.notebook-picture .span{font-size:11px;fill:#57616e}
-.notebook-picture .zero{stroke:#57616e;stroke-width:1}
-""" + "\n".join(
-    f".notebook-picture .curve.c{k}{{stroke:{colour};stroke-dasharray:{dash}}}"
-    f".notebook-picture text.c{k}{{fill:{colour}}}"
-    for k, (colour, dash) in enumerate(zip(_COLOURS, _DASHES, strict=True))
-)
+_MOST = 6  # curves that the style tells apart
+_STYLE = resources.files("lesson").joinpath("page", "notebook.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -117,8 +104,8 @@ def chart(
     curves: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str, log: bool = False
 ) -> Picture:
     """Named curves through points (x, y); x, y: what the axes show; log: y by powers of ten."""
-    if not 0 < len(curves) <= len(_COLOURS):
-        raise DataError(f"a chart shows 1 to {len(_COLOURS)} curves, got {len(curves)}.")
+    if not 0 < len(curves) <= _MOST:
+        raise DataError(f"a chart shows 1 to {_MOST} curves, got {len(curves)}.")
     drawn = charts.chart(
         [charts.Curve(name, at, f"c{k}") for k, (name, at) in enumerate(curves.items())],
         x,

@@ -28,7 +28,12 @@ def short(value: float) -> str:
 def power(value: float, digits: int = 0) -> str:
     """A number as a multiple of a power of ten: 5 · 10⁻⁶."""
     mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
-    return signed(f"{mantissa}{_THIN}·{_THIN}10{str(int(exponent)).translate(_RAISED)}")
+    return signed(f"{mantissa}{_THIN}·{_THIN}10{raised(int(exponent))}")
+
+
+def raised(exponent: int) -> str:
+    """An exponent in raised figures: ⁻⁶."""
+    return str(exponent).translate(_RAISED)
 
 
 def signed(text: str) -> str:

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+import viz.kinds as kinds
 from equations.markup import math, mathml_row
 from equations.wording import translated
 from lesson import languages
@@ -102,9 +103,14 @@ def in_language(tag: str, content: str, element: str = "span") -> Markup:
     return Markup(f'<{element} class="say" lang="{tag}">{escape(content)}</{element}>')
 
 
+def sentences(tag: str) -> dict[str, str]:
+    """What figures, derivations and cells are described with: from English to a language."""
+    return {**kinds.sentences(tag), **languages.texts(tag, "sentences")}
+
+
 def translate(text: str, tag: str) -> str:
     """A sentence that figures or derivations are described with, in a language."""
-    return translated(text, languages.texts(tag, "sentences"))
+    return translated(text, sentences(tag))
 
 
 def translate_html(text: str) -> Markup:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lesson.terminal_keys import END, RESIZED, keys
+from lesson.terminal_text import columns, cut, width_of, wrap
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.stepper.breakpoints import FORMS
 from tinygrad_lstm.stepper.trace import Event, Trace
@@ -43,51 +43,6 @@ class View:
     note: str = ""
     scroll: int = 0
     styled: bool = True
-
-
-def width_of(text: str) -> int:
-    """How many columns a text takes: combining bars take none, wide characters two."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-
-
-def cut(text: str, width: int) -> str:
-    """A text in at most `width` columns, with … where something was cut off."""
-    if width_of(text) <= width:
-        return text
-    while text and width_of(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
-
-
-def wrap(text: str, width: int, indent: str = "  ") -> list[str]:
-    """A text in lines of at most `width` columns, broken between words."""
-    first = text.lstrip()
-    lines, line = [], text[: len(text) - len(first)]
-    for word in first.split(" "):
-        longer = f"{line} {word}" if line.strip() else line + word
-        if line.strip() and width_of(longer) > width:
-            lines.append(line)
-            longer = indent + word
-        line = longer
-    return [cut(piece, width) for piece in [*lines, line]]
-
-
-def columns(lines: Sequence[str], width: int) -> list[str]:
-    """Short lines side by side, read downwards; long ones wrapped."""
-    if not lines:
-        return []
-    widest = max(map(width_of, lines)) + 3
-    count = min(max(width // widest, 1), 3)
-    if count < 2 or len(lines) < 3:
-        return [piece for line in lines for piece in wrap(line, width)]
-    rows = -(-len(lines) // count)
-    return [
-        "".join(line + " " * (widest - width_of(line)) for line in lines[r::rows]).rstrip()
-        for r in range(rows)
-    ]
 
 
 def screen(view: View, width: int, height: int) -> list[str]:

@@ -74,31 +74,30 @@ def _all(key: str) -> Markup:
 
 def _page(content: Markup) -> str:
     """A page for the time when there is no lesson yet."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY} '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">"
-        '<meta name="color-scheme" content="light dark"><title>tinygrad-lstm</title></head>\n'
-        f"<body><main>{content}</main></body></html>\n"
-    )
+    return _file("html").replace("{{content}}", content)
+
+
+def _file(kind: str) -> str:
+    file = resources.files("lesson").joinpath("page", f"watch.{kind}")
+    return file.read_text(encoding="utf-8")
 
 
 def _following(page: str, version: str) -> bytes:
     """A page as it is served: it asks this server, and this server alone, for news."""
-    t, own = prose.Texts("watch"), resources.files("lesson").joinpath("page")
-    script, style = (own.joinpath(f"watch.{x}").read_text("utf-8") for x in ("js", "css"))
+    t = prose.Texts("watch")
     note = Markup('<p class="watch-note" role="status" data-note="{}" hidden>{}</p>')
     notes = Markup("").join(note.format(name, t.line(name)) for name in ("rebuilding", "gone"))
     page = page.replace(POLICY, f"{POLICY} connect-src 'self';", 1)
-    head = f'<link rel="icon" href="data:,"><style>{style}</style></head>'
+    head = f'<link rel="icon" href="data:,"><style>{_file("css")}</style></head>'
     before, end, after = page.replace("</head>", head, 1).rpartition("</body>")
-    script = f'<script data-version="{version}">{script}</script>'
+    script = f'<script data-version="{version}">{_file("js")}</script>'
     return f"{before}{notes}{script}{end}{after}".encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET / with the page and GET /version with the news of it; nothing else is served."""
+
+    server: ThreadingHTTPServer
 
     def __init__(self, site: Site, *args: Any) -> None:
         self.site = site
@@ -106,8 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, or whether there is a newer one."""
-        port = self.server.server_address[1]
-        if self.headers.get("Host", "") not in {f"{name}:{port}" for name in NAMES}:
+        if self.headers.get("Host", "") not in {
+            f"{name}:{self.server.server_port}" for name in NAMES
+        }:
             # a foreign name that was led here
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine")
         elif self.path == "/":

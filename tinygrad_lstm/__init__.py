@@ -7,7 +7,8 @@ run["h"].sum().backward()
 p.W_f.grad
 """
 
-from tinygrad_lstm import composites as _composites
+from types import ModuleType as _ModuleType
+
 from tinygrad_lstm import numpy_names as _numpy_names  # noqa: F401 - np.tanh(t) works
 from tinygrad_lstm import ops as ops  # the table must be full before anything is computed
 from tinygrad_lstm.composites import *  # noqa: F403
@@ -28,6 +29,7 @@ from tinygrad_lstm.stepper.trace import step_through as step_through
 from tinygrad_lstm.types import Array as Array
 from tinygrad_lstm.types import Network as Network
 from tinygrad_lstm.types import TensorLike as TensorLike
+from tinygrad_lstm.version import __version__ as __version__
 
 from tinygrad_lstm.kernels import compiled as compiled  # isort: skip
 from tinygrad_lstm.checking import Agreement as Agreement  # isort: skip
@@ -37,26 +39,15 @@ from tinygrad_lstm import cells as cells  # isort: skip
 from tinygrad_lstm import errors as errors
 from tinygrad_lstm import weights as weights
 
-__version__ = "0.1.0"
-
-# Python's own sum, max, min and abs stay what they are after `import *`.
+# Public is what stands above, but no module's own parts; Python's own sum, max, min and abs stay
+# what they are after `import *`.
+_HIDDEN = {"abs", "max", "min", "sum"}
+_MODULES = {"cells", "errors", "ops", "weights"}
 globals()["__all__"] = sorted(
-    (
-        {
-            "Agreement",
-            "Array",
-            "Network",
-            "TensorLike",
-            "bidirectional",
-            "Cell",
-            "cell",
-            "cells",
-            "check_gradients",
-            "compiled",
-        }
-        | {"errors", "grad", "ops", "Parameters", "Program", "Run", "stack", "step_through"}
-        | {"Tensor", "unroll", "value_and_grad", "weights", *vars(ops)["__all__"]}
-        | {*_composites.__all__}
-    )
-    - {"abs", "max", "min", "sum"}
+    name
+    for name, value in globals().items()
+    if name in _MODULES
+    or not name.startswith("_")
+    and not isinstance(value, _ModuleType)
+    and name not in _HIDDEN
 )

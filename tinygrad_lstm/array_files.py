@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import tinygrad_lstm
 from tinygrad_lstm.atomic import check_regular, replace_whole
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.step import Cell
+from tinygrad_lstm.version import __version__
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ArrayFile:
             return False
         raise self.error(
             f"{self.what} {path} has the format {format!r}, and this version, "
-            f"{tinygrad_lstm.__version__}, reads {self.format!r}.\n  {self.newer}"
+            f"{__version__}, reads {self.format!r}.\n  {self.newer}"
         )
 
     def check_equations(self, path: Path, cell: Cell, before: Sequence[str], **sizes: int) -> None:

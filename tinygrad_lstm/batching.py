@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, apply, computed, constant, fold
+from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, constant, fold
 
 
 class Call(NamedTuple):
@@ -29,9 +29,9 @@ class Call(NamedTuple):
 
 
 def lift(
-    node: Tensor, batched: Sequence[bool], lead: tuple[int, ...]
+    node: Tensor, batched: Sequence[bool], batch_shape: tuple[int, ...]
 ) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
-    """What computes `node` for a batch with the axes `lead`, of whose operands some have them.
+    """What computes `node` for a batch of this shape, of whose operands some have its axes.
 
     Steps (operation, operand, attributes): first those that bring an operand into shape, then,
     with None for all of them, the operation itself.
@@ -42,20 +42,21 @@ def lift(
     joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
     for k, (i, own) in enumerate(zip(node.inputs, batched, strict=True)):
         if own and free[k] < most:
-            yield "reshape", k, {"shape": (*lead, *(1,) * (most - free[k]), *i.shape)}
+            # (b, n) to (b, 1, n): the axes of the batch stay in front
+            yield "reshape", k, {"shape": (*batch_shape, *(1,) * (most - free[k]), *i.shape)}
         elif not own and joined:  # parts that are joined do not broadcast
-            yield "broadcast_to", k, {"shape": (*lead, *i.shape)}
+            yield "broadcast_to", k, {"shape": (*batch_shape, *i.shape)}  # (n) to (b, n)
     if node.op == "broadcast_to" and node.inputs[0].ndim < node.ndim:
         between = (1,) * (node.ndim - node.inputs[0].ndim)
-        yield "reshape", 0, {"shape": (*lead, *between, *node.inputs[0].shape)}
-    attributes = operation.batch(node, lead) if operation.batch else dict(node.attributes)
+        yield "reshape", 0, {"shape": (*batch_shape, *between, *node.inputs[0].shape)}
+    attributes = operation.batch(node, batch_shape) if operation.batch else dict(node.attributes)
     yield node.op or "", None, attributes
 
 
 class Lifted:
     """A Program ready to be carried out on arrays or Tensors, again and again.
 
-    lead: the axes of the batch; batched: the inputs that have them, the others being shared;
+    batch_shape: the axes of the batch; batched: the inputs that have them, the others being shared;
     dtype: what the Program's own constants become.
     """
 
@@ -63,7 +64,7 @@ class Lifted:
         self,
         roots: Mapping[str, Tensor],
         inputs: Mapping[str, Tensor],
-        lead: tuple[int, ...] = (),
+        batch_shape: tuple[int, ...] = (),
         batched: Collection[str] = (),
         dtype: Any = None,
     ) -> None:
@@ -71,14 +72,13 @@ class Lifted:
         self.constants: list[Tensor] = []
         self.calls: list[Call] = []
         self._names = {node: name for name, node in roots.items()}
-        self._lead, self._dtype = lead, dtype
+        self._batch_shape, self._dtype = batch_shape, dtype
         leaves = {
-            node: (k, bool(lead) and name in batched)
+            node: (k, bool(batch_shape) and name in batched)
             for k, (name, node) in enumerate(inputs.items())
         }
-        fixed = [n for n in fold(roots.values(), leaves, lambda n, i: None) if n not in leaves]
-        for node in fixed:
-            if not node.inputs:
+        for node in ancestors(roots.values(), stop=leaves):
+            if not node.inputs and node not in leaves:
                 leaves[node] = len(inputs) + len(self.constants), False
                 self.constants.append(self._constant(node))
         self._next = len(inputs) + len(self.constants)
@@ -98,7 +98,7 @@ class Lifted:
         name = self._names.get(node)
         if not any(batched):
             return self._call(node.op or "", places, node.attributes, name), False
-        for op, k, attributes in lift(node, batched, self._lead):
+        for op, k, attributes in lift(node, batched, self._batch_shape):
             if k is None:
                 return self._call(op, places, attributes, name), True
             places[k] = self._call(op, [places[k]], attributes)
@@ -113,14 +113,14 @@ class Lifted:
 
     def _whole(self, node: Tensor, place: int, batched: bool) -> int:
         """A result with the axes of the batch, also where it depends on no sample."""
-        if batched or not self._lead:
+        if batched or not self._batch_shape:
             return place
-        shape = (*self._lead, *node.shape)
+        shape = (*self._batch_shape, *node.shape)
         return self._call("broadcast_to", [place], {"shape": shape})
 
     def arrays(self, values: Sequence[Any]) -> dict[str, Array]:
         """The outputs for arrays of the inputs."""
-        found = [*values, *(c._data for c in self.constants)]
+        found = [*values, *(c._data for c in self.constants)]  # (b, own axes), or own axes alone
         for _, forward, places, attributes, _ in self.calls:
             found.append(forward(*[found[k] for k in places], **attributes))
         return {name: np.asarray(found[k]) for name, k in self.outputs.items()}
@@ -137,7 +137,7 @@ class Lifted:
             if traced:
                 node = apply(op, *inputs, **attributes)
             else:
-                data = forward(*[i._data for i in inputs], **attributes)
+                data = forward(*[i._data for i in inputs], **attributes)  # (b, own axes)
                 node = computed(data, op, inputs, attributes)
             if name is not None:
                 node.name, node.time = prefix + name, time

@@ -83,6 +83,7 @@ def check_gradients(
 
 # --- the comparison -------------------------------------------------------------------------------
 class _Mismatch(NamedTuple):
+    place: tuple[int, tuple[int, ...]]  # which argument, which of its entries
     label: str
     engine: float
     number: float
@@ -111,13 +112,9 @@ def _compare(
         if np.max(excess) > most:
             most = float(np.max(excess))
             place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
-            mismatch = _Mismatch(
-                entry_of(label, place),
-                float(engine[place]),
-                float(numeric[place]),
-                float(tolerance[place]),
-                scale,
-            )
+            here, there, allowed = (float(a[place]) for a in (engine, numeric, tolerance))
+            entry = entry_of(label, place)
+            mismatch = _Mismatch((k, place), entry, here, there, allowed, scale)
     return Agreement(entries, worst, numbers.method), mismatch
 
 
@@ -145,8 +142,8 @@ _CUT = (
 
 def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
     """What to say of a derivative that backward finds to be nan or infinite."""
-    ahead, behind = one_sided(target, wrong.label)
-    if not _smooth(target, wrong.label):
+    ahead, behind = one_sided(target, *wrong.place)
+    if not _smooth(target, wrong):
         return DataError(
             f"check_gradients: no verdict on {wrong.label}: there is no derivative here. The "
             f"slope is {behind:.4g} before and {ahead:.4g} behind it.\n"
@@ -160,9 +157,9 @@ def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
     )
 
 
-def _smooth(target: First, label: str) -> bool:
+def _smooth(target: First, wrong: _Mismatch) -> bool:
     """Whether the slopes on both sides of an entry agree."""
-    ahead, behind = one_sided(target, label)
+    ahead, behind = one_sided(target, *wrong.place)
     return abs(ahead - behind) <= 1e-3 * max(abs(ahead), abs(behind), 1e-3)
 
 
@@ -179,9 +176,8 @@ def _culprit(target: First) -> str | None:
 def _blame(node: Tensor, kind: type[First]) -> str | None:
     """What is wrong with the rules of one operation at its own operands, if anything."""
     operation = TABLE[node.op or ""]
-    moving = [
-        k for k, i in enumerate(node.inputs) if i.requires_grad and operation.rule(k) is not None
-    ]
+    inputs = enumerate(node.inputs)
+    moving = [k for k, i in inputs if i.requires_grad and operation.rule(k) is not None]
     if not moving:
         return None
 
@@ -196,7 +192,7 @@ def _blame(node: Tensor, kind: type[First]) -> str | None:
     try:
         target = kind(problem, 0)
         agreement, wrong = _compare(target)
-        if wrong is None or not (np.isfinite(wrong.engine) or _smooth(target, wrong.label)):
+        if wrong is None or not (np.isfinite(wrong.engine) or _smooth(target, wrong)):
             return None
         if _compare(target, central_differences)[1] is None:
             return (

@@ -11,7 +11,7 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,10 @@ Function = Callable[..., Any]
 _origins: dict[str, Function] = {}  # what composites were made of
 
 
-def _evaluate(program: Program, name: str, operands: Mapping[str, Any]) -> Any:
+def _evaluate(program: Program, name: str, *operands: Any) -> Any:
     """One output of a Program at Tensors or arrays, by the operations themselves."""
     root = program.outputs[name]
-    leaves = {node: operands[n] for n, node in program.inputs.items() if n in operands}
+    leaves = dict(zip(program.inputs.values(), operands, strict=True))
 
     def make(node: Tensor, inputs: list[Any]) -> Any:
         if not node.inputs:
@@ -55,16 +55,10 @@ def composite(function: Function, **faces: Any) -> Callable[..., Tensor]:
     inner = [n for n in program.nodes() if n.op and TABLE[n.op].distance]
 
     def rule(of: str) -> Function:
-        def contribution(g: Any, y: Any, *inputs: Any) -> Any:
-            return _evaluate(gradient, of, {**dict(zip(names, inputs, strict=True)), "seed.y": g})
-
-        contribution.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in ("g", "y", *names)]
-        )
-        return contribution
+        return lambda g, y, *inputs: _evaluate(gradient, of, *inputs, g)
 
     def value(*inputs: Any) -> Any:  # as traced: Python's abs of a complex array is another one
-        return _in_kind(_evaluate(program, "y", dict(zip(names, inputs, strict=True))), inputs)
+        return _in_kind(_evaluate(program, "y", *inputs), inputs)
 
     def distance(*inputs: Any) -> Any:
         def make(node: Tensor, operands: list[Any]) -> Any:
@@ -76,15 +70,14 @@ def composite(function: Function, **faces: Any) -> Callable[..., Tensor]:
         return np.min(np.broadcast_arrays(*gaps), axis=0)
 
     _take(name, function)
-    return register(
-        name,
-        value,
-        tuple(map(rule, names)),
-        distance=distance if inner else None,
-        definition=program,
-        doc=function.__doc__ or "",
-        **faces,
-    )
+    faces |= {"distance": distance if inner else None, "definition": program}
+    made = register(name, value, tuple(map(rule, names)), doc=function.__doc__ or "", **faces)
+    return _called_like(function, made)
+
+
+def _called_like(function: Function, made: Function) -> Callable[..., Tensor]:
+    made.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return made
 
 
 def _taken_again(name: str, function: Function) -> bool:
@@ -165,7 +158,7 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Callable
 
     def value(*inputs: Any) -> Any:
         real = [np.real(v) for v in inputs]
-        y = _in_kind(_evaluate(definition, "y", dict(zip(names, real, strict=True))), real)
+        y = _in_kind(_evaluate(definition, "y", *real), real)
         moved = [np.iscomplexobj(v) for v in inputs]
         if not any(moved):
             return y
@@ -180,10 +173,8 @@ def with_gradient(forward: Function, rule: Function, name: str = "") -> Callable
     )
 
     def adjoint(of: str) -> Function:
-        return lambda *operands: _evaluate(
-            slopes, of, dict(zip(("g", "y", *names), operands, strict=True))
-        )
+        return lambda *operands: _evaluate(slopes, of, *operands)
 
     doc = f"{inspect.getdoc(forward) or own}: with a derivative of its author's own."
-    rules = tuple(map(adjoint, names))
-    return register(own, value, rules, definition=definition, slopes=slopes, doc=doc)
+    faces: Any = {"definition": definition, "slopes": slopes, "doc": doc}
+    return _called_like(forward, register(own, value, tuple(map(adjoint, names)), **faces))

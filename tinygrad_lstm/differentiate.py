@@ -26,28 +26,22 @@ def value_and_grad(f: Callable[..., Tensor], argnum: int = 0) -> Callable[..., t
         given = args[place]
         mapping = isinstance(given, Mapping)
         leaves = {k: _leaf(v) for k, v in (given.items() if mapping else [(None, given)])}
-        lifted = _rebuilt(given, leaves) if mapping else leaves[None]
+        lifted = rebuilt(given, leaves) if mapping else leaves[None]
         value = f(*args[:place], lifted, *args[place + 1 :], **options)
         if not isinstance(value, Tensor) or value.size != 1:
             got = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else repr(value)
             raise ShapeError(f"grad needs a function that returns one number, got {got}.")
         ours = set(leaves.values())
         # arrays are enough unless something outside, which may be differentiated too, is below
-        raw = not any(leaf.inputs for leaf in ours) and all(
+        numeric = not any(leaf.inputs for leaf in ours) and all(
             n in ours or n.inputs for n in ancestors([value], requires_grad=True, stop=ours)
         )
         seed: Any = np.ones(value.shape, value.dtype)
-        adjoints = pullback({value: seed if raw else constant(seed)}, raw, ours)
-        found = {k: adjoints.get(leaf) for k, leaf in leaves.items()}
-        # an argument that the value does not depend on has derivative zero
-        grads = {
-            k: constant(np.zeros(leaves[k].shape, leaves[k].dtype))
-            if g is None
-            else g
-            if isinstance(g, Tensor)
-            else constant(g)
-            for k, g in found.items()
-        }
+        adjoints = pullback({value: seed if numeric else constant(seed)}, numeric, ours)
+        grads = {}
+        for k, leaf in leaves.items():  # zero where the value does not depend on an argument
+            g = adjoints[leaf] if leaf in adjoints else np.zeros(leaf.shape, leaf.dtype)
+            grads[k] = g if isinstance(g, Tensor) else constant(g)
         return value, grads if mapping else grads[None]
 
     return differentiated
@@ -63,12 +57,12 @@ def _leaf(value: Any) -> Tensor:
     """A node of our own for a value: gradients in it, and through it in what it came from."""
     if not isinstance(value, Tensor):
         return Tensor(value)
-    node: Tensor = apply("identity", value)
-    node.name = value.name
-    node.requires_grad = True
+    node = apply("identity", value)
+    node.name, node.requires_grad = value.name, True
     return node
 
 
-def _rebuilt(mapping: Mapping[Any, Any], leaves: dict[Any, Tensor]) -> Any:
+def rebuilt(mapping: Mapping[Any, Any], leaves: dict[Any, Tensor]) -> Any:
+    """A mapping of the same kind, such as Parameters, with leaves for its values."""
     rebuild = getattr(mapping, "on", None)
     return rebuild(leaves) if rebuild else leaves

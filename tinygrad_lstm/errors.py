@@ -1,5 +1,7 @@
 """What can go wrong, one class a kind. Every message names the place and the fix."""
 
+from collections.abc import Iterable
+
 
 class TinygradError(Exception):
     """Base of every error this project raises on bad input; the command line exits with 2 on it."""
@@ -33,3 +35,8 @@ class UnknownNameError(TinygradError, KeyError, AttributeError):
 
 class GradientError(TinygradError, AssertionError):
     """A derivative that disagrees with its numerical value."""
+
+
+def unknown(what: str, have: str, known: Iterable[str]) -> UnknownNameError:
+    """What to raise of a name that is not there: `what`, and the names that are."""
+    return UnknownNameError(f"{what}; {have} {', '.join(known) or 'none'}.")

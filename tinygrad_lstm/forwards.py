@@ -50,15 +50,17 @@ def softplus(x: Any) -> Any:
 
 
 def maximum(a: Any, b: Any) -> Any:
-    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
-        return np.maximum(a, b)
-    return np.where((np.real(a) >= np.real(b)) | np.isnan(a), a, b)
+    return _chosen(np.maximum, np.greater_equal, a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
+    return _chosen(np.minimum, np.less_equal, a, b)
+
+
+def _chosen(real: Any, first: Any, a: Any, b: Any) -> Any:
     if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
-        return np.minimum(a, b)
-    return np.where((np.real(a) <= np.real(b)) | np.isnan(a), a, b)
+        return real(a, b)
+    return np.where(first(np.real(a), np.real(b)) | np.isnan(a), a, b)
 
 
 def erf(x: Any) -> Any:
@@ -145,7 +147,7 @@ def rank_gap(x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 # --- on a batch: the attributes that do to each sample what they do to one ------------------------
-def negative_axes(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
+def negative_axes(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
     """Axes counted from the end, which further ones in front do not move."""
     n = node.inputs[0].ndim + (node.op == "stack")
     found = dict(node.attributes)
@@ -156,23 +158,23 @@ def negative_axes(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
     return found
 
 
-def permuted(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    k = len(lead)
+def permuted(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
+    k = len(batch_shape)
     return {"axes": (*range(k), *(k + a for a in node.attributes["axes"]))}
 
 
-def shaped(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
-    return {"shape": (*lead, *node.shape)}
+def shaped(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"shape": (*batch_shape, *node.shape)}
 
 
-def indexed(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
+def indexed(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
     index = node.attributes["index"]
     index = index if isinstance(index, tuple) else (index,)
-    found = {"index": (*(slice(None),) * len(lead), *index)}
-    return found | shaped(node, lead) if node.op == "scatter" else found
+    found = {"index": (*(slice(None),) * len(batch_shape), *index)}
+    return found | shaped(node, batch_shape) if node.op == "scatter" else found
 
 
-def lettered(node: Tensor, lead: tuple[int, ...]) -> dict[str, Any]:
+def lettered(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
     before, after = node.attributes["subscripts"].split("->")
     groups = ",".join(f"...{group}" for group in before.split(","))
     return {"subscripts": f"{groups}->...{after}"}

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lstm import functions
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import CellError, ShapeError, UnknownNameError
+from tinygrad_lstm.errors import CellError, ShapeError, unknown
 from tinygrad_lstm.functions import concat
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.program import Program, named
@@ -87,9 +87,7 @@ class System:
         """
         for name in sizes:
             if name not in self.sizes:
-                raise UnknownNameError(
-                    f"{self} has no size {name!r}; its sizes are {', '.join(self.sizes)}."
-                )
+                raise unknown(f"{self} has no size {name!r}", "its sizes are", self.sizes)
         every: dict[str, dict[str, int]] = {}
         below: int | None = None
         for name, part in self.parts.items():
@@ -122,12 +120,9 @@ class System:
 
     def bind(self, arrays: Mapping[str, TensorLike]) -> Parameters:
         """Parameters from arrays under names such as `1.W_f`, checked part by part."""
-        unknown = [name for name in arrays if name not in self.parameters]
-        if unknown:
-            raise UnknownNameError(
-                f"{self}: no parameter is called {', '.join(unknown)}; the parameters are "
-                f"{', '.join(self.parameters)}."
-            )
+        if strange := [name for name in arrays if name not in self.parameters]:
+            what = f"{self}: no parameter is called {', '.join(strange)}"
+            raise unknown(what, "the parameters are", self.parameters)
         tensors: dict[str, Tensor] = {}
         for name, part in self.parts.items():
             own = _own(name, arrays)
@@ -311,9 +306,7 @@ class _Value:
 
     def __init__(self, run: Run, name: str) -> None:
         if name not in run.names:
-            raise UnknownNameError(
-                f"{run.cell} below has no equation {name!r}; it has {', '.join(run.names)}."
-            )
+            raise unknown(f"{run.cell} below has no equation {name!r}", "it has", run.names)
         self._run, self._name = run, name
 
     def __call__(self, t: int) -> Tensor:

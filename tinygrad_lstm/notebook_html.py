@@ -8,13 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.text import UNICODE
-
-if TYPE_CHECKING:
-    from tinygrad_lstm.step import Cell
 
 _LEFT = ' style="text-align:left"'  # JupyterLab sets every table's text to the right
 
@@ -28,30 +21,6 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
 def bundle(text: str, html: str) -> dict[str, str]:
     """A notebook's MIME bundle."""
     return {"text/plain": text, "text/html": html}
-
-
-def listing(cell: Cell) -> dict[str, str]:
-    """A cell's MIME bundle: what it declares, names of one shape together, then its equations."""
-    kinds = {
-        "state": cell.state,
-        "input": {"x": cell.x, **cell.sequences, **cell.constants},
-        "parameter": cell.parameters,
-    }
-    rows = [
-        (kind, ", ".join(name for name in found if found[name] == words), f"({words})")
-        for kind, found in kinds.items()
-        for words in dict.fromkeys(found.values())
-    ]
-    try:
-        program = cell.program()
-        for name in program.equations:
-            left, equals, right = program.text(name, UNICODE).partition(" = ")
-            rows.append(("equation", left, equals.lstrip() + right))
-    except TinygradError as error:  # a cell that is not finished is shown all the same
-        rows.append(("error", "", str(error)))
-    summary = ": ".join([str(cell), *cell.doc.splitlines()[:1]])
-    text = "\n".join([summary, *(" ".join(filter(None, row)) for row in rows)])
-    return bundle(text, f"<p>{escape(summary)}</p>{table(rows)}")
 
 
 def _row(entries: Iterable[object], tag: str) -> str:

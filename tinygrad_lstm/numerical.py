@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import warnings
@@ -10,11 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lstm.differentiate import rebuilt
 from tinygrad_lstm.errors import DataError, DTypeError
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, constant, pullback
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = 1e-30  # the complex step: its square vanishes beside any value, so it costs no digits
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 REAL_STEP = EPS ** (1 / 3)  # where the rounding error of central differences meets their truncation
 
 
@@ -51,13 +54,14 @@ class Problem:
         """Leaves made of the values, and f of them."""
         leaves = [Tensor(v, label) for v, label in zip(values, self.labels, strict=True)]
         rest = iter(leaves)
-        args = [
-            _like(value, {name: next(rest) for name in value})
-            if isinstance(value, Mapping)
-            else next(rest)
-            for value in self.given
-        ]
-        y = self.f(*args)
+        y = self.f(
+            *(
+                rebuilt(v, dict(zip(v, rest, strict=False)))
+                if isinstance(v, Mapping)
+                else next(rest)
+                for v in self.given
+            )
+        )
         if not isinstance(y, Tensor):
             raise DTypeError(
                 f"check_gradients: f must return a Tensor, got {type(y).__name__}.\n"
@@ -67,18 +71,11 @@ class Problem:
 
 
 def _labels(f: Callable[..., Any], count: int) -> list[str]:
-    fallback = [f"argument {k}" for k in range(count)]
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        return fallback
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return (names + fallback[len(names) :])[:count]
-
-
-def _like(mapping: Mapping[str, Any], leaves: dict[str, Tensor]) -> Any:
-    rebuild = getattr(mapping, "on", None)
-    return rebuild(leaves) if rebuild else leaves
+    names: list[str] = []
+    with contextlib.suppress(TypeError, ValueError):  # it has no signature
+        given = (p for p in inspect.signature(f).parameters.values() if p.kind in _POSITIONAL)
+        names = [p.name for p in given][:count]
+    return names + [f"argument {k}" for k in range(len(names), count)]
 
 
 # --- what is differentiated ---------------------------------------------------------------------
@@ -143,11 +140,8 @@ class Second(First):
         """The number, from one backward pass."""
         leaves, y = self.problem(values)
         adjoints = pullback({y: self.weights}, numeric=True, wrt=set(leaves))
-        terms = [
-            v * adjoints[leaf]
-            for v, leaf in zip(self.direction, leaves, strict=True)
-            if leaf in adjoints
-        ]
+        pairs = zip(self.direction, leaves, strict=True)
+        terms = [v * adjoints[leaf] for v, leaf in pairs if leaf in adjoints]
         number = sum((np.sum(t) for t in terms), np.zeros((), y.dtype))
         return Value(number, float(sum(np.sum(np.abs(t)) for t in terms)), y)
 
@@ -236,19 +230,18 @@ def _loses_imaginary_part(node: Tensor) -> bool:
     return any(rule is not None for rule in rules)
 
 
-def one_sided(target: First, label: str) -> tuple[float, float]:
+def one_sided(target: First, k: int, index: tuple[int, ...]) -> tuple[float, float]:
     """The slope ahead of an entry and the slope behind it."""
-    problem = target.problem
-    for k, v in enumerate(problem.values):
-        for index in np.ndindex(v.shape):
-            if entry_of(problem.labels[k], index) == label:
-                numbers = []
-                for step in (1e-7, 0.0, -1e-7):
-                    values = [np.array(a) for a in problem.values]
-                    values[k][index] += step
-                    numbers.append(float(target.value(values).number))
-                return (numbers[0] - numbers[1]) / 1e-7, (numbers[1] - numbers[2]) / 1e-7
-    return np.nan, np.nan
+    ahead, here, behind = (float(_moved(target, k, index, h).number) for h in (1e-7, 0.0, -1e-7))
+    return (ahead - here) / 1e-7, (here - behind) / 1e-7
+
+
+def _moved(target: First, k: int, index: tuple[int, ...], step: float) -> Value:
+    """The number where one entry of the k-th argument is changed."""
+    values = list(target.problem.values)
+    values[k] = values[k].copy()
+    values[k][index] += step
+    return target.value(values)
 
 
 def central_differences(target: First) -> Numbers:
@@ -256,21 +249,17 @@ def central_differences(target: First) -> Numbers:
     problem = target.problem
     here = target.value(problem.values)
     gauges = _kinks(here.root)
-    values = list(problem.values)
-    arrays, errors = [], []
+    arrays = [np.zeros(v.shape) for v in problem.values]
+    errors = [np.zeros(v.shape) for v in problem.values]
     for k, v in enumerate(problem.values):
-        result, error = np.zeros(v.shape), np.zeros(v.shape)
         for index in np.ndindex(v.shape):
             h = REAL_STEP * max(1.0, abs(v[index]))
             entry = entry_of(problem.labels[k], index)
             numbers = []
             for step in (h, -h, 2 * h, -2 * h):
-                values[k] = v.copy()
-                values[k][index] += step
-                there = target.value(values)
+                there = _moved(target, k, index, step)
                 numbers.append(float(there.number))
                 _refuse_kinks(gauges, _kinks(there.root), entry, abs(step), here.root)
-            values[k] = v
             near, far = (numbers[0] - numbers[1]) / (2 * h), (numbers[2] - numbers[3]) / (4 * h)
             truncation, rounding = abs(far - near) / 3, EPS * here.size / h
             if truncation > 1e-3 * abs(near) + 100 * rounding:
@@ -279,9 +268,7 @@ def central_differences(target: First) -> Numbers:
                     f"central differences give {near:.6g} with step {h:.2g},\n  but {far:.6g} with "
                     f"step {2 * h:.2g}. Check it at another point."
                 )
-            result[index], error[index] = near, 10 * truncation + 100 * rounding
-        arrays.append(result)
-        errors.append(error)
+            arrays[k][index], errors[k][index] = near, 10 * truncation + 100 * rounding
     return Numbers("central difference", arrays, errors)
 
 
@@ -322,13 +309,11 @@ def _refuse_kinks(
 # --- shared --------------------------------------------------------------------------------------
 def place_of(node: Tensor, root: Tensor) -> str:
     """`equation f, time step 2, operation sigmoid`."""
-    parts = []
     for named in (n for n in ancestors([root]) if n.name is not None and n.inputs):
         if node in set(ancestors([named])):
-            parts.append(f"equation {named.name}")
-            parts += [f"time step {named.time}"] if named.time is not None else []
-            break
-    return ", ".join([*parts, f"operation {node.op}"])
+            step = "" if named.time is None else f", time step {named.time}"
+            return f"equation {named.name}{step}, operation {node.op}"
+    return f"operation {node.op}"
 
 
 def _away_from_zero(random: np.random.Generator, shape: tuple[int, ...]) -> Array:

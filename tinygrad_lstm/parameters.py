@@ -1,17 +1,15 @@
-"""Parameters by name, what they start from, and which of them cannot learn."""
+"""Parameters by name, and what they start from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.batching import Lifted
-from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.errors import DataError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
-from tinygrad_lstm.program import Program
-from tinygrad_lstm.tensor import Array, Tensor, constant, pullback
+from tinygrad_lstm.tensor import Array, Tensor
 
 
 class Parameters(Mapping[str, Tensor]):
@@ -32,10 +30,7 @@ class Parameters(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         found = self.__dict__.get("_tensors", {}).get(name)
         if found is None:
-            raise UnknownNameError(
-                f"{self._owner} has no parameter {name!r}; it declares "
-                f"{', '.join(self._tensors) or 'none'}."
-            )
+            raise unknown(f"{self._owner} has no parameter {name!r}", "it declares", self._tensors)
         return found  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[str]:
@@ -124,65 +119,6 @@ FILLS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "orthogonal": _orthogonal,
     "identity": _identity,
 }
-
-
-def dead_starts(
-    program: Program,
-    initial: Mapping[str, Array],
-    read: str,
-    fixed: Mapping[str, float],
-    parameters: Mapping[str, str],
-    chosen: Collection[str],
-) -> tuple[list[str], list[str]]:
-    """The parameters of `fixed` that by their start values keep gradients 0, and whose.
-
-    A gradient of 0 at the start is no harm where a parameter that learns will open its way.
-    Those `chosen` by the caller stay and are not named. Three steps on random data, from the
-    states `initial`; the loss is a random sum of `read`.
-    """
-    lifted = Lifted(program.equations, program.inputs)
-    others = set(parameters) - set(fixed) or set(parameters)
-
-    def taught(free: set[str]) -> set[str]:
-        found = gradients(free)
-        while found & set(fixed) - free:  # what has a gradient moves, and may open more
-            free = free | found
-            found = gradients(free)
-        return found & others
-
-    def gradients(free: set[str]) -> set[str]:
-        """The parameters whose gradient is not 0 where those of `free` are random, too."""
-        random = np.random.default_rng(0)
-        values: dict[str, Any] = {}
-        for name in parameters:
-            shape = program.inputs[name].shape
-            drawn = random.uniform(-1.0, 1.0, shape)
-            stays = name in fixed and name not in free
-            values[name] = Tensor(np.full(shape, fixed[name]) if stays else drawn)
-        states = {f"prev.{name}": constant(array) for name, array in initial.items()}
-        total: Any = Tensor(0.0)
-        for _ in range(3):
-            data = {
-                name: constant(random.uniform(-1.0, 1.0, node.shape))
-                for name, node in program.inputs.items()
-                if name not in values
-            }
-            inputs = [{**values, **data, **states}[name] for name in program.inputs]
-            step = lifted.nodes(inputs)
-            weights = random.uniform(0.5, 1.0, step[read].shape)
-            total = total + (step[read] * weights).sum()
-            states = {name: step[name.removeprefix("prev.")] for name in states}
-        found = pullback({total: np.ones(())}, numeric=True)
-        return {name for name, t in values.items() if np.any(found.get(t, 0.0) != 0.0)}
-
-    with np.errstate(all="ignore"):
-        free = {name for name in fixed if name not in chosen}
-        stuck = taught(free) - taught(set())
-        needed = free if stuck else set()
-        for name in reversed([*fixed]):  # as few as will do, the first that are declared
-            if not stuck - taught(needed - {name}):
-                needed = needed - {name}
-    return [n for n in fixed if n in needed], [n for n in parameters if n in stuck]
 
 
 def check_finite(what: str, tensor: Tensor) -> None:

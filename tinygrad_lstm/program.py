@@ -232,10 +232,11 @@ class Program:
         return f"({', '.join(n if w == n else f'{w}={n}' for w, n in axes)})"
 
     def __str__(self) -> str:
-        inputs = ", ".join(
-            f"{self.label(n, PLAIN, True)} {self.shape_text(t)}" for n, t in self.inputs.items()
-        )
-        lines = [f"{self.name}: inputs {inputs}", *(f"  {self.text(n)}" for n in self.equations)]
+        inputs = [f"{self.label(n)} {self.shape_text(t)}" for n, t in self.inputs.items()]
+        lines = [
+            f"{self.name}: inputs {', '.join(inputs)}",
+            *(f"  {self.text(n)}" for n in self.equations),
+        ]
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tinygrad_lstm.batching import Lifted
-from tinygrad_lstm.errors import CellError, UnknownNameError
+from tinygrad_lstm.errors import CellError, UnknownNameError, unknown
 from tinygrad_lstm.functions import stack
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.ops import where
@@ -28,10 +28,6 @@ class Moments(Sequence[Any]):
     def __init__(self, time: int, at: Callable[[int], Any]) -> None:
         self._time, self._at = time, cache(at)
 
-    @overload
-    def __getitem__(self, t: int) -> Any: ...
-    @overload
-    def __getitem__(self, t: slice) -> list[Any]: ...
     def __getitem__(self, t: int | slice) -> Any:
         if isinstance(t, slice):
             return [self._at(k) for k in range(self._time)[t]]
@@ -81,9 +77,7 @@ class Run:
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._stacked:
             if name not in self.names:
-                raise UnknownNameError(
-                    f"{self.cell} has no equation {name!r}; it has {', '.join(self.names)}."
-                )
+                raise unknown(f"{self.cell} has no equation {name!r}", "it has", self.names)
             whole = self.whole(name) if self.whole else None
             if whole is None:
                 whole = stack([step[name] for step in self.steps])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError, unknown
 from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.parameters import Parameters, check_finite
 from tinygrad_lstm.program import Program
@@ -132,9 +132,8 @@ def read_inputs(
         )
     for name in initial or {}:
         if name not in network.state:
-            raise UnknownNameError(
-                f"{network}: initial has {name!r}, but the states are {', '.join(network.state)}."
-            )
+            states = ", ".join(network.state)
+            raise UnknownNameError(f"{network}: initial has {name!r}, but the states are {states}.")
     time, batch_shape = xs.shape[0], xs.shape[1 : xs.ndim - x_rank]
     mask = _mask(network, lengths, time, batch_shape)
     x = Steps(xs, "x")
@@ -149,12 +148,12 @@ def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
     taken = {*known, *(name.rsplit(".", 1)[-1] for name in known)}
     for name in extra_inputs:
         if name not in taken:
+            what = f"{network} has no further input {name!r}"
+            if name != "mask":
+                raise unknown(what, "it has", known)
             raise UnknownNameError(
-                f"{network} has no further input 'mask'; padding is told by lengths: unroll(…, "
-                f"lengths=mask.sum(axis=0)) for mask {_MASK}.{_SHIFT}"
-                if name == "mask"
-                else f"{network} has no further input {name!r}; it has "
-                f"{', '.join(known) or 'none'}."
+                f"{what}; padding is told by lengths: unroll(…, lengths=mask.sum(axis=0)) for mask "
+                f"{_MASK}.{_SHIFT}"
             )
 
 

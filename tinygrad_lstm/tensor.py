@@ -24,13 +24,19 @@ from tinygrad_lstm.graph import pullback as pullback
 from tinygrad_lstm.graph import unbroadcast as unbroadcast
 from tinygrad_lstm.numpy_protocol import FUNCTIONS as FUNCTIONS
 from tinygrad_lstm.numpy_protocol import UFUNCS as UFUNCS
-from tinygrad_lstm.numpy_protocol import UPDATE, NumpyProtocol
+from tinygrad_lstm.numpy_protocol import (
+    UPDATE,
+    NumberProtocol,
+    NumpyProtocol,
+    can_change,
+    holds_tensors,
+)
+from tinygrad_lstm.numpy_protocol import Axis as Axis
 from tinygrad_lstm.operation import TABLE as TABLE
 from tinygrad_lstm.operation import Operation as Operation
 from tinygrad_lstm.sizes import Ratio, Size
 
 Array: TypeAlias = NDArray[Any]
-Axis: TypeAlias = int | tuple[int, ...] | None
 _new = object.__new__
 
 
@@ -38,19 +44,14 @@ def _infix(name: str, swapped: bool = False) -> Callable[[Tensor, TensorLike], T
     """A method of Python's operators: an operation on the Tensor and what it meets."""
 
     def method(self: Tensor, other: TensorLike) -> Tensor:
-        return apply(name, other, self) if swapped else apply(name, self, other)
+        a, b = (other, self) if swapped else (self, other)
+        return apply(name, a, b) if name != "matmul" else FUNCTIONS[name](a, b)
 
     method.__doc__ = f"See `tinygrad_lstm.ops.{name}`."
     return method
 
 
-def _numpy(name: str, *operands: Any, **options: Any) -> Tensor:
-    """What NumPy's users call by this name."""
-    result: Tensor = FUNCTIONS[name](*operands, **options)
-    return result
-
-
-class Tensor(Node, NumpyProtocol):
+class Tensor(Node, NumpyProtocol, NumberProtocol):
     """A node of the computation graph: a value and where it came from.
 
     `Tensor(data)` is a leaf that gradients are wanted of; `data` is kept in its dtype (float32,
@@ -190,30 +191,6 @@ class Tensor(Node, NumpyProtocol):
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
-    # --- a Tensor without axes is a number --------------------------------------------------------
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __complex__(self) -> complex:
-        return complex(self.item())
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self.item(), digits)
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else format(repr(self), spec)
-
-    def __bool__(self) -> bool:
-        return bool(self.data)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a Tensor without axes")
-        return self.shape[0]
-
     def __iter__(self) -> Iterator[Tensor]:
         return (self[k] for k in range(len(self)))
 
@@ -232,35 +209,17 @@ class Tensor(Node, NumpyProtocol):
             )
         return _leaf_from, (np.array(self._data), self.name, self.requires_grad)
 
-    def __copy__(self) -> Tensor:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Tensor:
-        return self
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "a Tensor cannot be changed in place: other nodes of the graph were computed from it.\n"
-            "  Instead of t[i] = v write t = where(mask, v, t) with a boolean mask,\n"
-            "  or put the parts together: t = concat(t[:i], v, t[i + 1:])."
-        )
-
     # --- the operations as Python writes them -----------------------------------------------------
     __add__, __radd__ = _infix("add"), _infix("add", swapped=True)
     __sub__, __rsub__ = _infix("subtract"), _infix("subtract", swapped=True)
     __mul__, __rmul__ = _infix("multiply"), _infix("multiply", swapped=True)
     __truediv__, __rtruediv__ = _infix("divide"), _infix("divide", swapped=True)
     __pow__, __rpow__ = _infix("power"), _infix("power", swapped=True)
+    __matmul__, __rmatmul__ = _infix("matmul"), _infix("matmul", swapped=True)
     __mod__, __rmod__ = _infix("mod"), _infix("mod", swapped=True)
     __gt__, __lt__ = _infix("greater"), _infix("greater", swapped=True)
     __ge__, __le__ = _infix("greater_equal"), _infix("greater_equal", swapped=True)
     __eq__, __ne__ = _infix("equal"), _infix("not_equal")  # type: ignore[assignment]
-
-    def __matmul__(self, other: TensorLike) -> Tensor:
-        return _numpy("matmul", self, other)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return _numpy("matmul", other, self)
 
     def __neg__(self) -> Tensor:
         return apply("negative", self)
@@ -269,56 +228,8 @@ class Tensor(Node, NumpyProtocol):
         return apply("abs", self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return _numpy("getitem", self, index)
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The sum over an axis, several, or all."""
-        return apply("sum", self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The mean over an axis, several, or all."""
-        return apply("mean", self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The largest entry over an axis, several, or all."""
-        return apply("max", self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The smallest entry over an axis, several, or all."""
-        return _numpy("min", self, axis, keepdims=keepdims)
-
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The product over an axis, several, or all."""
-        return apply("prod", self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The variance over an axis, several, or all."""
-        return _numpy("var", self, axis, keepdims=keepdims)
-
-    def dot(self, other: TensorLike) -> Tensor:
-        """The product of matrices and vectors, as NumPy's."""
-        return _numpy("dot", self, other)
-
-    def flatten(self) -> Tensor:
-        """All entries in a row."""
-        return self.reshape(-1)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same entries in another shape, given as one tuple or as lengths."""
-        return _numpy("reshape", self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """The axes permuted, reversed unless told."""
-        return _numpy("transpose", self, (axes[0] if len(axes) == 1 else axes) or None)
-
-    def swapaxes(self, a: int, b: int) -> Tensor:
-        """The axes a and b exchanged."""
-        return apply("swapaxes", self, a=a, b=b)
-
-    @property
-    def T(self) -> Tensor:
-        """The transpose."""
-        return self.transpose()
+        item: Tensor = FUNCTIONS["getitem"](self, index)
+        return item
 
 
 TensorLike: TypeAlias = Tensor | ArrayLike  # or nested lists of such, which are joined
@@ -338,8 +249,8 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     An array that its owner may still change is copied; Tensors in a list are joined.
     """
     if type(value) is np.ndarray:
-        data = np.array(value) if _writeable(value) else value
-    elif type(value) in (list, tuple) and _holds_tensors(value):
+        data = np.array(value) if can_change(value) else value
+    elif type(value) in (list, tuple) and holds_tensors(value):
         return stacked(value)  # type: ignore[no-any-return]
     else:
         weak = like is not None and isinstance(value, int | float) and like.kind in "fc"
@@ -354,21 +265,6 @@ def constant(value: Any, like: np.dtype[Any] | None = None) -> Tensor:
     return _make(data, None, (), attributes, False, _new(Tensor))
 
 
-def _writeable(array: Array) -> bool:
-    """Whether anybody can still change an array, or what it is a view of."""
-    while array.base is not None and not array.flags.writeable:
-        if type(array.base) is not np.ndarray:
-            return True
-        array = array.base
-    return array.flags.writeable
-
-
-def _holds_tensors(value: Any) -> bool:
-    return type(value) is Tensor or (
-        type(value) in (list, tuple) and any(map(_holds_tensors, value))
-    )
-
-
 def stacked(value: Any) -> Any:
     """A nested list of Tensors and numbers as one Tensor: its gradients reach all of them."""
     if type(value) in (list, tuple):
@@ -377,7 +273,7 @@ def stacked(value: Any) -> Any:
 
 
 def _without_tensors(value: Any, called: str) -> Any:
-    if type(value) in (list, tuple) and _holds_tensors(value):
+    if type(value) in (list, tuple) and holds_tensors(value):
         raise TypeError(
             f"{called}([…]) of a list of Tensors would cut them off from the graph.\n"
             f"  Write stack([a, b]), which joins them, or t.numpy() where no gradient is wanted."
@@ -438,7 +334,7 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Tensor:
             requires_grad = requires_grad or operand.requires_grad
             traced = traced or operand._data is None
             values.append(operand._data)
-        elif type(operand) in (list, tuple) and _holds_tensors(operand):
+        elif type(operand) in (list, tuple) and holds_tensors(operand):
             return apply(name, *map(stacked, operands), **attributes)
     if not given:
         return operation.forward(*operands, **attributes)  # type: ignore[no-any-return]

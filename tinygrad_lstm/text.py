@@ -51,7 +51,7 @@ class Plain:
     sign between their operands, if their record has one, or as a function.
     """
 
-    kind: notation.Style = "plain"
+    numbers: notation.Style = "plain"
     signs: Mapping[str, str] = {}  # between operands, where it is not the record's own
     functions: Mapping[str, str] = {}
     minus, top, total, infinity = "-", "ᵀ", "Σ_t ", "∞"
@@ -66,7 +66,7 @@ class Plain:
 
     def number(self, value: Any) -> Piece:
         """A number."""
-        text = notation.number(value, self.digits, self.kind)
+        text = notation.number(value, self.digits, self.numbers)
         return Piece(text, NEGATIVE if text.startswith(self.minus) else ATOM, "number")
 
     def constant(self, data: Array) -> Piece:
@@ -238,13 +238,7 @@ class Plain:
 class Unicode(Plain):
     """One line of Unicode for readers: terminals, notebooks, titles and alternative text."""
 
-    kind: notation.Style = "unicode"
-    signs: Mapping[str, str] = {
-        "subtract": "{} − {}",
-        "matvec": "{}·{}",
-        "matmul": "{}·{}",
-        "vecdot": "{}·{}",
-    }
+    signs: Mapping[str, str] = {"matvec": "{}·{}", "matmul": "{}·{}", "vecdot": "{}·{}"}
     relations: Mapping[str, str] = {
         "greater": ">",
         "greater_equal": "≥",
@@ -252,14 +246,14 @@ class Unicode(Plain):
         "not_equal": "≠",
     }
     functions: Mapping[str, str] = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
-    minus, dot, beside, hadamard = "−", "·", " ", " ⊙ "
+    dot, beside, hadamard = "·", " ", " ⊙ "
     stretches = False  # a fraction takes the place of brackets
 
     def name(self, label: str, time: Time = UNSET, apart: Apart = frozenset()) -> str:  # noqa: D102
         return name_unicode(label, time, apart)
 
     def length(self, words: str) -> str:  # noqa: D102
-        return words.replace(" ** ", "^").replace(" * ", "·").replace(" - ", f" {self.minus} ")
+        return words.replace(" ** ", "^").replace(" * ", "·")
 
     def index(self, value: object) -> str:
         """As it is read: M[0] for M[0, :], and v[:2] for v[0:2]."""
@@ -349,7 +343,7 @@ class Unicode(Plain):
         return Piece(text, NEGATIVE) if negative else Piece(text, PRODUCT, "product")
 
     def write_negative(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """−x."""
+        """-x."""
         return Piece(self.minus + self.fitted(parts[0], PRODUCT), NEGATIVE)
 
     def write_power(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
@@ -363,10 +357,6 @@ class Unicode(Plain):
     def write_sqrt(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """√(x)."""
         return Piece(self.root(parts[0].text))
-
-    def write_floor(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """⌊x⌋."""
-        return Piece(self.bracketed(parts[0].text, "⌊⌋"))
 
     def write_abs(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """|x|."""
@@ -383,7 +373,7 @@ class Unicode(Plain):
         return self.call(f"{self.word('pad')}[{self.index(attributes['index'])}]", parts[0].text)
 
     def write_clip(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """clip(x, −1, 1)."""
+        """clip(x, -1, 1)."""
         limits = [
             (self.minus * (end == "low") + self.infinity if v is None else self.number(v).text)
             for end, v in attributes.items()
@@ -394,7 +384,7 @@ class Unicode(Plain):
 class Latex(Unicode):
     """LaTeX that KaTeX, latex2mathml and ziamath all read."""
 
-    kind = "latex"
+    numbers = "latex"
     signs = {
         "matvec": r"{} \cdot {}",
         "matmul": r"{} \cdot {}",
@@ -403,7 +393,7 @@ class Latex(Unicode):
     }
     relations = {"greater": ">", "greater_equal": r"\ge", "equal": "=", "not_equal": r"\ne"}
     functions = {"sigmoid": r"\sigma", "maximum": r"\max", "minimum": r"\min"}
-    minus, dot, beside, hadamard = "-", r" \cdot ", r" \, ", r" \odot "
+    dot, beside, hadamard = r" \cdot ", r" \, ", r" \odot "
     top, total, infinity = r"\top", r"\sum_{t} ", r"\infty"
     stretches = True
 
@@ -424,8 +414,11 @@ class Latex(Unicode):
         return rf"\operatorname{{{op}}}" if op.isalpha() else rf"\mathrm{{{escaped}}}"
 
     def bracketed(self, text: str, kind: str = "()") -> str:  # noqa: D102
-        left, right = (r"\lfloor ", r"\rfloor ") if kind == "⌊⌋" else (kind[0], kind[1])
-        return rf"\left{left}{text}\right{right}"
+        return rf"\left{kind[0]}{text}\right{kind[1]}"
+
+    def write_floor(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """⌊x⌋."""
+        return Piece(rf"\left\lfloor{{{parts[0].text}}}\right\rfloor")
 
     def raised(self, text: str, upper: str) -> str:  # noqa: D102
         upper = upper if len(upper) == 1 else f"{{{upper}}}"

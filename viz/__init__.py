@@ -1,22 +1,19 @@
-"""Pictures of recurrent cells, of their computation graphs, and of the plans of compiled ones."""
+"""Pictures of recurrent cells and networks, of computation graphs, and of compiled cells' plans.
 
-from viz.comparison import difference
-from viz.computation import graph
+Every kind of figure that `viz.figures` holds is a function here: `viz.cell`, `viz.unrolled`, ….
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from viz.figure import Figure, FigureError
-from viz.figures.cell import cell
-from viz.networks import chain, rolled, unrolled
-from viz.notation import legend
-from viz.schedule import plan
+from viz.kinds import kinds
 
-__all__ = [
-    "Figure",
-    "FigureError",
-    "cell",
-    "chain",
-    "difference",
-    "graph",
-    "legend",
-    "plan",
-    "rolled",
-    "unrolled",
-]
+__all__ = ["Figure", "FigureError", *kinds()]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Figure]: ...
+
+
+globals().update({name: kind.draw for name, kind in kinds().items()})

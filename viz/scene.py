@@ -5,7 +5,7 @@ Coordinates are points, y downwards. `viz.dot` and `viz.tikz` write a scene, kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from viz.glyphs import Glyphs, glyphs
@@ -126,6 +126,17 @@ class Scene:
         """Draw another scene above this one."""
         self.shapes += other.shapes
         self.wires += other.wires
+
+    def marked(self, state: str, wanted: Callable[[Shape | Wire], bool]) -> Scene:
+        """A copy with a state such as "changed" on what is wanted."""
+
+        def classes(part: Shape | Wire) -> tuple[str, ...]:
+            return (*part.classes, state) if wanted(part) else part.classes
+
+        return Scene(
+            [replace(s, classes=classes(s)) for s in self.shapes],
+            [replace(w, classes=classes(w)) for w in self.wires],
+        )
 
     def bounds(self, margin: float = 10.0) -> Box:
         """Left, top, right and bottom of everything."""

@@ -46,7 +46,8 @@ def of_cell(a: Anatomy, scene: Scene) -> str:
         said.append(Said("From below: {inputs}.", inputs=inputs))
     if len(below) < len(given):
         said.append(Said("Given inside: {inputs}.", inputs=within))
-    said += [Said("{equation}.", equation=_equation(a, name)) for name in a.alias]
+    merged = {wire.head for wire in scene.wires if wire.net.startswith("bus:")}
+    said += [Said("{equation}.", equation=_equation(a, name, merged)) for name in a.alias]
     for state in a.states:
         line = [w.points for w in scene.wires if f"belt-{state}" in w.classes]
         if line and len({y for points in line for _, y in points}) == 1:
@@ -68,7 +69,7 @@ def _input(a: Anatomy, key: str) -> str:
     return name_unicode(key, a.time(key))
 
 
-def _equation(a: Anatomy, name: str) -> str:
+def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
     key = a.alias[name]
     left = name_unicode(name)
     if key not in a.parts or name != a.parts[key].names[0]:
@@ -76,7 +77,9 @@ def _equation(a: Anatomy, name: str) -> str:
     part = a.parts[key]
     if part.merges:
         layer = Said("a {name} layer", name=part.sign.text)
-        verb = "merge and pass" if len(part.inputs) > 1 else "passes"
+        verb = "pass" if len(part.inputs) > 1 else "passes"
+        if len(part.inputs) > 1 and f"part-{key}" in merged:
+            verb = "merge and pass"
         return Said(
             f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
             inputs=listed(a.value(i).text for i in part.inputs),

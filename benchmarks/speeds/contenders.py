@@ -10,6 +10,7 @@ import numpy as np
 from speeds.workloads import Workload
 from tinygrad_lstm import Tensor, compiled, unroll
 from tinygrad_lstm.weights import pytorch
+from tinygrad_lstm.weights.gates import LAYOUTS
 
 NAMES = {
     "c": "C",
@@ -164,11 +165,11 @@ def _of(xs: Any) -> dict[str, Any]:
 
 def _module(torch: Any, w: Workload, xs: Any, G: Any) -> Found:
     """nn.LSTM, nn.GRU or nn.RNN where the cell is what they compute."""
-    order = pytorch.ORDERS.get(w.found)
-    if order is None:
+    layout = LAYOUTS["pytorch"].get(w.found)
+    if layout is None:
         raise Absent(f"PyTorch has no module for {w.cell}")
     arrays = pytorch.to_pytorch(w.found, w.parameters)
-    one_bias = sum(t.ndim == 1 for t in w.parameters.values()) == len(order)
+    one_bias = sum(t.ndim == 1 for t in w.parameters.values()) == len(layout.order)
     kind = getattr(torch.nn, MODULES[w.found.name])
     module = kind(w.inputs, w.hidden, dtype=getattr(torch, w.dtype))
     module.load_state_dict({n: torch.from_numpy(a) for n, a in arrays.items()})

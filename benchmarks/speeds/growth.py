@@ -42,8 +42,8 @@ def _point(name: str, workload: Workload, seconds: float) -> dict[str, Any] | st
         return contender
     try:
         with contender:
-            times = [contender("turn", seconds=seconds) for _ in range(TURNS)]
-            most = contender("peak") - contender.first["peak"]
+            times = [contender(turns.turn, seconds) for _ in range(TURNS)]
+            most = contender(turns.peak) - contender.first["peak"]
     except turns.Failure as failure:
         return str(failure)
     return {
@@ -71,5 +71,5 @@ def _first(name: str, workload: Workload, cache: str) -> float | str:
     if isinstance(contender, str):
         return contender
     with contender:
-        later = statistics.median(contender("turn", seconds=0.0) for _ in range(5))
+        later = statistics.median(contender(turns.turn, 0.0) for _ in range(5))
         return float(max(0.0, contender.first["seconds"] - later))

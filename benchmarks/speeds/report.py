@@ -11,7 +11,6 @@ import os
 import platform
 import statistics
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,7 @@ def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Rec
     """A row's times, ratios and goals."""
     compared = {goal.against for goal in row.goals}
     names = [n for n in names if n != "torch.compile" or n in compared]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        begun = pool.map(lambda name: turns.start(name, row.workload), names)
-        started = dict(zip(names, begun, strict=True))
+    started = {name: turns.start(name, row.workload) for name in names}
     absent = {name: found for name, found in started.items() if isinstance(found, str)}
     contenders = [c for c in started.values() if not isinstance(c, str)]
     try:
@@ -242,8 +239,7 @@ def write_readme(results: Path) -> None:
     if "rows" in whole:
         records = whole["rows"]["found"]
         long = [r for r in records if r["label"] != r["workload"]["cell"]]
-        picture = "![Ratios of time here to time there, with the goals](results/speed.svg)"
-        parts += [heading(whole["rows"]), picture, summary(records), against_goals(records)]
+        parts += [heading(whole["rows"]), summary(records), against_goals(records)]
         parts += ["Everybody's times, and how far they are from the matrix products alone:"]
         parts += [all_times(long), absences(records)]
     if "growths" in whole:

@@ -8,24 +8,22 @@ takes long, then again and again for a given time; all wait while one computes.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
+import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from speeds.contenders import Absent, prepare
 from speeds.workloads import Workload
 
-SCRIPT = Path(__file__).parents[1] / "speed.py"
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TINYGRAD_LSTM_THREADS")
 CACHE = "TINYGRAD_LSTM_CACHE"  # names the folder of compiled code
 PAUSE = 0.03  # s: so long threads that have nothing to do may keep a core busy
@@ -37,63 +35,53 @@ class Failure(Exception):
 
 
 class Contender:
-    """A process that computes a workload when it is told to."""
+    """A process that computes a workload when it is told to. Failure says why it cannot."""
 
     def __init__(self, name: str, workload: Workload, cache: str | None = None) -> None:
-        self.name, self.seconds = name, float("nan")
-        count = str(workload.threads)
-        environment = {**os.environ, **dict.fromkeys(THREADS, count)}
+        self.name = name
+        settings = dict.fromkeys(THREADS, str(workload.threads))
         if cache is not None:
-            environment[CACHE] = cache
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in close
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), "--worker"],
-            stdin=subprocess.PIPE,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-        )
+            settings[CACHE] = cache
+        spawn = multiprocessing.get_context("spawn")  # a new process reads the settings
+        self._pool = ProcessPoolExecutor(1, spawn)
         try:
-            self.first = self("prepare", name=name, workload=dataclasses.asdict(workload))
+            with _environment(settings):
+                self.first = self(begin, name, workload)
         except BaseException:
             self.close()
             raise
 
-    def __call__(self, order: str, **details: Any) -> Any:
-        """Give an order and wait for the answer. Failure if there is none or it is an error."""
-        process = self._process
-        assert process.stdin and process.stdout
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of this module there."""
         try:
-            process.stdin.write(json.dumps({"order": order, **details}) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            self._errors.seek(0)
-            last = self._errors.read().strip().splitlines()[-1:]
-            raise Failure(f"its process ended with {process.wait()}. {''.join(last)}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Failure(answer["error"])
-        return answer["answer"]
+            return self._pool.submit(function, *arguments).result()
+        except Absent as reason:
+            raise Failure(str(reason)) from None
+        except BrokenProcessPool as error:
+            raise Failure(f"its process ended: {error}") from error
+        except Exception as error:
+            raise Failure(f"{type(error).__name__}: {error}") from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """End the process."""
-        if self._process.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-        self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
-        self._errors.close()
+        self._pool.shutdown()
+
+
+@contextlib.contextmanager
+def _environment(settings: Mapping[str, str]) -> Any:
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def start(name: str, workload: Workload, cache: str | None = None) -> Contender | str:
@@ -131,25 +119,18 @@ def disagreement(
 
 def check(contenders: list[Contender], workload: Workload) -> None:
     """Stop if losses or gradients differ from the interpreter's."""
-    with tempfile.TemporaryDirectory() as folder, Contender("interpreter", workload) as reference:
-        path = str(Path(folder, "results.npz"))
-
-        def results(contender: Contender) -> dict[str, Any]:
-            contender("results", path=path)
-            with np.load(path) as file:
-                return {name: np.asarray(file[name], float) for name in file}
-
-        expected = results(reference)
-        scale = max(abs(float(expected["loss"])), (workload.time * workload.batch) ** 0.5)
-        for contender in contenders:
-            if contender.name.startswith("products"):
-                continue
-            what = disagreement(results(contender), expected, scale, workload.dtype)
-            if what:
-                raise SystemExit(
-                    f"{workload}: {contender.name} and the interpreter disagree: {what} "
-                    f"(allowed: {TOLERANCE[workload.dtype]:g} of that). Nothing was timed."
-                )
+    with Contender("interpreter", workload) as reference:
+        expected = reference(results)
+    scale = max(abs(float(expected["loss"])), (workload.time * workload.batch) ** 0.5)
+    for contender in contenders:
+        if contender.name.startswith("products"):
+            continue
+        what = disagreement(contender(results), expected, scale, workload.dtype)
+        if what:
+            raise SystemExit(
+                f"{workload}: {contender.name} and the interpreter disagree: {what} "
+                f"(allowed: {TOLERANCE[workload.dtype]:g} of that). Nothing was timed."
+            )
 
 
 # --- timing ---------------------------------------------------------------------------------------
@@ -165,12 +146,48 @@ def take_turns(contenders: list[Contender], rounds: int, seconds: float) -> dict
     for k in range(rounds):
         # the other way round every second time: nobody always comes after the same one
         for contender in contenders[:: 1 if k % 2 == 0 else -1]:
-            times[contender.name].append(contender("turn", seconds=seconds))
+            times[contender.name].append(contender(turn, seconds))
             time.sleep(PAUSE)
     return times
 
 
 # --- in the process -------------------------------------------------------------------------------
+_own: dict[str, Any] = {}  # what this process computes, and how long it took last
+
+
+def begin(name: str, workload: Workload) -> dict[str, float]:
+    """Prepare a workload and compute once; the seconds, and the memory that was used before."""
+    workload.draw()
+    begun = time.perf_counter()
+    _own["run"], _own["results"] = prepare(name, workload)
+    forget_peak()
+    before = peak()
+    _timed()
+    return {"seconds": time.perf_counter() - begun, "peak": before}
+
+
+def results() -> dict[str, Any]:
+    """The loss and the gradients of the last computation."""
+    return {name: np.asarray(value, float) for name, value in _own["results"]().items()}
+
+
+def turn(seconds: float) -> float:
+    """The median of the times of a computation, again and again for some seconds."""
+    if _own["last"] < LONG:
+        _timed()
+    times = [_timed()]
+    while sum(times) < seconds and len(times) < 20_000:
+        times.append(_timed())
+    return statistics.median(times)
+
+
+def _timed() -> float:
+    begun = time.perf_counter()
+    _own["run"]()
+    _own["last"] = time.perf_counter() - begun
+    return float(_own["last"])
+
+
 def peak() -> int:
     """The most memory this process has had, in bytes."""
     try:
@@ -187,57 +204,3 @@ def forget_peak() -> None:
     """Count the most memory from now on, where the system can do that."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-
-
-def serve() -> None:
-    """Obey orders from standard input, one a line, until it ends; answers go to standard output."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
-    served = _Served()
-    for line in sys.stdin:
-        order = json.loads(line)
-        try:
-            found: Any = {"answer": getattr(served, order.pop("order"))(**order)}
-        except Exception as error:
-            from speeds.contenders import Absent
-
-            if not isinstance(error, Absent):
-                traceback.print_exc()
-            kind = "" if isinstance(error, Absent) else f"{type(error).__name__}: "
-            found = {"error": (kind + str(error)).strip()}
-        print(json.dumps(found), file=answers, flush=True)
-
-
-class _Served:
-    def prepare(self, name: str, workload: Mapping[str, Any]) -> dict[str, float]:
-        from speeds import contenders
-
-        work = Workload(**workload)
-        work.draw()
-        begun = time.perf_counter()
-        self._run, self._results = contenders.prepare(name, work)
-        self._last = float("inf")
-        forget_peak()
-        before = peak()
-        self._timed()
-        return {"seconds": time.perf_counter() - begun, "peak": before}
-
-    def _timed(self) -> float:
-        begun = time.perf_counter()
-        self._run()
-        self._last = time.perf_counter() - begun
-        return self._last
-
-    def results(self, path: str) -> None:
-        np.savez(path, **self._results())
-
-    def turn(self, seconds: float) -> float:
-        if self._last < LONG:
-            self._timed()
-        times = [self._timed()]
-        while sum(times) < seconds and len(times) < 20_000:
-            times.append(self._timed())
-        return statistics.median(times)
-
-    def peak(self) -> int:
-        return peak()

@@ -1,4 +1,4 @@
-"""`tinygrad-lstm check CELL`: a cell's gradients, derivations, batches, sequences, compiled code."""
+"""`tinygrad-lstm check CELL`: a cell's gradients, derivation, batches, sequences, compiled code."""
 
 from __future__ import annotations
 
@@ -6,35 +6,31 @@ import argparse
 import textwrap
 from typing import Any
 
+from lesson.cell_options import check_least
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.errors import DataError
 
 MARKS = {True: "✓", False: "✗", None: "·"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, and how many cases."""
+    add = parser.add_argument
     parser.epilog = (
         "Exit status: 0 if every property holds, 1 if one fails, 2 for bad input. A failing case "
         "is shrunk to the simplest one that fails. The same seed draws the same cases."
     )
-    parser.add_argument("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
-    parser.add_argument(
-        "--examples", type=int, default=25, metavar="N", help="cases a property (default 25)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)"
-    )
+    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("--examples", type=int, default=25, metavar="N", help="cases a property (default 25)")
+    add("--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each property, and the simplest case of each that fails."""
-    if options.examples < 1:
-        raise DataError(f"--examples must be at least 1, got {options.examples}.")
+    check_least(options, examples=1)
     cell = find(options.cell)
     print(f"{cell}: {', '.join(cell.program().equations)}", flush=True)
     # SymPy and Hypothesis are loaded when the cell is known to run
-    from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
+    from lesson.cell_checks import EVERY_PROPERTY, hypothesis_elsewhere
     from tinygrad_lstm.testing.properties import examine
 
     failed, told = 0, dict[str, str]()

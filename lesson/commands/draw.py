@@ -3,126 +3,121 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin
 
 import viz
-from tinygrad_lstm import compiled
+from tinygrad_lstm import bidirectional, stack
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.cell_files import run as run_file
 from tinygrad_lstm.networks import System
-from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
 from viz.figure import ENDINGS
+from viz.kinds import Kind, Option, kinds
 
-SIZE, SEED = 2, 0  # of the small run whose graph is drawn
-
-OF_NETWORKS = ("unrolled", "graph")
+BOTH = "bi:"  # before what is read in both directions
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The cell or network, the kind of figure and the file."""
+    """The cell or network, the kind of figure and the file; the options of every kind."""
+    of_networks = ", ".join(name for name, kind in kinds().items() if System in kind.subjects)
     parser.add_argument(
         "cell",
         metavar="CELL",
-        help="NAME or path/to/file.py:NAME; a network, too, with --kind unrolled or graph",
+        nargs="?",
+        help="NAME or path/to/file.py:NAME; of a network its layers from the lowest, lstm,gru, "
+        f"where {BOTH}lstm reads in both directions, or a network's NAME in a file "
+        f"(with --kind {of_networks})",
     )
-    parser.add_argument("--kind", choices=sorted(KINDS), default="cell", help="what to draw")
     parser.add_argument(
-        "--focus",
-        metavar="NAMES",
-        default="",
-        help="with --kind cell: dim all but equations (f,i), belts (belt:C) or gates (gate:f)",
+        "--kind", choices=list(kinds()), help="what to draw (cell; unrolled of a network)"
     )
-    parser.add_argument("--steps", type=int, default=4, help="time steps (unrolled, graph)")
-    parser.add_argument(
-        "--fold", choices=("equation", "op", "time"), default="equation", help="with --kind graph"
-    )
-    parser.add_argument("--against", metavar="OTHER", help="with --kind difference: the other cell")
+    options = {name: option for kind in kinds().values() for name, option in kind.options.items()}
+    for name, option in sorted(options.items()):
+        users = ", ".join(_users(name))
+        shown = f" ({option.default})" if type(option.default) in (str, int) else ""
+        help = f"with --kind {users}: {option.help}{shown}"
+        parser.add_argument(_flag(name), help=help, default=None, **_form(option))
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help=f"ending in {', '.join(ENDINGS)}"
     )
 
 
+def _form(option: Option) -> dict[str, Any]:
+    """How an option is read: a type of its own by the type of the parameter."""
+    if option.type is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(option.type) is Literal:
+        return {"choices": get_args(option.type)}
+    if get_origin(option.type) is Iterable:
+        return {"metavar": "NAMES", "type": _names}
+    if option.type is Cell:
+        return {"metavar": "OTHER"}
+    return {"metavar": option.type.__name__.upper(), "type": option.type}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _users(option: str) -> list[str]:
+    """The kinds that have an option."""
+    return [name for name, kind in kinds().items() if option in kind.options]
+
+
 def run(options: argparse.Namespace) -> int:
     """Draw the figure and say where it is."""
-    if options.focus and options.kind != "cell":
-        raise viz.FigureError("--focus dims parts of a cell's figure; use it with --kind cell.")
-    if options.against and options.kind != "difference":
-        raise viz.FigureError("--against OTHER goes with --kind difference.")
-    figure = KINDS[options.kind](_found(options.cell, options.kind), options)
-    print(figure.save(options.output))
+    part = _network(options.cell) if options.cell else None
+    kind = kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
+    given = {}
+    for name in {name for each in kinds().values() for name in each.options}:
+        value = getattr(options, name)
+        if value is not None and name not in kind.options:
+            raise viz.FigureError(f"{_flag(name)} goes with --kind {' or '.join(_users(name))}.")
+        if value is not None:
+            given[name] = value
+    for name, option in kind.options.items():
+        if option.required and name not in given:
+            raise viz.FigureError(
+                f"a figure of kind {kind.name} needs {option.help}: add {_flag(name)} OTHER."
+            )
+        if option.type is Cell:
+            given[name] = _network(given[name])
+            _check_subject(kind, given[name])
+    _check_subject(kind, part)
+    print(kind.figure(part, **given).save(options.output))
     return 0
 
 
-def _found(spec: str, kind: str) -> Any:
-    """The cell or network that a specification names."""
+def _check_subject(kind: Kind, part: Cell | System | None) -> None:
+    """Raise FigureError for a network where a cell is drawn, or for nothing at all."""
+    if part is None and kind.subjects:
+        raise viz.FigureError(
+            f"name what --kind {kind.name} is to draw: a cell such as lstm, or my_cells.py:NAME."
+        )
+    if isinstance(part, System) and System not in kind.subjects:
+        others = [name for name, other in kinds().items() if System in other.subjects]
+        raise viz.FigureError(
+            f"--kind {kind.name} draws one cell, and {part} has several parts.\n"
+            f"  Draw it with --kind {', '.join(others)}, or name one of its cells."
+        )
+
+
+def _network(spec: str) -> Cell | System:
+    """The cell or network that a specification names: see the help of CELL."""
+    path, _ = parts(spec)
+    several = [spec] if path and path.is_file() else spec.split(",")
+    layers = [_layer(layer.strip()) for layer in several]
+    return layers[0] if len(layers) == 1 else stack(layers)
+
+
+def _layer(spec: str) -> Cell | System:
+    if spec.startswith(BOTH):
+        return bidirectional(_layer(spec.removeprefix(BOTH)))
     path, name = parts(spec)
     value = run_file(path).get(name) if path else None
-    if not isinstance(value, System):
-        return value if isinstance(value, Cell) else find(spec)
-    if kind not in OF_NETWORKS:
-        raise viz.FigureError(
-            f"--kind {kind} draws one cell, and {value} has several parts.\n"
-            f"  Draw it with --kind {' or '.join(OF_NETWORKS)}, or name one of its cells."
-        )
-    return value
-
-
-def _cell(cell: Cell, options: argparse.Namespace) -> viz.Figure:
-    names = [name.strip() for name in options.focus.split(",") if name.strip()]
-    return viz.cell(cell, focus=names)
-
-
-def _plan(cell: Cell, options: argparse.Namespace) -> viz.Figure:
-    sizes = {n: max(SIZE, cell.bounds.get(n, 1)) + k for k, n in enumerate(cell.sizes)}
-    return viz.plan(compiled(cell).plan(**sizes))
-
-
-def _graph(cell: Cell | System, options: argparse.Namespace) -> viz.Figure:
-    """The graph of a small run with random inputs, after backward from the sum of its output."""
-    if options.steps < 1:
-        raise viz.FigureError(f"--steps must be at least 1, got {options.steps}.")
-    least = getattr(cell, "bounds", {})
-    program = cell.program(**{name: max(SIZE, least.get(name, 1)) for name in cell.sizes})
-    random = np.random.default_rng(SEED)
-    parameters = cell.init(seed=SEED, **program.sizes)
-    sequences = {"x", *getattr(cell, "sequences", ())}
-    given: dict[str, Any] = {
-        name: random.normal(
-            size=((options.steps,) if name in sequences else ()) + program.inputs[name].shape
-        )
-        for name in (*sorted(sequences), *getattr(cell, "constants", ()))
-    }
-    initial = {}
-    if isinstance(cell, Cell):  # a state may be all that tells a size
-        states = {name: program.inputs[f"prev.{name}"].shape for name in cell.state}
-        initial = {name: cell.initial(name, shape, float) for name, shape in states.items()}
-    run = unroll(cell, parameters, given.pop("x"), initial, **given)
-    loss = run.steps[-1][cell.output].sum()
-    loss.name = "L"
-    if parameters:
-        loss.backward()
-    return viz.graph(loss, fold=options.fold)
-
-
-def _difference(cell: Cell, options: argparse.Namespace) -> viz.Figure:
-    if not options.against:
-        raise viz.FigureError(
-            "a difference needs a second cell: add --against OTHER, such as --against gru."
-        )
-    return viz.difference(cell, _found(options.against, "difference"))
-
-
-KINDS: dict[str, Callable[[Any, argparse.Namespace], viz.Figure]] = {
-    "cell": _cell,
-    "chain": lambda cell, options: viz.chain(cell),
-    "difference": _difference,
-    "graph": _graph,
-    "plan": _plan,
-    "legend": lambda cell, options: viz.legend(),
-    "rolled": lambda cell, options: viz.rolled(cell),
-    "unrolled": lambda cell, options: viz.unrolled(cell, options.steps),
-}
+    return value if isinstance(value, Cell | System) else find(spec)

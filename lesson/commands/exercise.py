@@ -6,16 +6,19 @@ import argparse
 import secrets
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
+from lesson import languages
 from lesson.exercises.collection import collect, find
-from lesson.exercises.exercise import Exercise, ExerciseError, checked, seed_in
 from lesson.exercises.solved import Solved
-from lesson.exercises.words import chosen, say, table, wrapped
-from lesson.terminal_stepper import width_of
+from lesson.exercises.tasks import Exercise, ExerciseError, checked, seed_in
+from lesson.exercises.words import choose_language, say, table
+from lesson.terminal_text import width_of, wrap_paragraphs
 from tinygrad_lstm.errors import DataError
 
 MARKS = {True: "✓", False: "✗"}
+SAYS = table("command")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="check the answer")
     what.add_argument("--hint", action="store_true", help="the next hint, up to the solution")
-    parser.add_argument("--language", metavar="L", help="en, ko or zh (default: the locale's)")
+    known = ", ".join(languages.languages())
+    parser.add_argument("--language", metavar="L", help=f"{known} (default: the locale's)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the numbers drawn at the start")
     parser.add_argument("--answer", type=Path, metavar="FILE", help="check this file instead")
     parser.add_argument(
@@ -49,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
         if options.check or options.hint or options.seed is not None or options.answer:
             raise ExerciseError("name an exercise, as in: tinygrad-lstm exercise 3 --check")
         known = {language for made in every for language in made.languages}
-        return _list(every, chosen(options.language, known), _arguments(options))
+        return _list(every, choose_language(options.language, known), _arguments(options))
     number, exercise = find(every, options.exercise)
     if options.answer and not options.check:
         raise ExerciseError("--answer names the file that --check is to read: add --check.")
     if options.seed is not None and (options.check or options.hint or options.seed < 0):
         raise DataError("--seed is a whole number from 0, for beginning an exercise.")
-    language = chosen(options.language, exercise.languages)
+    language = choose_language(options.language, exercise.languages)
     path = options.answer or Path(f"exercise-{number}-{exercise.name}.py")
     command = f"tinygrad-lstm exercise {number}{_arguments(options)}"
     if options.check:
@@ -75,8 +79,15 @@ def _width() -> int:
     return max(40, min(80, shutil.get_terminal_size().columns))
 
 
+def _show(text: str) -> None:
+    print(wrap_paragraphs(text, _width()))
+
+
+def _tell(key: str, language: str, **facts: str) -> None:
+    _show(say(SAYS[key], language, **facts))
+
+
 def _list(every: list[Exercise], language: str, more: str) -> int:
-    says = table("command")
     done = Solved.read(Path())
     for number, exercise in enumerate(every, 1):
         begun = Path(f"exercise-{number}-{exercise.name}.py").exists()
@@ -84,17 +95,16 @@ def _list(every: list[Exercise], language: str, more: str) -> int:
         mark = {"done": "✓", "begun": "…"}.get(state, " ")
         title = say(exercise.title, language)
         room = " " * max(2, _width() - 20 - width_of(title))
-        word = room + say(says[state], language) if state else ""
+        word = room + say(SAYS[state], language) if state else ""
         print(f"{number:3} {mark} {title}{word}".rstrip())
     print()
-    print(wrapped(say(says["how"], language, command=f"tinygrad-lstm exercise 1{more}"), _width()))
+    _tell("how", language, command=f"tinygrad-lstm exercise 1{more}")
     return 0
 
 
 def _begin(
     exercise: Exercise, number: int, path: Path, language: str, command: str, seed: int | None
 ) -> int:
-    says = table("command")
     there = path.exists()
     if there:
         kept = seed_in(path)
@@ -115,21 +125,20 @@ def _begin(
             done.write()
     print(title)
     print()
-    print(wrapped(task, _width()))
+    _show(task)
     print()
-    key = "already" if there else "written"
-    print(wrapped(say(says[key], language, path=str(path), command=command), _width()))
+    _tell("already" if there else "written", language, path=str(path), command=command)
     return 0
 
 
 def _write(
     path: Path, exercise: Exercise, heading: str, seed: int, language: str, command: str
 ) -> None:
-    says = table("command")
-    how = say(says["check_with"], language, command=command)
-    above = "".join(f"# {line}".rstrip() + "\n" for line in wrapped(heading, 78).split("\n"))
+    how = say(SAYS["check_with"], language, command=command)
+    lines = wrap_paragraphs(heading, 78).split("\n")
+    above = "".join(f"# {line}".rstrip() + "\n" for line in lines)
     text = (
-        f"{above}#\n# {how}\n\nseed = {seed}  # {say(says['seed'], language)}\n\n"
+        f"{above}#\n# {how}\n\nseed = {seed}  # {say(SAYS['seed'], language)}\n\n"
         f"{exercise.begin(seed, language)}"
     )
     try:
@@ -149,30 +158,25 @@ def _there(path: Path, command: str) -> None:
 
 def _check(exercise: Exercise, path: Path, language: str, command: str) -> int:
     _there(path, command)
-    says = table("command")
     live = sys.stderr.isatty()
     progress = (lambda line: print(f"\r  {line} \x1b[K", end="", file=sys.stderr)) if live else None
     verdict = checked(exercise, path, language, progress or (lambda line: None))
     if progress:
         print("\r\x1b[K", end="", file=sys.stderr)
     for finding in verdict.findings:
-        lines = wrapped(finding.text, _width() - 2).split("\n")
-        print(f"{MARKS[finding.right]} {lines[0]}")
-        for line in lines[1:]:
-            print(f"  {line}".rstrip())
+        text = textwrap.indent(wrap_paragraphs(finding.text, _width() - 2), "  ")
+        print(MARKS[finding.right] + text[1:])
     print()
     if verdict.passed:
         done = Solved.read(path.parent)
         done.passed.add(exercise.name)
         done.write()
-    key = "solved" if verdict.passed else "not_yet"
-    print(wrapped(say(says[key], language, command=f"{command} --hint"), _width()))
+    _tell("solved" if verdict.passed else "not_yet", language, command=f"{command} --hint")
     return 0 if verdict.passed else 1
 
 
 def _hint(exercise: Exercise, path: Path, language: str, command: str) -> int:
     _there(path, command)
-    says = table("command")
     seed = seed_in(path)
     if seed is None:
         raise ExerciseError(
@@ -183,10 +187,10 @@ def _hint(exercise: Exercise, path: Path, language: str, command: str) -> int:
     number = min(done.hints.get(exercise.name, 0) + 1, total)
     done.hints[exercise.name] = number
     done.write()
-    print(say(says["hint"], language, number=number, total=total))
+    print(say(SAYS["hint"], language, number=number, total=total))
     print()
-    print(wrapped(exercise.fill(exercise.hints[number - 1], seed, language), _width()))
+    _show(exercise.fill(exercise.hints[number - 1], seed, language))
     if number == total:
         print()
-        print(wrapped(say(says["last_hint"], language), _width()))
+        _tell("last_hint", language)
     return 0

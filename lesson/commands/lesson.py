@@ -92,7 +92,7 @@ def _watch(options: argparse.Namespace) -> int:
     ours = Path(building.__file__).parent
 
     def files() -> list[Path]:
-        own = [p for folder in ("page", "languages") for p in (ours / folder).rglob("*.*")]
+        own = (p for p in ours.rglob("*.*") if p.suffix in (".html", ".css", ".js", ".toml"))
         return [p for p in (file, options.text, *own) if p]
 
     def make(check: watching.Check) -> str:
@@ -122,7 +122,7 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
 
     cell = find(options.cell)
     check_suited(cell)
-    start = cell_options.chosen_starts(options, cell)
+    start = cell_options.read_starts(options, cell)
     text = read_text(options.text) if options.text else shakespeare()
     print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
     bar = _Bar()

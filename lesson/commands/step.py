@@ -22,6 +22,8 @@ from tinygrad_lstm.program import named
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.stepper.trace import step_through
 from tinygrad_lstm.stepper.written import leaf
+from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.testing.inputs import random_inputs
 
 MOST = 2_000_000  # numbers in a run that is walked through, parameters included
 _KEYS = (
@@ -32,33 +34,31 @@ _KEYS = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, how large a run, and where to begin."""
+    add = parser.add_argument
     parser.epilog = _KEYS
-    parser.add_argument("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
-    parser.add_argument("--steps", type=int, default=2, help="time steps (default 2)")
-    parser.add_argument("--inputs", type=int, help="entries of x (default 1)")
-    parser.add_argument("--hidden", type=int, help="entries of a state (default 2)")
+    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("--steps", type=int, default=2, help="time steps (default 2)")
+    add("--inputs", type=int, help="entries of x (default 1)")
+    add("--hidden", type=int, help="entries of a state (default 2)")
     cell_options.add_size(parser, "slots=3 (default 2)")
     cell_options.add_start(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
-    parser.add_argument(
-        "--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan"
-    )
-    parser.add_argument(
-        "--watch", metavar="NAME", nargs="+", default=[], help="values to keep in sight"
-    )
-    parser.add_argument("--digits", type=int, default=4, help="significant digits (default 4)")
-    parser.add_argument("--plain", action="store_true", help="print the trace and do not ask")
+    add("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    add("--to", metavar="BREAKPOINT", help="where to begin: a name, C@1, t=2, |grad|<1e-3, nan")
+    add("--watch", metavar="NAME", nargs="+", default=[], help="values to keep in sight")
+    add("--digits", type=int, default=4, help="significant digits (default 4)")
+    add("--plain", action="store_true", help="print the trace and do not ask")
 
 
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
+    cell_options.check_least(options, steps=1, seed=0)
     cell = find(options.cell)
     loss, about = small_run(
         cell,
         options.steps,
         options.seed,
-        cell_options.chosen_sizes(options, cell),
-        cell_options.chosen_starts(options, cell),
+        cell_options.read_sizes(options, cell),
+        cell_options.read_starts(options, cell),
     )
     trace = step_through(loss, digits=options.digits)
     for name in options.watch:
@@ -91,38 +91,24 @@ def small_run(
     Parameters and data are rounded to two decimals, so that what is shown can be checked by hand;
     what would start at zero is drawn at random as well, so that gradients flow through it.
     """
-    if steps < 1:
-        raise DataError(f"--steps must be at least 1, got {steps}.")
-    if seed < 0:
-        raise DataError(f"--seed must be at least 0, got {seed}.")
     small = {name: max(cell.bounds.get(name, 1), 1 + (name != "inputs")) for name in cell.sizes}
     lengths = cell.complete(small | dict(given))
     _check_room(cell, steps, lengths)
-    random = np.random.default_rng(seed)
+    case = random_inputs(cell, lengths, steps, rng=seed, scale=0.3)
 
-    def draw(name: str, shape: tuple[int, ...]) -> Tensor:
-        return leaf(np.round(random.normal(size=shape), 2), name)
+    def rounded(name: str, value: Array) -> Tensor:
+        return leaf(np.round(value, 2), name)
 
-    xs = draw("x", (steps, *sizes.shape(cell.x, lengths)))
-    further = {
-        name: draw(name, (steps, *sizes.shape(words, lengths)))
-        for name, words in cell.sequences.items()
-    }
-    further |= {
-        name: draw(name, sizes.shape(words, lengths)) for name, words in cell.constants.items()
-    }
-    parameters = {}
-    with warnings.catch_warnings():  # what starts at zero is drawn below
+    with warnings.catch_warnings():  # what starts at zero is drawn
         warnings.simplefilter("ignore")
         fresh = cell.init(seed=seed, **lengths, **(start or {}))
+    parameters = {}
     for name, p in fresh.items():
-        drawn = random.uniform(-0.5, 0.5, p.shape)
         stays = name in (start or {}) or p.numpy().any()
-        parameters[name] = np.round(p.numpy() if stays else drawn, 2)
-    initial = {
-        name: cell.initial(name, sizes.shape(words, lengths), float)
-        for name, words in cell.state.items()
-    }
+        parameters[name] = np.round(p.numpy() if stays else case.parameters[name], 2)
+    initial = {name: cell.initial(name, v.shape, float) for name, v in case.initial.items()}
+    further = {name: rounded(name, value) for name, value in case.further.items()}
+    xs = rounded("x", case.xs)
     ran = unroll(cell, cell.bind(parameters, **lengths), xs, initial, **further)
     if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")

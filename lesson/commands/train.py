@@ -21,19 +21,11 @@ from tqdm import tqdm
 from lesson import cell_options
 from tinygrad_lstm import Cell, learning
 from tinygrad_lstm.cell_files import find
-from tinygrad_lstm.errors import CellError, DataError, ShapeError, TinygradError
+from tinygrad_lstm.errors import DataError, ShapeError, TinygradError
 from tinygrad_lstm.learning import CheckpointError, Progress, Training
 
 SECONDS = 60.0
-LEAST = {
-    "batch": 1,
-    "length": 1,
-    "seed": 0,
-    "steps": 0,
-    "seconds": 0,
-    "sample": 0,
-    "temperature": 0,
-}
+LEAST = dict(batch=1, length=1, seed=0, steps=0, seconds=0, sample=0, temperature=0)
 AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "another file": "another file by --checkpoint PATH",
     "the same text": "the same --text",
@@ -42,6 +34,7 @@ AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "a rate below": "a --rate below",
     "or clip below": "or --clip below",
     "embedding input, or sizes": "--input embedding, or sizes",
+    "Pass further=f, a": "Make them parameters, or train in Python with further=f, a",
     "batch must": "--batch must",
     "length must": "--length must",
     "seed must": "--seed must",
@@ -89,7 +82,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, save, and show what the model writes."""
     cell = find(options.cell)
-    _check(options, cell)
+    _check(options)
     path = options.checkpoint or Path(f"{cell.name}.npz")
     try:
         with learning.claim(path):
@@ -101,27 +94,17 @@ def run(options: argparse.Namespace) -> int:
         raise type(error)(text) from error
 
 
-def _check(options: argparse.Namespace, cell: Cell) -> None:
+def _check(options: argparse.Namespace) -> None:
     """What the options alone tell to be wrong."""
-    for name, least in LEAST.items():
-        value = getattr(options, name)
-        if value is not None and not least <= value < math.inf:
-            raise DataError(f"--{name} must be at least {least}, got {value}.")
+    cell_options.check_least(options, **LEAST)
     for name in ("rate", "clip"):
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
             raise DataError(f"--{name} must be a number above 0, got {value}.")
-    names = ", ".join(n for n in (*cell.sequences, *cell.constants) if n not in cell.noise)
-    if names:
-        raise CellError(
-            f"{cell} has further inputs ({names}), which a text does not give, and no option does."
-            f"\n  Make them parameters, or train in Python: learning.CharacterModel(cell, text, "
-            f"further=f),\n  where f(start, shape) returns a mapping of their names to values."
-        )
 
 
 def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
-    training = _resumed(options, cell, path) if options.resume else _begun(options, cell, path)
+    training = _resume(options, cell, path) if options.resume else _begin(options, cell, path)
     model, text = training.model, training.text
     if options.steps is None and options.seconds is None:
         options.seconds = SECONDS
@@ -131,7 +114,7 @@ def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
         flush=True,
     )
     steps, begun = training.state.step, time.perf_counter()
-    with contextlib.closing(_Watch(training, options)) as watch, _stopped() as asked:
+    with contextlib.closing(_Watch(training, options)) as watch, _stop_on_signals() as asked:
 
         def report(progress: Progress) -> bool:
             watch.show(progress)
@@ -165,7 +148,7 @@ def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
     return 0
 
 
-def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+def _begin(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     if path.exists():
         raise CheckpointError(
             f"checkpoint {path} exists already.\n"
@@ -183,15 +166,15 @@ def _begun(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
             text,
             input=given.get("input", "embedding"),
             seed=seed,
-            start=cell_options.chosen_starts(options, cell),
-            **cell_options.chosen_sizes(options, cell),
+            start=cell_options.read_starts(options, cell),
+            **cell_options.read_sizes(options, cell),
         )
     except ShapeError as error:
         raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
     return Training(model, text, eager=options.eager, **settings)
 
 
-def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+def _resume(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
     if not path.exists():
         raise CheckpointError(
             f"checkpoint {path} does not exist.\n"
@@ -207,8 +190,8 @@ def _resumed(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
         **training.model.sizes,
     }
     given = {k: v for k, v in vars(options).items() if k in kept and v is not None}
-    given |= cell_options.chosen_sizes(options, cell)
-    for name, value in cell_options.chosen_starts(options, cell).items():
+    given |= cell_options.read_sizes(options, cell)
+    for name, value in cell_options.read_starts(options, cell).items():
         kept[f"start {name}"] = training.model.start.get(name, "default")
         given[f"start {name}"] = value
     for name, value in given.items():
@@ -265,7 +248,7 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def _stopped() -> Iterator[list[int]]:
+def _stop_on_signals() -> Iterator[list[int]]:
     """The signals that have asked to stop: after the first one the step is finished, a second
     one interrupts. It may be Ctrl-C (SIGINT), or SIGTERM, as when a machine is shut down."""
     asked: list[int] = []

@@ -7,28 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.comparisons import Rule, draw, gradients_hold, mistakes, same_cell, slope
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.comparisons import Rule, gradients_hold, mistakes, same_cell, slope
+from lesson.exercises.tasks import Answer, make_exercise, start_of
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
+from tinygrad_lstm.testing.inputs import random_arrays
 
-IMPORTS = "from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh\n\n\n"
-LSTM = """@cell(
-    state="h C",
-    parameters={
-        "W_f W_i W_C W_o": "hidden, hidden + inputs",
-        "b_f b_i b_C b_o": "hidden",
-    },
-)
-def NAME(now, prev, x, p):
-    hx = concat(prev.h, x)
-    now.f = sigmoid(matvec(p.W_f, hx) + p.b_f)
-    now.i = sigmoid(matvec(p.W_i, hx) + p.b_i)
-    now.C_tilde = tanh(matvec(p.W_C, hx) + p.b_C)
-    now.C = now.f * prev.C + now.i * now.C_tilde
-    now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)
-    now.h = now.o * tanh(now.C)
-"""
+LSTM = start_of("lstm")
 RULES: Mapping[str, Rule] = {
     "f": lambda now, prev, hx, p: sigmoid(matvec(p.W_f, hx) + p.b_f),
     "i": lambda now, prev, hx, p: sigmoid(matvec(p.W_i, hx) + p.b_i),
@@ -66,7 +51,7 @@ def _open_line(seed: int) -> str:
 def _with_gap(seed: int) -> str:
     name = f"now.{_open_line(seed)} = "
     lines = LSTM.replace("NAME", "lstm").splitlines()
-    return IMPORTS + "\n".join(
+    return "\n".join(
         f"    {name}...  # {{{{here}}}}" if line.strip().startswith(name) else line
         for line in lines
     )
@@ -99,7 +84,7 @@ _COUPLED_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
 }
 
 
-@make_exercise(3, "coupled-gates", IMPORTS + LSTM.replace("NAME", "coupled"))
+@make_exercise(3, "coupled-gates", LSTM.replace("NAME", "coupled"))
 def coupled_gates(answer: Answer) -> None:
     """An LSTM whose input gate is 1 - f."""
     own = answer.cell("coupled")
@@ -136,7 +121,7 @@ _GRU_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
 }
 
 
-@make_exercise(10, "gru-from-lstm", IMPORTS + LSTM.replace("NAME", "gru"))
+@make_exercise(10, "gru-from-lstm", LSTM.replace("NAME", "gru"))
 def gru_from_lstm(answer: Answer) -> None:
     """A GRU is written."""
     own = answer.cell("gru")
@@ -145,7 +130,7 @@ def gru_from_lstm(answer: Answer) -> None:
     same_cell(answer, own, cells.gru, mistakes(answer, cells.gru, _GRU, _GRU_MISTAKES))
 
 
-@make_exercise(9, "peepholes", IMPORTS + LSTM.replace("NAME", "peephole"))
+@make_exercise(9, "peepholes", LSTM.replace("NAME", "peephole"))
 def peepholes(answer: Answer) -> None:
     """By structure and slopes: peepholes are right as matrices, as vectors, in any order."""
     own = answer.cell("peephole")
@@ -177,7 +162,7 @@ def _rest_is_lstm(answer: Answer) -> bool:
     """Whether C and h are made of the gates as in the LSTM."""
     own = answer.cell("peephole")
     program = own.program()
-    arrays = draw(program.inputs, answer.seed)
+    arrays = random_arrays(program, answer.seed)
     v = program.run(**arrays)
     wanted = {"C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"], "h": v["o"] * np.tanh(v["C"])}
     for name, value in wanted.items():

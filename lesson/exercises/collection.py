@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lesson.exercises
-from lesson.exercises.exercise import Exercise, ExerciseError
+from lesson.exercises.tasks import Exercise, ExerciseError
 from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import UnknownNameError
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer
+from lesson.exercises.tasks import Answer
 from lesson.exercises.words import SAYS, Words
+from tinygrad_lstm import numerical
 from tinygrad_lstm.checking import check_gradients
 from tinygrad_lstm.errors import GradientError
 from tinygrad_lstm.notation import name_plain
-from tinygrad_lstm.numerical import TINY
 from tinygrad_lstm.ops import concat
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell, cell
-from tinygrad_lstm.tensor import Array, Tensor
+from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.testing.inputs import random_arrays, random_inputs
 
 STEPS, BATCH = 3, 2
 CLOSE = 1e-9  # of the largest value: two ways to write one equation round differently
@@ -48,28 +50,6 @@ def mistakes(
     ]
 
 
-def draw(inputs: Mapping[str, Tensor], seed: int, *lead: int) -> dict[str, Array]:
-    """Random numbers for the inputs of a Program; axes of time and batch may stand in front."""
-    random = np.random.default_rng(seed)
-    return {name: random.normal(0.0, 0.8, (*lead, *node.shape)) for name, node in inputs.items()}
-
-
-def _drawn_run(own: Cell, seed: int, *lead: int) -> tuple[Any, Any, Any]:
-    """Random parameters, inputs (time, batch, …) and states (batch, …) for a run of a cell."""
-    inputs = own.program().inputs
-    states = {f"prev.{name}": inputs[f"prev.{name}"] for name in own.state}
-    p = draw({name: inputs[name] for name in own.parameters}, seed)
-    xs = draw({"x": inputs["x"]}, seed + 1, *lead)["x"]
-    begin = draw(states, seed + 2, *lead[1:])
-    return p, xs, {name.removeprefix("prev."): value for name, value in begin.items()}
-
-
-def _runs(cells: Iterable[Cell], like: Cell, seed: int) -> list[Run]:
-    """Several cells over the same random sequence, with the same random parameters of one."""
-    drawn = _drawn_run(like, seed, STEPS, BATCH)
-    return [unroll(one, *drawn) for one in cells]
-
-
 def alike(a: Array, b: Array) -> bool:
     """Whether two arrays hold the same numbers, up to rounding."""
     a, b = np.asarray(a), np.asarray(b)
@@ -92,7 +72,8 @@ def same_cell(
     if not _same_declarations(answer, own, reference):
         return False
     every = [reference, own, *(wrong for wrong, _ in mistakes)]
-    right, found, *wrong = _runs(every, reference, answer.seed)
+    case = random_inputs(reference, steps=STEPS, batch=BATCH, rng=answer.seed)
+    right, found, *wrong = [replace(case, cell=one).unroll() for one in every]
     names = list(reference.state)
     if not _agree(found, right, names):
         for run, (_, text) in zip(wrong, mistakes, strict=True):
@@ -159,10 +140,11 @@ def _name_first(answer: Answer, own: Cell, found: Run, right: Run) -> None:
 
 def gradients_hold(answer: Answer, own: Cell) -> bool:
     """Check a cell's gradients against the complex step, and note the outcome."""
+    case = random_inputs(own, steps=2, rng=answer.seed)
     try:
         agreement = check_gradients(
             lambda p, xs, begin: unroll(own, p, xs, begin)[own.output],
-            *_drawn_run(own, answer.seed, 2),
+            *(case.parameters, case.xs, case.initial),
         )
     except GradientError as error:
         answer.wrong(SAYS["gradients_differ"], error=str(error))
@@ -182,14 +164,9 @@ def slope(own: Cell, of: str, wrt: str, seed: int) -> float:
     0 means that `of` does not read `wrt`, on any path within the step.
     """
     program = own.program().gradient(wrt=wrt, of=of)
-    return float(np.max(np.abs(program.run(**draw(program.inputs, seed))[wrt])))
+    return float(np.max(np.abs(program.run(**random_arrays(program, seed))[wrt])))
 
 
 def complex_step(f: Callable[..., Any], values: Mapping[str, Array], name: str) -> Array:
     """d Σ f(values) / d values[name], entry by entry, as Im f(… + ih …) / h: exact to rounding."""
-    result = np.zeros(np.shape(values[name]))
-    for place in np.ndindex(result.shape):
-        moved = np.asarray(values[name], complex).copy()
-        moved[place] += 1j * TINY
-        result[place] = np.sum(np.imag(f(**{**values, name: moved}))) / TINY
-    return result
+    return numerical.complex_step(lambda moved: f(**{**values, name: moved}), values[name])

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 import equations
-from lesson.exercises.comparisons import alike, complex_step, draw
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.comparisons import alike, complex_step
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.testing.inputs import random_arrays
 
 Formula = Callable[..., Any]
 
@@ -21,7 +22,7 @@ def _numbers(seed: int, hidden: int = 4) -> dict[str, Array]:
     """Values of one step of an LSTM, the adjoint of h, and what C receives from the next step."""
     random = np.random.default_rng(seed)
     program = cells.lstm.program(inputs=3, hidden=hidden)
-    arrays = draw(program.inputs, seed)
+    arrays = random_arrays(program, seed)
     run = program.run(**arrays)
     found = {name: run[name] for name in ("f", "i", "C_tilde", "C", "o")}
     given = {name: random.normal(size=hidden) for name in ("bar_h", "later")}
@@ -33,18 +34,6 @@ def _line(name: str) -> str:
 
 
 # --- derive o's adjoint ---------------------------------------------------------------------------
-ADJOINT = """from tinygrad_lstm import sigmoid, tanh
-
-
-def bar_o(bar_h, o, C):
-    # {{about_bar}}
-    return ...
-
-
-def delta_o(bar_h, o, C):
-    # {{about_delta}}
-    return ...
-"""
 _ADJOINTS: Mapping[str, Mapping[str, Formula]] = {
     "bar_o": {
         "not_squashed": lambda bar_h, o, C: bar_h * C,
@@ -69,7 +58,7 @@ def _adjoint_facts(seed: int) -> Mapping[str, Words]:
     return {"derived_bar": _line("bar.o"), "derived_delta": _line("delta.o")}
 
 
-@make_exercise(7, "adjoint-of-o", ADJOINT, _adjoint_facts)
+@make_exercise(7, "adjoint-of-o", facts=_adjoint_facts)
 def adjoint_of_o(answer: Answer) -> None:
     """Functions for the adjoints of o and of what its sigmoid was applied to."""
     v = _numbers(answer.seed)
@@ -213,23 +202,6 @@ def wrong_gradient(answer: Answer) -> None:
 
 
 # --- a value used twice ---------------------------------------------------------------------------
-FORK = """# {{network}}
-#     a = {{a}},  w = {{w}}
-#     b = a * w
-#     c = b + a
-#     L = b * c
-#
-# {{gradients}}
-bar_c = ...
-bar_b = ...
-bar_a = ...
-bar_w = ...
-
-# {{order}}
-order = [...]
-"""
-
-
 def _fork(seed: int) -> tuple[float, float]:
     random = np.random.default_rng(seed)
     return float(random.integers(2, 6)), float(random.choice([-3, -2, 2, 3]))
@@ -250,7 +222,7 @@ def _fork_facts(seed: int) -> Mapping[str, Words]:
     }
 
 
-@make_exercise(6, "value-used-twice", FORK, _fork_facts)
+@make_exercise(6, "value-used-twice", facts=_fork_facts)
 def value_used_twice(answer: Answer) -> None:
     """Adjoints add up at a fork, and the order in which they are complete."""
     a, w = _fork(answer.seed)

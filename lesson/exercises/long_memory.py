@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import softplus, vecdot
 from tinygrad_lstm.errors import DataError
@@ -130,20 +130,6 @@ def _fresh(random: np.random.Generator) -> Iterator[int]:
         yield int(random.integers(2**62))
 
 
-START = """from tinygrad_lstm import cell, concat, matvec, sigmoid, tanh
-
-
-# {{own}}
-@cell(state="h", parameters={"W": "hidden, hidden + inputs", "b": "hidden"})
-def memory(now, prev, x, p):
-    now.h = tanh(matvec(p.W, concat(prev.h, x)) + p.b)
-
-
-# {{begin}}
-fills = {}
-"""
-
-
 def _facts(seed: int) -> Mapping[str, Words]:
     numbers = {
         "steps": STEPS,
@@ -157,7 +143,7 @@ def _facts(seed: int) -> Mapping[str, Words]:
     return {"enough": f"{ENOUGH:.0%}", **{name: str(n) for name, n in numbers.items()}}
 
 
-@make_exercise(11, "fifty-steps", START, _facts)
+@make_exercise(11, "fifty-steps", facts=_facts)
 def fifty_steps(answer: Answer) -> None:
     """The cell is trained, up to three times."""
     own, fills = answer.cell("memory"), answer.value("fills")

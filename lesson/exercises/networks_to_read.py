@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells
 from tinygrad_lstm.running import Run, unroll
@@ -177,32 +177,6 @@ def memory(p: Mapping[str, Array], seed: int) -> tuple[float, float]:
     return float(np.mean(np.abs(last - other))), float(np.mean(np.sign(last) == first))
 
 
-FORGETFUL = """import numpy as np
-
-from lesson.exercises.networks_to_read import bits, forgetful
-from tinygrad_lstm import cells, unroll
-
-p = forgetful(seed)      # {{parameters}}
-xs = bits(seed)          # {{inputs}}
-run = unroll(cells.lstm, p, xs)
-
-if __name__ == "__main__":  # {{look}}
-    print(" t   bit      f      i      o        C        h")
-    for t, bit in enumerate(xs[:, 0]):
-        gates = [float(run[name].numpy()[t, 0]) for name in ("f", "i", "o", "C", "h")]
-        print(f"{t:2d}   {bit:+.0f}  " + "  ".join(f"{v:+.3f}" for v in gates))
-
-# {{which}}
-gate = ...
-
-# {{how_much}}
-kept = ...
-
-# {{mend}}
-repair = {...: ...}
-"""
-
-
 def _forget_facts(seed: int) -> Mapping[str, Words]:
     gate = ill_gate(seed)
     name, ill = _ILL[gate]
@@ -224,7 +198,7 @@ def _kept(seed: int) -> float:
     return float(gradient.item()) if gradient is not None else 0.0
 
 
-@make_exercise(5, "why-it-forgets", FORGETFUL, _forget_facts)
+@make_exercise(5, "why-it-forgets", facts=_forget_facts)
 def why_it_forgets(answer: Answer) -> None:
     """The gate that is set wrong, what is left of the first bit, and a bias that mends it."""
     gate, seed = ill_gate(answer.seed), answer.seed

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesson.exercises.cells_to_write import IMPORTS, LSTM
+from lesson.exercises.cells_to_write import LSTM
 from lesson.exercises.comparisons import same_cell
-from lesson.exercises.exercise import Answer, make_exercise
+from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words, say
 from tinygrad_lstm import cells
 from tinygrad_lstm.running import unroll
@@ -43,7 +43,7 @@ def _start(seed: int) -> str:
         listing = listing.replace(*FAULTS[name])
     asked = "".join(f"    {name!r}: ...,\n" for name in _QUESTIONS)
     return (
-        f"{IMPORTS}{listing}\n\n# {{{{sizes}}}}\n# {{{{as_tuples}}}}\n"
+        f"{listing}\n\n# {{{{sizes}}}}\n# {{{{as_tuples}}}}\n"
         f"shapes = {{\n{asked}}}\n\n# {{{{count}}}}\nnumbers = ...\n"
     )
 
@@ -64,7 +64,7 @@ def _facts(seed: int) -> Mapping[str, Words]:
     return {
         **{name: str(n) for name, n in sizes.items()},
         "columns": str(columns),
-        "sizes": {x: say(text, x, **sizes) for x, text in shapes.words["sizes"].items()},
+        "sizes": {x: say(shapes.words["sizes"], x, **sizes) for x in shapes.languages},
         "first": FAULTS[faults[0]][0],
         "second": FAULTS[faults[1]][0],
         "shapes": "\n".join(f"    {name}: {shape}" for name, shape in measured.items()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lesson.exercises.exercise import ExerciseError
+from lesson.exercises.tasks import ExerciseError
 from tinygrad_lstm.atomic import replace_whole
 
 FILE = ".tinygrad-lstm-exercises.json"

@@ -1,21 +1,17 @@
-"""Words in the reader's language, and lines of a terminal's width."""
+"""Words in the reader's language."""
 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from lesson import languages, prose
-from lesson.terminal_stepper import width_of
 from tinygrad_lstm.errors import UnknownNameError
 
 Words = str | Mapping[str, str]  # words, or words by language; plain words count as English
 DEFAULT = languages.DEFAULT
-_CLOSING = "，。、；：？！）」』】》”’％"  # never at the beginning of a line
-_OPENING = "（「『【《“‘"  # never at the end of one
 
 
 def say(text: Words, language: str, /, **facts: Any) -> str:
@@ -63,7 +59,7 @@ def hints(name: str) -> list[dict[str, str]]:
     return [{x: several[k].strip("\n") for x, several in lists.items()} for k in range(count)]
 
 
-def chosen(asked: str | None, known: Iterable[str]) -> str:
+def choose_language(asked: str | None, known: Iterable[str]) -> str:
     """The language asked for, which must be known; else the locale's, if known, else English."""
     known = sorted(known)
     if asked is not None:
@@ -78,59 +74,3 @@ def chosen(asked: str | None, known: Iterable[str]) -> str:
             own = locale.replace("_", ".").split(".")[0].lower()
             return own if own in known else DEFAULT
     return DEFAULT
-
-
-def wrapped(text: str, width: int, indent: str = "") -> str:
-    """Paragraphs in lines of at most `width` columns; lines that begin with a space stay apart.
-
-    Words stay whole; Chinese breaks between any two characters, but not before a closing sign.
-    """
-    lines: list[str] = []
-    for paragraph in text.strip("\n").split("\n\n"):
-        running = ""
-        for line in paragraph.split("\n"):
-            if line.startswith((" ", "- ")):
-                margin = indent + line[: len(line) - len(line.lstrip())]
-                lines += _broken(running, width, indent)
-                lines += _broken(line.lstrip(), width, margin, "  ")
-                running = ""
-            else:
-                running = _joined(running, line)
-        lines += [*_broken(running, width, indent), ""]
-    return "\n".join(lines[:-1])
-
-
-def _joined(before: str, after: str) -> str:
-    if not before or (_breaks(before[-1]) and _breaks(after[:1])):
-        return before + after
-    return f"{before} {after}"
-
-
-def _breaks(sign: str) -> bool:
-    """Whether a line may break beside this sign without a space: Chinese, not Korean."""
-    wide = bool(sign) and unicodedata.east_asian_width(sign) in "WF"
-    return wide and not unicodedata.name(sign, "").startswith("HANGUL")
-
-
-def _pieces(text: str) -> list[str]:
-    """The text cut where a line may end."""
-    pieces: list[str] = []
-    for sign in text:
-        last = pieces[-1] if pieces else ""
-        ends = last.endswith(" ") or (_breaks(last[-1:]) or _breaks(sign))
-        glued = sign == " " or sign in _CLOSING or last[-1:] in _OPENING
-        if last and (glued or not ends):
-            pieces[-1] += sign
-        else:
-            pieces.append(sign)
-    return pieces
-
-
-def _broken(text: str, width: int, indent: str, hanging: str = "") -> list[str]:
-    lines, line = [], indent
-    for piece in _pieces(text):
-        if line.strip() and width_of((line + piece).rstrip()) > width:
-            lines.append(line.rstrip())
-            line = indent + hanging
-        line += piece
-    return [*lines, line.rstrip()] if line.strip() else lines

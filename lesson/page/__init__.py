@@ -15,7 +15,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from lesson import numbers, prose
+from lesson import formulas, numbers, prose
+from tinygrad_lstm import notation
 
 
 def folders(package: ModuleType) -> dict[str, ModuleType]:
@@ -38,23 +39,27 @@ def _template(path: str) -> str | None:
 
 ENVIRONMENT = Environment(
     loader=FunctionLoader(_template),
-    autoescape=True,
+    autoescape=lambda name: name is None or name.endswith(".html"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals |= {
     "translate_html": prose.translate_html,
+    "inline": prose.inline,
     "data": prose.data,
+    "equations": formulas.formula,
+    "percent": numbers.percent,
     "power": numbers.power,
-    "short": numbers.short,
+    "titled": numbers.titled,
+    "visible": notation.visible,
 }
 
 
 def render(place: str, template: str = "", /, **context: Any) -> Markup:
-    """A template of a module's folder filled in, that of the folder's name if not told.
+    """A template of a module's folder filled in, `NAME.html` by the folder's name if not told.
 
     A module writes `render(__name__, …)`.
     """
-    name = template or place.rpartition(".")[2]
-    return Markup(ENVIRONMENT.get_template(f"{place}/{name}.html").render(**context))
+    name = template or f"{place.rpartition('.')[2]}.html"
+    return Markup(ENVIRONMENT.get_template(f"{place}/{name}").render(**context))

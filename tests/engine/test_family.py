@@ -139,11 +139,6 @@ def test_the_lines_are_the_paper_s(name: str) -> None:
     assert lines == PAPERS[name]
 
 
-def test_every_cell_of_the_family_is_written_out() -> None:
-    essay = {"rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru"}  # in test_equations.py
-    assert set(PAPERS) == set(cells.all()) - essay
-
-
 # --- parameter counts as published ----------------------------------------------------------------
 def count(cell: Cell, **sizes: int) -> int:
     return cell.init(**sizes).count

@@ -12,7 +12,7 @@ import pytest
 from sympy.core.cache import clear_cache
 
 from equations import algebra
-from lesson.checking import EVERY_PROPERTY
+from lesson.cell_checks import EVERY_PROPERTY
 from tinygrad_lstm import cell, matvec, sigmoid, tanh
 from tinygrad_lstm.kernels.kernel import Kernel
 from tinygrad_lstm.ops import register

@@ -13,7 +13,7 @@ from test_equations_backward import agree, pair
 
 import equations
 from equations.algebra import EquationError, Quantity
-from lesson.checking import EVERY_PROPERTY, hypothesis_elsewhere
+from lesson.cell_checks import EVERY_PROPERTY, hypothesis_elsewhere
 from lesson.commands import main
 from tinygrad_lstm import cell, cells, matvec, stack, tanh
 from tinygrad_lstm.step import Cell

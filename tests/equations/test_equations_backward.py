@@ -14,7 +14,7 @@ import equations
 import tinygrad_lstm as tg
 from equations import algebra, rules
 from equations.derivation import derive
-from equations.reading import read
+from equations.symbolic import symbolic_step
 from tinygrad_lstm import (
     Tensor,
     abs,
@@ -354,7 +354,7 @@ def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
     seeds = {name: random.normal(size=(time, hidden)) for name in one.state}
     loss: Any = 0
     for t in range(1, time + 1):
-        for label, expr in read(one, program).equations.items():
+        for label, expr in symbolic_step(one, program).equations.items():
             values[label, t] = substituted(expr, values, t)
         for label, seed in seeds.items():
             loss = loss + seed[t - 1] @ values[label, t]

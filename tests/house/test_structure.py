@@ -60,6 +60,42 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
     assert not files & public
 
 
+def modules() -> dict[str, Path]:
+    """Every module of the packages by its name."""
+    files = (file for package in ORDER for file in (ROOT / package).rglob("*.py"))
+    parts = {file: file.relative_to(ROOT).with_suffix("").parts for file in files}
+    return {".".join(p[:-1] if p[-1] == "__init__" else p): file for file, p in parts.items()}
+
+
+def imports_of(file: Path, known: dict[str, Path]) -> set[tuple[str, str]]:
+    """The modules that a file imports, within functions too, and the names it takes from each."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add((whole, "") if whole in known else (node.module, alias.name))
+    return {(module, name) for module, name in found if module in known}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    known = modules()
+    left = {name: {m for m, _ in imports_of(file, known)} for name, file in known.items()}
+    while free := [name for name, wanted in left.items() if not wanted & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, {name: sorted(wanted & left.keys()) for name, wanted in left.items()}
+
+
+def test_no_module_takes_a_private_name_of_another() -> None:
+    known = modules()
+    for file in known.values():
+        taken = {f"{module}.{name}" for module, name in imports_of(file, known)}
+        assert not {n for n in taken if re.search(r"\._(?!_)\w*$", n)}, file
+
+
 def without_encoding(file: Path) -> list[str]:
     """The calls in a file that read or write text in the encoding of the locale."""
     found = []
@@ -254,7 +290,7 @@ def test_files_that_documents_name_exist(document: str) -> None:
     there = [f"/{p.relative_to(ROOT)}" for folder in folders for p in (folder, *folder.rglob("*"))]
     assert linked or named
     for name in named:
-        if not re.search(r"[A-Z]{4}|my_cells?", name):  # LANGUAGE and NAME stand for any
+        if not re.search(r"[A-Z]{3}|my_cells?", name):  # TAG and NAME stand for any
             assert any(path.endswith(f"/{name.rstrip('/')}") for path in there), name
     for name in linked:
         assert ((ROOT / document).parent / name).exists(), name

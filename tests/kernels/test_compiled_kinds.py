@@ -13,16 +13,16 @@ import pytest
 from compiling import CODES, Problem, by_samples, compare, problem
 
 from tinygrad_lstm import Cell, Tensor, cell, cells, compiled, unroll
+from tinygrad_lstm.composites import composite, gelu, mod, silu, softsign, with_gradient
+from tinygrad_lstm.functions import stack
 from tinygrad_lstm.ops import (
     abs,
     clip,
-    composite,
     concat,
     einsum,
     erf,
     expm1,
     floor,
-    gelu,
     log1p,
     logsumexp,
     matmul,
@@ -32,24 +32,19 @@ from tinygrad_lstm.ops import (
     mean,
     min,
     minimum,
-    mod,
     outer,
     prod,
     relu,
     sigmoid,
     sign,
-    silu,
     softmax,
-    softsign,
     split,
-    stack,
     sum,
     tanh,
     transpose,
     var,
     vecdot,
     where,
-    with_gradient,
 )
 
 # --- names ----------------------------------------------------------------------------------------
@@ -92,9 +87,12 @@ def of_names(role: str) -> Cell:
     def shapes(several: list[str]) -> dict[str, str]:
         return dict.fromkeys(several, "inputs")
 
-    return Cell(
-        step, shapes(states), shapes(parameters), "inputs", shapes(sequences), shapes(constants), ()
-    )
+    return cell(
+        state=shapes(states),
+        parameters=shapes(parameters),
+        sequences=shapes(sequences),
+        constants=shapes(constants),
+    )(step)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -136,7 +134,7 @@ def test_a_name_of_a_cell_that_ends_a_comment(code: str) -> None:
         now.h = tanh(prev.h + x)
 
     step.__name__ = "*/\n#error of mine\n/*"
-    own = Cell(step, {"h": "inputs"}, {}, "inputs", {}, {}, ())
+    own = cell(state={"h": "inputs"})(step)
     compare(own, problem(own), code)
     assert "*/ #error" not in compiled(own).source("c", inputs=2).replace("\n", " ")
 

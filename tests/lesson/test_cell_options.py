@@ -23,7 +23,7 @@ def test_values_may_be_repeated_and_joined_by_commas(command: str) -> None:
     if command != "lesson":
         words.insert(1, "lstm")
     options = parser(command).parse_args(words)
-    assert cell_options.chosen_starts(options, cells.lstm) == {
+    assert cell_options.read_starts(options, cells.lstm) == {
         "b_f": 1.0,
         "b_i": -1e-3,
         "W_o": "orthogonal",
@@ -31,7 +31,7 @@ def test_values_may_be_repeated_and_joined_by_commas(command: str) -> None:
     with pytest.raises(
         UnknownNameError, match=r"^--start b_f=…: cell 'rnn' has no parameter 'b_f'"
     ):
-        cell_options.chosen_starts(options, cells.rnn)
+        cell_options.read_starts(options, cells.rnn)
 
 
 def test_a_small_run_begins_there() -> None:
@@ -64,10 +64,11 @@ def test_a_lesson_s_model_of_other_start_values_is_trained_anew(tmp_path: Path) 
     assert other.history == () and other.model.start == {}
 
 
-def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any) -> None:
+def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any, tmp_path: Path) -> None:
     told: dict[str, Any] = {}
     monkeypatch.setattr(building, "train", lambda cell, *more: told.update({cell.name: more[-1]}))
     monkeypatch.setattr(building, "subject", lambda *_: None)
     monkeypatch.setattr(building, "render", lambda *_: "page")
-    assert building.make(1.0, TEXT, cell=cells.gru, start={"W_z": 0.5}) == "page"
+    path = building.build(tmp_path / "page", 1.0, TEXT, cell=cells.gru, start={"W_z": 0.5})
+    assert path.read_text() == "page"
     assert told == {"gru": {"W_z": 0.5}, "lstm": None, "rnn": None}

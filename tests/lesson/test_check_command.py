@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lesson.checking import EVERY_PROPERTY, check
+from lesson.cell_checks import EVERY_PROPERTY, check
 from lesson.commands import main
 from lesson.prose import Texts
 from tinygrad_lstm import cells

@@ -104,7 +104,7 @@ sys.exit(main())
         "datetime",
         "numpy.random",
         "argparse",
-        "lesson.checking",
+        "lesson.cell_checks",
         "sympy",
         "mpmath",
         "hypothesis",

@@ -26,8 +26,8 @@ from lesson.exercises import (
     shapes,
 )
 from lesson.exercises.collection import built_in
-from lesson.exercises.words import say, table, wrapped
-from lesson.terminal_stepper import width_of
+from lesson.exercises.words import say, table
+from lesson.terminal_text import width_of, wrap_paragraphs
 from tinygrad_lstm import cells
 
 EVERY = {made.name: made for made in built_in()}
@@ -713,13 +713,13 @@ def test_tasks_and_files_fit_a_terminal_and_are_python(
 def test_lines_break_as_the_language_does() -> None:
     chinese = "门在零（关）与一（开）之间，所以它决定保留多少。"
     for width in range(8, 40):
-        lines = wrapped(chinese, width).split("\n")
+        lines = wrap_paragraphs(chinese, width).split("\n")
         assert "".join(lines) == chinese
         assert all(width_of(line) <= width + 2 for line in lines)
         assert not any(line[0] in "，。）" or line[-1] == "（" for line in lines)
     korean = "게이트는 하나의 층입니다. 편향을 더합니다."
-    assert wrapped(korean, 16) == "게이트는 하나의\n층입니다. 편향을\n더합니다."
-    assert wrapped("one two\nthree\n\n    code  stays\n- a b c d", 9) == (
+    assert wrap_paragraphs(korean, 16) == "게이트는 하나의\n층입니다. 편향을\n더합니다."
+    assert wrap_paragraphs("one two\nthree\n\n    code  stays\n- a b c d", 9) == (
         "one two\nthree\n\n    code \n      stays\n- a b c d".replace("code \n", "code\n")
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from lesson import gallery
 from lesson.commands import main
-from tinygrad_lstm import cells
+from tinygrad_lstm import cells, sizes
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 AGAIN = "the gallery is out of date: run `tinygrad-lstm gallery` and commit docs/gallery"
@@ -46,7 +46,7 @@ def test_there_is_nothing_else() -> None:
 def test_count_is_what_the_cell_makes(cell) -> None:
     lengths = {size: 5 + 2 * k for k, size in enumerate(cell.sizes)}
     made = cell.init(**lengths).count
-    assert gallery.value(gallery.count(cell), lengths) == made
+    assert sizes.value(gallery.count(cell), lengths) == made
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import viz
 from lesson import building, languages, measurements, prose
 from lesson.figures import Drawer, backward
 from lesson.models import train
-from tinygrad_lstm import Tensor, cells
+from tinygrad_lstm import Tensor, cell, cells
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.learning import CharacterModel, Text, cross_entropy
 
@@ -165,6 +165,31 @@ def test_reach_is_the_norm_of_a_jacobian_product() -> None:
     model.parameters = {**small, **weights}
     curve = measurements.reach(model, text.characters, lags=8, pieces=3)
     np.testing.assert_allclose(curve, 0.5 ** np.arange(9), rtol=1e-6)
+
+
+@cell(state="h", parameters={"w": "hidden", "V": "hidden, inputs"}, output="y")
+def late(now, prev, x, p):
+    """What it shows are states of earlier steps."""
+    now.y = prev.h + 0
+    now.h = p.w * prev.h + p.V @ x
+
+
+@cell(state="h", parameters={"V": "hidden, inputs"}, output="y")
+def blind(now, prev, x, p):
+    """What it shows is no state at all."""
+    now.h = 0.5 * prev.h + p.V @ x
+    now.y = p.V @ x
+
+
+def test_reach_begins_where_the_output_reads_a_state() -> None:
+    """An output that reads only earlier states has lost nothing before the first of them."""
+    text = Text("ab" * 2000)
+    model = CharacterModel(late, text, hidden=1, inputs=1, dtype=np.float64)
+    model.parameters = {**model.parameters, "w": np.array([0.5])}
+    curve = measurements.reach(model, text.characters, lags=4, pieces=3)
+    np.testing.assert_allclose(curve, [1, 1, 0.5, 0.25, 0.125])
+    model = CharacterModel(blind, text, hidden=1, inputs=1)
+    assert (measurements.reach(model, text.characters, lags=4, pieces=3) < 1e-200).all()
 
 
 def test_growth_adds_up_to_the_gradient() -> None:

@@ -101,8 +101,9 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["twelve", "single", "four"])
 def own(request: pytest.FixtureRequest, file: Path) -> tuple[str, str]:
-    cell = find(f"{file}:{request.param}")
-    return request.param, building.make(0.6, Text(WORDS, "two lines"), cell=cell)
+    cell, path = find(f"{file}:{request.param}"), file.with_name(f"{request.param}.html")
+    building.build(path, 0.6, Text(WORDS, "two lines"), cell=cell)
+    return request.param, path.read_text(encoding="utf-8")
 
 
 def text_of(page: str) -> str:
@@ -204,7 +205,8 @@ def test_an_unsuited_cell_is_told_before_any_training(
 
 def test_a_cell_that_leaves_the_finite_numbers(file: Path) -> None:
     with pytest.raises(DivergenceError) as error:
-        building.make(0.5, Text(WORDS, "two lines"), cell=find(f"{file}:explodes"))
+        cell = find(f"{file}:explodes")
+        building.build(file.with_name("page.html"), 0.5, Text(WORDS, "two lines"), cell=cell)
     first, second = str(error.value).splitlines()
     assert first.startswith("cell 'explodes' cannot be trained: after step ")
     assert second == (
@@ -275,7 +277,7 @@ def test_a_missing_language(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "tinygrad-lstm lesson: there is no lesson in language 'xx'; there are en, ko, zh.\n"
     )
     with pytest.raises(TinygradError, match="language 'fr'"):
-        building.make(0.1, language="fr")
+        building.build(tmp_path / "page.html", 0.1, language="fr")
 
 
 def test_make_takes_a_cell() -> None:

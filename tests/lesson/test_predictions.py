@@ -16,7 +16,7 @@ from lesson.parts import stepper
 from lesson.parts.stepper import predictions
 from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import cells, matvec
-from tinygrad_lstm.stepper.written import leaf, rule_text
+from tinygrad_lstm.stepper.written import leaf, write_rule
 
 CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
 
@@ -25,12 +25,12 @@ CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "
 def test_gate_derivatives_come_with_the_mistakes_people_make() -> None:
     g, f, other = (leaf(np.full(3, v), n) for v, n in ((0.3, "{0}"), (0.7, "{1}"), (0.2, "{2}")))
     found = dict(predictions.wrong_rules(g * f * (1 - f)))
-    assert found["{0} ⊙ (1 − {1})"] == "factor"  # 1 - f for f(1 - f)
+    assert found["{0} ⊙ (1 - {1})"] == "factor"  # 1 - f for f(1 - f)
     assert found["{0} ⊙ {1} ⊙ (1 + {1})"] == "sign"
     assert dict(predictions.wrong_rules(-(g * other)))["{0} ⊙ {2}"] == "sign"
     W = leaf(np.ones((3, 2)), "{2}")
     back = matvec(np.swapaxes(W, -1, -2), g)
-    assert dict(predictions.wrong_rules(back))["{2} · {0}"] == "transpose"
+    assert dict(predictions.wrong_rules(back))["{2}·{0}"] == "transpose"
     assert dict(predictions.wrong_rules(g * f + g * other))["{0} ⊙ {1}"] == "term"
 
 
@@ -44,7 +44,7 @@ def test_a_right_form_is_never_called_wrong() -> None:
             for text, kind in pattern.get("w", []):
                 assert text != pattern["r"]
                 assert kind in predictions.KINDS
-    assert rule_text(f + f)[0] not in found
+    assert write_rule(f + f) not in found
 
 
 def test_every_kind_of_mistake_is_explained() -> None:
@@ -91,12 +91,12 @@ def test_prediction_right_and_wrong(tab: Tab) -> None:
     )
     tab(f"s.go({gate.index})")
     options: list[str] = []
-    while not any(o.endswith("= f̄8 ⊙ (1 − f8)") for o in options):
+    while not any(o.endswith("= f̄8 ⊙ (1 - f8)") for o in options):
         ask_for(tab, "formula")
         options = tab.page.locator(".answers label").all_inner_texts()
     assert "hidden until you have answered" in tab.text(".card")
-    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 − f8\)", o))
-    choose(tab, next(o for o in options if "⊙ (1 − f8)" in o and o != right))
+    right = next(o for o in options if re.search(r"⊙ f8 ⊙ \(1 - f8\)", o))
+    choose(tab, next(o for o in options if "⊙ (1 - f8)" in o and o != right))
     assert "✗" in tab.text(".verdict")
     assert "leaves a factor out" in tab.text(".verdict")
     assert right in tab.text(".verdict")

@@ -15,7 +15,8 @@ import pytest
 
 from lesson.commands import main
 from lesson.commands.step import small_run
-from lesson.terminal_stepper import View, act, help_screen, screen, width_of, wrap
+from lesson.terminal_stepper import View, act, help_screen, screen
+from lesson.terminal_text import width_of, wrap
 from tinygrad_lstm import Cell, cell, cells, matvec, tanh
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.stepper.trace import Trace, step_through
@@ -53,7 +54,7 @@ def test_plain_text_when_output_is_no_terminal(capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert out.startswith("lstm, 2 time steps, loss = ½ Σ (h_2 − target)²\n\ngiven\n  W_f = [[")
     assert "    f_1 = σ(v3)\n" in out and "    v̄3 += f̄_1" not in out
-    assert "    v̄3 = f̄_1 ⊙ f_1 ⊙ (1 − f_1)\n" in out
+    assert "    v̄3 = f̄_1 ⊙ f_1 ⊙ (1 - f_1)\n" in out
     assert "loss = 0.5 × sum(error ⊙ error)" not in out  # the sum is an operation of its own
     count = int(re.findall(r"\[\d+/(\d+)\]", out)[-1])
     assert len(re.findall(r"^\[\d+/", out, re.MULTILINE)) == count
@@ -270,12 +271,12 @@ def test_the_screen_says_where_one_is() -> None:
     press(view, "eee")
     lines = screen(view, 80, 24)
     assert " ".join(lines[0].split()) == "lstm · forward · time step 1 · C̃_1 10 of 100"
-    assert lines[3].startswith("▸ C̃_1 = tanh(W_C · [h_0, x_1] + b_C) = [")
+    assert lines[3].startswith("▸ C̃_1 = tanh(W_C·[h_0, x_1] + b_C) = [")
     assert lines[4] == "  C_1 = f_1 ⊙ C_0 + i_1 ⊙ C̃_1 = ·"
     view.index = view.trace.find("|grad C_1|>0") or 0
     lines = screen(view, 80, 24)
     assert "backward · time step 1 · h_1" in lines[0]
-    assert lines[1].startswith("  f_1 = σ(W_f · [h_0, x_1] + b_f)   ") and lines[1].endswith(" = ·")
+    assert lines[1].startswith("  f_1 = σ(W_f·[h_0, x_1] + b_f)   ") and lines[1].endswith(" = ·")
     assert re.match(r"  C_1 = f_1 ⊙ C_0 \+ i_1 ⊙ C̃_1   C̄_1 = \[−0.1433 0.1944\]$", lines[4])
 
 

@@ -210,11 +210,9 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
         ),
         (
             ["clockwork", "--text", "rhyme.txt"],
-            "cell 'clockwork' has further inputs (clock, mask), which a text does not give, and no "
-            "option does.\n  Make them parameters, or train in Python: "
-            "learning.CharacterModel(cell, "
-            "text, further=f),\n  where f(start, shape) returns a mapping of their names to "
-            "values.",
+            "cell 'clockwork' has further inputs (clock, mask), which text does not give.\n  Make "
+            "them parameters, or train in Python with further=f, a function f(start, shape) that "
+            "returns their values.",
         ),
         ([*NEW, "--rate", "nan"], "--rate must be a number above 0, got nan."),
         ([*NEW, "--clip", "0"], "--clip must be a number above 0, got 0.0."),

@@ -12,6 +12,7 @@ import equations
 from readings.subjects import CELLS
 from tinygrad_lstm import cells
 from tinygrad_lstm.tensor import fold
+from tinygrad_lstm.text import LATEX, UNICODE
 
 
 def printed(*found: Any) -> None:
@@ -43,6 +44,21 @@ def sizes_are_printed_by_name(cell: Any) -> None:
             assert program.text(name) == larger.text(name)
 
 
+def program_and_formula_are_spelled_alike(cell: Any) -> None:
+    """What the engine writes is what SymPy's expressions are printed as."""
+    program = cell.program()
+    formulas = equations.forward(cell)
+    for name, root in program.equations.items():
+        if f"{name}_part1" in formulas:
+            continue  # a long one is taken apart
+        numbers = [n for n in fold([root], {}, lambda n, i: None) if not n.inputs and not n.traced]
+        if any("words" in n.attributes or n.size == 1 and n.item() in (0, 1) for n in numbers):
+            continue  # SymPy's are folded: 1 a is a, and lengths have brackets of their own
+        assert program.text(name, UNICODE) == formulas[name].unicode()
+        if "frac" not in formulas[name].latex():  # which SymPy's factors are gathered in
+            assert program.text(name, LATEX) == formulas[name].latex()
+
+
 def sliders_have_code(cell: Any) -> None:
     text = equations.javascript(cell)
     assert text.startswith(("//", "const", "function"))
@@ -52,6 +68,7 @@ READINGS = (
     equations_are_printed,
     parameters_are_derived,
     sizes_are_printed_by_name,
+    program_and_formula_are_spelled_alike,
     sliders_have_code,
 )
 

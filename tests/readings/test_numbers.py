@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lesson.checking import sympy_against_engine
+from lesson.cell_checks import sympy_against_engine
 from readings.subjects import CELLS, Result, alone, close, draw, equal_sizes
 from tinygrad_lstm import check_gradients, concat, unroll
 from tinygrad_lstm.testing.strategies import Case

@@ -22,6 +22,11 @@ def figures_are_drawn(cell: Any) -> None:
     assert "<svg" in viz.difference(cell, cells.lstm).svg()
 
 
+def cells_stand_on_the_grid(cell: Any) -> None:
+    """Straight lines alone: Graphviz's own layout, with curves, is for what nobody has posted."""
+    assert not any(wire.curve for wire in viz.cell(cell).scene.wires)
+
+
 def graphs_are_drawn(cell: Any) -> None:
     assert "<svg" in viz.graph(cell.program()).svg()
     assert "<svg" in viz.plan(compiled(cell, "numpy").plan(**cell.small_sizes())).svg()
@@ -39,7 +44,7 @@ def steps_can_be_walked(cell: Any) -> None:
     assert about
 
 
-READINGS = (figures_are_drawn, graphs_are_drawn, steps_can_be_walked)
+READINGS = (figures_are_drawn, cells_stand_on_the_grid, graphs_are_drawn, steps_can_be_walked)
 
 
 @pytest.mark.parametrize("name", CELLS)

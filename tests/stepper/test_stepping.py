@@ -292,7 +292,7 @@ def test_the_lstm_in_symbols() -> None:
         "v2 = W_f·v1",
         "v3 = v2 + b_f",
         "f_1 = σ(v3)",
-        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 − f_1)",
+        "v̄3 = f̄_1 ⊙ f_1 ⊙ (1 - f_1)",
         "W̄_f += v̄2 ⊗ v1",
         "v̄1 += W_fᵀ·v̄2",
         "h̄_0 = v̄1[:2]",

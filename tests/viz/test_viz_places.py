@@ -260,7 +260,14 @@ def test_the_captions_of_a_plan_stand_in_their_band(name):
 
 def test_how_long_lines_are():
     """What the lines of these cells cost on the grid; more is worse than today's."""
-    most = {"lstm": 98, "gru": 138, "lstm_1997": 707, "depth_gated": 352, "minimal_gated": 190}
+    most = {
+        "lstm": 98,
+        "gru": 138,
+        "lstm_1997": 571,
+        "fgr": 765,
+        "depth_gated": 352,
+        "minimal_gated": 190,
+    }
     for name, limit in most.items():
         cell = next(c for c in (*cells.all().values(), *ODD) if c.name == name)
         grid = arranged(anatomy(cell))

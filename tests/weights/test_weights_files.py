@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from tinygrad_lstm import (
     __version__,
@@ -83,8 +84,6 @@ def test_a_file_gives_back_what_was_saved(network: Any, dtype: Any, tmp_path: Pa
 
 
 def test_the_metadata_say_what_the_file_is_for(tmp_path: Path) -> None:
-    from safetensors import safe_open
-
     file, network = tmp_path / "a", stack([bidirectional(cells.rnn), cells.rnn])
     weights.save(file, network, filled(network))
     with safe_open(file, framework="numpy") as opened:
@@ -125,17 +124,27 @@ RNN = {"W": np.ones((2, 5)), "b": np.ones(2)}
             {**RNN, "W": np.ones((2, 6))},
             {},
             errors.ShapeError,
-            "tensor W must be (hidden, hidden + inputs) = (2, 5), but has shape (2, 6): dimension "
-            "1, hidden + inputs, is 6 and not 5.",
+            "cell 'rnn': the arrays give inputs=4, not 3.",
         ),
         (
             {**RNN, "b": np.ones((2, 1))},
             {},
             errors.ShapeError,
-            "tensor b must be (hidden) = (2,), but has shape (2, 1).",
+            "cell 'rnn': b is (hidden), which has 1 axis, but the array given has shape (2, 1).",
         ),
-        ({"W": RNN["W"]}, {}, KeyError, "tensor b is missing."),
-        ({**RNN, "c": np.ones(2)}, {}, KeyError, "cell 'rnn' has no parameter c."),
+        ({"W": RNN["W"]}, {}, KeyError, "cell 'rnn': b is missing; the parameters are W, b."),
+        (
+            {**RNN, "c": np.ones(2)},
+            {},
+            KeyError,
+            "cell 'rnn': no parameter is called c; the parameters are W, b.",
+        ),
+        (
+            RNN,
+            {"sizes": '{"": {"hidden": "a"}}'},
+            errors.ShapeError,
+            "cell 'rnn': the arrays give hidden=2, not a.",
+        ),
         (
             RNN,
             {"network": '"keeper"'},
@@ -150,6 +159,20 @@ def test_a_file_that_does_not_fit(
 ) -> None:
     file = written(tmp_path / "a", tensors, **changes)
     assert message(lambda: weights.load(file), kind) == f"weights file {file}: {expected}"
+
+
+def test_a_tensor_that_does_not_fit_is_named_with_its_part(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    file, network = tmp_path / "a", stack([cells.rnn, cells.rnn])
+    weights.save(file, network, filled(network))
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+    save_file({**load_file(file), "2.b": np.ones(3)}, file, metadata)
+    assert message(lambda: weights.load(file), errors.ShapeError) == (
+        f"weights file {file}: part 2, cell 'rnn': b is (hidden) = (2,), hidden=2 by W, inputs=2 "
+        "by W, but the array given has shape (3,)."
+    )
 
 
 def test_a_cell_with_other_equations(tmp_path: Path) -> None:
@@ -183,7 +206,6 @@ DAMAGED += " copy, or save the weights again."
         {"equations": "[]"},
         {"network": "[" * 100_000},
         {"network": '{"bidirectional": ["rnn", "rnn", "rnn"]}'},
-        {"sizes": '{"": {"hidden": "a"}}'},
         {"network": "{}"},
     ],
 )

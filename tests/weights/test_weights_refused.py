@@ -72,10 +72,10 @@ def test_what_from_pytorch_refuses() -> None:
         "from_pytorch: weight_ih, weight_hh belong to another module."
     )
     assert message(lambda: convert(without("bias_hh_l0")), KeyError) == (
-        "from_pytorch: bias_hh_l0 is missing from the state_dict."
+        "from_pytorch: the state_dict has no bias_hh_l0."
     )
     assert message(lambda: convert({**LSTM_DICT, "weight_ih_l1": np.ones((8, 2))}), KeyError) == (
-        "from_pytorch: weight_hh_l1, bias_ih_l1, bias_hh_l1 are missing from the state_dict."
+        "from_pytorch: the state_dict has no weight_hh_l1, bias_ih_l1, bias_hh_l1."
     )
     assert message(
         lambda: convert({**LSTM_DICT, "weight_ih_l999999": np.ones((8, 2))}), KeyError
@@ -83,8 +83,8 @@ def test_what_from_pytorch_refuses() -> None:
     assert message(
         lambda: convert({**LSTM_DICT, "weight_ih_l0_reverse": np.ones((8, 3))}), KeyError
     ) == (
-        "from_pytorch: weight_hh_l0_reverse, bias_ih_l0_reverse, bias_hh_l0_reverse are missing "
-        "from the state_dict."
+        "from_pytorch: the state_dict has no weight_hh_l0_reverse, bias_ih_l0_reverse, "
+        "bias_hh_l0_reverse."
     )
     assert message(
         lambda: convert({**LSTM_DICT, "weight_hh_l0": np.ones((4, 2))}), errors.ShapeError

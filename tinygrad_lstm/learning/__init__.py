@@ -11,14 +11,14 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
 from tinygrad_lstm.learning.losses import bits, cross_entropy, squared_error
-from tinygrad_lstm.learning.models import CharacterModel, Observation
 from tinygrad_lstm.learning.optimisers import SGD, Adam, clip_by_norm, global_norm
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.state import Progress, Record, Settings
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
 from tinygrad_lstm.learning.training import DivergenceError, Training, evaluate
+from tinygrad_lstm.learning.training_state import Progress, Record, Settings
 
 __all__ = [
     "SGD",

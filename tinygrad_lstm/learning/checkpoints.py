@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm import __version__
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.atomic import hold
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import schema
-from tinygrad_lstm.learning.models import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.optimisers import Arrays, Averages
 from tinygrad_lstm.learning.schema import SchemaError
-from tinygrad_lstm.learning.state import Position, Record, Settings, TrainingState
 from tinygrad_lstm.learning.texts import Text, Vocabulary
+from tinygrad_lstm.learning.training_state import Position, Record, Settings, TrainingState
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
+from tinygrad_lstm.version import __version__
 
 DESCRIPTION = "description.json"
 
@@ -106,11 +107,16 @@ def save(
         )
     )
     described["settings"]["optimiser"]["name"] = type(settings.optimiser).__name__
-    arrays = {f"parameters/{name}": value for name, value in state.parameters.items()}
-    for kind, values in state.averages.items():
-        arrays |= {f"averages/{kind}/{name}": value for name, value in values.items()}
+    arrays = _flat(state.parameters, state.averages)
     arrays |= {f"carried/{name}": tensor.data for name, tensor in state.carried.items()}
     write(Path(path), described, arrays)
+
+
+def _flat(parameters: Arrays, averages: Averages) -> dict[str, Array]:
+    found = {f"parameters/{name}": value for name, value in parameters.items()}
+    for kind, values in averages.items():
+        found |= {f"averages/{kind}/{name}": value for name, value in values.items()}
+    return found
 
 
 def write(path: Path, description: Any, arrays: Mapping[str, Array]) -> None:
@@ -193,9 +199,7 @@ def _state(
 ) -> TrainingState:
     """The state of a training, and of its model, of arrays that are as they must be."""
     kinds = found.settings.optimiser.start(model.parameters)
-    like = {f"parameters/{name}": value for name, value in model.parameters.items()}
-    for kind, values in kinds.items():
-        like |= {f"averages/{kind}/{name}": value for name, value in values.items()}
+    like = _flat(model.parameters, kinds)
     shapes = {name: value.shape for name, value in like.items()}
     if any(name.startswith("carried/") for name in arrays):  # not at the start of a pass
         equations, batch = model.cell.program(**model.sizes).equations, found.settings.batch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.learning.models import CharacterModel
+from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.tensor import Array
 
 

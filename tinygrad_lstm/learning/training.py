@@ -14,12 +14,11 @@ from tinygrad_lstm.differentiate import value_and_grad
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
+from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.checkpoints import CheckpointError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
-from tinygrad_lstm.learning.models import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.optimisers import clip_by_norm
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.state import Progress, Record, Settings, TrainingState
 from tinygrad_lstm.learning.texts import (
     SHAKESPEARE,
     Text,
@@ -30,6 +29,7 @@ from tinygrad_lstm.learning.texts import (
     shakespeare,
     split,
 )
+from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingState
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 

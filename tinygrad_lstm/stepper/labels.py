@@ -12,10 +12,9 @@ from functools import cached_property
 
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import name_unicode
-from tinygrad_lstm.sizes import ATOM
 from tinygrad_lstm.stepper.written import Symbols, array
 from tinygrad_lstm.tensor import Tensor, fold
-from tinygrad_lstm.text import NEGATIVE, Piece
+from tinygrad_lstm.text import Piece
 
 _LONGEST = 64  # characters of an expression that stands inside another one
 
@@ -159,6 +158,4 @@ class Labels:
         return fold(self._labels, {}, make)
 
     def _label(self, node: Tensor) -> Piece:
-        label = self._labels[node]
-        is_number = node not in self._bars
-        return Piece(label, NEGATIVE if label.startswith("−") else ATOM, "number" * is_number)
+        return Piece(self._labels[node]) if node in self._bars else Symbols().number(node.data)

@@ -135,8 +135,10 @@ class Entries(Unicode):
     `digits`: significant digits shown. `terms`: the middle of a longer sum is left out.
     """
 
+    numbers = "unicode"
     relations = {**Unicode.relations, "equal": "=="}
-    hadamard = " × "
+    signs = {**Unicode.signs, "subtract": "{} − {}"}
+    minus, hadamard = "−", " × "
 
     def __init__(self, digits: int = 4, terms: int = 16) -> None:
         super().__init__(digits)

@@ -19,7 +19,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_lstm.functions import normal_index
-from tinygrad_lstm.step import Cell
+from tinygrad_lstm.step import Cell, cell
 from tinygrad_lstm.tensor import TABLE, Array, apply
 
 OPERATIONS = sorted(n for n, op in TABLE.items() if op.signature != "whole")
@@ -128,15 +128,8 @@ def random_cells(draw: st.DrawFn, operation: str | None = None, max_equations: i
     def words(shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
         return {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
 
-    return Cell(
-        random_cell,
-        words(states),
-        words(parameters),
-        str(m),
-        words(sequences),
-        words(constants),
-        (),
-    )
+    inputs: Any = {"sequences": words(sequences), "constants": words(constants)}
+    return cell(state=words(states), parameters=words(parameters), x=str(m), **inputs)(random_cell)
 
 
 def _spread(value: Any, rank: int, wanted: int) -> Any:
@@ -166,15 +159,14 @@ def _fitting(
         chosen: list[int] = []
         for _ in range(count):
             before = [values[k] for k in chosen]
-            k = pick(lambda v, before=before: _together([*before, v]))
+            k = pick(lambda v, before=before: _works(np.broadcast_arrays, *before, v))
             assert k is not None  # the first one fits itself
             chosen.append(k)
         return tuple(chosen), {}
     if row.signature.startswith("("):
-        axes = {"matmul": (2, 2), "matvec": (2, 1), "vecdot": (1, 1), "outer": (1, 1)}[op]
-        return draw(_factors(op, values, axes))
+        return draw(_factors(op, values))
     if op == "einsum":
-        found = draw(_factors("matvec", values, (2, 1)))
+        found = draw(_factors("matvec", values))
         how = draw(st.sampled_from(("ij,j->i", "ij,j->ij", "ij,j->ji")))
         return found and (found[0], {"subscripts": how})
     if op in ("concat", "stack"):
@@ -184,7 +176,7 @@ def _fitting(
         one, operands = values[first], [first]
         axis = -draw(st.integers(1, len(one.shape) + (op == "stack")))
         for _ in range(draw(st.integers(0, 2))):
-            k = pick(lambda v: _joins(op, one, v, axis))
+            k = pick(lambda v: v.ndim == one.ndim and _works(row.forward, one, v, axis=axis))
             assert k is not None
             operands.append(k)
         return tuple(operands), {"axis": axis}
@@ -197,40 +189,26 @@ def _fitting(
 
 @st.composite
 def _factors(
-    draw: st.DrawFn, op: str, values: Sequence[Array], axes: tuple[int, int]
+    draw: st.DrawFn, op: str, values: Sequence[Array]
 ) -> tuple[tuple[int, ...], dict[str, Any]] | None:
-    """Two factors of a product."""
+    """Two factors of a product, with the axes of one sample."""
+    axes = [len(group) for group in TABLE[op].letters()[0]]
     pairs = [
         (k, m)
         for k, a in enumerate(values)
         for m, b in enumerate(values)
-        if _product(op, a, b, axes)
+        if [a.ndim, b.ndim] == axes and _works(TABLE[op].forward, a, b)
     ]
     return (draw(st.sampled_from(pairs[::-1])), {}) if pairs else None
 
 
-def _together(several: Sequence[Array]) -> bool:
-    """Whether operands broadcast for one sample."""
+def _works(f: Any, *operands: Array, **attributes: Any) -> bool:
+    """Whether a function takes operands of these shapes."""
     try:
-        np.broadcast_shapes(*(v.shape for v in several))
+        f(*operands, **attributes)
     except ValueError:
         return False
     return True
-
-
-def _product(op: str, a: Array, b: Array, axes: tuple[int, int]) -> bool:
-    if (len(a.shape), len(b.shape)) != axes:
-        return False
-    return op == "outer" or a.shape[-1] == (b.shape[0] if op == "matmul" else b.shape[-1])
-
-
-def _joins(op: str, a: Array, b: Array, axis: int) -> bool:
-    if op == "stack":
-        return a.shape == b.shape
-    if len(a.shape) != len(b.shape):
-        return False
-    at = axis % len(a.shape)
-    return all(k == at or p == q for k, (p, q) in enumerate(zip(a.shape, b.shape, strict=True)))
 
 
 @st.composite

@@ -6,8 +6,10 @@ met, and raises `Disagreement` or `GradientError` where the difference is more t
 
 from __future__ import annotations
 
+import functools
+import itertools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,80 +169,82 @@ def second_derivatives(case: Case) -> float:
     return _check(case, (2,))
 
 
-def batch_against_singles(case: Case) -> float:
+Compared = tuple[str, tuple[str, str], Array, Array]
+
+
+def _all_equal(compare: Callable[[Case], Iterator[Compared]]) -> Callable[[Case], float]:
+    """A property of what a function yields: a name, how both values came about, both values."""
+
+    @functools.wraps(compare)
+    def holds(case: Case) -> float:
+        return max(itertools.starmap(equal, compare(case)), default=0.0)
+
+    return holds
+
+
+@_all_equal
+def batch_against_singles(case: Case) -> Iterator[Compared]:
     """A batch gives what its samples give one by one, and the sum of their gradients."""
-    whole = _Leaves(case)
-    singles = [_Leaves(case.sample(k)) for k in range(case.batch_shape[0])]
-    batch = case.batch_shape[0]
-    worst = 0.0
+    whole, batch = _Leaves(case), case.batch_shape[0]
+    singles = [_Leaves(case.sample(k)) for k in range(batch)]
     words = f"in the batch of {batch}", "alone"
     for k, one in enumerate(singles):
         for name in whole.run.names:
-            values = whole.run[name].data[:, k], one.run[name].data
-            worst = max(worst, equal(f"{name}, sample {k}", words, *values))
+            yield f"{name}, sample {k}", words, whole.run[name].data[:, k], one.run[name].data
     words = f"from the batch of {batch}", "from its samples"
-    found = [one.gradients() for one in singles]
+    gradients = [one.gradients() for one in singles]
     for name, gradient in whole.gradients().items():
-        each = [one[name] for one in found]
+        each = [one[name] for one in gradients]
         if gradient is None or any(g is None for g in each):
             continue
         parts: Any = np.stack(each, axis=1 if name == "xs" or name in case.cell.sequences else 0)  # type: ignore[arg-type]
         if parts.shape != gradient.shape:  # shared by the batch
             parts = sum(each)
-        worst = max(worst, equal(f"the gradient of {name}", words, gradient, parts))
-    return worst
+        yield f"the gradient of {name}", words, gradient, parts
 
 
-def split_against_whole(case: Case) -> float:
+@_all_equal
+def split_against_whole(case: Case) -> Iterator[Compared]:
     """A sequence in two parts, the states carried over, gives what it gives in one."""
     whole, middle = _Leaves(case), (case.time + 1) // 2
     first = _Leaves(case.steps(slice(0, middle)))
     second = _Leaves(case.steps(slice(middle, None)), initial=first.run.final)
-    worst = 0.0
     words = "in one", f"split after step {middle - 1}"
     for name in whole.run.names:
         pieces = np.concatenate([first.run[name].data, second.run[name].data])
-        worst = max(worst, equal(name, words, whole.run[name].data, pieces))
+        yield name, words, whole.run[name].data, pieces
     expected = whole.gradients()
     (first.total() + second.total(middle)).backward()
     pieces_of = {name: [tensor, second.p[name]] for name, tensor in first.p.items()}
     pieces_of |= {f"initial {name}": [tensor] for name, tensor in first.initial.items()}
     for name, tensors in pieces_of.items():
         parts = [t.grad.numpy() for t in tensors if t.grad is not None]
-        found = expected[name]
-        if found is not None and parts:
-            added = np.sum(parts, axis=0)
-            worst = max(worst, equal(f"the gradient of {name}", words, found, added))
-    return worst
+        gradient = expected[name]
+        if gradient is not None and parts:
+            yield f"the gradient of {name}", words, gradient, np.sum(parts, axis=0)
 
 
-def compiled_against_interpreter(case: Case) -> float:
+@_all_equal
+def compiled_against_interpreter(case: Case) -> Iterator[Compared]:
     """Compiled code gives what the interpreter gives, and the same gradients."""
     from tinygrad_lstm.kernels import compiled
 
     plain = _Leaves(case)
     expected = plain.gradients()
-    worst = 0.0
     for code in ("auto", "numpy"):
         words = f"compiled (code={code!r})", "interpreted"
         fast = _Leaves(case, compiled(case.cell, code=code))
         for name in plain.run.names:
-            values = fast.run[name].data, plain.run[name].data
-            worst = max(worst, equal(name, words, *values))
+            yield name, words, fast.run[name].data, plain.run[name].data
         for name, gradient in fast.gradients().items():
             other = expected[name]
             if (gradient is None) != (other is None):
+                there = ["absent" if g is None else "there" for g in (gradient, other)]
                 raise Disagreement(
-                    f"the gradient of {name} is {_there(gradient)} {words[0]}, {_there(other)} "
-                    f"{words[1]}."
+                    f"the gradient of {name} is {there[0]} {words[0]}, {there[1]} {words[1]}."
                 )
             if gradient is not None and other is not None:
-                worst = max(worst, equal(f"the gradient of {name}", words, gradient, other))
-    return worst
-
-
-def _there(gradient: Array | None) -> str:
-    return "absent" if gradient is None else "there"
+                yield f"the gradient of {name}", words, gradient, other
 
 
 PROPERTIES = (

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-import tinygrad_lstm
-from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
 from tinygrad_lstm.cells import all as built_in
-from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Stack, System
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.version import __version__
 from tinygrad_lstm.weights.gates import WeightsError
 from tinygrad_lstm.weights.pytorch import places
 
@@ -63,7 +62,7 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
         sizes[prefix] = cell.infer_sizes(under(prefix, bound))
     metadata = {
         "format": WEIGHTS.format,
-        "version": tinygrad_lstm.__version__,
+        "version": __version__,
         "network": json.dumps(structure),
         "sizes": json.dumps(sizes),
         "equations": json.dumps({name: equations_of(cell) for name, cell in cells.items()}),
@@ -95,15 +94,16 @@ def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any
         described = {name: json.loads(metadata[name]) for name in ("network", "sizes", "equations")}
         known = {**built_in(), **(cells or {})}
         network = _network(path, described["network"], known)
-        for prefix, cell in _cells(network):
-            WEIGHTS.check_equations(path, cell, described["equations"][cell.name])
-            _check_arrays(path, prefix, cell, described["sizes"][prefix], under(prefix, arrays))
-    unknown = [name for name in arrays if name not in network.parameters]
-    if unknown:
-        raise UnknownNameError(
-            f"weights file {path}: {network} has no parameter {', '.join(unknown)}."
-        )
-    return network, network.bind(arrays)
+        part = ""
+        try:
+            for prefix, cell in _cells(network):
+                WEIGHTS.check_equations(path, cell, described["equations"][cell.name])
+                part = prefix and f"part {prefix.removesuffix('.')}, "
+                cell.bind(under(prefix, arrays), **described["sizes"][prefix])
+            part = ""
+            return network, network.bind(arrays)
+        except (DataError, ShapeError, UnknownNameError) as error:
+            raise type(error)(f"weights file {path}: {part}{error}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
@@ -168,23 +168,3 @@ def _network(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:
     ((kind, parts),) = structure.items()
     made = [_network(path, part, known) for part in parts]
     return Stack(made) if kind == "stack" else _KINDS[kind](*made)
-
-
-def _check_arrays(
-    path: Path, prefix: str, cell: Cell, sizes: Mapping[str, int], arrays: Mapping[str, Array]
-) -> None:
-    for name, words in cell.parameters.items():
-        if name not in arrays:
-            raise UnknownNameError(f"weights file {path}: tensor {prefix}{name} is missing.")
-        expected, actual = dimensions.shape(words, sizes), arrays[name].shape
-        if expected != actual:
-            axes = enumerate(zip(words.split(","), expected, actual, strict=False))
-            where = [
-                f": dimension {k}, {w.strip()}, is {m} and not {n}"
-                for k, (w, n, m) in axes
-                if m != n
-            ]
-            raise ShapeError(
-                f"weights file {path}: tensor {prefix}{name} must be ({words}) = {expected}, but "
-                f"has shape {actual}{where[0] if len(actual) == len(expected) else ''}."
-            )

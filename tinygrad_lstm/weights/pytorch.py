@@ -112,11 +112,9 @@ def _suffixes(names: Iterable[str], start: str, others: list[str]) -> list[list[
     read = {name: _NAME.fullmatch(name) for name in names}
     unknown = [name for name, match in read.items() if not match]
     if unknown or not read:
-        what = (
-            f"the state_dict has no name that begins with {start!r}."
-            if start
-            else "the state_dict is empty."
-        )
+        what = "the state_dict is empty."
+        if start:
+            what = f"the state_dict has no name that begins with {start!r}."
         if unknown:
             what = ", ".join(start + name for name in unknown[:3]) + ", …" * (len(unknown) > 3)
             what += f" {'are' if len(unknown) > 1 else 'is'} not of an nn.RNN, nn.LSTM or nn.GRU, "
@@ -141,15 +139,12 @@ def _suffixes(names: Iterable[str], start: str, others: list[str]) -> list[list[
     sides = ["", "_reverse"] if any(match[3] for match in matches) else [""]
     suffixes = [[f"_l{k}{side}" for side in sides] for k in numbers] or [[""]]
     expected = [f"{kind}{suffix}" for own in suffixes for suffix in own for kind in kinds]
-    missing = [name for name in expected if name not in read]
+    missing = ", ".join(name for name in expected if name not in read)
     if missing:
-        several = "are" if len(missing) > 1 else "is"
-        raise UnknownNameError(
-            f"from_pytorch: {', '.join(missing)} {several} missing from the state_dict."
-        )
-    if len(expected) < len(read):  # a module's and a cell's
-        several = ", ".join(name for name in read if name not in expected)
-        raise UnknownNameError(f"from_pytorch: {several} belong to another module.")
+        raise UnknownNameError(f"from_pytorch: the state_dict has no {missing}.")
+    further = ", ".join(name for name in read if name not in expected)
+    if further:  # a module's and a cell's
+        raise UnknownNameError(f"from_pytorch: {further} belong to another module.")
     return suffixes
 
 

@@ -10,11 +10,12 @@ from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.anatomy import Anatomy, anatomy
 from viz.figure import Figure, FigureError
-from viz.layers import single
+from viz.kinds import check_drawable, figure
 from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape, Wire, prefixed
 
 
+@figure(focus="dim all but equations (f,i), belts (belt:C) or gates (gate:f)")
 def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
     """The figure of a cell: belts on top, pointwise operations, learned layers, merging lines.
 
@@ -25,7 +26,7 @@ def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
 
     Raises FigureError where focus names something that the cell does not have, and for a network.
     """
-    single(cell, "cell")
+    check_drawable(cell, "cell")
     a = anatomy(cell)
     layout = lay_out(a)
     scene, alt = layout.scene, sentences.of_cell(a, layout.scene)

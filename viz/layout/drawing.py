@@ -45,11 +45,12 @@ class Drawing:
         columns: dict[int, float] = {}  # used column -> half the width of what stands there
         rows: dict[int, float] = {}
         for net in grid.nets.values():
-            for b, a in net.parent.items():
-                if a[0] == b[0]:
-                    columns.setdefault(a[0], 0.0)
-                else:
-                    rows.setdefault(a[1], 0.0)
+            ways = net.parent.items()
+            upright = [a[0] for b, a in ways if a[0] == b[0]]
+            level = [a[1] for b, a in ways if a[1] == b[1]]
+            ends = (net.source, *net.ends.values())
+            columns |= dict.fromkeys([*upright, *(c for c, _ in ends)], 0.0)
+            rows |= dict.fromkeys([*level, *(r for _, r in ends)], 0.0)
         for key, place in plan.place.items():
             c, r = grid.at(*place)
             w, h = self.sizes.get(key, (0.0, 0.0))

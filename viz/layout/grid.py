@@ -34,6 +34,15 @@ class Bus:
         return min(column for _, column, _ in self.ramps)
 
 
+@dataclass(frozen=True)
+class Order:
+    """What may be tried in another order: belts from the top, lanes, states without a belt."""
+
+    belts: tuple[str, ...] = ()
+    lanes: tuple[int, ...] = ()
+    states: tuple[str, ...] = ()
+
+
 @dataclass
 class GridPlan:
     """Columns and rows of everything; rows count downwards from 0."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+
 from viz.anatomy import Anatomy
-from viz.layout.grid import Bus, Column, GridPlan
+from viz.layout.grid import Bus, Column, GridPlan, Order
 
 
 class Lanes:
@@ -24,15 +27,14 @@ class Lanes:
         self.inputs_below = set(anatomy.inputs)
         self.previous = anatomy.previous
 
-    def plan(self, lane_order: tuple[int, ...] | None) -> GridPlan:
-        """Buses, lanes, ramps and terminals; `lane_order` permutes the lanes."""
+    def plan(self, order: Order) -> GridPlan:
+        """Buses, lanes, ramps and terminals."""
         buses = _buses(self.anatomy)
-        order = sorted(range(len(buses)), key=lambda k: self._depth(buses, k))
-        if lane_order:
-            order = [order[k] for k in lane_order if k < len(order)]
-        keys = [buses[k].key for k in order]
         self.buses = {b.key: b for b in buses}
-        lower = [s for s in self.anatomy.states if s not in self.belts]
+        keys = [b.key for b in sorted(buses, key=lambda b: (-self._depth(b), self._first(b)))]
+        if order.lanes:
+            keys = [keys[k] for k in order.lanes if k < len(keys)]
+        lower = [s for s in order.states or self.anatomy.states if s not in self.belts]
         free = [s for s in lower if any(f"prev.{s}" in b.sources for b in buses)]
         for bus in buses:
             self._choose_straight(bus, free)
@@ -47,7 +49,7 @@ class Lanes:
             if state not in self.state_row:
                 bottom += 1
                 self.state_row[state] = bottom
-        for bus in sorted(buses, key=lambda b: len([s for s in b.sources if s[:4] == "bus:"])):
+        for bus in sorted(buses, key=self._depth):
             self._add_ramps(bus)
         self._terminals(bottom + 1)
         exit_column = len(self.columns)
@@ -64,16 +66,23 @@ class Lanes:
             exit_column,
         )
 
-    def _depth(self, buses: list[Bus], k: int) -> tuple[int, int]:
-        parents = [s for s in buses[k].sources if s.startswith("bus:")]
-        return (-len(parents), min(self.place[layer][0] for layer in buses[k].layers))
+    def _parents(self, bus: Bus) -> list[str]:
+        return [s for s in bus.sources if s in self.buses]
+
+    def _depth(self, bus: Bus) -> int:
+        """How many buses lie before this one."""
+        return max((1 + self._depth(self.buses[s]) for s in self._parents(bus)), default=0)
+
+    def _first(self, bus: Bus) -> int:
+        """The column of the first layer that a bus feeds, directly or through another."""
+        return min(self.place[layer][0] for layer in self._fed(bus))
 
     def _choose_straight(self, bus: Bus, free: list[str]) -> None:
-        entering = [s for s in bus.sources if self.previous.get(s) in free]
+        entering = [f"prev.{s}" for s in free if f"prev.{s}" in bus.sources]
         if entering:
             bus.straight = entering[0]
             free.remove(self.previous[entering[0]])
-        parents = [s for s in bus.sources if s.startswith("bus:")]
+        parents = self._parents(bus)
         if not entering and parents and self._continues(bus, parents[0]):
             bus.straight = parents[0]
         if not bus.straight and not parents:
@@ -84,32 +93,23 @@ class Lanes:
 
     def _entered(self, source: str, bus: Bus) -> bool:
         """Whether an input already climbs into a bus whose layers stand further left."""
-        first = min(self.place[layer][0] for layer in bus.layers)
         return any(
-            source in b.sources
-            and b.straight != source
-            and min(self.place[layer][0] for layer in b.layers) < first
+            source in b.sources and b.straight != source and self._first(b) < self._first(bus)
             for b in self.buses.values()
-            if b is not bus
         )
 
     def _falls(self, source: str, bus: Bus) -> bool:
         """Whether a source stands in a column that leads straight down onto the lane."""
-        first = min(self.place[layer][0] for layer in bus.layers)
-        if source not in self.place or self.place[source][0] >= first:
+        if source not in self.place or self.place[source][0] >= self._first(bus):
             return False
         column = self.columns[self.place[source][0]]
         return column.down and column.stack[:1] == [source]
 
     def _continues(self, bus: Bus, parent: str) -> bool:
         """Whether a bus begins where its parent's own layers end, so that one lane serves both."""
-        last = max(self.place[layer][0] for layer in self.buses[parent].layers)
-        others = [
-            b
-            for b in self.buses.values()
-            if b is not bus and parent in b.sources and b.straight == parent
-        ]
-        return not others and min(self.place[layer][0] for layer in bus.layers) > last
+        last = max((self.place[layer][0] for layer in self.buses[parent].layers), default=-1)
+        taken = any(b.straight == parent for b in self.buses.values())
+        return not taken and self._first(bus) > last
 
     def _rows(self, keys: list[str]) -> dict[str, int]:
         rows: dict[str, int] = {}
@@ -128,9 +128,9 @@ class Lanes:
         return rows
 
     def _add_ramps(self, bus: Bus) -> None:
-        first = min(self.place[layer][0] for layer in self._fed(bus))
+        first = self._first(bus)
         entering = [s for s in bus.sources if s != bus.straight]
-        below = [s for s in entering if self._from_below(s, bus)]
+        below = sorted((s for s in entering if self._from_below(s, bus)), key=self._row_of)
         above = [s for s in entering if s not in below]
         columns: dict[str, int] = {}
         for source in list(above):
@@ -162,6 +162,13 @@ class Lanes:
             other.ramps = [(s, c + (c >= at), side) for s, c, side in other.ramps]
         for key, c in pending.items():
             pending[key] = c + (c >= at)
+
+    def _row_of(self, source: str) -> float:
+        """The row that a source comes along: those that end first stand in no other's way."""
+        if source.startswith("bus:"):
+            return self.buses[source].lane
+        state = self.previous.get(source, "")
+        return self.state_row.get(state, math.inf)
 
     def _from_below(self, source: str, bus: Bus) -> bool:
         if source in self.inputs_below:
@@ -201,21 +208,24 @@ class Lanes:
 
 
 def _buses(anatomy: Anatomy) -> list[Bus]:
-    """One bus for each distinct set of merging operands; a set within another feeds it."""
+    """One bus for each distinct set of merging operands; what several share is merged once."""
     sets: dict[frozenset[str], Bus] = {}
     for part in anatomy.parts.values():
         if part.merges:
-            found = sets.setdefault(
-                frozenset(part.inputs), Bus(f"bus:{len(sets)}", part.inputs, [])
-            )
-            found.layers.append(part.key)
-    result = {}
-    for operands, bus in sets.items():
-        inner = [s for s in sets if s < operands and len(s) > 1]
-        if inner:
-            largest = max(inner, key=len)
-            rest = tuple(s for s in bus.sources if s not in largest)
-            bus.sources = (sets[largest].key, *rest)
-        if len(operands) > 1 or len(bus.layers) > 1:
-            result[operands] = bus
-    return list(result.values())
+            new = Bus(f"bus:{len(sets)}", part.inputs, [])
+            sets.setdefault(frozenset(part.inputs), new).layers.append(part.key)
+    buses = [b for b in sets.values() if len(b.sources) > 1 or len(b.layers) > 1]
+    while True:
+        pairs = combinations(buses, 2)
+        shared = max(({*a.sources} & {*b.sources} for a, b in pairs), key=len, default=set())
+        if len(shared) < 2:
+            return buses
+        users = [b for b in buses if shared <= {*b.sources}]
+        joint = min(users, key=lambda b: len(b.sources))
+        if len(joint.sources) > len(shared):  # nothing reads just this
+            common = tuple(s for s in joint.sources if s in shared)
+            joint = Bus(f"bus:{len(sets) + len(buses)}", common, [])
+            buses.append(joint)
+        for bus in users:
+            if bus is not joint:
+                bus.sources = (joint.key, *(s for s in bus.sources if s not in shared))

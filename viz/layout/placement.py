@@ -9,26 +9,26 @@ one that leads down (to an output, or back into a layer) gets a column of its ow
 from __future__ import annotations
 
 from viz.anatomy import Anatomy, Part
-from viz.layout.grid import Column, GridPlan, NotPlaceable
+from viz.layout.grid import Column, GridPlan, NotPlaceable, Order
 from viz.layout.lanes import Lanes
 
 
 class Placer:
     """Puts every part of a cell into a column, then into a row."""
 
-    def __init__(self, anatomy: Anatomy, belt_order: tuple[str, ...] | None = None) -> None:
+    def __init__(self, anatomy: Anatomy, order: Order = Order()) -> None:  # noqa: B008
         self.anatomy = anatomy
         self.parts = anatomy.parts
         self.belts = anatomy.belts
-        self.belt_order = belt_order or tuple(reversed(self.belts))
+        self.order = order
         self.on_belt = {key: state for state, path in self.belts.items() for key in path}
         self.columns: list[Column] = []
         self.column: dict[str, Column] = {}
         self.last_on_belt: dict[str, Column | None] = dict.fromkeys(self.belts)
         self.up = self._rising()
 
-    def plan(self, lane_order: tuple[int, ...] | None = None) -> GridPlan:
-        """Place everything; `lane_order` permutes the lanes of unrelated buses."""
+    def plan(self) -> GridPlan:
+        """Place everything."""
         waiting: list[Part] = []
         for part in self.parts.values():
             if self._waits(part):
@@ -43,7 +43,7 @@ class Placer:
         except NotPlaceable:  # two operations would each have to stand above the other
             height = self._heights(apart=False)
         top = max(height.values(), default=0)
-        belt_rows = {state: k for k, state in enumerate(self.belt_order)}
+        belt_rows = {state: k for k, state in enumerate(self.order.belts or reversed(self.belts))}
         layer_row = len(self.belts) + top
         place: dict[str, tuple[int, int]] = {}
         index = {id(column): k for k, column in enumerate(self.columns)}
@@ -52,9 +52,8 @@ class Placer:
             if (index[id(column)], row) in place.values():
                 raise NotPlaceable(f"{key} falls on another part")
             place[key] = (index[id(column)], row)
-        return Lanes(self.anatomy, self.columns, self.belts, place, layer_row, belt_rows).plan(
-            lane_order
-        )
+        lanes = Lanes(self.anatomy, self.columns, self.belts, place, layer_row, belt_rows)
+        return lanes.plan(self.order)
 
     def _rising(self) -> set[str]:
         """The operations that lead up to a belt without passing a layer."""

@@ -298,9 +298,9 @@ def _nets(plan: GridPlan, grid: Grid) -> dict[str, Net]:
             nets[here].fixed.append(_line(nets[here].source, end))
 
     for key, bus in plan.buses.items():
-        last = max(plan.place[layer][0] for layer in bus.layers)
+        layers = [plan.place[layer][0] for layer in bus.layers]
         children = [b for b in plan.buses.values() if b.straight == key]
-        lane_end = grid.at(max([last, *(c.start for c in children)]), bus.lane)
+        lane_end = grid.at(max([bus.start, *layers, *(c.start for c in children)]), bus.lane)
         nets[key].fixed.append(_line(nets[key].source, lane_end))
         for layer in sorted(bus.layers, key=lambda k: plan.place[k][0]):
             column, row = plan.place[layer]

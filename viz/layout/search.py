@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from viz.anatomy import Anatomy
-from viz.layout.grid import NotPlaceable
+from viz.layout.grid import NotPlaceable, Order
 from viz.layout.placement import Placer
 from viz.layout.routing import Effort, Grid, routed
 
@@ -25,23 +26,34 @@ def arranged(a: Anatomy) -> Grid | None:
         return None
     tries = max(2, PATIENCE // max(len(a.parts), 1))
     effort = Effort(EFFORT)
-    found: list[tuple[float, int, Grid]] = []
-    for k, (belts, lanes) in enumerate(itertools.islice(_orders(a), tries)):
-        for spare in (1, 2) if k == 0 else (1,):
+    found: list[tuple[float, int, int, Order, Grid]] = []
+
+    def attempt(order: Order, *spares: int) -> None:
+        for spare in spares:
             with contextlib.suppress(NotPlaceable):
-                grid, cost = routed(Placer(a, belts).plan(lanes), spare, effort)
-                found.append((cost, len(found), grid))
-    return min(found)[2] if found else None
+                grid, cost = routed(Placer(a, order).plan(), spare, effort)
+                found.append((cost, len(found), spare, order, grid))
+
+    orders = itertools.islice(_orders(a), tries)
+    attempt(next(orders), 1, 2)
+    for order in orders:
+        attempt(order, min((spare for _, _, spare, _, _ in found), default=3))
+        tries -= 1
+    lower = [s for s in a.states if s not in a.belts]
+    if found and 1 < len(lower) <= PERMUTED:
+        _, _, spare, order, _ = min(found)
+        for states in itertools.islice(itertools.permutations(lower), tries):
+            attempt(replace(order, states=states), spare)
+    return min(found)[-1] if found else None
 
 
-def _orders(a: Anatomy) -> Iterator[tuple[tuple[str, ...], tuple[int, ...] | None]]:
+def _orders(a: Anatomy) -> Iterator[Order]:
     """Orders of the belts and of the lanes, the natural ones first."""
     belts = tuple(reversed(a.belts))
-    every = itertools.permutations(belts) if len(belts) <= PERMUTED else iter([belts])
-    for order in list(every):
-        try:
-            lanes = len(Placer(a, order).plan().buses)
-        except NotPlaceable:
-            lanes = 0
-        several = itertools.permutations(range(lanes)) if 1 < lanes <= PERMUTED else iter([None])
-        yield from ((order, lane_order) for lane_order in several)
+    every = itertools.permutations(belts) if len(belts) <= PERMUTED else [belts]
+    for order in every:
+        lanes = 0
+        with contextlib.suppress(NotPlaceable):
+            lanes = len(Placer(a, Order(order)).plan().buses)
+        several = itertools.permutations(range(lanes)) if 1 < lanes <= PERMUTED else [()]
+        yield from (Order(order, lane_order) for lane_order in several)

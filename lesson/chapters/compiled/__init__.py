@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from timeit import timeit
 
 import numpy as np
 from markupsafe import Markup
@@ -89,11 +89,5 @@ def _seconds(subject: Subject, *contenders: Cell) -> list[float]:
 
     for cell in contenders:
         once(cell)
-    turns = [[_timed(once, cell) for cell in contenders] for _ in range(RUNS)]
+    turns = [[timeit(partial(once, cell), number=1) for cell in contenders] for _ in range(RUNS)]
     return [min(times) for times in zip(*turns, strict=True)]
-
-
-def _timed(work: Callable[[Cell], None], cell: Cell) -> float:
-    before = time.perf_counter()
-    work(cell)
-    return time.perf_counter() - before

@@ -8,7 +8,7 @@ from lesson import measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
 from lesson.figures import marked
-from lesson.formulas import backward, formula, forward
+from lesson.formulas import backward, forward
 from lesson.numbers import percent, titled
 from lesson.prose import Texts
 from lesson.subject import Subject
@@ -41,13 +41,12 @@ def content(subject: Subject) -> Content:
         Curve(titled(name), list(enumerate(map(float, curve))), f"c{k}")
         for k, (name, curve) in enumerate(curves.items())
     ]
-    back = backward(rnn)
     return Content(
         facts,
         {"near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn)},
         {
-            "forward": formula(forward(rnn)),
-            "backward": [formula(back[name]) for name in ("bar.h", "delta.h")],
+            "forward": forward(rnn),
+            "backward": [backward(rnn)[name] for name in ("bar.h", "delta.h")],
             "chart": chart(
                 drawn,
                 words.plain("forgets.chart_x"),
@@ -55,17 +54,10 @@ def content(subject: Subject) -> Content:
                 "reach-caption",
                 log=True,
             ),
-            "rows": [
-                {"name": titled(name), "values": [percent(curve[k]) for k in _lags(lags)]}
-                for name, curve in curves.items()
-            ],
-            "lags": _lags(lags),
+            "curves": curves,
+            "lags": [k for k in (1, 2, 5, 10, 20, 40, 60) if k <= lags],
         },
     )
-
-
-def _lags(lags: int) -> list[int]:
-    return [k for k in (1, 2, 5, 10, 20, 40, 60) if k <= lags]
 
 
 def _gap(name: str, steps: int, read: int) -> Figure:

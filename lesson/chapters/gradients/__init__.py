@@ -9,9 +9,8 @@ import numpy as np
 
 import equations
 import viz
-from lesson import formulas, prose
+from lesson import formulas
 from lesson.chapters import Content
-from lesson.formulas import formula
 from lesson.numbers import percent
 from lesson.subject import Subject
 from tinygrad_lstm import Tensor, unroll
@@ -26,24 +25,13 @@ SPAN = 10  # characters over which a product of forget gates is taken
 def content(subject: Subject) -> Content:
     """The whole backward step, the derivation of one weight's gradient, a small run's graph."""
     cell = subject.cell
-    back = formulas.backward(cell)
     weight = main_weight(cell)
     facts: dict[str, Any] = {"nine": percent(0.9**10), "span": str(SPAN)}
     if subject.is_lstm:
         facts |= _belt_facts(subject)
-    more: dict[str, Any] = {
-        "backward": formula(back),
-        "legend": [
-            {"math": prose.inline(f"${note.latex}$", {}), "words": prose.translate_html(note.words)}
-            for note in back.legend
-        ],
-        "weight": formulas.timeless(weight) if weight else None,
-        "derivation": [
-            {"formula": formula(step), "rule": prose.translate_html(step.rule)}
-            for step in equations.derive(cell, weight)
-        ]
-        if weight
-        else [],
+    more = {
+        "backward": formulas.backward(cell),
+        "derivation": list(equations.derive(cell, weight)) if weight else [],
     }
     graph = viz.graph(small_run(cell), fold="equation")
     shapes = [shape for shape in graph.scene.shapes if shape.id != "key"]  # the caption says it

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import viz
-from lesson import formulas
 from lesson.chapters import Content
 from lesson.figures import signs
+from lesson.formulas import forward
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz.anatomy import anatomy
@@ -20,7 +20,7 @@ def content(subject: Subject) -> Content:
     facts = {"cell": cell.name, "layers": str(layers), "states": str(len(cell.state))}
     figures = {"plain_chain": viz.chain(rnn), "cell_chain": viz.chain(cell)}
     more = {
-        "forward": formulas.formula(formulas.forward(cell)),
+        "forward": forward(cell),
         "signs": [subject.draw(f"legend-{sign.title}", sign) for sign in signs()],
     }
     return Content(facts, figures, more)

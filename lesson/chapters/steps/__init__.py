@@ -11,7 +11,6 @@ import viz
 from lesson import formulas
 from lesson.chapters import Content
 from lesson.figures import backward
-from lesson.formulas import formula
 from lesson.numbers import bars, largest, quoted, short
 from lesson.stages import Stage, stages
 from lesson.subject import Subject
@@ -41,8 +40,8 @@ def content(subject: Subject) -> Content:
             {
                 "stage": stage,
                 "signs": [formulas.name(n) for n in stage.names],
-                "forward": [formula(ahead[n]) for n in stage.names],
-                "backward": [formula(back[f"bar.{n}"]) for n in stage.names],
+                "forward": [ahead[n] for n in stage.names],
+                "backward": [back[f"bar.{n}"] for n in stage.names],
                 "values": strip(subject, stage, "value"),
                 "gradients": strip(subject, stage, "gradient"),
             }

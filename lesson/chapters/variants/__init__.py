@@ -5,7 +5,7 @@ from __future__ import annotations
 import equations
 import viz
 from lesson.chapters import Content
-from lesson.formulas import formula, forward, timeless
+from lesson.formulas import forward, timeless
 from lesson.subject import Subject
 from tinygrad_lstm import cells
 from tinygrad_lstm.cells import gru, gru_cho2014, gru_reset_after, lstm
@@ -14,6 +14,7 @@ from tinygrad_lstm.weights.gates import LAYOUTS
 ORDER = 60
 
 RELATIVES = {"peephole": "lstm_peephole", "coupled": "lstm_coupled", "gru": "gru"}
+FRAMEWORKS = {"pytorch": "PyTorch", "keras": "Keras", "onnx": "ONNX"}
 
 
 def content(subject: Subject) -> Content:
@@ -25,37 +26,22 @@ def content(subject: Subject) -> Content:
     }
     if not subject.is_lstm:
         figures["own_difference"] = viz.difference(lstm, subject.cell)
-    relatives = {
-        name: {
-            "difference": formula(equations.difference(lstm, own[cell])),
-            "forward": formula(forward(own[cell])),
-        }
-        for name, cell in RELATIVES.items()
-    }
     more = {
-        "relatives": relatives,
-        "own": formula(equations.difference(lstm, subject.cell)),
-        "z": formula(equations.difference(gru, gru_cho2014)),
-        "reset": formula(equations.difference(gru_cho2014, gru_reset_after)),
+        "relatives": {
+            name: (equations.difference(lstm, own[cell]), forward(own[cell]))
+            for name, cell in RELATIVES.items()
+        },
+        "own": equations.difference(lstm, subject.cell),
+        "z": equations.difference(gru, gru_cho2014),
+        "reset": equations.difference(gru_cho2014, gru_reset_after),
         "orders": [
             {
-                "framework": "PyTorch",
-                "lstm": _signs(LAYOUTS["pytorch"][lstm].order),
-                "gru": _signs(LAYOUTS["pytorch"][gru_reset_after].order),
-                "key": "pytorch",
-            },
-            {
-                "framework": "Keras",
-                "lstm": _signs(LAYOUTS["keras"][lstm].order),
-                "gru": _signs(LAYOUTS["keras"][gru_reset_after].order),
-                "key": "keras",
-            },
-            {
-                "framework": "ONNX",
-                "lstm": _signs(LAYOUTS["onnx"][lstm].order),
-                "gru": _signs(LAYOUTS["onnx"][gru_reset_after].order),
-                "key": "onnx",
-            },
+                "key": key,
+                "framework": framework,
+                "lstm": _signs(LAYOUTS[key][lstm].order),
+                "gru": _signs(LAYOUTS[key][gru_reset_after].order),
+            }
+            for key, framework in FRAMEWORKS.items()
         ],
     }
     return Content({"cells": str(len(own))}, figures, more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from lesson.checking import check
+from lesson.cell_checks import check
 from lesson.page import render
 from lesson.prose import Texts
 from lesson.subject import Subject
@@ -20,7 +20,7 @@ def markup(subject: Subject) -> Markup:
 
 
 def table(outcomes: list[Outcome], name: str) -> Markup:
-    """Outcomes of `lesson.checking.check` as a table; a failure shows its simplest case.
+    """Outcomes of `lesson.cell_checks.check` as a table; a failure shows its simplest case.
 
     The first word of a property's name is the key of its text.
     """

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 import viz
-from equations.reading import read
+from equations.symbolic import symbolic_step
 from equations.wording import Said
 from lesson.formulas import forward
 from lesson.page import render
@@ -44,7 +44,8 @@ def _shown(subject: Subject, cell: Cell, numbers: dict[object, int]) -> dict[str
         "about": Said(cell.doc.partition("\n")[0]),
         "lines": forward(cell),
         "numbers": [
-            numbers.setdefault(equation, len(numbers)) for equation in read(cell).equations.items()
+            numbers.setdefault(equation, len(numbers))
+            for equation in symbolic_step(cell).equations.items()
         ],
         "svg": subject.draw(f"family-{cell.name}", viz.cell(cell)).svg,
     }

@@ -17,10 +17,10 @@ from sympy import Expr, Function
 
 import equations
 from equations.algebra import Operation, Quantity, quantities, walk
-from equations.evaluation import Values, evaluate, run_backward
+from equations.evaluation import evaluate
+from equations.javascript_code import Script
 from equations.lines import Equation
 from equations.markup import math, mathml_row
-from equations.scripting import Script
 from lesson.page import render
 from lesson.prose import Texts, as_json
 from lesson.subject import Subject
@@ -100,74 +100,56 @@ class _Board:
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
         self.script = Script(cell)
-        self.reading = self.script.reading
+        self.step = self.script.adjoints.step
+        self.labels = {name: symbol.label for name, symbol in self.step.given.items()}
+        self.labels |= {f"prev.{name}": f"prev.{name}" for name in cell.state}
         self.given = self._setting()
-        self.values, self.totals = self._computed()
+        self.values = {**self.given, **self.script.program.run(**self.given)}
         self.gates = dict(self._gates())
 
     def _setting(self) -> dict[str, Array]:
-        """A number for every input, by its name in a Program; further inputs are 1."""
-        cell = self.cell
+        """A number for every input of the script's Program; further inputs are 1."""
+        cell, inputs = self.cell, self.script.program.inputs
         fresh = cell.init(seed=5, **self.script.sizes)
         states = dict(zip(cell.state, (0.5, 0.8, -0.4, 0.3), strict=False))
-        given = {}
-        for name, symbol in self.reading.given.items():
-            shape = self.reading.shapes[symbol]
+        given = {
+            name: np.full(inputs[name].shape, float(name == f"seed.{cell.output}"))
+            for name in (f"seed.{each}" for each in self.script.seeds)
+        }
+        for name, label in self.labels.items():
             if name in cell.parameters:
-                given[name] = np.round(fresh[name].numpy() * 20) / 20
+                given[label] = np.round(fresh[name].numpy() * 20) / 20
             else:
-                given[name] = np.full(shape, states.get(name.removeprefix("prev."), 1.0))
+                start = states.get(name.removeprefix("prev."), 1.0)
+                given[label] = np.full(inputs[label].shape, start)
         return given
-
-    def _computed(self) -> tuple[Values, dict[str, Array]]:
-        """Every value at step 1, and the derivatives of what has no step or came before."""
-        values: Values = {}
-        for name, symbol in self.reading.given.items():
-            step = None if symbol.time is None else 1 + symbol.time
-            values[symbol.label, step] = self.given[name]
-        for name, expr in self.reading.equations.items():
-            values[name, 1] = evaluate(expr, values, 1)
-        for name, inside in self.script.insides.items():
-            values[name, 1] = evaluate(inside, values, 1)
-        for name in self.script.seeds:
-            shape = self.reading.shapes[Quantity(name)]
-            values[f"seed.{name}", 1] = np.full(shape, float(name == self.cell.output))
-        return values, run_backward(self.script.adjoints, values, 1)
 
     def _gates(self) -> Iterator[tuple[str, tuple[str, Expr]]]:
         """Pre-activations that a function is applied to, with the equation they belong to."""
-        for name, expr in self.reading.equations.items():
-            insides = self.script.adjoints.parts[name].insides
-            opened = self.script.opened(expr, {f"pre.{k}": e for k, e in insides.items()})
-            for label in reversed(insides):
-                pre = Quantity(f"pre.{label}")
+        for name, part in self.script.adjoints.parts.items():
+            opened = part.opened[name]
+            for pre in reversed(part.names.values()):
                 applied = (p for p in walk(opened) if isinstance(p, Function))
-                if any(f.args == (pre,) for f in applied) and self.values[pre.label, 1].size == 1:
-                    yield label, (name, opened)
+                if any(f.args == (pre,) for f in applied) and self.values[pre.label].size == 1:
+                    yield pre.label.removeprefix("pre."), (name, opened)
 
     # --- numbers --------------------------------------------------------------------------------
     def numbers(self, space: str) -> list[_Number]:
         """What stands in one space of the board."""
-        cell, values, label = self.cell, self.values, self._label
-        rows: dict[str, list[tuple[str, str, str, Array | None]]] = {
-            "prev": [(s, f"prev.{s}", f"prev.{s}", self.totals[f"prev.{s}"]) for s in cell.state],
-            "x": [("x", "x", label("x"), values[f"bar.{label('x')}", 1])],
-            "p": [(n, n, label(n), self.totals[label(n)]) for n in cell.parameters],
-            "pre": [(n, f"pre.{n}", "", values[f"delta.{n}", 1]) for n in self.gates],
-            "now": [(n, n, n, values[f"bar.{n}", 1]) for n in self.reading.equations],
-            "seeds": [(n, f"seed.{n}", "", None) for n in self.script.seeds],
+        cell, labels = self.cell, self.labels
+        rows = {  # a name, how it is written, its value and its derivative in the script's Program
+            "prev": [(n, f"prev.{n}", f"prev.{n}", f"bar.prev.{n}") for n in cell.state],
+            "x": [("x", "x", labels["x"], f"bar.{labels['x']}")],
+            "p": [(n, n, labels[n], f"bar.{labels[n]}") for n in cell.parameters],
+            "pre": [(n, f"pre.{n}", f"pre.{n}", f"delta.{n}") for n in self.gates],
+            "now": [(n, n, n, f"bar.{n}") for n in self.step.equations],
+            "seeds": [(n, f"seed.{n}", f"seed.{n}", "") for n in self.script.seeds],
         }
         return [number for row in rows[space] for number in self._entries(space, *row)]
 
-    def _label(self, name: str) -> str:
-        return self.reading.given[name].label
-
-    def _entries(
-        self, space: str, name: str, label: str, barred: str, derivative: Array | None
-    ) -> Iterator[_Number]:
-        value = self.given[label] if space in ("prev", "x", "p") else self.values[label, 1]
+    def _entries(self, space: str, name: str, label: str, of: str, slope: str) -> Iterator[_Number]:
+        value, derivative = self.values[of], self.values[slope] if slope else None
         time = None if space == "p" else "t"
-        slope = f"bar.{barred}" if barred else f"delta.{name}"
         marks = self._places(name, value.size) if space == "p" else None
         for k, entry in enumerate(np.ravel(value)):
             latex, symbol = equations.name_latex(label, time), equations.name_unicode(label, time)
@@ -182,7 +164,7 @@ class _Board:
 
     def _places(self, weight: str, size: int) -> list[tuple[str, str]] | None:
         """What the columns of a weight are multiplied with: h, x of a concatenation."""
-        for expr in self.reading.equations.values():
+        for expr in self.step.equations.values():
             for part in walk(expr):
                 if not isinstance(part, Operation) or part.op != "matvec":
                     continue
@@ -205,7 +187,7 @@ class _Board:
             flat = np.ravel(array).tolist()
             return flat[0] if len(flat) == 1 else flat
 
-        cell, given = self.cell, self.given
+        cell, given = self.cell, {name: self.given[own] for name, own in self.labels.items()}
         further = (*cell.sequences, *cell.constants)
         return {
             "values": {
@@ -214,7 +196,7 @@ class _Board:
                 "p": {name: plain(given[name]) for name in cell.parameters},
                 "given": {name: plain(given[name]) for name in further},
             },
-            "seeds": {name: plain(self.values[f"seed.{name}", 1]) for name in self.script.seeds},
+            "seeds": {name: plain(self.values[f"seed.{name}"]) for name in self.script.seeds},
             "ranges": RANGES,
             "output": cell.output,
         }
@@ -227,7 +209,7 @@ class _Board:
             return None
         far = RANGES["pre"]
         xs = np.linspace(-far, far, POINTS)
-        ys = np.asarray(evaluate(opened, {(pre.label, 1): xs}, 1), float)
+        ys = np.asarray(evaluate(opened, {pre: xs}), float)
         low, high = float(np.round(ys.min(), 2)), float(np.round(ys.max(), 2))
         if not np.isfinite([low, high]).all() or low == high:
             return None
@@ -236,7 +218,7 @@ class _Board:
             across = (x + far) / (2 * far) * WIDTH
             return f"{round(across, 1):g}", f"{round((high - y) / (high - low) * HEIGHT, 1):g}"
 
-        value = float(self.values[name, 1].item())
+        value = float(self.values[name].item())
         x, y = place(float(np.clip(at, -far, far)), float(np.clip(value, low, high)))
         return _Curve(
             name,

@@ -107,7 +107,7 @@ def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = N
     check_language(language, "stepper")
     return render(
         __name__,
-        "frame",
+        "frame.html",
         language=language,
         title=Texts("stepper", tags=[language]).plain("title")[language],
         css=style("stepper"),

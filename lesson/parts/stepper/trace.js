@@ -100,7 +100,7 @@ const traces = (() => {
       return more === "~" ? [digits + MORE, "≈"] : [digits + Number(more), "="];
     };
     const filled = (template, values, size) => template.replace(
-      /(\p{L}?)\(\{(\d+)\.(\d+)\}\)|\{(\d+)\.(\d+)\}|\{=([^}]*)\}/gu,
+      /([\p{L}\p{No}√^]?)\(\{(\d+)\.(\d+)\}\)|\{(\d+)\.(\d+)\}|\{=([^}]*)\}/gu,
       (_, before, slot, flat, bareSlot, bareFlat, exact) => {
         if (exact) return number(Number(exact.replace(/−/g, "-")), size);
         const text = number(values[slot ?? bareSlot][flat ?? bareFlat], size);

@@ -9,7 +9,7 @@ from lesson.page import render
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
-from viz.networks import WIDTH
+from viz.columns import WIDTH
 
 MOST, FIRST = 8, 4
 PITCH = 52.0 + WIDTH  # from one copy to the next

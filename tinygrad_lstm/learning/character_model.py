@@ -69,7 +69,7 @@ class CharacterModel:
                     f"{cell} has no parameter {name!r} to start; its parameters are "
                     f"{', '.join(cell.parameters) or 'none'}."
                 )
-        names = ", ".join(n for n in (*cell.sequences, *cell.constants) if n not in cell.noise)
+        names = ", ".join(n for n in cell.extra_inputs if n not in cell.noise)
         if names and further is None:
             raise CellError(
                 f"{cell} has further inputs ({names}), which text does not give.\n"

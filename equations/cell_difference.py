@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
 
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
-from equations import markup
 from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
-from equations.lines import Equation, bundle
-from equations.reading import read
+from equations.lines import Equation, Lines
+from equations.symbolic import symbolic_step
 from tinygrad_lstm.step import Cell
 
 _ADDED, _REMOVED = Sign("added"), Sign("removed")
@@ -45,66 +43,30 @@ class Change:
         return [(sign, line) for sign, line in both if line is not None]
 
 
-class Difference(Sequence[Change]):
-    """The lines in which two cells differ. It is empty where they compute the same."""
+class Difference(Lines[Change]):
+    """The lines in which two cells differ. It is empty where they compute the same.
+
+    What changed is underlined and in colour in LaTeX, of class `added` or `removed` in MathML, and
+    stands between « and » in Unicode, where a line begins with ~ (changed), + (added) or -.
+    """
 
     def __init__(self, changes: Sequence[Change], first: str, second: str) -> None:
-        self._changes = tuple(changes)
+        super().__init__(changes)
         self._names = {"-": first, "+": second, "~": second}
 
-    def __len__(self) -> int:
-        return len(self._changes)
+    def rows(self) -> list[tuple[Equation, str]]:
+        """The lines; which cell each is from, if they are not all the second one's."""
+        lines = [line for change in self for line in change.lines]
+        told = any(sign == "-" for sign, _ in lines)
+        return [(line, f"in {self._names[sign]}" if told else "") for sign, line in lines]
 
-    def __iter__(self) -> Iterator[Change]:
-        return iter(self._changes)
-
-    def __getitem__(self, key: int) -> Change:  # type: ignore[override]
-        return self._changes[key]
-
-    def _rows(self) -> list[tuple[str, Equation]]:
-        return [row for change in self for row in change.lines]
-
-    def _remarks(self) -> dict[str, str]:
-        """Which cell a line is from, by its sign; nothing where all are the second one's."""
-        told = any(sign == "-" for sign, _ in self._rows())
-        return {sign: f"in {name}" if told else "" for sign, name in self._names.items()}
-
-    def latex(self) -> str:
-        r"""The lines, aligned; what changed is underlined and in colour (\textcolor)."""
-        remarks = {
-            sign: rf" && \text{{{words}}}".replace("_", r"\_") if words else ""
-            for sign, words in self._remarks().items()
-        }
-        rows = [
-            line.latex().replace(" = ", " &= ", 1) + remarks[sign] for sign, line in self._rows()
-        ]
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
-
-    def mathml(self, width: int = 60) -> str:
-        """The lines as a <math> table; what changed is an <mrow> of class `added` or `removed`."""
-        rows, remarks = [], self._remarks()
-        for sign, line in self._rows():
-            first, *further = markup.broken(*line.pieces(width))
-            words = f"<mtext>{remarks[sign]}</mtext>" if remarks[sign] else ""
-            rows += [[*first, words] if words else first, *further]
-        return markup.math(markup.table(rows))
-
-    def unicode(self) -> str:
-        """A line each after ~ (changed), + (added) or - (removed); what changed between « and »."""
-        return "\n".join(f"{sign} {line.unicode()}" for sign, line in self._rows())
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self)
-
-    def __str__(self) -> str:
-        return self.unicode()
-
-    __repr__ = __str__
+    def unicode(self) -> str:  # noqa: D102
+        return "\n".join(f"{sign} {e.unicode()}" for change in self for sign, e in change.lines)
 
 
 def difference(a: Cell, b: Cell) -> Difference:
     """The forward lines in which cell b differs from cell a, in b's order, then those b lacks."""
-    first, second = read(a).equations, read(b).equations
+    first, second = symbolic_step(a).equations, symbolic_step(b).equations
     changes = []
     for name, right in second.items():
         left = Quantity(name)

@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -107,17 +108,27 @@ class Exercise:
 def make_exercise(
     place: int,
     name: str,
-    start: str | Callable[[int], str],
+    start: str | Callable[[int], str] | None = None,
     facts: Callable[[int], Mapping[str, Words]] | None = None,
 ) -> Callable[[Callable[[Answer], None]], Exercise]:
-    """Makes a check a built-in exercise, whose words stand under its name in `exercises.toml`."""
+    """Makes a check a built-in exercise, whose words stand under its name in `exercises.toml`.
+
+    Unless told, the student begins with the file of its name in the folder `starts`.
+    """
 
     def decorate(check: Callable[[Answer], None]) -> Exercise:
         own, words, says = table(name), table(name, "words"), table(name, "says")
         title, task = own["title"], own["task"]
-        return Exercise(name, title, task, hints(name), start, check, facts, words, says, place)
+        begin = start_of(name) if start is None else start
+        return Exercise(name, title, task, hints(name), begin, check, facts, words, says, place)
 
     return decorate
+
+
+def start_of(name: str) -> str:
+    """A file of the folder `starts`."""
+    file = resources.files("lesson.exercises").joinpath("starts", f"{name}.txt")
+    return file.read_text(encoding="utf-8")
 
 
 @dataclass

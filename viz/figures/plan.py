@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from equations import name_latex
+from equations.wording import Said, joined
+from tinygrad_lstm import compiled
 from tinygrad_lstm.kernels import describing
 from tinygrad_lstm.kernels.describing import Block
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.program import Program
+from tinygrad_lstm.step import Cell
 from viz import sentences
+from viz.cards import Card, Line, card, write
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
+from viz.kinds import figure
 from viz.layout.free import Link, placed
-from viz.scene import Scene, Shape, prefixed
+from viz.scene import Box, Scene, band, prefixed
+from viz.symbols import Written, plain
 
 NAME, NOTE = 14.0, 10.5
 LINE, TALL = 19.0, 23.0  # rows with bars over tildes are tall
@@ -41,6 +47,12 @@ class _Box:
     lines: list[tuple[str, str, float]]  # LaTeX, text, size
 
 
+def small_plan(cell: Cell) -> Plan:
+    """The plan of a cell at small sizes, all different."""
+    return compiled(cell).plan(**cell.small_sizes())
+
+
+@figure(of=small_plan)
 def plan(of: Plan) -> Figure:
     """The figure of a plan, such as `compiled(cells.lstm).plan(hidden=128, inputs=64)`.
 
@@ -61,7 +73,7 @@ def plan(of: Plan) -> Figure:
         if block.lines
     ]
     title = f"The plan of the compiled cell {of.name}"
-    return Figure(f"{of.name}-plan", title, _told(of, boxes), _scene(boxes))
+    return Figure(f"{of.name}-plan", title, _describe(of, boxes), _scene(boxes))
 
 
 def _spelling(of: Plan) -> dict[str, str]:
@@ -127,21 +139,7 @@ def _lines(block: Block, spelling: dict[str, str]) -> list[tuple[str, str, float
 
 
 def _scene(boxes: list[_Box]) -> Scene:
-    shapes = []
-    for box in boxes:
-        inks = [glyphs(latex, size) for latex, _, size in box.lines]
-        shapes.append(
-            Shape(
-                box.key,
-                LOOKS[box.block.kind],
-                0,
-                0,
-                max(40.0, *(i.width + 18 for i in inks)),
-                14.0 + _row(box) * len(inks),
-                classes=_classes(box),
-                title="; ".join(box.block.lines),
-            )
-        )
+    cards = [_card(box) for box in boxes]
     links: dict[tuple[str, str], Link] = {}
     written: dict[str, str] = {}
     for box in boxes:
@@ -152,30 +150,25 @@ def _scene(boxes: list[_Box]) -> Scene:
         for name in box.block.writes if box.section != "once" else ():
             written[name.partition("[")[0]] = box.key
     wanted = [*links.values(), *_one_below_the_other(boxes, links)]
-    scene = placed(shapes, wanted, "TB", gap=(0.22, 0.36))
+    scene = placed([card.shape for card in cards], wanted, "TB", gap=(0.22, 0.36))
     scene.wires = [wire for wire in scene.wires if ORDER not in wire.classes]
-    place = {shape.id: shape for shape in scene.shapes}
-    for box in boxes:
-        shape = place[box.key]
-        for k, (latex, text, size) in enumerate(box.lines):
-            ink = glyphs(latex, size)
-            y = shape.y + _row(box) * (k - (len(box.lines) - 1) / 2)
-            scene.shapes.append(
-                Shape(
-                    f"{box.key}-text{k}",
-                    "label",
-                    shape.x,
-                    y,
-                    ink.width,
-                    ink.height,
-                    latex,
-                    text,
-                    size,
-                    classes=_classes(box),
-                )
-            )
-    _bands(scene, boxes, place)
+    place = {shape.id: shape.box for shape in scene.shapes}
+    write(scene, cards)
+    _bands(scene, {box.key: box.section for box in boxes}, place)
     return scene
+
+
+def _card(box: _Box) -> Card:
+    row = TALL if box.block.kind == "pass" and len(box.lines) > 1 else LINE
+    lines = [
+        Line(Written(latex, text), size, 7 + row * (k + 0.5))
+        for k, (latex, text, size) in enumerate(box.lines)
+    ]
+    names = [n for n in box.block.writes if n.isidentifier()]
+    classes = (f"section-{box.section}", *prefixed(names, "eq"))
+    title = "; ".join(box.block.lines)
+    kind, height = LOOKS[box.block.kind], 14.0 + row * len(lines)
+    return card(box.key, kind, lines, height, 40.0, 18.0, classes, title)
 
 
 def _one_below_the_other(boxes: list[_Box], links: Collection[tuple[str, str]]) -> Iterator[Link]:
@@ -190,72 +183,37 @@ def _one_below_the_other(boxes: list[_Box], links: Collection[tuple[str, str]]) 
             yield from (Link(tail, head, (ORDER,)) for head in highest)
 
 
-def _row(box: _Box) -> float:
-    return TALL if box.block.kind == "pass" and len(box.lines) > 1 else LINE
-
-
-def _classes(box: _Box) -> tuple[str, ...]:
-    names = [n for n in box.block.writes if n.isidentifier()]
-    return (f"section-{box.section}", *prefixed(names, "eq"))
-
-
-def _bands(scene: Scene, boxes: list[_Box], place: dict[str, Shape]) -> None:
+def _bands(scene: Scene, sections: Mapping[str, str], place: Mapping[str, Box]) -> None:
     """A pale ground for each section, with its name on the left."""
     heads = {
-        section: [
-            (rf"\text{{{word}}}", word, size)
-            for word, size in zip(HEADS[section], SIZES, strict=True)
-        ]
-        for section in dict.fromkeys(box.section for box in boxes)
+        section: list(zip(map(plain, HEADS[section]), SIZES, strict=True))
+        for section in dict.fromkeys(sections.values())
     }
-    column = max(glyphs(latex, size).width for head in heads.values() for latex, _, size in head)
+    column = max(glyphs(what.latex, size).width for head in heads.values() for what, size in head)
     start, _, end, _ = scene.bounds(12.0)
     left = start - column - 12
     bands = []
     for section, head in heads.items():
-        own = [place[box.key].box for box in boxes if box.section == section]
-        top, bottom = min(b[1] for b in own) - 10, max(b[3] for b in own) + 10
-        names = (f"section-{section}",)
-        bands.append(
-            Shape(
-                f"band-{section}",
-                "band",
-                (left + end) / 2,
-                (top + bottom) / 2,
-                end - left,
-                bottom - top,
-                classes=names,
-            )
-        )
-        for k, (latex, word, size) in enumerate(head):
-            ink = glyphs(latex, size)
-            bands.append(
-                Shape(
-                    f"band-{section}-{k}",
-                    "caption",
-                    left + 10 + ink.width / 2,
-                    (top + bottom) / 2 - 8 + 17 * k,
-                    ink.width,
-                    ink.height,
-                    latex,
-                    word,
-                    size,
-                    classes=names,
-                )
-            )
+        own = [place[key] for key, its in sections.items() if its == section]
+        box = left, min(b[1] for b in own) - 10, end, max(b[3] for b in own) + 10
+        at = left + 10, (box[1] + box[3]) / 2 - 8
+        bands += band(f"band-{section}", box, head, at, (f"section-{section}",))
     scene.shapes[:0] = bands
 
 
-def _told(of: Plan, boxes: list[_Box]) -> str:
-    said = [f"The plan of the compiled cell {of.name}, section by section."]
-    for section, head in HEADS.items():
+def _describe(of: Plan, boxes: list[_Box]) -> str:
+    said: list[str] = [
+        Said("The plan of the compiled cell {cell}, section by section.", cell=of.name)
+    ]
+    for section, (head, note) in HEADS.items():
         own = [box.block for box in boxes if box.section == section]
-        said.append(f"{head[0].capitalize()}, {head[1]}:")
+        said.append(Said(f"{head.capitalize()}, {note}:"))
         for block in own:
             if block.kind == "pass":
-                said.append(f"one pass computes {sentences.listed(block.writes)}.")
+                values = sentences.listed(block.writes)
+                said.append(Said("one pass computes {values}.", values=values))
             else:
-                said.append(f"{block.lines[0]}.")
+                said.append(Said("{line}.", line=block.lines[0]))
         if not own:
-            said.append("nothing.")
-    return " ".join(said)
+            said.append(Said("nothing."))
+    return joined(said)

@@ -1,0 +1,296 @@
+"""A cell's step as JavaScript: forward and backward, for a cell of one unit.
+
+What is printed is the Program of the step and of the adjoints that SymPy derived, with every size
+1, taken apart into numbers: a matrix product becomes a sum of products, a concatenation a list.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Expr, Integer
+
+from equations.adjoints import assemble
+from equations.algebra import EquationError, Quantity, plus
+from equations.evaluation import derived_program
+from equations.lines import Equation
+from equations.symbolic import check_is_network
+from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.forwards import axes_of
+from tinygrad_lstm.notation import space_of
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.sizes import ATOM, SUM
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.tensor import TABLE, Tensor, fold
+
+Entries = NDArray[np.object_]  # an array of code, one for each number
+
+_HELPERS = {
+    "sigmoid": "const sigmoid = (x) => 0.5 * (1 + Math.tanh(x / 2));",
+    "softplus": ("const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"),
+    "erf": """\
+const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
+  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
+  let sum = 0, term = 2 * a;
+  if (a > 3) {
+    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
+    return Math.sign(x) * (1 - e / (a + sum));
+  }
+  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
+  return Math.sign(x) * sum * e;
+};""",
+}
+_FORWARD = """\
+// One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
+// the parameters; held (optional), pre-activations that are set and not computed. What has more
+// than one entry is an array. Returned: values with pre, the pre-activations, and now, the step's.
+function forward(values) {{
+  const {{ prev, x, given, p }} = values;
+  const held = {{ __proto__: null, ...values.held }};
+  const pre = {{}}, now = {{}};
+{lines}
+  return {{ ...values, pre, now }};
+}}"""
+_BACKWARD = """\
+// One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
+// in each state after the step and in the cell's output. Returned: bar, its derivative in every
+// value; inputs, in the inputs, where a value may have the same name; delta, in the
+// pre-activations; earlier, in the states before the step. What is held passes nothing on.
+function backward(values, seeds) {{
+  const {{ prev, x, given, p, pre, now }} = values;
+  const held = {{ __proto__: null, ...values.held }};
+  const bar = {{}}, inputs = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
+{lines}
+  return {{ bar, delta, earlier, inputs: {{ ...bar, ...inputs }} }};
+}}"""
+
+
+def javascript(cell: Cell) -> str:
+    """Two pure functions, `forward(values)` and `backward(values, seeds)`, of a one-unit cell.
+
+    Every size of the cell is 1 if it can be. Each statement stands below the equation that it
+    computes, in the author's order; `forward` takes and returns `{prev, x, given, p, pre, now}`.
+
+    EquationError for a cell whose equations cannot be taken apart into numbers.
+    """
+    return Script(cell).text()
+
+
+class Script:
+    """The statements of a cell's step, and the Program that they compute."""
+
+    def __init__(self, cell: Cell) -> None:
+        check_is_network(cell)
+        if hasattr(cell, "parts"):
+            raise EquationError(f"{cell}: JavaScript is written of one cell, such as a part of it.")
+        self.cell = cell
+        program = _smallest(cell)
+        self.sizes = program.sizes
+        self.seeds = tuple(dict.fromkeys((*cell.state, cell.output)))
+        self.adjoints = assemble(cell, self.seeds, program)
+        self.program = derived_program(self.adjoints)
+        self._known = {
+            node: _placed(self._place(name), node.shape)
+            for name, node in self.program.inputs.items()
+        }
+
+    def text(self) -> str:
+        """Both functions and the helpers that they use."""
+        forward = _FORWARD.format(lines="\n".join(self._forward()))
+        backward = _BACKWARD.format(lines="\n".join(self._backward()))
+        body = f"{forward}\n\n{backward}\n"
+        used = [helper for name, helper in _HELPERS.items() if f"{name}(" in body]
+        return "\n".join([*used, "", body] if used else [body])
+
+    # --- statements -----------------------------------------------------------------------------
+    def _forward(self) -> Iterator[str]:
+        for name, part in self.adjoints.parts.items():
+            yield self._comment(Quantity(name), part.whole)
+            for label in part.opened:
+                yield self._statement(label)
+
+    def _backward(self) -> Iterator[str]:
+        for label, (symbol, parts) in self.adjoints.within_step.items():
+            yield self._comment(symbol, plus(*parts) if parts else Integer(0))
+            yield self._statement(label)
+            if space_of(label)[0] == "delta":
+                yield self._passed(label)
+
+    def _comment(self, left: Expr, right: Expr) -> str:
+        return f"  // {Equation('', left, right, apart=self.adjoints.step.apart).unicode()}"
+
+    def _statement(self, label: str) -> str:
+        place, node = self._place(label), self.program.equations[label]
+        code = self._code(label)
+        if node.size == 1 and space_of(label)[0] == "pre":
+            code = f"{place.replace('pre', 'held', 1)} ?? ({code})"
+        self._known[node] = _placed(place, node.shape)
+        return f"  {place} = {code};"
+
+    def _passed(self, label: str) -> str:
+        """What a pre-activation passes on: nothing if it is held."""
+        node, place = self.program.equations[label], self._place(label)
+        held, through = (place.replace("delta", space, 1) for space in ("held", "through"))
+        self._known[node] = _placed(through, node.shape)
+        passed = f"{held} === undefined ? {place} : 0" if node.size == 1 else place
+        return f"  {through} = {passed};"
+
+    def _code(self, label: str) -> str:
+        """The code of a value: of its one entry, or of an array."""
+        node = self.program.equations[label]
+        try:
+            entries = fold([node], self._known, _entries)[node]
+            codes = [_number(entry).text for entry in entries.flat]
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise EquationError(
+                f"{self.cell}: {label} cannot be taken apart into numbers for JavaScript.\n"
+                f"  {type(error).__name__}: {error}"
+            ) from error
+        return codes[0] if len(codes) == 1 else f"[{', '.join(codes)}]"
+
+    def _place(self, label: str) -> str:
+        """Where the functions keep a value: prev.h, x, p.W_f, given.clock, now.f, bar.f."""
+        space, name = space_of(label)
+        inner, own = space_of(name)
+        if space == "bar":
+            places = {"prev": "earlier", "input": "inputs"}
+            return _member(places.get(inner, "bar"), own)
+        if space in ("prev", "pre", "delta"):
+            return _member(space, name)
+        if space == "seed":
+            return _member("seeds", name)
+        if space == "" and name in self.program.equations:
+            return _member("now", name)
+        if name == "x":
+            return name
+        return _member("p" if name in self.cell.parameters else "given", name)
+
+
+def _member(owner: str, name: str) -> str:
+    plain = re.fullmatch(r"[^\W\d]\w*", name)
+    return f"{owner}.{name}" if plain else f"{owner}[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _smallest(cell: Cell) -> Program:
+    """The cell's Program with every size 1, or with the usual small sizes where that cannot be."""
+    try:
+        return cell.program(**dict.fromkeys(cell.sizes, 1))
+    except TinygradError:
+        return cell.program()
+
+
+# --- numbers --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Code:
+    """One number, and how tightly its code binds; NumPy adds and multiplies it in order."""
+
+    text: str
+    level: int = ATOM
+
+    def __add__(self, other: Any) -> _Code:
+        return _applied("add", self, other)
+
+    def __radd__(self, other: Any) -> _Code:  # to the zeros of a scatter
+        return _applied("add", other, self) if other else self
+
+    def __mul__(self, other: Any) -> _Code:
+        return _applied("multiply", self, other)
+
+
+def _number(entry: Any) -> _Code:
+    if isinstance(entry, _Code):
+        return entry
+    value = float(entry)
+    if not np.isfinite(value):
+        return _Code("NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity")
+    return _Code(f"{value:.0f}" if value.is_integer() else repr(value), SUM if value < 0 else ATOM)
+
+
+def _applied(op: str, *operands: Any) -> _Code:
+    """An operation of each entry, by the template that its record has, or by its definition."""
+    record, codes = TABLE[op], [_number(operand) for operand in operands]
+    if record.js is None:
+        if record.definition is None:
+            raise NotImplementedError(f"there is no JavaScript of {op}")
+        leaves = dict(zip(record.definition.inputs.values(), map(np.asarray, codes), strict=True))
+        (root,) = record.definition.outputs.values()
+        return _number(fold([root], leaves, _entries)[root].item())
+    if record.js == "{0}" or op == "multiply" and codes[1].text == "1":
+        return codes[0]
+    if op == "add" and codes[1].text.startswith("-"):
+        return _Code(f"{codes[0].text} - {codes[1].text[1:]}", SUM)
+    if record.infix is None or record.js[0] not in "(-":  # a call, in which all stands apart
+        return _Code(record.js.format(*(code.text for code in codes)))
+    _, level, needs = record.infix
+    fitted = [f"({c.text})" if c.level < n else c.text for c, n in zip(codes, needs, strict=True)]
+    return _Code(record.js.strip("()").format(*fitted), level)
+
+
+def _placed(place: str, shape: tuple[int, ...]) -> Entries:
+    """The entries of an array that stands at a place."""
+    count = math.prod(shape)
+    names = [place] if count == 1 else [f"{place}[{k}]" for k in range(count)]
+    return np.array([_Code(name) for name in names], object).reshape(shape)
+
+
+def _entries(node: Tensor, operands: list[Entries]) -> Entries:
+    """A node taken apart: the code of each of its entries."""
+    op = node.op or ""
+    if not operands:
+        return np.asarray(np.frompyfunc(_number, 1, 1)(node.data), object)
+    if TABLE[op].signature == "elementwise":
+        return _each(op, *operands)
+    function = _MIXED.get(op) or TABLE[op].forward
+    return np.asarray(function(*operands, **node.attributes), object)
+
+
+def _each(op: str, *operands: Any) -> Entries:
+    return np.asarray(np.frompyfunc(partial(_applied, op), len(operands), 1)(*operands), object)
+
+
+def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
+    larger = np.frompyfunc(partial(_applied, "maximum"), 2, 1)
+    gone = axes_of(axis, x.ndim)
+    for a in gone:  # NumPy takes an order of its own only along one axis at a time
+        x = larger.reduce(x, axis=a, keepdims=True)
+    return x if keepdims else np.squeeze(x, axis=gone)
+
+
+def _mean(x: Entries, axis: Any, keepdims: bool) -> Any:
+    total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims), object)
+    return _each("divide", total, x.size // total.size)
+
+
+def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
+    found = np.full(shape, 0, object)
+    np.add.at(found, index, g)
+    return found
+
+
+def _sum_of_exp(x: Entries, axis: Any, keepdims: bool = True) -> Any:
+    return np.sum(_each("exp", x), axis=axis, keepdims=keepdims)
+
+
+# what the engine does by comparing numbers, or in another order
+_MIXED: dict[str, Callable[..., Any]] = {
+    "matvec": lambda W, x: np.matmul(W, x[..., None])[..., 0],
+    "clip": lambda x, low, high: _each(
+        "minimum",
+        _each("maximum", x, -np.inf if low is None else low),
+        np.inf if high is None else high,
+    ),
+    "mean": _mean,
+    "max": _largest,
+    "scatter": _scattered,
+    "logsumexp": lambda x, **over: _each("log", _sum_of_exp(x, **over)),
+    "softmax": lambda x, axis: _each("divide", _each("exp", x), _sum_of_exp(x, axis)),
+    "log_softmax": lambda x, axis: _each("subtract", x, _each("log", _sum_of_exp(x, axis))),
+}
