@@ -163,6 +163,12 @@ class Recorded:
         t, place = self.at[node]
         return self.of_step[t + by].get(place) if 0 <= t + by < len(self) else None
 
+    def edge_at(self, place: Place) -> Edge | None:
+        """The edge in this place of a step that is not the first, if there is another."""
+        t = min(1, len(self) - 1)
+        ways = [edge for _, ways in self.edges for at, edge in ways if at == place and edge.t == t]
+        return ways[0] if ways else None
+
     def carries(self, edge: Edge) -> str | None:
         """The state, if the edge leads from one step to a state of the step before."""
         before = self.steps[edge.t - 1] if edge.t else self.start

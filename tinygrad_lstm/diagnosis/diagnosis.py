@@ -116,10 +116,9 @@ class Diagnosis:
             if example:
                 shown.append(say("example", tag, **example))
             if told:
-                next_ = (
-                    Story(graph, terms, others[0].mistakes[0], where).text(tag) if others else ""
-                )
-                more = say("others", tag, count=len(others), next=next_) if others else ""
+                more = ""
+                if others:
+                    more = say("others", tag, count=len(others), next=others[0][0].text(tag))
                 shown.append(say("sure", tag, others=more))
             lines[tag] = tuple(shown)
         kinds = tuple(mistake.kind for mistake in first) or ("unexplained",)
@@ -208,6 +207,8 @@ class Story:
                 words["operand"] = self.value_text(self.mistake.words)
         if "by" in words:
             words["way"] = say("step.way", language).split(" | ")[words["by"] > 0]
+        if message == "factors exchanged":
+            words |= {key: self.name(words[key]) for key in "ab"}
         if "axis" in words:
             words["axis"] = say("not summed.axis", language).split(" | ")[words["axis"]]
         if "names" in words:
@@ -222,6 +223,7 @@ class Story:
         return say(message, language, **words)
 
     def value_text(self, words: Mapping[str, Any]) -> str:
+        """The value that a rule reads, or the part of it that is meant."""
         node, part = words["value"], words.get("part")
         if part is not None:
             node = node.inputs[part]

@@ -271,8 +271,8 @@ def _checked(graph: Recorded, answer: Mapping[str, Any]) -> tuple[dict[str, Arra
             raise DTypeError(f"{cell}: the gradient of {name} holds {array.dtype}, not numbers.")
         if array.dtype.kind in "iu" and right[name].dtype.kind == "f":
             raise DTypeError(
-                f"{cell}: the gradient of {name} holds whole numbers ({array.dtype}); it was rounded. "
-                f"Begin with np.zeros_like(p[{name!r}]) of floating-point numbers."
+                f"{cell}: the gradient of {name} holds whole numbers ({array.dtype}); it was "
+                f"rounded. Begin with np.zeros_like(p[{name!r}]) of floating-point numbers."
             )
         if not np.isfinite(array).all():
             where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])

@@ -1,4 +1,4 @@
-"""The terms of a cell's adjoints as text: C̄_t = h̄_t ⊙ o_t ⊙ (1 - tanh²(C_t)) + C̄_{t+1} ⊙ f_{t+1}."""
+"""The terms of a cell's adjoints as text: f̄_t ⊙ f_t ⊙ (1 - f_t), C̄_{t+1} ⊙ f_{t+1}."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ class Terms:
             further = pullback({source: part}, False, wrt=below)
             if not further:
                 return None
-            source, part = next(iter(further.items()))
+            source, part = min(
+                further.items(), key=lambda way: self.known[way[0]].startswith("prev.")
+            )
         name = self.known[source]
         return Term(name.removeprefix("prev."), reader, self._text(part, name.startswith("prev.")))
 
