@@ -129,10 +129,7 @@ class Recorded:
             written = set(self.steps[t].values())
             read = {n: n.name for n in found if n.name and n not in written}
             own = [node for node in found if node not in read]
-            places = {
-                **{node: name for node, name in read.items()},
-                **{n: k for k, n in enumerate(own)},
-            }
+            places: dict[Tensor, int | str] = {**read, **{n: k for k, n in enumerate(own)}}
             self.at |= {node: (t, place) for node, place in places.items()}
             self.of_step.append({place: node for node, place in places.items()})
         self.state_at = {-1: self.start, **dict(enumerate(self.steps))}
@@ -220,12 +217,12 @@ class Recorded:
                 adjoints[step[name]] = adjoints.get(step[name], 0) + g[t]
         parts = {name: np.zeros((len(self), *t.shape)) for name, t in self.parameters.items()}
         for node, ways in self.edges:
-            g = adjoints.get(node)
-            if g is None:
+            upstream = adjoints.get(node)
+            if upstream is None:
                 continue
             for place, edge in ways:
                 change = changes.edges.get(place)
-                part = edge.part(g) if change is None else change(edge, g)
+                part = edge.part(upstream) if change is None else change(edge, upstream)
                 if part is None:
                     continue
                 source = edge.source

@@ -110,7 +110,7 @@ def _call(backward: Backward, graph: Recorded, step: bool) -> Mapping[str, Any]:
     p = {name: np.array(t.data) for name, t in graph.parameters.items()}
     seeds = {name: np.array(g) for name, g in graph.seeds.items()}
     wanted = inspect.signature(backward).parameters
-    further = {
+    further: dict[str, Any] = {
         n: np.array(v[0] if step and n in graph.cell.sequences else v)
         for n, v in graph.further.items()
         if n in wanted

@@ -190,7 +190,8 @@ def _by_rule(
     def change(edge: Edge, g: Array) -> Array | None:
         known = [g, edge.node.data, *(i.data for i in edge.node.inputs)]
         part = fold([root], dict(zip(leaves, known, strict=True)), make)[root]
-        return unbroadcast(part, edge.source.shape)
+        received: Array = unbroadcast(part, edge.source.shape)
+        return received
 
     return change
 
@@ -222,7 +223,7 @@ def _operands(
     for key, value in read:
         for by in (-1, 1):
             for part in _shiftable(graph, value(edge)):
-                words = {"by": by, "value": value(edge), "part": part}
+                words: dict[str, Any] = {"by": by, "value": value(edge), "part": part}
                 change = _from_step(graph, key, value, by, part)
                 yield one("step", "step", change, 1.1 + 0.1 * (by > 0), **words)
         if value(edge).name is None and value(edge).op == "concat":
