@@ -1,27 +1,26 @@
 """Every kind of figure of every odd cell: nothing raises, nothing that is computed is missing."""
 
-import os
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 from corpus import habits
+from figure_kinds import SECONDS, figures_of, spent
 from viz_cells import OWN
 from viz_odd_cells import ODD
 
 import viz
 from equations import name_unicode
 from equations.wording import Said
-from lesson import languages, prose
+from lesson import prose
 from lesson.commands import main
-from tinygrad_lstm import bidirectional, cell, cells, compiled, exp, sigmoid, stack, tanh, unroll
+from tinygrad_lstm import bidirectional, cell, cells, exp, sigmoid, stack, tanh, unroll
 from viz import layout as layouts
 from viz.layout import search
 from viz.tikz import document
 
 ALL = {c.name: c for c in (*ODD, *OWN)}
-SECONDS = 10.0
 NETWORKS = (stack([cells.lstm, bidirectional(cells.gru)]), bidirectional(stack([cells.rnn] * 2)))
 
 # what stands in a figure for an operation: written here by hand, not read off the figures
@@ -60,47 +59,13 @@ SIGNS = {
 }
 
 
-def spent():
-    """Seconds of computing, Graphviz's own among them; how busy the machine is does not matter."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-def run_of(cell, steps=2):
-    """A run of a cell with numbers for everything, after backward from its output."""
-    program = cell.program()
-    random = np.random.default_rng(0)
-    given = {
-        name: random.uniform(
-            0.1, 1, ((steps,) if name not in cell.constants else ()) + program.inputs[name].shape
-        )
-        for name in ("x", *cell.sequences, *cell.constants)
-    }
-    p = cell.init(seed=1, **program.sizes)
-    run = unroll(cell, p, given.pop("x"), **given)
-    loss = run.steps[-1][cell.output].sum()
-    loss.name = "L"
-    loss.backward()
-    return loss
-
-
 def figures(cell):
     """Every kind of figure of a cell, made when it is asked for."""
-    loss = run_of(cell)
     return {
-        "cell": lambda: viz.cell(cell),
-        "chain": lambda: viz.chain(cell),
-        "detailed": lambda: viz.chain(cell, detailed=True),
-        "rolled": lambda: viz.rolled(cell),
-        "unrolled": lambda: viz.unrolled(cell, 3),
+        **figures_of(cell),
         "program": lambda: viz.graph(cell.program()),
-        "difference": lambda: viz.difference(cells.lstm, cell),
-        "back": lambda: viz.difference(cell, cells.gru),
-        "focus": lambda: viz.cell(cell, focus=list(cell.program().equations)[:2]),
-        "equations": lambda: viz.graph(loss),
-        "times": lambda: viz.graph(loss, fold="time"),
         "operations": lambda: viz.graph(cell.program(), fold="op"),
-        "plan": lambda: viz.plan(compiled(cell).plan(**cell.program().sizes)),
+        "back": lambda: viz.difference(cell, cells.gru),
     }
 
 
@@ -116,7 +81,7 @@ def check(figure):
     assert document(figure.tikz).count(r"\draw") == len(figure.scene.wires)
     assert figure.alt.endswith(".")
     if isinstance(figure.alt, Said):
-        known = set(languages.texts("ko", "sentences")) | {"{left} = {right}"}
+        known = set(prose.sentences("ko")) | {"{left} = {right}"}
         assert figure.alt.templates() <= known
         for language in ("ko", "zh"):
             assert prose.translate(figure.alt, language) != figure.alt
