@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from tinygrad_lstm.notation import name_latex, name_unicode
+from tinygrad_lstm.notation import Style, name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, SUM
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
 from tinygrad_lstm.text import NEGATIVE, Attributes, Latex, Piece, Unicode
@@ -43,6 +43,8 @@ class _Text(Unicode):
         "not_equal": "≠",
     }
     functions = {**Unicode.functions, "sum": "Σ"}
+    numbers: Style = "unicode"
+    minus = "−"
 
     def operation(self, op: str, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """An operation with a dot, or nothing beside its sign, for what comes along a line."""
@@ -99,6 +101,7 @@ class _Latex(Latex, _Text):
         "not_equal": r"\neq",
     }
     functions = {**Latex.functions, "sum": r"{\textstyle\sum}"}
+    numbers, minus = Latex.numbers, Latex.minus
 
     def around(self, left: str, sign: str, right: str, tight: bool) -> str:
         return super().around(left, f"{{{sign}}}" if tight else sign, right, tight)
