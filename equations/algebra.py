@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sympy import Add, Expr, Function, Integer, Mul, Pow
 from sympy.core.function import ArgumentIndexError, FunctionClass
 
-from tinygrad_lstm import text
 from tinygrad_lstm.errors import TinygradError
 
 
@@ -136,7 +135,9 @@ def operation(op: str, *operands: Expr, **attributes: Any) -> Operation:
 
 def is_transpose(expr: Operation) -> bool:
     """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
-    return expr.op in ("transpose", "swapaxes") and text.is_transpose(expr.attributes)
+    if expr.op == "transpose":
+        return tuple(expr.attributes["axes"]) == (1, 0)
+    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
 
 
 class Literal(_Carrier):

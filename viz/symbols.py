@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm import notation
 from tinygrad_lstm.notation import name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, fold
@@ -227,5 +226,9 @@ def _number(data: Array) -> Written:
 
 def number(value: float) -> Written:
     """A number of up to four digits."""
-    latex, text = notation.number(value, style="latex"), notation.number(value)
-    return Written(latex, text, SUM if text.startswith("−") else ATOM)
+    text = f"{value:.4g}"
+    latex = text.replace("nan", words("nan")).replace("inf", r"\infty")
+    if "e" in text:
+        digits, _, power = text.partition("e")
+        latex = ("" if digits == "1" else rf"{digits} \cdot ") + f"10^{{{int(power)}}}"
+    return Written(latex, text.replace("-", "−"), SUM if text.startswith("-") else ATOM)
