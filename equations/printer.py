@@ -19,10 +19,10 @@ from equations.algebra import (
     Literal,
     Marked,
     Nothing,
-    Operation,
     Partial,
-    Quantity,
     SumOverTime,
+    SymbolicOperation,
+    SymbolicValue,
     factors,
     terms,
     times,
@@ -50,7 +50,7 @@ def _unlike_number(expr: Expr) -> bool:
 
 def _visible(expr: Expr) -> list[Expr]:
     """The factors of a product as they are shown: repeating is not, a negative one has brackets."""
-    if isinstance(expr, Operation) and expr.op in REPEATED:
+    if isinstance(expr, SymbolicOperation) and expr.op in REPEATED:
         return _visible(expr.operands[0])
     if not isinstance(expr, Mul):
         return [expr]
@@ -95,7 +95,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         if isinstance(expr, Function):
             op = getattr(expr, "op", type(expr).__name__.lower())
             return self.style.operation(op, self.pieces(expr.args), {})
-        if isinstance(expr, Operation) and expr.op != "block":
+        if isinstance(expr, SymbolicOperation) and expr.op != "block":
             return self.style.operation(expr.op, self.pieces(expr.operands), expr.attributes)
         if isinstance(expr, Literal):
             return self.style.constant(expr.data)
@@ -116,7 +116,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         """An expression in brackets if it binds less tightly than needed."""
         return self.style.fitted(self.piece(expr), need)
 
-    def _print_Quantity(self, expr: Quantity) -> str:
+    def _print_SymbolicValue(self, expr: SymbolicValue) -> str:
         time: str | None = None
         if expr.time is not None and self.timed:
             offset = f"{expr.time:+d}" if expr.time else ""
@@ -203,7 +203,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.write_power(self.pieces(expr.args), {}).text
 
     # --- what only gradients and differences have -------------------------------------------------
-    def _print_Operation(self, expr: Operation) -> str:
+    def _print_SymbolicOperation(self, expr: SymbolicOperation) -> str:
         whole, part = expr.operands  # a block: the part of a vector that belongs to one value
         below = CellPrinter(self.style, self.step, expr.attributes["timed"], self.apart).write(part)
         return self.style.lowered(self.style.bracketed(self.write(whole), "[]"), below)
