@@ -20,6 +20,7 @@ from tinygrad_lstm.plain_style import NEGATIVE as NEGATIVE
 from tinygrad_lstm.plain_style import Attributes as Attributes
 from tinygrad_lstm.plain_style import Piece as Piece
 from tinygrad_lstm.plain_style import Plain as Plain
+from tinygrad_lstm.plain_style import is_transpose as is_transpose
 from tinygrad_lstm.plain_style import over as over
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
