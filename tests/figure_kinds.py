@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Literal, get_args, get_origin
 
 from tinygrad_lstm import cells
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz import Figure
-from viz.kinds import Kind, Option, kinds
+from viz.kinds import Kind, Option, all_kinds
+
+SECONDS = 10.0  # a figure may take
+
+
+def spent() -> float:
+    """Seconds of computing, Graphviz's own among them; how busy the machine is does not matter."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def values(option: Option, part: Any) -> list[Any]:
@@ -18,7 +28,7 @@ def values(option: Option, part: Any) -> list[Any]:
     if option.type is bool:
         return [True]
     if option.type is int:
-        return [1, 2]
+        return [2, 1]
     if option.type is Cell:
         return [cells.lstm]
     if get_origin(option.type) is Literal:
@@ -28,22 +38,25 @@ def values(option: Option, part: Any) -> list[Any]:
 
 
 def situations(kind: Kind, part: Any) -> Iterator[dict[str, Any]]:
-    """Nothing but what is needed, and each option alone beside it."""
-    needed = {n: values(o, part)[0] for n, o in kind.options.items() if o.required}
-    yield needed
-    for name, option in kind.options.items():
-        if not option.required:
-            yield from ({**needed, name: value} for value in values(option, part))
+    """A small figure with what is needed, and the values of each option beside it."""
+    tried = {name: values(option, part) for name, option in kind.options.items()}
+    small = {n: tried[n][0] for n, o in kind.options.items() if o.required or o.type is int}
+    yield small
+    for name, several in tried.items():
+        yield from ({**small, name: v} for v in several if v not in (small.get(name), None))
 
 
-def figures_of(part: Any) -> dict[str, Callable[[], Figure]]:
-    """Figures that are drawn when they are called, by their kind and options."""
+def figures_of(part: Any, every: bool = True) -> dict[str, Callable[[], Figure]]:
+    """Figures that are drawn when they are called, by their kind and options.
+
+    every: whether with each value of every option; otherwise one of each kind.
+    """
     of = Cell if isinstance(part, Cell) else System
     return {
         " ".join([kind.name, *(f"{name}={value}" for name, value in options.items())]): partial(
             kind.figure, part, **options
         )
-        for kind in kinds().values()
+        for kind in all_kinds().values()
         if not kind.subjects or of in kind.subjects
-        for options in situations(kind, part)
+        for options in islice(situations(kind, part), None if every else 1)
     }

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from viz.figure import Figure, FigureError
-from viz.kinds import kinds
+from viz.kinds import all_kinds
 
-__all__ = ["Figure", "FigureError", *kinds()]
+__all__ = ["Figure", "FigureError", *all_kinds()]
 
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Callable[..., Figure]: ...
 
 
-globals().update({name: kind.draw for name, kind in kinds().items()})
+globals().update({name: kind.draw for name, kind in all_kinds().items()})

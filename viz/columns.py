@@ -7,7 +7,7 @@ they cross.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -83,7 +83,7 @@ class Column:
             names = glyphs(names_of(part, name).latex, LABEL).width
             beside = 2 * (reach(len(part.state)) + 10 + names) * self.loops
             row = self._inputs(part, name)
-            return max(self._wide(row) + beside, _span(row) + APART - STEP)
+            return max(self._wide(row) + beside, _span(row) * len(row) - STEP)
         inner = [self.room(p, within(name, own)) for own, p in part.parts.items()]
         return sum(inner) + BESIDE if isinstance(part, Bidirectional) else max(inner)
 
@@ -114,7 +114,7 @@ class Column:
 
     def _wide(self, row: Sequence[tuple[str, Shape]]) -> float:
         """The width of the box above a row of circles: every arrow meets it."""
-        return max(self.width, _span(row) - TERMINAL + APART)
+        return max(self.width, _span(row) * (len(row) - 1) + BEND)
 
     def _box(self, cell: Cell, name: str, below: Strand, backward: bool) -> Strand:
         """The box A above a row of what it reads; what comes from below takes its place there."""
@@ -126,9 +126,8 @@ class Column:
         if below.tail and len(row) > 1:
             below, y = below.on((x, y - BEND)), y - BEND - APART - TERMINAL
         key = self.id("box", name)
-        left = x - (_span(row) + APART) / 2
-        for own, shape in row:
-            slot, left = left + (shape.width + APART) / 2, left + shape.width + APART
+        for k, (own, shape) in enumerate(row):
+            slot = x + _span(row) * (k - (len(row) - 1) / 2)
             if own == "x" and below.tail:
                 strand = below.on((slot, below.points[-1][1])) if len(row) > 1 else below
             else:
@@ -201,18 +200,8 @@ def pass_states(
                 (f"end-{own}", outer[1], outer[1]),
             ]
             for n, ((tail, _, x0), (head, x1, _)) in enumerate(pairwise(stops)):
-                scene.wires.append(
-                    Wire(
-                        dashed("pass", own, str(n)),
-                        ((x0, y), (x1, y)),
-                        tail,
-                        head,
-                        f"{own}-{n}",
-                        True,
-                        width=1.8,
-                        classes=("wire", *classes),
-                    )
-                )
+                key, points = dashed("pass", own, str(n)), ((x0, y), (x1, y))
+                scene.wires.append(line(key, points, tail, head, own, f"{own}-{n}", width=1.8))
             times = (0, len(columns)) if way > 0 else (len(columns) + 1, 1)
             for time, x, side in zip(times, outer, (-way, way), strict=True):
                 what = named(own, str(time))
@@ -234,20 +223,28 @@ def draw_lines(columns: Sequence[Column], scene: Scene) -> None:
                     runs[-1].append((x, level + GAP))
                     runs.append([(x, level - GAP)])
             runs[-1].append((x1, y1))
+        net = f"{strand.tail}-{strand.value}"
         for n, run in enumerate(runs):
-            scene.wires.append(
-                Wire(
-                    dashed(own, str(n) * bool(n)),
-                    tuple(run),
-                    strand.tail,
-                    head,
-                    f"{strand.tail}-{strand.value}",
-                    run is runs[-1],
-                    radius=CORNER,
-                    width=1.6,
-                    classes=("wire", *prefixed([strand.value], "val")),
-                )
-            )
+            key, last = dashed(own, str(n) * bool(n)), run is runs[-1]
+            wire = line(key, run, strand.tail, head, strand.value, net, last, radius=CORNER)
+            scene.wires.append(wire)
+
+
+def line(
+    own: str,
+    points: Iterable[Point],
+    tail: str,
+    head: str,
+    value: str,
+    net: str,
+    arrow: bool = True,
+    width: float = 1.6,
+    radius: float = 10.0,
+    classes: tuple[str, ...] = (),
+) -> Wire:
+    """A line that carries a named value."""
+    classes = ("wire", *prefixed([value], "val"), *classes)
+    return Wire(own, tuple(points), tail, head, net, arrow, radius, width, classes)
 
 
 def dashed(*words: str) -> str:
@@ -261,8 +258,8 @@ def within(name: str, own: str) -> str:
 
 
 def _span(row: Sequence[tuple[str, Shape]]) -> float:
-    """The width of a row of circles."""
-    return sum(shape.width + APART for _, shape in row) - APART
+    """How far the circles of a row stand apart, from middle to middle."""
+    return max((shape.width for _, shape in row), default=0.0) + APART
 
 
 def reach(count: int) -> float:

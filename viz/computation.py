@@ -44,7 +44,7 @@ def parts_of(roots: Sequence[Tensor], fold: Fold) -> list[Part]:
     return _steps(parts) if fold == "time" else parts
 
 
-def open_sequences(roots: Sequence[Tensor]) -> list[Tensor]:
+def open_sequences(roots: list[Tensor]) -> list[Tensor]:
     """Compiled sequences as their operations, with the gradients there were."""
     found = expanded(roots)
     for old, new in zip(roots, found, strict=True):
@@ -205,8 +205,7 @@ def describe(parts: Iterable[Part], wanted: set[Tensor], fold: Fold) -> None:
             continue
         part.lines.append(_shape(node.shape) if node.traced else value_text(node.data))
         if not node.traced and node in wanted and node.data.dtype.kind in "fc":
-            there = node.grad is not None
-            own = value_text(node.grad.data) if there else Written(r"{\cdot}", "·")
+            own = Written(r"{\cdot}", "·") if node.grad is None else value_text(node.grad.data)
             part.lines.append(Written(rf"\nabla\,{own.latex}", f"∇ {own.text}"))
 
 

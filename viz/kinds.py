@@ -95,7 +95,7 @@ def figure(of: Callable[..., Any] | None = None, **helps: str) -> Callable[[Draw
 
 
 @lru_cache(maxsize=1)
-def kinds() -> dict[str, Kind]:
+def all_kinds() -> dict[str, Kind]:
     """All kinds of figures by name."""
     for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
         importlib.import_module(module.name)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 from viz.scene import Point, Scene, Shape, Wire
 
-TRACK, SIDE, BETWEEN, ROW = 11.0, 20.0, 34.0, 16.0
+TRACK, SIDE, BETWEEN, ROW, LANE = 11.0, 20.0, 34.0, 16.0, 14.0
+PORT = 11.0  # between the lines into a card
+
+Link = tuple[str, str]  # what is read, and the card that reads it
 
 
 @dataclass(frozen=True)
@@ -36,45 +38,40 @@ def timed(items: Sequence[Item], rows: Sequence[str]) -> Scene:
 class _Timeline:
     def __init__(self, items: Sequence[Item], rows: Sequence[str]) -> None:
         self.items = {item.shape.id: item for item in items}
-        self.rows = list(rows)
-        self.column = self._columns()
-        self.row = self._row_of_each()
-        self.users: dict[str, list[str]] = {key: [] for key in self.items}
-        for key, item in self.items.items():
-            for i in item.inputs:
-                self.users[i].append(key)
-        self.lanes = self._lane_targets()
+        self.links = [(i, key) for key, item in self.items.items() for i in item.inputs]
+        times = sorted({item.time for item in items if item.time is not None})
+        self.column, self.span = self._columns(times)
+        self.last = 1 + len(times) * self.span  # the column of what follows the last step
+        self.row = self._rows(rows)
+        self.lanes = self._lanes()
         self._measure()
 
     # --- columns and rows ------------------------------------------------------------------------
-    def _columns(self) -> dict[str, int]:
-        """Left to right: what is there before the first step, the steps by depth, what follows."""
-        times = sorted({i.time for i in self.items.values() if i.time is not None})
+    def _columns(self, times: Sequence[int]) -> tuple[dict[str, int], int]:
+        """Left to right: what is there before the first step, the steps by depth, what follows.
+
+        Also how many columns a step has.
+        """
         depth: dict[str, int] = {}
         for key, item in self.items.items():
             inner = [depth[i] for i in item.inputs if self.items[i].time == item.time]
-            depth[key] = max(inner, default=-1) + 1
-            if item.time is not None and item.inputs:
-                depth[key] = max(depth[key], 1)
-        span = max(depth[k] for k, i in self.items.items() if i.time is not None) + 1
+            least = item.time is not None and bool(item.inputs)
+            depth[key] = max([least - 1, *inner]) + 1 if inner or not least else 1
+        span = max(depth[k] for k, item in self.items.items() if item.time is not None) + 1
         column = {}
         for key, item in self.items.items():
-            if item.time is not None:
-                column[key] = 1 + times.index(item.time) * span + depth[key]
-            elif item.inputs:
-                column[key] = 1 + len(times) * span + depth[key]
-            else:
-                column[key] = 0
-        self.span = span
-        self.steps = len(times)
-        return column
+            step = times.index(item.time) if item.time is not None else len(times)
+            there = item.time is not None or item.inputs
+            column[key] = 1 + step * span + depth[key] if there else 0
+        return column, span
 
-    def _row_of_each(self) -> dict[str, int]:
+    def _rows(self, names: Sequence[str]) -> dict[str, int]:
+        """The row of each name; of what has none, that of what it reads, or the next one free."""
         taken: set[tuple[int, int]] = set()
         found: dict[str, int] = {}
         for key, item in self.items.items():
-            if item.row in self.rows:
-                row = self.rows.index(item.row)
+            if item.row in names:
+                row = names.index(item.row)
             else:
                 row = found[item.inputs[0]] if item.inputs else 0
             while (self.column[key], row) in taken:
@@ -83,99 +80,61 @@ class _Timeline:
             found[key] = row
         return found
 
-    def _lane_targets(self) -> dict[tuple[str, str], int]:
+    def _lanes(self) -> dict[Link, int]:
         """Lines that lead back, or would meet a card of their own row: each target has a lane."""
-        lanes: dict[tuple[str, str], int] = {}
+        lanes: dict[Link, int] = {}
         number: dict[str, int] = {}
-        for key, users in self.users.items():
-            for user in users:
-                between = [
-                    k
-                    for k in self.items
-                    if self.row[k] == self.row[key]
-                    and self.column[key] < self.column[k] < self.column[user]
-                ]
-                if between or self.column[user] <= self.column[key]:
-                    lanes[key, user] = number.setdefault(user, len(number))
+        stops = {(self.row[key], self.column[key]) for key in self.items}
+        for source, user in self.links:
+            start, end = self.column[source], self.column[user]
+            if end <= start or any((self.row[source], c) in stops for c in range(start + 1, end)):
+                lanes[source, user] = number.setdefault(user, len(number))
         return lanes
 
     def _measure(self) -> None:
-        count = max(self.column.values()) + 1
-        width = [0.0] * count
+        """The places of columns, rows and tracks."""
+        columns = range(max(self.column.values()) + 2)  # behind the last one a line may fall
+        heights = [0.0] * (max(self.row.values()) + 1)
+        widest: dict[int, float] = {}  # of the columns that are alike, one in each step
         for key, item in self.items.items():
-            width[self.column[key]] = max(width[self.column[key]], item.shape.width)
-        last = 1 + self.steps * self.span
-        for c in range(1, last):  # every step looks alike
-            width[c] = max(width[c], *(width[d] for d in range(1, last) if self._alike(c, d)))
-        width.append(0.0)  # what leads back out of the last column falls behind it
-        count += 1
-        tracks = [len(self._entering(c)) + len(self._falling(c)) for c in range(count)]
+            alike = self._alike(self.column[key])
+            widest[alike] = max(widest.get(alike, 0.0), item.shape.width)
+            heights[self.row[key]] = max(heights[self.row[key]], item.shape.height)
+        self.width = [widest.get(self._alike(c), 0.0) for c in columns]
         self.left: list[float] = []
-        x = 0.0
-        for c in range(count):
-            edge = BETWEEN if c and (c - 1) % self.span == 0 else 0.0
-            x += edge + SIDE + TRACK * max(tracks[c] - 1, 0) + SIDE if c else 0.0
-            self.left.append(x)
-            x += width[c]
-        self.width = width
-        height = [0.0] * (max(self.row.values()) + 1)
-        for key, item in self.items.items():
-            height[self.row[key]] = max(height[self.row[key]], item.shape.height)
-        self.y: list[float] = []
-        y = 0.0
-        for h in height:
-            self.y.append(y + h / 2)
-            y += h + ROW
-        self.bottom = y
         self.track: dict[tuple[int, str], float] = {}
-        for c in range(1, count):
-            names = self._ordered(c)
-            right = self.left[c] - SIDE
-            if c == 1 + self.steps * self.span or (c - 1) % self.span == 0:
-                right = self.left[c] - SIDE - BETWEEN / 4
-            for k, name in enumerate(names):
-                self.track[c, name] = right - TRACK * (len(names) - 1 - k)
+        x = 0.0
+        for c in columns:
+            tracks, edge = self._tracks(c), BETWEEN * (c > 0 and (c - 1) % self.span == 0)
+            x += edge + SIDE + TRACK * max(len(tracks) - 1, 0) + SIDE if c else 0.0
+            for k, name in enumerate(reversed(tracks)):
+                self.track[c, name] = x - SIDE - edge / 4 - TRACK * k
+            self.left.append(x)
+            x += self.width[c]
+        self.y = [sum(heights[:k]) + ROW * k + height / 2 for k, height in enumerate(heights)]
+        self.bottom = sum(heights) + ROW * len(heights)
 
-    def _alike(self, c: int, d: int) -> bool:
-        return (c - d) % self.span == 0
+    def _alike(self, c: int) -> int:
+        """The column of the first step that looks like this one; those outside the steps do not."""
+        return 1 + (c - 1) % self.span if 0 < c < self.last else -c
 
-    def _entering(self, c: int) -> list[str]:
-        """The values that change rows before column c."""
-        return [
-            key
-            for key, users in self.users.items()
-            if any(self.column[u] == c and self.row[u] != self.row[key] for u in users)
-            or any((key, u) in self.lanes and self.column[u] == c for u in users)
-        ]
+    def _tracks(self, c: int) -> list[str]:
+        """The tracks before a column: what falls to a lane, then what changes rows, uncrossed.
 
-    def _falling(self, c: int) -> list[str]:
-        """The values that fall to a lane right of column c - 1."""
-        return [f"fall:{key}" for key, user in self.lanes if self.column[key] == c - 1]
-
-    def _ordered(self, c: int) -> list[str]:
-        """The tracks before a column, in the order with the fewest crossings."""
-        names = self._entering(c)
-        if 1 < len(names) <= 6:
-            orders = [list(order) for order in permutations(names)]
-            names = min(orders, key=lambda order: self._crossed(order, c))
-        return [*dict.fromkeys(self._falling(c)), *names]
-
-    def _crossed(self, order: list[str], c: int) -> int:
-        total = 0
-        reach = {}
-        for key in order:
-            rows = [self.row[u] for u in self.users[key] if self.column[u] == c]
-            reach[key] = (min([self.row[key], *rows]), max([self.row[key], *rows]), rows)
-        for k, key in enumerate(order):
-            low, high, _ = reach[key]
-            for other in order[k + 1 :]:  # its row crosses this track on its way in
-                total += low < self.row[other] < high
-            for other in order[:k]:  # its lines cross this track on their way out
-                total += sum(low < r < high for r in reach[other][2])
-        return total
+        Of two lines down the lower one turns first, of two lines up the higher one.
+        """
+        falling = [f"fall:{source}" for source, _ in self.lanes if self.column[source] == c - 1]
+        turns: dict[str, int] = {}
+        for source, user in self.links:
+            way = self.row[user] - self.row[source]
+            if self.column[user] == c and (way or (source, user) in self.lanes):
+                turns[source] = turns.get(source, 0) + way
+        order = sorted(turns, key=lambda n: self.row[n] if turns[n] < 0 else -self.row[n])
+        return [*dict.fromkeys(falling), *order]
 
     # --- lines -----------------------------------------------------------------------------------
     def scene(self) -> Scene:
+        """Everything at its place."""
         place = {
             key: replace(
                 item.shape,
@@ -185,67 +144,45 @@ class _Timeline:
             )
             for key, item in self.items.items()
         }
-        scene = Scene(list(place.values()))
-        for key, item in self.items.items():
-            for i, port in self._ports(key).items():
-                scene.wires.append(self._wire(i, key, place, port, item))
-        return scene
+        ports = {key: self._ports(key) for key in self.items}
+        wires = [
+            Wire(
+                f"line-{source}-{user}",
+                self._corners(source, user, place[source], place[user], ports[user][source]),
+                source,
+                user,
+                net=source,
+                arrow=True,
+                radius=8.0,
+                width=1.4,
+                classes=self.items[user].classes,
+            )
+            for source, user in self.links
+        ]
+        return Scene(list(place.values()), wires)
 
     def _ports(self, key: str) -> dict[str, float]:
-        """At which height each input enters: the straight one in the middle."""
-        item = self.items[key]
-        own = self.row[key]
-        laned = [i for i in item.inputs if (i, key) in self.lanes]
-        rest = sorted((i for i in item.inputs if i not in laned), key=lambda i: self.row[i])
-        straight = [i for i in rest if self.row[i] == own]
-        half = item.shape.height / 2 - 8
-        step = min(11.0, 2 * half / max(len(rest), 1))
-        ports = {}
-        if straight:
-            above = [i for i in rest if self.row[i] < own]
-            below = [i for i in rest if self.row[i] > own]
-            step = min(11.0, half / max(len(above), len(below) + bool(laned), 1))
-            ports[straight[0]] = 0.0
-            ports |= {i: -step * (len(above) - k) for k, i in enumerate(above)}
-            ports |= {i: step * (k + 1) for k, i in enumerate(below)}
-            last = len(below)
-        else:
-            ports |= {i: step * (k - (len(rest) - 1) / 2) for k, i in enumerate(rest)}
-            last = len(rest) // 2
-        ports |= dict.fromkeys(laned, min(half, step * (last + 1)))
-        return ports
+        """At which height each input enters: a straight line in the middle, lanes lowest."""
+        item, own = self.items[key], self.row[key]
+        order = sorted(item.inputs, key=lambda i: ((i, key) in self.lanes, self.row[i]))
+        straight = [i for i in order if self.row[i] == own and (i, key) not in self.lanes]
+        middle = order.index(straight[0]) if straight else (len(order) - 1) / 2
+        most = max(middle, len(order) - 1 - middle, 1.0)
+        step = min(PORT, (item.shape.height / 2 - 8) / most)
+        return {i: step * (k - middle) for k, i in enumerate(order)}
 
-    def _wire(
-        self, source: str, user: str, place: dict[str, Shape], port: float, item: Item
-    ) -> Wire:
-        a, b = place[source], place[user]
-        x0, y0, x1, y1 = a.box[2], a.y, b.box[0], b.y + port
+    def _corners(
+        self, source: str, user: str, a: Shape, b: Shape, port: float
+    ) -> tuple[Point, ...]:
+        """The corners of a line from a card to another."""
+        start, end = (a.box[2], a.y), (b.box[0], b.y + port)
         c = self.column[user]
         if (source, user) in self.lanes:
             fall = self.track[self.column[source] + 1, f"fall:{source}"]
-            lane = self.bottom + 14.0 * self.lanes[source, user]
             rise = min(self.track[c, i] for i, u in self.lanes if u == user)
-            points: tuple[Point, ...] = (
-                (x0, y0),
-                (fall, y0),
-                (fall, lane),
-                (rise, lane),
-                (rise, y1),
-                (x1, y1),
-            )
-        elif y0 == y1:
-            points = ((x0, y0), (x1, y1))
-        else:
-            track = self.track.get((c, source), x1 - SIDE)
-            points = ((x0, y0), (track, y0), (track, y1), (x1, y1))
-        return Wire(
-            f"line-{source}-{user}",
-            points,
-            source,
-            user,
-            net=source,
-            arrow=True,
-            radius=8.0,
-            width=1.4,
-            classes=item.classes,
-        )
+            lane = self.bottom + LANE * self.lanes[source, user]
+            return (start, (fall, start[1]), (fall, lane), (rise, lane), (rise, end[1]), end)
+        if start[1] == end[1]:
+            return (start, end)
+        track = self.track.get((c, source), end[0] - SIDE)
+        return (start, (track, start[1]), (track, end[1]), end)

@@ -13,14 +13,14 @@ from tinygrad_lstm.cell_files import run as run_file
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz.figure import ENDINGS
-from viz.kinds import Kind, Option, kinds
+from viz.kinds import Kind, Option, all_kinds
 
 BOTH = "bi:"  # before what is read in both directions
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The cell or network, the kind of figure and the file; the options of every kind."""
-    of_networks = ", ".join(name for name, kind in kinds().items() if System in kind.subjects)
+    of_networks = ", ".join(name for name, kind in all_kinds().items() if System in kind.subjects)
     parser.add_argument(
         "cell",
         metavar="CELL",
@@ -30,10 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"(with --kind {of_networks})",
     )
     parser.add_argument(
-        "--kind", choices=list(kinds()), help="what to draw (cell; unrolled of a network)"
+        "--kind", choices=list(all_kinds()), help="what to draw (cell; unrolled of a network)"
     )
-    options = {name: option for kind in kinds().values() for name, option in kind.options.items()}
-    for name, option in sorted(options.items()):
+    for name, option in sorted(_options().items()):
         users = ", ".join(_users(name))
         shown = f" ({option.default})" if type(option.default) in (str, int) else ""
         help = f"with --kind {users}: {option.help}{shown}"
@@ -64,17 +63,22 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _options() -> dict[str, Option]:
+    """The options of all kinds by name."""
+    return {name: own for kind in all_kinds().values() for name, own in kind.options.items()}
+
+
 def _users(option: str) -> list[str]:
     """The kinds that have an option."""
-    return [name for name, kind in kinds().items() if option in kind.options]
+    return [name for name, kind in all_kinds().items() if option in kind.options]
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw the figure and say where it is."""
     part = _network(options.cell) if options.cell else None
-    kind = kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
+    kind = all_kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
     given = {}
-    for name in {name for each in kinds().values() for name in each.options}:
+    for name in _options():
         value = getattr(options, name)
         if value is not None and name not in kind.options:
             raise viz.FigureError(f"{_flag(name)} goes with --kind {' or '.join(_users(name))}.")
@@ -100,7 +104,7 @@ def _check_subject(kind: Kind, part: Cell | System | None) -> None:
             f"name what --kind {kind.name} is to draw: a cell such as lstm, or my_cells.py:NAME."
         )
     if isinstance(part, System) and System not in kind.subjects:
-        others = [name for name, other in kinds().items() if System in other.subjects]
+        others = [name for name, other in all_kinds().items() if System in other.subjects]
         raise viz.FigureError(
             f"--kind {kind.name} draws one cell, and {part} has several parts.\n"
             f"  Draw it with --kind {', '.join(others)}, or name one of its cells."
@@ -109,8 +113,8 @@ def _check_subject(kind: Kind, part: Cell | System | None) -> None:
 
 def _network(spec: str) -> Cell | System:
     """The cell or network that a specification names: see the help of CELL."""
-    path, _ = parts(spec)
-    several = [spec] if path and path.is_file() else spec.split(",")
+    path, name = parts(spec)
+    several = [spec] if path and path.is_file() and "," not in name else spec.split(",")
     layers = [_layer(layer.strip()) for layer in several]
     return layers[0] if len(layers) == 1 else stack(layers)
 

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
+from figure_kinds import figures_of
 
 import equations
 import viz
@@ -146,19 +147,8 @@ def test_sentences_of_figures_and_derivations_are_in_every_language() -> None:
     said: set[str] = set()
     for cell in cells.all().values():
         weight = next(iter(cell.parameters))
-        run = cell.program(**dict.fromkeys(cell.sizes, 4))
-        figures = [
-            viz.legend(),
-            viz.cell(cell),
-            viz.cell(cell, focus=[cell.output]),
-            viz.rolled(cell),
-            viz.unrolled(cell, 1),
-            viz.unrolled(cell, 4),
-            viz.chain(cell),
-            viz.difference(cells.lstm, cell),
-            viz.graph(run),
-            backward(viz.cell(cell), []),
-        ]
+        figures = [draw() for draw in figures_of(cell).values()]
+        figures += [viz.graph(cell.program()), backward(viz.cell(cell), [])]
         texts = [figure.alt for figure in figures]
         texts += [note.words for note in equations.backward(cell).legend]
         texts += [step.rule for step in equations.derive(cell, weight)]
@@ -166,9 +156,9 @@ def test_sentences_of_figures_and_derivations_are_in_every_language() -> None:
             assert isinstance(text, Said), text
             said |= text.templates()
     for language in languages.languages()[1:]:
-        sentences = languages.own_texts(language, "sentences")
+        sentences = prose.sentences(language)
         assert said - set(sentences) <= {"{left} = {right}"}
-        assert list(sentences) == list(languages.own_texts("ko", "sentences"))
+        assert list(sentences) == list(prose.sentences("ko"))
         for english, other in sentences.items():
             assert set(FIELDS.findall(english)) == set(FIELDS.findall(other)), other
 
@@ -191,7 +181,7 @@ def test_korean_particles_fit_whatever_stands_before_them() -> None:
     """은 or 는 depends on how a value is read; so none of these follows a field."""
     files = [languages.own_texts("ko", name) for language, name in pairs() if language == "ko"]
     every = [text for file in files for text in leaves(file).values()]
-    every += languages.own_texts("ko", "sentences").values()
+    every += prose.sentences("ko").values()
     known = "{layer}을"  # every name of a layer ends in 층
     particle = re.compile(r"\}`?(?:은|는|이|가|을|를|과|와|로|으로|라는|였습니다)(?![가-힣])")
     assert not [x for x in every if particle.search(x.replace(known, "")) or "(는)" in x]

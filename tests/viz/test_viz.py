@@ -11,10 +11,13 @@ import pytest
 from viz_cells import OWN, deep, exotic, exponential
 
 import viz
+from equations.wording import Said
+from lesson import prose
 from lesson.commands import main
 from tinygrad_lstm import cells, unroll
 from tinygrad_lstm.step import cell as make_cell
 from viz.anatomy import anatomy
+from viz.kinds import all_kinds
 from viz.layout.free import lay_out_freely
 from viz.layout.shapes import Names
 from viz.palette import COLOURS, SHAPES
@@ -200,6 +203,45 @@ def test_unknown_focus_lists_what_there_is():
     )
 
 
+# --- kinds ------------------------------------------------------------------------------------
+def test_a_kind_of_figure_is_one_file(tmp_path, monkeypatch, capsys):
+    """A module and its words in the folder: the face and the command have it; nothing else."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "states.py").write_text(
+        "from equations.wording import Said\n"
+        "from tinygrad_lstm.step import Cell\n"
+        "from viz.figure import Figure\n"
+        "from viz.kinds import figure\n"
+        "from viz.scene import Scene, label\n"
+        "from viz.symbols import named\n"
+        "@figure(size='of the letters')\n"
+        "def states(cell: Cell, size: int = 20) -> Figure:\n"
+        "    names = [label(n, named(n), 0, 30 * k, size) for k, n in enumerate(cell.state)]\n"
+        "    return Figure('states', 'States', Said('Its states.'), Scene(names))\n",
+        encoding="utf-8",
+    )
+    (folder / "states.toml").write_text('[ko]\n"Its states." = "상태들."\n', encoding="utf-8")
+    before = dict(all_kinds())
+    monkeypatch.setattr(viz.figures, "__path__", [*viz.figures.__path__, str(folder)])
+    monkeypatch.setattr(viz.kinds, "_KINDS", dict(before))
+    for cached in (all_kinds, viz.kinds.sentences):
+        cached.cache_clear()
+    assert set(all_kinds()) == {*before, "states"}
+    assert (
+        main(["draw", "lstm", "--kind", "states", "--size", "9", "-o", str(folder / "a.dot")]) == 0
+    )
+    assert "C_t" in (folder / "a.dot").read_text(encoding="utf-8")
+    assert prose.translate(Said("Its states."), "ko") == "상태들."
+    for cached in (all_kinds, viz.kinds.sentences):
+        cached.cache_clear()
+
+
+def test_the_face_has_every_kind():
+    assert set(viz.__all__) == {"Figure", "FigureError", *all_kinds()}
+    assert all(getattr(viz, name) is kind.draw for name, kind in all_kinds().items())
+
+
 # --- alternative text -------------------------------------------------------------------------
 def test_alternative_text_says_what_flows_where():
     assert viz.cell(cells.lstm_coupled).alt == (
@@ -342,7 +384,9 @@ def test_notebook_shows_the_svg():
         ["--kind", "chain"],
         ["--kind", "legend"],
         ["--kind", "graph", "--steps", "2"],
+        ["--kind", "chain", "--detailed"],
         ["--kind", "difference", "--against", "gru"],
+        ["--kind", "plan"],
     ],
     ids=lambda w: "-".join(w) or "cell",
 )
@@ -354,6 +398,25 @@ def test_draw(tmp_path, capsys, words):
 
 
 @pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        (["lstm,gru"], "The network stack_of_lstm_and_gru unrolled over 4 steps"),
+        (["bi:lstm, gru", "--steps", "1"], "stack_of_bidirectional_lstm_and_gru unrolled over 1 "),
+        (["mine.py:net", "--kind", "rolled"], "The network bidirectional_rnn with its loops"),
+        (["mine.py:net,lstm"], "The network stack_of_bidirectional_rnn_and_lstm unrolled"),
+        (["bi:clockwork", "--kind", "graph", "--fold", "time"], "The computation graph of L"),
+        (["--kind", "legend"], "The notation of the figures"),
+    ],
+)
+def test_draw_networks(tmp_path, monkeypatch, words, title):
+    monkeypatch.chdir(tmp_path)
+    lines = ["from tinygrad_lstm import bidirectional, cells", "net = bidirectional(cells.rnn)"]
+    Path("mine.py").write_text("\n".join(lines), encoding="utf-8")
+    assert main(["draw", *words, "-o", "figure.svg"]) == 0
+    assert title in Path("figure.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["lstm", "-o", "x.bmp"], "its ending must be one of .svg, .png, .pdf, .dot, .tex"),
@@ -362,6 +425,14 @@ def test_draw(tmp_path, capsys, words):
         (["lstm", "--kind", "difference", "-o", "x.dot"], "add --against OTHER"),
         (["lstm", "--kind", "unrolled", "--steps", "0", "-o", "x.dot"], "1 to 50 steps, not 0"),
         (["ltsm", "-o", "x.dot"], "there is no cell 'ltsm'"),
+        (["lstm,gur", "-o", "x.dot"], "there is no cell 'gur'"),
+        (["--kind", "chain", "-o", "x.dot"], "name what --kind chain is to draw: a cell such as"),
+        (["lstm", "--steps", "3", "-o", "x.dot"], "--steps goes with --kind graph or unrolled."),
+        (
+            ["lstm,gru", "--kind", "plan", "-o", "x.dot"],
+            "--kind plan draws one cell, and network 'stack_of_lstm_and_gru' has several parts.\n"
+            "  Draw it with --kind graph, rolled, unrolled, or name one of its cells.",
+        ),
     ],
 )
 def test_draw_errors(tmp_path, monkeypatch, capsys, words, said):

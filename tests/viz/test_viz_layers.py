@@ -13,6 +13,14 @@ NETWORKS = {
     "both": bidirectional(cells.lstm),
     "layers of both": stack([bidirectional(cells.lstm), bidirectional(cells.gru)]),
     "both of layers": bidirectional(stack([cells.rnn, cells.fgr])),
+    "further inputs": stack([cells.lstm, bidirectional(cells.clockwork)]),
+    "from below": stack([cells.depth_gated, cells.depth_gated]),
+    "a cell": cells.lstm_1997,
+}
+FIGURES = {
+    "rolled": viz.rolled,
+    "one step": lambda network: viz.unrolled(network, 1),
+    "three steps": lambda network: viz.unrolled(network, 3),
 }
 
 
@@ -21,9 +29,9 @@ def placed(figure):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("steps", [1, 3])
-def test_nothing_touches(name: str, steps: int) -> None:
-    scene = viz.unrolled(NETWORKS[name], steps).scene
+@pytest.mark.parametrize("figure", FIGURES)
+def test_nothing_touches(name: str, figure: str) -> None:
+    scene = FIGURES[figure](NETWORKS[name]).scene
     for a, b in combinations(scene.shapes, 2):
         (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
         assert r1 <= l2 or r2 <= l1 or b1 <= t2 or b2 <= t1, (a.id, b.id)
@@ -76,7 +84,7 @@ def test_directions_run_against_each_other() -> None:
     assert ("m2-box-backward", "m1-box-backward") in ways
     assert ("m1-box-backward", "m2-box-backward") not in ways
     for own in ("forward", "backward"):
-        assert {("m2-in-x", f"m2-box-{own}"), (f"m2-box-{own}", "m2-join-")} <= ways
+        assert {("m2-in-x", f"m2-box-{own}"), (f"m2-box-{own}", "m2-join")} <= ways
     assert at["m1-box-backward"].y < at["m1-box-forward"].y
     texts = {shape.text for shape in at.values()}
     assert {"h⃗_0", "h⃗_3", "h⃖_4", "h⃖_1", "C⃖_4", "h_1", "h_2", "h_3"} <= texts
@@ -84,7 +92,36 @@ def test_directions_run_against_each_other() -> None:
     assert len(re.findall(r"<title>", figure.svg())) > 3
 
 
-@pytest.mark.parametrize("figure", ["cell", "rolled", "chain"])
+def test_what_is_read_stands_below_its_box() -> None:
+    """Further inputs of an upper layer, too, but for what the layer below gives."""
+    for name, (low, high) in {
+        "further inputs": ({"x_t"}, {"clock_t", "mask"}),
+        "from below": ({"x_t", "C_{below,t}"}, set()),
+    }.items():
+        scene = viz.rolled(NETWORKS[name]).scene
+        at = {shape.id: shape for shape in scene.shapes}
+        reads: dict[str, set[str]] = {}
+        for wire in scene.wires:
+            if at[wire.tail].kind == "terminal":
+                reads.setdefault(wire.head, set()).add(at[wire.tail].text)
+                tail, head = at[wire.tail], at[wire.head]
+                assert tail.box[1] > head.box[3] and head.box[0] < tail.x < head.box[2]
+        uppers = [read for box, read in reads.items() if box != "m-box-1"]
+        assert reads["m-box-1"] == low and all(read == high for read in uppers), name
+        assert len(uppers) == 2 * bool(high)
+
+
+def test_loops_lead_back_into_their_box() -> None:
+    scene = viz.rolled(NETWORKS["stack"]).scene
+    loops = {(wire.tail, wire.head, wire.net) for wire in scene.wires if wire.tail == wire.head}
+    assert loops == {
+        ("m-box-1", "m-box-1", "1.h"),
+        ("m-box-1", "m-box-1", "1.C"),
+        ("m-box-2", "m-box-2", "2.h"),
+    }
+
+
+@pytest.mark.parametrize("figure", ["cell", "chain"])
 def test_what_a_network_has_not(figure: str) -> None:
     with pytest.raises(viz.FigureError) as found:
         getattr(viz, figure)(NETWORKS["stack"])

@@ -1,27 +1,26 @@
 """Every kind of figure of every odd cell: nothing raises, nothing that is computed is missing."""
 
-import os
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 from corpus import habits
+from figure_kinds import SECONDS, figures_of, spent
 from viz_cells import OWN
 from viz_odd_cells import ODD
 
 import viz
 from equations import name_unicode
 from equations.wording import Said
-from lesson import languages, prose
+from lesson import prose
 from lesson.commands import main
-from tinygrad_lstm import bidirectional, cell, cells, compiled, exp, sigmoid, stack, tanh, unroll
+from tinygrad_lstm import bidirectional, cell, cells, exp, sigmoid, stack, tanh, unroll
 from viz import layout as layouts
 from viz.layout import search
 from viz.tikz import document
 
 ALL = {c.name: c for c in (*ODD, *OWN)}
-SECONDS = 10.0
 NETWORKS = (stack([cells.lstm, bidirectional(cells.gru)]), bidirectional(stack([cells.rnn] * 2)))
 
 # what stands in a figure for an operation: written here by hand, not read off the figures
@@ -29,7 +28,7 @@ SIGNS = {
     "exp": "exp",
     "log": "log",
     "mean": "mean",
-    "sqrt": "sqrt",
+    "sqrt": "√",
     "softmax": "softmax",
     "sigmoid": "σ",
     "tanh": "tanh",
@@ -56,51 +55,17 @@ SIGNS = {
     "greater_equal": "≥|greater",
     "add": r"\+",
     "multiply": "×",
-    "getitem": r"\[[^\]]*[:\d…]",
+    "getitem": r"\[[^\]]*(?:[:\d…]|None)",
 }
-
-
-def spent():
-    """Seconds of computing, Graphviz's own among them; how busy the machine is does not matter."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-def run_of(cell, steps=2):
-    """A run of a cell with numbers for everything, after backward from its output."""
-    program = cell.program()
-    random = np.random.default_rng(0)
-    given = {
-        name: random.uniform(
-            0.1, 1, ((steps,) if name not in cell.constants else ()) + program.inputs[name].shape
-        )
-        for name in ("x", *cell.sequences, *cell.constants)
-    }
-    p = cell.init(seed=1, **program.sizes)
-    run = unroll(cell, p, given.pop("x"), **given)
-    loss = run.steps[-1][cell.output].sum()
-    loss.name = "L"
-    loss.backward()
-    return loss
 
 
 def figures(cell):
     """Every kind of figure of a cell, made when it is asked for."""
-    loss = run_of(cell)
     return {
-        "cell": lambda: viz.cell(cell),
-        "chain": lambda: viz.chain(cell),
-        "detailed": lambda: viz.chain(cell, detailed=True),
-        "rolled": lambda: viz.rolled(cell),
-        "unrolled": lambda: viz.unrolled(cell, 3),
+        **figures_of(cell),
         "program": lambda: viz.graph(cell.program()),
-        "difference": lambda: viz.difference(cells.lstm, cell),
-        "back": lambda: viz.difference(cell, cells.gru),
-        "focus": lambda: viz.cell(cell, focus=list(cell.program().equations)[:2]),
-        "equations": lambda: viz.graph(loss),
-        "times": lambda: viz.graph(loss, fold="time"),
         "operations": lambda: viz.graph(cell.program(), fold="op"),
-        "plan": lambda: viz.plan(compiled(cell).plan(**cell.program().sizes)),
+        "back": lambda: viz.difference(cell, cells.gru),
     }
 
 
@@ -116,7 +81,7 @@ def check(figure):
     assert document(figure.tikz).count(r"\draw") == len(figure.scene.wires)
     assert figure.alt.endswith(".")
     if isinstance(figure.alt, Said):
-        known = set(languages.texts("ko", "sentences")) | {"{left} = {right}"}
+        known = set(prose.sentences("ko")) | {"{left} = {right}"}
         assert figure.alt.templates() <= known
         for language in ("ko", "zh"):
             assert prose.translate(figure.alt, language) != figure.alt
@@ -139,7 +104,7 @@ def of_product(node):
 
 def missing(cell, figure, unnamed=()):
     """What a cell computes that its figure does not show; some values may bear no name."""
-    program, drawn = cell.program(), " ".join(labels(figure))
+    program, drawn = cell.program(), " ".join(labels(figure)).replace("²", "^2")
     titles = " ".join(shape.title for shape in figure.scene.shapes)
     parameters = {program.inputs[name] for name in cell.parameters}
     found = [n for n in program.equations if name_unicode(n) not in drawn and n not in unnamed]
@@ -239,11 +204,11 @@ def test_signs_say_what_is_computed_from_parameters_and_where_slices_lie():
         "one_minus": {"(1 − μₖ)×", "(1 − a)×"},
         "decay": {"−exp(w)", "÷(1 + exp(−u))"},
         "parameter_alone": {"σ(a)"},
-        "packed": {"[0:hidden]", "[hidden:2 * hidden]"},
+        "packed": {"[:hidden]", "[hidden:2·hidden]"},
         "constants_inside": {"(W − Wᵀ − 0.01 I)·", "0.1×"},
-        "powers": {"(·)^2", "1÷", "· + ·"},
-        "peepholes": {"(q^2 − pᵢ)×", "+exp(q)"},
-        "attention": {"·U_aᵀ", "Σ axis=0"},
+        "powers": {"(·)²", "(·)^(0.5)", "1÷", "· + ·"},
+        "peepholes": {"(q² − pᵢ)×", "+exp(q)"},
+        "attention": {"·U_aᵀ", "Σ_length", "reshape shape=(-1, 1)"},
         "kinks": {"max(·, low)", "≥0", "where(·, 0.25, ·)"},
     }
     plain = str.maketrans({"ₖ": "_k", "ᵢ": "_i"})
@@ -253,7 +218,7 @@ def test_signs_say_what_is_computed_from_parameters_and_where_slices_lie():
 
 def test_only_what_has_a_matrix_of_weights_is_a_learned_layer():
     learned = {s.text for c in ODD for s in viz.cell(c).scene.shapes if s.kind == "layer"}
-    assert not learned & {"[None, :]", "mean", "reshape (6)", "μ_k×", "Σ", "exp"}
+    assert not learned & {"[None]", "mean", "reshape shape=2·hidden", "μ_k×", "Σ", "exp"}
     scene = viz.cell(ALL["attention"]).scene
     at = {s.id: s for s in scene.shapes}
     taken = next(s for s in scene.shapes if s.text.startswith("[None"))
@@ -339,7 +304,7 @@ def test_networks(network):
 def test_figures_say_sums_of_products_axes_and_sizes_as_formulas_do():
     assert "mixed_t = Σ_j [T]_kij [h_{t-1}]_j" in viz.cell(habits.bilinear).alt
     largest = viz.cell(habits.largest).alt
-    assert "top_t = max(A_{t-1}, axis=-1)" in largest and "most_t = max(A_{t-1})." in largest
+    assert "top_t = max_columns(A_{t-1})" in largest and "most_t = max(A_{t-1})." in largest
     assert "÷ sqrt(half)" in viz.cell(habits.halves).alt
     shifted = viz.cell(habits.shifted).alt
     assert "+ 0.3333." in shifted and "0.3333, 0.3333" not in shifted

@@ -74,7 +74,7 @@ def test_a_band_holds_the_cards_of_its_step_and_no_others(network):
                 assert left < a and c < right and top < b and d < bottom
             else:
                 assert c < left or right < a
-        name = next(s for s in scene.shapes if s.id == f"band-{step}-name")
+        name = next(s for s in scene.shapes if s.id == f"band-{step}-0")
         assert left < name.box[0] and name.box[2] < right and top < name.box[1]
         assert name.text == f"t = {step}" and name.y < min(
             s.box[1] for s in scene.shapes if s.kind == "card"

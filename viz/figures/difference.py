@@ -87,7 +87,7 @@ def _describe(a: Cell, b: Cell) -> str:
     """The equations that differ, in words."""
     lines = [{n: p.text(n) for n in p.equations} for p in (a.program(), b.program())]
     only = []
-    for cell, own, other in ((a, *lines), (b, *lines[::-1])):
+    for cell, own, other in zip((a, b), lines, lines[::-1], strict=True):
         new = [line for name, line in own.items() if other.get(name) != line]
         if new:
             only.append(Said("{cell} alone has {lines}", cell=cell.name, lines="; ".join(new)))

@@ -172,13 +172,12 @@ def _card(part: Part) -> Card:
 
 def _placed(shapes: Sequence[Shape], links: Sequence[Link]) -> Scene:
     """By dot; in a large graph it would look for minutes for ways from what every step uses."""
-    near, far = list(links), []
-    if len(shapes) > MANY:
-        users: Counter[str] = Counter()
-        near.clear()
-        for link in links:
-            users[link.tail] += 1
-            (near if users[link.tail] <= USERS else far).append(link)
+    near: list[Link] = []
+    far: list[Link] = []
+    users: Counter[str] = Counter()
+    for link in links:
+        users[link.tail] += 1
+        (near if len(shapes) <= MANY or users[link.tail] <= USERS else far).append(link)
     scene = placed(shapes, near)
     box = {shape.id: shape.box for shape in scene.shapes}
     for link in far:

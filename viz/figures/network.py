@@ -16,6 +16,7 @@ from viz.columns import (
     Column,
     dashed,
     draw_lines,
+    line,
     names_of,
     pass_states,
     reach,
@@ -26,7 +27,7 @@ from viz.glyphs import glyphs
 from viz.kinds import check_drawable, figure
 from viz.layout import lay_out
 from viz.layout.shapes import BETWEEN, LABEL, Names
-from viz.scene import Scene, Wire, label, prefixed
+from viz.scene import Scene, label, prefixed
 from viz.symbols import named
 
 SMALL = 12.0  # names of states that stand close together
@@ -92,18 +93,10 @@ def rolled(network: Cell | System) -> Figure:
             own = within(box.name, state)
             far, out = right + reach(k + 1), 13.0 + 12.0 * k
             points = ((right, -out), (far, -out), (far, out), (right, out))
+            moved = [(x, box.y + y) for x, y in points]
+            key, classes = dashed("loop", own), prefixed([own], "loop")
             scene.wires.append(
-                Wire(
-                    dashed("loop", own),
-                    tuple((x, box.y + y) for x, y in points),
-                    box.key,
-                    box.key,
-                    own,
-                    True,
-                    radius=11.0,
-                    width=1.8,
-                    classes=("wire", *prefixed([own], "val"), *prefixed([own], "loop")),
-                )
+                line(key, moved, box.key, box.key, own, own, True, 1.8, 11.0, classes)
             )
         names, x = names_of(box.cell, box.name), right + reach(len(box.cell.state)) + 10
         scene.shapes.append(
@@ -165,19 +158,10 @@ def chain(cell: Cell, detailed: bool = False) -> Figure:
                 x, y = middle.enter[state]
                 lines.append(("enter", y, low - box - 30, low - box, f"from-{state}", "m0-box"))
                 lines.append(("pass", y, low, x, "m0-box", f"m1-enter-{state}"))
+            width = 2.4 if state in middle.belts else 1.6
             for name, y, x0, x1, tail, head in lines:
-                scene.wires.append(
-                    Wire(
-                        f"{name}-{state}",
-                        ((x0, y), (x1, y)),
-                        tail,
-                        head,
-                        f"{name}-{state}",
-                        name != "pass",
-                        width=2.4 if state in middle.belts else 1.6,
-                        classes=("wire", *prefixed([state], "val")),
-                    )
-                )
+                key, points = f"{name}-{state}", ((x0, y), (x1, y))
+                scene.wires.append(line(key, points, tail, head, state, key, name != "pass", width))
     told = Said(
         "The repeating module of the cell {cell}; its neighbours of steps t-1 and t+1 are the same "
         + ("module." if detailed else "module, drawn as plain boxes labelled A."),

@@ -49,7 +49,8 @@ class _Box:
 
 def small_plan(cell: Cell) -> Plan:
     """The plan of a cell at small sizes, all different."""
-    return compiled(cell).plan(**cell.small_sizes())
+    found: Plan = compiled(cell).plan(**cell.small_sizes())
+    return found
 
 
 @figure(of=small_plan)

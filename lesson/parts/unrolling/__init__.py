@@ -9,10 +9,10 @@ from lesson.page import render
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
-from viz.columns import WIDTH
+from viz.columns import STEP, WIDTH
 
 MOST, FIRST = 8, 4
-PITCH = 52.0 + WIDTH  # from one copy to the next
+PITCH = STEP + WIDTH  # from one copy to the next
 
 
 def markup(subject: Subject) -> Markup:
