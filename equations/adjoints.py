@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sympy import Expr
+from sympy import Expr, preorder_traversal
 
 from equations.algebra import (
     Nothing,
-    Operation,
-    Quantity,
     SumOverTime,
+    SymbolicOperation,
+    SymbolicValue,
     detach,
+    named_values,
     operation,
     plus,
-    quantities,
-    shifted,
+    shift_time,
     terms,
-    walk,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
@@ -27,7 +25,7 @@ from equations.printer import CellPrinter
 from equations.symbolic import SymbolicStep, symbolic_step
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
-from tinygrad_lstm.networks import Backward, Stack
+from tinygrad_lstm.networks import output_of
 from tinygrad_lstm.notation import name_latex, name_unicode, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
@@ -68,7 +66,7 @@ class Adjoints:
         return [term for each in self.contributions[label] for term in terms(each.value)]
 
     @property
-    def within_step(self) -> dict[str, tuple[Quantity, list[Expr]]]:
+    def within_step(self) -> dict[str, tuple[SymbolicValue, list[Expr]]]:
         """The sign and the terms of each adjoint as far as it comes from its own step.
 
         What the states before the step receive of it is `bar.prev.h`, ….
@@ -76,17 +74,17 @@ class Adjoints:
         found, later = {}, {}
         for label in self.contributions:
             every = self.terms(label)
-            next_ones = [e for e in every if any(q.time == 1 for q in quantities(e))]
+            next_ones = [e for e in every if any(q.time == 1 for q in named_values(e))]
             found[label] = self.sign(label), [e for e in every if e not in next_ones]
-            later[label] = [shifted(e, -1) for e in next_ones]
+            later[label] = [shift_time(e, -1) for e in next_ones]
         for name in self.step.cell.state:
-            found[f"bar.prev.{name}"] = Quantity(f"bar.{name}", -1), later[f"bar.{name}"]
+            found[f"bar.prev.{name}"] = SymbolicValue(f"bar.{name}", -1), later[f"bar.{name}"]
         return found
 
-    def sign(self, label: str) -> Quantity:
+    def sign(self, label: str) -> SymbolicValue:
         """An adjoint's own name; a parameter's has no time."""
         source = self.source(label)
-        return Quantity(label, 0 if source is None else source.time)
+        return SymbolicValue(label, 0 if source is None else source.time)
 
     def line(self, label: str) -> Equation:
         """An adjoint as an equation; a parameter's is summed over time."""
@@ -96,7 +94,7 @@ class Adjoints:
             right = SumOverTime(right)
         return Equation(label, sign, right, apart=self.step.apart)
 
-    def source(self, label: str) -> Quantity | None:
+    def source(self, label: str) -> SymbolicValue | None:
         """The input whose adjoint this is, if it is one's."""
         own = (q for q in self.step.given.values() if q.time in (0, None))
         return next((q for q in own if f"bar.{q.label}" == label), None)
@@ -104,7 +102,7 @@ class Adjoints:
     def silence(self, label: str) -> str:
         """Why an adjoint has no terms."""
         equations = self.step.equations
-        uses = {name: [q.label for q in quantities(e)] for name, e in equations.items()}
+        uses = {name: [q.label for q in named_values(e)] for name, e in equations.items()}
         if space_of(label)[1] in _reachable(uses, self.loss) - set(self.loss):
             return "none (no derivative passes to it)"
         return "none (no loss reaches it)"
@@ -115,7 +113,7 @@ def assemble(
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
     step = symbolic_step(cell, program)
-    loss = (getattr(cell, "loss", None) or _output(cell),) if loss is None else loss
+    loss = (getattr(cell, "loss", None) or output_of(cell),) if loss is None else loss
     for name in loss:
         if name not in step.equations:
             raise UnknownNameError(
@@ -125,23 +123,23 @@ def assemble(
     parts = {name: differentiate(step, name) for name in step.equations}
     uses = {name: [c.target.label for c in part.contributions] for name, part in parts.items()}
     reached = _reachable(uses, loss)
-    received: dict[Quantity, list[Contribution]] = {}
+    received: dict[SymbolicValue, list[Contribution]] = {}
     for name in step.equations:
         for each in parts[name].contributions if name in reached else ():
             received.setdefault(each.target, []).append(each)
 
     found: dict[str, list[Contribution]] = {}
     for name in reversed(step.equations):
-        value, before = Quantity(name), step_before(name)
-        seeds = [Contribution(value, Quantity(f"seed.{name}"))] if name in loss else []
-        later = [each.shifted(-before) for each in received.get(Quantity(name, before), [])]
+        value, before = SymbolicValue(name), step_before(name)
+        seeds = [Contribution(value, SymbolicValue(f"seed.{name}"))] if name in loss else []
+        later = [each.shift_time(-before) for each in received.get(SymbolicValue(name, before), [])]
         found[f"bar.{name}"] = [*seeds, *received.get(value, []), *later]
         for label, own in parts[name].deltas.items():
             found[f"delta.{label}"] = own if name in reached else []
     for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
             found[f"bar.{symbol.label}"] = received.get(symbol, [])
-    return Adjoints(step, loss, {k: _put_together(v) for k, v in found.items()}, parts)
+    return Adjoints(step, loss, {k: _join_slices(v) for k, v in found.items()}, parts)
 
 
 def _reachable(uses: Mapping[str, Iterable[str]], loss: Iterable[str]) -> set[str]:
@@ -156,14 +154,14 @@ def _reachable(uses: Mapping[str, Iterable[str]], loss: Iterable[str]) -> set[st
     return reached
 
 
-def _put_together(received: list[Contribution]) -> list[Contribution]:
+def _join_slices(received: list[Contribution]) -> list[Contribution]:
     """Contributions of slices that together are the whole as one: [a, b] for pad(a) + pad(b)."""
     found: dict[tuple[int, int, bool], dict[int, tuple[int, Contribution]]] = {}
     for each in received:
         slot = _slot(each.value)
         if slot is not None:
             axis, length, span = slot
-            later = any(q.time == 1 for q in quantities(each.value))
+            later = any(q.time == 1 for q in named_values(each.value))
             parts = found.setdefault((axis, length, later), {})
             parts.setdefault(span.start, (span.stop, each))
     for (axis, length, _), parts in found.items():
@@ -179,7 +177,7 @@ def _put_together(received: list[Contribution]) -> list[Contribution]:
 
 def _slot(value: Expr) -> tuple[int, int, range] | None:
     """Of a padded slice its axis, counted from the end, the length there, and its entries."""
-    if not isinstance(value, Operation) or value.op != "scatter":
+    if not isinstance(value, SymbolicOperation) or value.op != "scatter":
         return None
     index, shape = value.attributes["index"], value.attributes["shape"]
     if not isinstance(index, tuple) or not all(isinstance(part, slice) for part in index):
@@ -187,14 +185,6 @@ def _slot(value: Expr) -> tuple[int, int, range] | None:
     cut = [(k, part) for k, part in enumerate(index) if part != slice(None)]
     span = range(int(shape[cut[0][0]]))[cut[0][1]] if len(cut) == 1 else range(0, 0, 2)
     return (cut[0][0] - len(shape), int(shape[cut[0][0]]), span) if span.step == 1 else None
-
-
-def _output(network: Any) -> str:
-    """The name of the equation that a layer above, or a prediction, reads."""
-    if isinstance(network, Stack | Backward):
-        name, top = list(network.parts.items())[-1]
-        return f"{name}.{_output(top)}"
-    return str(network.output)
 
 
 def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations:
@@ -223,9 +213,9 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         latex, unicode = (CellPrinter(style).write(expr) for style in (LATEX, UNICODE))
         return Note(latex, unicode, Said(words, **fields))
 
-    shown = [part for line in lines for part in walk(line.right)]
-    ops = {part.op: part for part in reversed(shown) if isinstance(part, Operation)}
-    whole = (p for e in adjoints.step.equations.values() for p in walk(e))
+    shown = [part for line in lines for part in preorder_traversal(line.right)]
+    ops = {part.op: part for part in reversed(shown) if isinstance(part, SymbolicOperation)}
+    whole = (p for e in adjoints.step.equations.values() for p in preorder_traversal(e))
     kept = next((p for p in whole if isinstance(p, detach)), None)
     notes = [
         named(
@@ -236,7 +226,7 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
         ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
     ]
-    if any(isinstance(p, Quantity) and p.time == 1 for p in shown):
+    if any(isinstance(p, SymbolicValue) and p.time == 1 for p in shown):
         words = Said("what comes back from the next step; nothing at the last")
         notes.append(Note("t+1", "t+1", words))
     for label, inside in list(adjoints.insides.items())[:1]:

@@ -3,21 +3,22 @@
 Sums, products and powers are SymPy's own, unevaluated, so that they keep the author's order. They
 mean what they mean for one unit of a layer: a product of two vectors is taken entry by entry (⊙),
 and `sympy.diff` differentiates it as it does numbers. What mixes units (a matrix product, a
-concatenation, a sum over entries) is an `Operation`.
+concatenation, a sum over entries) is an `SymbolicOperation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
-from sympy import Add, Expr, Function, Integer, Mul, Pow
+from sympy import Add, Expr, Function, Integer, Mul, Pow, preorder_traversal
 from sympy.core.function import ArgumentIndexError, FunctionClass
 
+from tinygrad_lstm import text
 from tinygrad_lstm.errors import TinygradError
 
 
@@ -42,7 +43,7 @@ class _Carrier(sympy.Symbol):  # type: ignore[misc]
         return tuple(getattr(self, slot) for slot in type(self).__slots__), {}
 
 
-class Quantity(_Carrier):
+class SymbolicValue(_Carrier):
     """A named value: `label` as in a Program, and the step it belongs to, counted from t.
 
     time 0 is t, -1 is t-1; None for what has no time, such as a parameter.
@@ -78,7 +79,7 @@ def _key(value: Any) -> str:
     return repr(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
-class Operation(Expr):  # type: ignore[misc]
+class SymbolicOperation(Expr):  # type: ignore[misc]
     """An operation that mixes units; `operands` in order, `op` and `attributes` as in the engine.
 
     Beyond the engine's there are two that only gradients need: "block", the part of a vector that
@@ -87,7 +88,7 @@ class Operation(Expr):  # type: ignore[misc]
 
     is_commutative = True
 
-    def __new__(cls, tag: Tag, *operands: Expr) -> Operation:  # noqa: D102
+    def __new__(cls, tag: Tag, *operands: Expr) -> SymbolicOperation:  # noqa: D102
         return Expr.__new__(cls, tag, *operands)  # type: ignore[no-any-return]
 
     @property
@@ -128,16 +129,14 @@ def extent(length: int) -> Expr:
     return Extent(int(length), words) if words else number(length)
 
 
-def operation(op: str, *operands: Expr, **attributes: Any) -> Operation:
-    """An Operation node."""
-    return Operation(Tag(op, attributes), *operands)
+def operation(op: str, *operands: Expr, **attributes: Any) -> SymbolicOperation:
+    """A SymbolicOperation node."""
+    return SymbolicOperation(Tag(op, attributes), *operands)
 
 
-def is_transpose(expr: Operation) -> bool:
+def is_transpose(expr: SymbolicOperation) -> bool:
     """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
-    if expr.op == "transpose":
-        return tuple(expr.attributes["axes"]) == (1, 0)
-    return expr.op == "swapaxes" and {expr.attributes["a"], expr.attributes["b"]} == {-1, -2}
+    return expr.op in ("transpose", "swapaxes") and text.is_transpose(expr.attributes)
 
 
 class Literal(_Carrier):
@@ -317,45 +316,40 @@ def number(value: float) -> Expr:
     return Integer(int(value)) if float(value).is_integer() else sympy.Float(float(value))
 
 
-def remade(expr: Expr, args: list[Expr]) -> Expr:
+def rebuild(expr: Expr, args: list[Expr]) -> Expr:
     """An expression of the same kind with other arguments, which keep their order."""
     if isinstance(expr, Add | Mul | Pow | Function):
         return expr.func(*args, evaluate=False)
     return expr.func(*args)
 
 
-def replaced(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+def replace_parts(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
     """An expression with every part for which `change` returns another one replaced by it."""
     new = change(expr)
     if new is not None:
         return new
     if not expr.args:
         return expr
-    args = [replaced(a, change) for a in expr.args]
-    return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else remade(expr, args)
+    args = [replace_parts(a, change) for a in expr.args]
+    return (
+        expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else rebuild(expr, args)
+    )
 
 
-def shifted(expr: Expr, steps: int) -> Expr:
+def shift_time(expr: Expr, steps: int) -> Expr:
     """The same expression for another step of time."""
 
     def change(part: Expr) -> Expr | None:
-        if isinstance(part, Quantity) and part.time is not None:
-            return Quantity(part.label, part.time + steps)
+        if isinstance(part, SymbolicValue) and part.time is not None:
+            return SymbolicValue(part.label, part.time + steps)
         return None
 
-    return replaced(expr, change)
+    return replace_parts(expr, change)
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Every part of an expression, the whole first, left before right."""
-    yield expr
-    for a in expr.args:
-        yield from walk(a)
-
-
-def quantities(expr: Expr) -> list[Quantity]:
+def named_values(expr: Expr) -> list[SymbolicValue]:
     """The named values in an expression, each once, in order of appearance."""
-    return list(dict.fromkeys(p for p in walk(expr) if isinstance(p, Quantity)))
+    return list(dict.fromkeys(p for p in preorder_traversal(expr) if isinstance(p, SymbolicValue)))
 
 
 def height(expr: Expr) -> int:

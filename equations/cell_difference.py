@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
-from equations.algebra import Marked, Operation, Quantity, factors, remade, terms, walk
+from equations.algebra import Marked, SymbolicOperation, SymbolicValue, factors, rebuild, terms
 from equations.lines import Equation, Lines
 from equations.symbolic import symbolic_step
 from tinygrad_lstm.step import Cell
@@ -69,43 +69,43 @@ def difference(a: Cell, b: Cell) -> Difference:
     first, second = symbolic_step(a).equations, symbolic_step(b).equations
     changes = []
     for name, right in second.items():
-        left = Quantity(name)
+        left = SymbolicValue(name)
         if name not in first:
             whole = Equation(name, left, Marked(right, _ADDED))
             changes.append(Change(name, "added", None, whole))
         elif first[name] != right:
-            old, new = _marked(first[name], right)
-            before = Equation(name, left, old) if _has_marks(old) else None
+            old, new = _mark(first[name], right)
+            before = Equation(name, left, old) if old.has(Marked) else None
             changes.append(Change(name, "changed", before, Equation(name, left, new)))
     for name, right in first.items():
         if name not in second:
-            whole = Equation(name, Quantity(name), Marked(right, _REMOVED))
+            whole = Equation(name, SymbolicValue(name), Marked(right, _REMOVED))
             changes.append(Change(name, "removed", whole, None))
     return Difference(changes, a.name, b.name)
 
 
-def _has_marks(expr: Expr) -> bool:
-    return any(isinstance(part, Marked) for part in walk(expr))
-
-
-def _marked(old: Expr, new: Expr) -> tuple[Expr, Expr]:
+def _mark(old: Expr, new: Expr) -> tuple[Expr, Expr]:
     """Both expressions, with the smallest parts that differ marked."""
     if old == new:
         return old, new
-    if isinstance(old, Add) and isinstance(new, Add):
-        return _aligned(old, terms(old), new, terms(new))
-    if isinstance(old, Mul) and isinstance(new, Mul):
-        return _aligned(old, factors(old), new, factors(new))
-    if isinstance(old, Operation) and isinstance(new, Operation) and old.op == new.op == "concat":
-        return _aligned(old, list(old.operands), new, list(new.operands))
+    was, now = _listed(old), _listed(new)
+    if was and now and old.func == new.func:
+        return _align(old, was, new, now)
     same_kind = old.func == new.func and len(old.args) == len(new.args) > 0
-    if same_kind and not (isinstance(old, Operation) and old.args[0] != new.args[0]):
-        pairs = [_marked(x, y) for x, y in zip(old.args, new.args, strict=True)]
-        return remade(old, [x for x, _ in pairs]), remade(new, [y for _, y in pairs])
+    if same_kind and not (isinstance(old, SymbolicOperation) and old.args[0] != new.args[0]):
+        pairs = [_mark(x, y) for x, y in zip(old.args, new.args, strict=True)]
+        return rebuild(old, [x for x, _ in pairs]), rebuild(new, [y for _, y in pairs])
     return Marked(old, _REMOVED), Marked(new, _ADDED)
 
 
-def _aligned(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Expr, Expr]:
+def _listed(expr: Expr) -> list[Expr]:
+    """The terms of a sum, the factors of a product, the parts of a concatenation; else nothing."""
+    if isinstance(expr, SymbolicOperation):
+        return list(expr.operands) if expr.op == "concat" else []
+    return terms(expr) if isinstance(expr, Add) else factors(expr) if isinstance(expr, Mul) else []
+
+
+def _align(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Expr, Expr]:
     """Align two lists of operands: what both have stays, the rest is compared or marked."""
     before, after = [], []
     matcher = SequenceMatcher(None, was, now, autojunk=False)
@@ -115,7 +115,7 @@ def _aligned(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Ex
             after += now[k:m]
         elif tag == "replace" and j - i == m - k:
             for x, y in zip(was[i:j], now[k:m], strict=True):
-                x, y = _marked(x, y)
+                x, y = _mark(x, y)
                 before.append(x)
                 after.append(y)
         else:
@@ -125,5 +125,5 @@ def _aligned(old: Expr, was: list[Expr], new: Expr, now: list[Expr]) -> tuple[Ex
 
 
 def _with_operands(expr: Expr, operands: list[Expr]) -> Expr:
-    tag = [expr.args[0]] if isinstance(expr, Operation) else []
-    return remade(expr, [*tag, *operands])
+    tag = [expr.args[0]] if isinstance(expr, SymbolicOperation) else []
+    return rebuild(expr, [*tag, *operands])

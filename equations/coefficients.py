@@ -8,13 +8,13 @@ from sympy import Add, Expr, Integer, Pow
 from equations.algebra import (
     REPEATED,
     Extent,
-    Operation,
+    SymbolicOperation,
     factors,
     is_divisor,
     number,
     plus,
     power,
-    remade,
+    rebuild,
     terms,
     times,
 )
@@ -27,11 +27,11 @@ _LINEAR |= {"cumsum", "reversed_cumsum"}
 _BILINEAR = {"matvec", "matmul", "vecdot", "outer", "einsum"}
 
 
-def folded(expr: Expr) -> Expr:
+def fold_numbers(expr: Expr) -> Expr:
     """A product with its numbers made one, which stands in front, and the lengths of axes too."""
     if isinstance(expr, Add):
-        return plus(*map(folded, terms(expr)))
-    coefficient, lengths, parts = _collected(expr)
+        return plus(*map(fold_numbers, terms(expr)))
+    coefficient, lengths, parts = _collect(expr)
     for k, part in enumerate(parts):
         if isinstance(part, Add):
             common, parts[k] = _common(part)
@@ -53,11 +53,11 @@ def folded(expr: Expr) -> Expr:
 
 def _seen(expr: Expr) -> list[Expr]:
     """The factors of a product, also of one that is repeated along an axis."""
-    repeated = isinstance(expr, Operation) and expr.op in REPEATED
+    repeated = isinstance(expr, SymbolicOperation) and expr.op in REPEATED
     return factors(expr.operands[0] if repeated else expr)
 
 
-def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
+def _collect(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
     """The number in a product, the powers of lengths in it, and its other factors in order."""
     coefficient, lengths, parts = Integer(1), [], []
     for factor in factors(expr):
@@ -66,13 +66,13 @@ def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
             coefficient = coefficient * (1 / base if base is not factor else base)
         elif isinstance(base, Extent):
             lengths.append(Pow(base, -1 if base is not factor else 1, evaluate=False))
-        elif isinstance(factor, Operation) and factor.op in _LINEAR | _BILINEAR:
+        elif isinstance(factor, SymbolicOperation) and factor.op in _LINEAR | _BILINEAR:
             own = list(factor.operands)
             for k in range(len(own) if factor.op in _BILINEAR else 1):
-                inner, more, rest = _collected(own[k])
+                inner, more, rest = _collect(own[k])
                 if rest:
                     coefficient, lengths, own[k] = coefficient * inner, lengths + more, times(*rest)
-            parts.append(remade(factor, [factor.args[0], *own]))
+            parts.append(rebuild(factor, [factor.args[0], *own]))
         else:
             parts.append(factor)
     return coefficient, lengths, parts
@@ -80,7 +80,7 @@ def _collected(expr: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
 
 def _common(expr: Expr) -> tuple[Expr, Expr]:
     """The number that the terms of a sum have in common, and the sum without it."""
-    numbers = [_collected(term)[0] for term in terms(expr)]
+    numbers = [_collect(term)[0] for term in terms(expr)]
     if all(n.is_Rational for n in numbers):
         common = sympy.gcd_list(numbers)
     else:
@@ -89,7 +89,7 @@ def _common(expr: Expr) -> tuple[Expr, Expr]:
         return common, expr
     signs = [Integer(round(n / common)) for n in numbers]
     rest = [
-        folded(times(sign, *[power(n, -1)] * (n != 1), term))
+        fold_numbers(times(sign, *[power(n, -1)] * (n != 1), term))
         for sign, n, term in zip(signs, numbers, terms(expr), strict=True)
     ]
     return common, plus(*rest)

@@ -12,12 +12,12 @@ from equations.adjoints import Adjoints, assemble
 from equations.algebra import (
     EquationError,
     Partial,
-    Quantity,
     SumOverTime,
+    SymbolicValue,
+    named_values,
     plus,
-    quantities,
-    replaced,
-    shifted,
+    replace_parts,
+    shift_time,
     times,
 )
 from equations.differentiation import Contribution, Slope
@@ -79,7 +79,7 @@ class _Lines:
         self.derived: set[str] = set()
         self.shown: set[Expr] = set()
         self.check = NumericCheck(adjoints)
-        self.insides = {expr: Quantity(label) for label, expr in adjoints.insides.items()}
+        self.insides = {expr: SymbolicValue(label) for label, expr in adjoints.insides.items()}
 
     def adjoint(self, label: str) -> list[str]:
         """Write the lines for one adjoint; return the adjoints that it rests on."""
@@ -95,22 +95,22 @@ class _Lines:
                 self.slope(slope)
         right = self.adjoints.line(label).right if received else Integer(0)
         self.line(label, right, Said("substitution") if slopes else self.why(received, ""))
-        found = dict.fromkeys(q.label for q in quantities(right))
+        found = dict.fromkeys(q.label for q in named_values(right))
         return [q for q in found if q in self.adjoints.contributions and q not in self.derived]
 
     def definitions(self, contribution: Contribution) -> None:
         """The equations that a contribution to an adjoint comes through."""
-        for q in quantities(contribution.value):
+        for q in named_values(contribution.value):
             space, rest = space_of(q.label)
             name = self.adjoints.owners.get(q.label, rest)
             if space not in ("bar", "delta") or name not in self.adjoints.parts:
                 continue
             part = self.adjoints.parts[name]
-            self.plain(Quantity(name), part.whole, Said("definition"))
+            self.plain(SymbolicValue(name), part.whole, Said("definition"))
             for inside, symbol in part.names.items():
                 self.plain(symbol, inside, Said("name for what stands inside the function"))
 
-    def plain(self, left: Quantity, right: Expr, rule: str) -> None:
+    def plain(self, left: SymbolicValue, right: Expr, rule: str) -> None:
         if left not in self.shown:
             self.shown.add(left)
             self.add(left.label, left, right, rule)
@@ -122,7 +122,7 @@ class _Lines:
         owner, target = contribution.slope.owner, contribution.slope.target
         space, name = space_of(owner.label)
         label = f"delta.{name}" if space == "pre" else f"bar.{owner.label}"
-        return times(Quantity(label, owner.time), Partial(owner, target))
+        return times(SymbolicValue(label, owner.time), Partial(owner, target))
 
     def slope(self, slope: Slope) -> None:
         left = Partial(slope.owner, slope.target)
@@ -131,11 +131,11 @@ class _Lines:
         self.shown.add(left)
         name = f"{slope.owner.label}/{slope.target.label}"
         leaf = self.adjoints.insides.get(slope.target.label)
-        leaf = slope.target if leaf is None else shifted(leaf, slope.target.time or 0)
+        leaf = slope.target if leaf is None else shift_time(leaf, slope.target.time or 0)
         space, label = space_of(slope.owner.label)
         owner = self.adjoints.owners[f"delta.{label}"] if space == "pre" else slope.owner.label
         insides = self.insides | self.adjoints.parts[owner].names
-        taken, short = (replaced(e, insides.get) for e in (slope.taken, slope.slope))
+        taken, short = (replace_parts(e, insides.get) for e in (slope.taken, slope.slope))
         rules = _all(reasons.taken(slope.value, leaf))
         self.add(name, left, taken, rules or reasons.ITSELF)
         if taken != short:
@@ -144,7 +144,7 @@ class _Lines:
     def why(self, received: list[Contribution], first: str) -> str:
         """The rules by which an adjoint is the sum of its contributions."""
         rules: list[str] = [Said(first)] if first else []
-        timed = any(q.time == 1 for each in received for q in quantities(each.value))
+        timed = any(q.time == 1 for each in received for q in named_values(each.value))
         symbol = self.adjoints.source(f"bar.{received[0].target.label}") if received else None
         if len(received) > 1:
             rules.append(Said("sum over paths" + (", some through the next step" if timed else "")))
@@ -168,7 +168,7 @@ class _Lines:
     def add(self, name: str, left: Expr, right: Expr, rule: str) -> None:
         of = self.adjoints.step
         if name not in of.equations and space_of(name)[0] != "pre":
-            right = replaced(right, self.insides.get)
+            right = replace_parts(right, self.insides.get)
         error = self.check.difference(left, right)
         step = Step(name, left, right, None, of.apart, rule, error)
         if not error <= _TOLERANCE:

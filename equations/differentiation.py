@@ -20,20 +20,20 @@ from equations.algebra import (
     EquationError,
     Extent,
     Literal,
-    Operation,
-    Quantity,
+    SymbolicOperation,
+    SymbolicValue,
     factors,
     height,
     is_divisor,
     partial_derivative,
     plus,
-    remade,
-    replaced,
-    shifted,
+    rebuild,
+    replace_parts,
+    shift_time,
     times,
 )
-from equations.coefficients import folded
-from equations.rules import RULES, summed
+from equations.coefficients import fold_numbers
+from equations.rules import RULES, sum_back
 from equations.symbolic import SymbolicStep
 from equations.wording import Said
 
@@ -47,8 +47,8 @@ class Slope(NamedTuple):
     the derivative gave before that.
     """
 
-    owner: Quantity
-    target: Quantity
+    owner: SymbolicValue
+    target: SymbolicValue
     value: Expr
     taken: Expr
     slope: Expr
@@ -62,15 +62,15 @@ class Contribution:
     through: the rules by which the adjoint came here, a slope's own aside.
     """
 
-    target: Quantity
+    target: SymbolicValue
     value: Expr
     slope: Slope | None = None
     through: Rules = ()
 
-    def shifted(self, steps: int) -> Contribution:
+    def shift_time(self, steps: int) -> Contribution:
         """The same contribution at another step."""
-        slope = self.slope and Slope(*(shifted(expr, steps) for expr in self.slope))
-        target, value = (shifted(expr, steps) for expr in (self.target, self.value))
+        slope = self.slope and Slope(*(shift_time(expr, steps) for expr in self.slope))
+        target, value = (shift_time(expr, steps) for expr in (self.target, self.value))
         return Contribution(target, value, slope, self.through)
 
 
@@ -79,9 +79,9 @@ class Differentiated:
     """What one equation passes back.
 
     contributions: what its operands receive, in the order of appearance, in terms of its own
-    adjoint Quantity("bar.NAME"). insides: what stands inside a nonlinear function and contains a
-    matrix product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is
-    Quantity("delta.f"), which receives the contributions of that label in `deltas`.
+    adjoint `bar.NAME`. insides: what stands inside a nonlinear function and contains a matrix
+    product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is `delta.f`,
+    which receives the contributions of that label in `deltas`.
     """
 
     name: str
@@ -91,9 +91,9 @@ class Differentiated:
     deltas: dict[str, list[Contribution]] = field(default_factory=dict)
 
     @property
-    def names(self) -> dict[Expr, Quantity]:
+    def names(self) -> dict[Expr, SymbolicValue]:
         """The names of what stands inside functions."""
-        return {inside: Quantity(f"pre.{label}") for label, inside in self.insides.items()}
+        return {inside: SymbolicValue(f"pre.{label}") for label, inside in self.insides.items()}
 
     @property
     def opened(self) -> dict[str, Expr]:
@@ -102,7 +102,7 @@ class Differentiated:
         every[self.name] = self.whole
         names = self.names
         return {
-            label: replaced(expr, lambda e, own=expr: names.get(e) if e != own else None)  # type: ignore[misc]
+            label: replace_parts(expr, lambda e, own=expr: names.get(e) if e != own else None)  # type: ignore[misc]
             for label, expr in every.items()
         }
 
@@ -110,7 +110,7 @@ class Differentiated:
 def differentiate(step: SymbolicStep, name: str) -> Differentiated:
     """Differentiate the equation `name`."""
     work = _Work(step, name)
-    work.pass_on(step.equations[name], Quantity(f"bar.{name}"), Quantity(name))
+    work.pass_on(step.equations[name], SymbolicValue(f"bar.{name}"), SymbolicValue(name))
     found = work.result
     order = sorted(found.insides, key=lambda label: -height(found.insides[label]))
     found.insides = {label: found.insides[label] for label in order}
@@ -120,7 +120,7 @@ def differentiate(step: SymbolicStep, name: str) -> Differentiated:
 
 def linear(expr: Expr) -> bool:
     """Whether an expression is a matrix product, or a sum with one as a term."""
-    if isinstance(expr, Operation):
+    if isinstance(expr, SymbolicOperation):
         return expr.op in ("matvec", "matmul")
     if isinstance(expr, Add):
         return any(linear(a) for a in expr.args)
@@ -137,26 +137,28 @@ class _Work:
         self.insides = _insides(step.equations[name])
         self.labels: dict[Expr, str] = {}
 
-    def pass_on(self, expr: Expr, g: Expr, own: Quantity | None, through: Rules = ()) -> None:
+    def pass_on(self, expr: Expr, g: Expr, own: SymbolicValue | None, through: Rules = ()) -> None:
         """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
-        if isinstance(expr, Operation):
+        if isinstance(expr, SymbolicOperation):
             shares = self.through_operation(expr, g, own)
             for operand, share in zip(expr.operands, shares, strict=True):
-                self.receive(operand, folded(share), None, (*through, reasons.through(expr.op)))
+                self.receive(
+                    operand, fold_numbers(share), None, (*through, reasons.through(expr.op))
+                )
         else:
             for leaf, share, slope, rules in self.through_arithmetic(expr, g, own):
                 self.receive(leaf, share, slope, (*through, *rules))
 
     def receive(self, operand: Expr, share: Expr, slope: Slope | None, through: Rules) -> None:
-        if isinstance(operand, Quantity):
+        if isinstance(operand, SymbolicValue):
             self.result.contributions.append(Contribution(operand, share, slope, through))
         elif operand in self.insides:
             label = self.label(operand)
-            inside, every = Quantity(f"pre.{label}"), self.result.deltas.setdefault(label, [])
+            inside, every = SymbolicValue(f"pre.{label}"), self.result.deltas.setdefault(label, [])
             every.append(Contribution(inside, share, slope, through))
             if len(every) == 1:  # used more than once it is passed on once, under its name
                 self.result.insides[label] = operand
-                self.pass_on(operand, Quantity(f"delta.{label}"), inside)
+                self.pass_on(operand, SymbolicValue(f"delta.{label}"), inside)
         elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
             self.pass_on(operand, share, None, through)
 
@@ -166,7 +168,9 @@ class _Work:
         own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
         return self.labels.setdefault(inside, own)
 
-    def through_operation(self, expr: Operation, g: Expr, own: Quantity | None) -> list[Expr]:
+    def through_operation(
+        self, expr: SymbolicOperation, g: Expr, own: SymbolicValue | None
+    ) -> list[Expr]:
         """What each operand of an operation that mixes units receives."""
         if expr.op not in RULES:
             raise EquationError(
@@ -178,7 +182,7 @@ class _Work:
         return RULES[expr.op](g, expr if own is None else own, expr, shapes)
 
     def through_arithmetic(
-        self, expr: Expr, g: Expr, own: Quantity | None
+        self, expr: Expr, g: Expr, own: SymbolicValue | None
     ) -> Iterator[tuple[Expr, Expr, Slope | None, Rules]]:
         """What each leaf of a stretch of arithmetic receives, and by which slope or rules."""
         leaves: dict[Expr, sympy.Symbol] = {}
@@ -189,15 +193,15 @@ class _Work:
             derivative = partial_derivative(scalar, symbol)
             if derivative == 0 or isinstance(leaf, Literal):
                 continue
-            taken = _arranged(derivative, meaning, places)
+            taken = _arrange(derivative, meaning, places)
             if own is not None and isinstance(scalar, Function | Pow):
                 derivative = derivative.subs(scalar, own)
-            slope = _arranged(derivative, meaning, places)
-            wide = folded(times(g, *factors(slope)))
-            share = summed(wide, self.shape(expr), self.shape(leaf))
+            slope = _arrange(derivative, meaning, places)
+            wide = fold_numbers(times(g, *factors(slope)))
+            share = sum_back(wide, self.shape(expr), self.shape(leaf))
             several = self.shape(expr) != self.shape(leaf)
-            target = Quantity(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
-            if own is not None and not several and isinstance(target, Quantity):
+            target = SymbolicValue(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
+            if own is not None and not several and isinstance(target, SymbolicValue):
                 yield leaf, share, Slope(own, target, expr, taken, slope), ()
             else:
                 rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)
@@ -220,10 +224,10 @@ class _Work:
         """
         if expr.is_Number or isinstance(expr, Extent):
             return expr
-        if isinstance(expr, Quantity):
+        if isinstance(expr, SymbolicValue):
             return leaves.setdefault(expr, expr)
         inside = expr != whole and (expr in self.insides or linear(expr) and not outside)
-        if isinstance(expr, Operation | Literal) or inside:
+        if isinstance(expr, SymbolicOperation | Literal) or inside:
             symbol = leaves.setdefault(expr, sympy.Dummy("u", real=True))
             meaning[symbol] = expr
             return symbol
@@ -238,7 +242,7 @@ class _Work:
 
 def _insides(expr: Expr) -> set[Expr]:
     """What stands inside nonlinear functions and is a matrix product or a sum with one."""
-    mixing = isinstance(expr, Operation)
+    mixing = isinstance(expr, SymbolicOperation)
     found: set[Expr] = set()
     for leaf in expr.operands if mixing else _leaves(expr, linear(expr)):
         if linear(leaf) and (mixing or not linear(expr)):
@@ -250,14 +254,14 @@ def _insides(expr: Expr) -> set[Expr]:
 def _leaves(expr: Expr, outside: bool) -> Iterator[Expr]:
     """Where a stretch of arithmetic that begins with the parts of `expr` ends."""
     for part in expr.args:
-        if isinstance(part, Operation) or (linear(part) and not outside):
+        if isinstance(part, SymbolicOperation) or (linear(part) and not outside):
             yield part
         else:
             yield from _leaves(part, outside and linear(part))
 
 
 # --- SymPy's own order to a reader's --------------------------------------------------------
-def _arranged(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> Expr:
+def _arrange(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> Expr:
     """A derivative as one would write it, in the named values.
 
     What stands in the equation itself stays as its author wrote it. Otherwise terms with a plus
@@ -266,15 +270,15 @@ def _arranged(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) ->
     if expr in meaning:
         return meaning[expr]
     if isinstance(expr, Add):
-        parts = _sorted(expr.args, lambda e: (_negative(e), *_rank(e, meaning, places)))
-        return plus(*(_arranged(p, meaning, places) for p in parts))
+        parts = _sort(expr.args, lambda e: (_negative(e), *_rank(e, meaning, places)))
+        return plus(*(_arrange(p, meaning, places) for p in parts))
     if isinstance(expr, Mul):
         coefficient, rest = expr.as_coeff_Mul()
-        parts = _sorted(Mul.make_args(rest), lambda e: _rank(e, meaning, places))
-        written = [_arranged(p, meaning, places) for p in parts]
+        parts = _sort(Mul.make_args(rest), lambda e: _rank(e, meaning, places))
+        written = [_arrange(p, meaning, places) for p in parts]
         return times(*([coefficient] if coefficient != 1 else []), *written)
     if expr.args:
-        return remade(expr, [_arranged(a, meaning, places) for a in expr.args])
+        return rebuild(expr, [_arrange(a, meaning, places) for a in expr.args])
     return expr
 
 
@@ -290,7 +294,7 @@ def _rank(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> tup
     return (kind if not expr.is_Number else -1, place)
 
 
-def _sorted(parts: Iterable[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> list[Expr]:
+def _sort(parts: Iterable[Expr], rank: Callable[[Expr], tuple[int, ...]]) -> list[Expr]:
     """Parts by their rank, those of one rank by their text."""
     ranks = {part: rank(part) for part in parts}
     several = {r for r, count in Counter(ranks.values()).items() if count > 1}

@@ -20,8 +20,8 @@ from equations.algebra import (
     Extent,
     Literal,
     Nothing,
-    Operation,
-    Quantity,
+    SymbolicOperation,
+    SymbolicValue,
     clip,
     detach,
     factors,
@@ -44,7 +44,7 @@ def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
 
     known: the named values in it, arrays or Tensors; what is computed is added.
     """
-    if isinstance(expr, Quantity) or expr in known:
+    if isinstance(expr, SymbolicValue) or expr in known:
         return known[expr]
     if isinstance(expr, Literal):
         return expr.data
@@ -52,11 +52,11 @@ def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
         return float(getattr(expr, "count", 0))
     if expr.is_Number or isinstance(expr, sympy.NumberSymbol):
         return float(expr)
-    known[expr] = _applied(expr, known)
+    known[expr] = _apply(expr, known)
     return known[expr]
 
 
-def _applied(expr: Expr, known: dict[Expr, Any]) -> Any:
+def _apply(expr: Expr, known: dict[Expr, Any]) -> Any:
     """The function at the head of an expression, of the values of its arguments."""
 
     def of(part: Expr) -> Any:
@@ -72,7 +72,7 @@ def _applied(expr: Expr, known: dict[Expr, Any]) -> Any:
         if expr.exp == sympy.S.Half:
             return apply("sqrt", of(expr.base))
         return apply("power", of(expr.base), of(expr.exp))
-    if isinstance(expr, Operation):
+    if isinstance(expr, SymbolicOperation):
         return _mixed(expr, *map(of, expr.operands[:1] if expr.op == "block" else expr.operands))
     if isinstance(expr, clip):
         low, high = (float(end) if end.is_finite else None for end in expr.args[1:])
@@ -109,7 +109,7 @@ def _product(parts: list[Expr], known: dict[Expr, Any]) -> Any:
     return value
 
 
-def _mixed(expr: Operation, *operands: Any) -> Any:
+def _mixed(expr: SymbolicOperation, *operands: Any) -> Any:
     """An operation that mixes units; those that only gradients need are made of the engine's."""
     x, settings = operands[0], expr.settings
     if expr.op == "block":
@@ -147,10 +147,10 @@ def derived_program(adjoints: Adjoints) -> Program:
     equations: dict[str, Tensor] = {}
     known: dict[Expr, Any] = {}
 
-    def take(name: str, symbol: Quantity, shape: tuple[int, ...]) -> None:
+    def take(name: str, symbol: SymbolicValue, shape: tuple[int, ...]) -> None:
         inputs[name] = known[symbol] = Tensor.input(name, tuple(map(int, shape)))
 
-    def put(label: str, symbol: Quantity, parts: list[Expr], shape: tuple[int, ...]) -> None:
+    def put(label: str, symbol: SymbolicValue, parts: list[Expr], shape: tuple[int, ...]) -> None:
         value = evaluate(plus(*parts), dict(known)) if parts else 0.0
         if not isinstance(value, Tensor):
             value = constant(np.broadcast_to(value, shape))
@@ -162,15 +162,15 @@ def derived_program(adjoints: Adjoints) -> Program:
         shape = step.shapes[symbol]
         take(name if space_of(name)[0] == "prev" else symbol.label, symbol, shape)
     for name in adjoints.loss:
-        take(f"seed.{name}", Quantity(f"seed.{name}"), step.shapes[Quantity(name)])
+        take(f"seed.{name}", SymbolicValue(f"seed.{name}"), step.shapes[SymbolicValue(name)])
     for label, expr in adjoints.opened.items():
-        symbol = Quantity(label)
+        symbol = SymbolicValue(label)
         put(label, symbol, [expr], step.shapes[insides.get(label, symbol)])
-    known |= {inside: known[Quantity(label)] for label, inside in reversed(insides.items())}
+    known |= {inside: known[SymbolicValue(label)] for label, inside in reversed(insides.items())}
     for label, (symbol, parts) in adjoints.within_step.items():
         space, name = space_of(label)
         whole = insides[f"pre.{name}"] if space == "delta" else adjoints.source(label)
-        whole = whole or Quantity(name.removeprefix("prev."))
+        whole = whole or SymbolicValue(name.removeprefix("prev."))
         put(label, symbol, parts, step.shapes[whole])
     return Program(f"derived {step.cell}", inputs, equations, {})
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from sympy import Expr, Integer
 
 from equations.adjoints import assemble
-from equations.algebra import EquationError, Quantity, plus
+from equations.algebra import EquationError, SymbolicValue, plus
 from equations.evaluation import derived_program
 from equations.lines import Equation
 from equations.symbolic import check_is_network
@@ -32,45 +33,6 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
 
 Entries = NDArray[np.object_]  # an array of code, one for each number
-
-_HELPERS = {
-    "sigmoid": "const sigmoid = (x) => 0.5 * (1 + Math.tanh(x / 2));",
-    "softplus": ("const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));"),
-    "erf": """\
-const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
-  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
-  let sum = 0, term = 2 * a;
-  if (a > 3) {
-    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
-    return Math.sign(x) * (1 - e / (a + sum));
-  }
-  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
-  return Math.sign(x) * sum * e;
-};""",
-}
-_FORWARD = """\
-// One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
-// the parameters; held (optional), pre-activations that are set and not computed. What has more
-// than one entry is an array. Returned: values with pre, the pre-activations, and now, the step's.
-function forward(values) {{
-  const {{ prev, x, given, p }} = values;
-  const held = {{ __proto__: null, ...values.held }};
-  const pre = {{}}, now = {{}};
-{lines}
-  return {{ ...values, pre, now }};
-}}"""
-_BACKWARD = """\
-// One step backward. values: what forward returned; seeds.h and so on: the derivative of the loss
-// in each state after the step and in the cell's output. Returned: bar, its derivative in every
-// value; inputs, in the inputs, where a value may have the same name; delta, in the
-// pre-activations; earlier, in the states before the step. What is held passes nothing on.
-function backward(values, seeds) {{
-  const {{ prev, x, given, p, pre, now }} = values;
-  const held = {{ __proto__: null, ...values.held }};
-  const bar = {{}}, inputs = {{}}, delta = {{}}, through = {{}}, earlier = {{}};
-{lines}
-  return {{ bar, delta, earlier, inputs: {{ ...bar, ...inputs }} }};
-}}"""
 
 
 def javascript(cell: Cell) -> str:
@@ -98,22 +60,24 @@ class Script:
         self.adjoints = assemble(cell, self.seeds, program)
         self.program = derived_program(self.adjoints)
         self._known = {
-            node: _placed(self._place(name), node.shape)
+            node: _entries_at(self._place(name), node.shape)
             for name, node in self.program.inputs.items()
         }
 
     def text(self) -> str:
         """Both functions and the helpers that they use."""
-        forward = _FORWARD.format(lines="\n".join(self._forward()))
-        backward = _BACKWARD.format(lines="\n".join(self._backward()))
-        body = f"{forward}\n\n{backward}\n"
-        used = [helper for name, helper in _HELPERS.items() if f"{name}(" in body]
+        source = resources.files("equations").joinpath("step.js").read_text("utf-8")
+        source = source.replace("  /* forward */", "\n".join(self._forward()))
+        source = source.replace("  /* backward */", "\n".join(self._backward()))
+        *helpers, forward, backward = source.split("\n\n")
+        body = f"{forward}\n\n{backward}"
+        used = [helper for helper in helpers if f"{helper.split()[1]}(" in body]
         return "\n".join([*used, "", body] if used else [body])
 
     # --- statements -----------------------------------------------------------------------------
     def _forward(self) -> Iterator[str]:
         for name, part in self.adjoints.parts.items():
-            yield self._comment(Quantity(name), part.whole)
+            yield self._comment(SymbolicValue(name), part.whole)
             for label in part.opened:
                 yield self._statement(label)
 
@@ -132,14 +96,14 @@ class Script:
         code = self._code(label)
         if node.size == 1 and space_of(label)[0] == "pre":
             code = f"{place.replace('pre', 'held', 1)} ?? ({code})"
-        self._known[node] = _placed(place, node.shape)
+        self._known[node] = _entries_at(place, node.shape)
         return f"  {place} = {code};"
 
     def _passed(self, label: str) -> str:
         """What a pre-activation passes on: nothing if it is held."""
         node, place = self.program.equations[label], self._place(label)
         held, through = (place.replace("delta", space, 1) for space in ("held", "through"))
-        self._known[node] = _placed(through, node.shape)
+        self._known[node] = _entries_at(through, node.shape)
         passed = f"{held} === undefined ? {place} : 0" if node.size == 1 else place
         return f"  {through} = {passed};"
 
@@ -196,13 +160,13 @@ class _Code:
     level: int = ATOM
 
     def __add__(self, other: Any) -> _Code:
-        return _applied("add", self, other)
+        return _apply("add", self, other)
 
     def __radd__(self, other: Any) -> _Code:  # to the zeros of a scatter
-        return _applied("add", other, self) if other else self
+        return _apply("add", other, self) if other else self
 
     def __mul__(self, other: Any) -> _Code:
-        return _applied("multiply", self, other)
+        return _apply("multiply", self, other)
 
 
 def _number(entry: Any) -> _Code:
@@ -214,7 +178,7 @@ def _number(entry: Any) -> _Code:
     return _Code(f"{value:.0f}" if value.is_integer() else repr(value), SUM if value < 0 else ATOM)
 
 
-def _applied(op: str, *operands: Any) -> _Code:
+def _apply(op: str, *operands: Any) -> _Code:
     """An operation of each entry, by the template that its record has, or by its definition."""
     record, codes = TABLE[op], [_number(operand) for operand in operands]
     if record.js is None:
@@ -234,7 +198,7 @@ def _applied(op: str, *operands: Any) -> _Code:
     return _Code(record.js.strip("()").format(*fitted), level)
 
 
-def _placed(place: str, shape: tuple[int, ...]) -> Entries:
+def _entries_at(place: str, shape: tuple[int, ...]) -> Entries:
     """The entries of an array that stands at a place."""
     count = math.prod(shape)
     names = [place] if count == 1 else [f"{place}[{k}]" for k in range(count)]
@@ -253,11 +217,11 @@ def _entries(node: Tensor, operands: list[Entries]) -> Entries:
 
 
 def _each(op: str, *operands: Any) -> Entries:
-    return np.asarray(np.frompyfunc(partial(_applied, op), len(operands), 1)(*operands), object)
+    return np.asarray(np.frompyfunc(partial(_apply, op), len(operands), 1)(*operands), object)
 
 
 def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
-    larger = np.frompyfunc(partial(_applied, "maximum"), 2, 1)
+    larger = np.frompyfunc(partial(_apply, "maximum"), 2, 1)
     gone = axes_of(axis, x.ndim)
     for a in gone:  # NumPy takes an order of its own only along one axis at a time
         x = larger.reduce(x, axis=a, keepdims=True)
@@ -269,7 +233,7 @@ def _mean(x: Entries, axis: Any, keepdims: bool) -> Any:
     return _each("divide", total, x.size // total.size)
 
 
-def _scattered(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
+def _scatter(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
     found = np.full(shape, 0, object)
     np.add.at(found, index, g)
     return found
@@ -289,7 +253,7 @@ _MIXED: dict[str, Callable[..., Any]] = {
     ),
     "mean": _mean,
     "max": _largest,
-    "scatter": _scattered,
+    "scatter": _scatter,
     "logsumexp": lambda x, **over: _each("log", _sum_of_exp(x, **over)),
     "softmax": lambda x, axis: _each("divide", _each("exp", x), _sum_of_exp(x, axis)),
     "log_softmax": lambda x, axis: _each("subtract", x, _each("log", _sum_of_exp(x, axis))),

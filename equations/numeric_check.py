@@ -11,18 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, preorder_traversal
 
 from equations.adjoints import Adjoints
 from equations.algebra import (
     EquationError,
-    Operation,
     Partial,
-    Quantity,
     SumOverTime,
-    quantities,
-    shifted,
-    walk,
+    SymbolicOperation,
+    SymbolicValue,
+    named_values,
+    shift_time,
 )
 from equations.evaluation import evaluate
 from tinygrad_lstm.batching import Lifted
@@ -40,7 +39,7 @@ class _At(dict[Expr, Any]):
     def __init__(self, check: NumericCheck, step: int) -> None:
         self._check, self._step = check, step
 
-    def __missing__(self, symbol: Quantity) -> Array:
+    def __missing__(self, symbol: SymbolicValue) -> Array:
         step = None if symbol.time is None else self._step + symbol.time
         value: Array = self._check.value(symbol.label, step)
         self[symbol] = value
@@ -60,7 +59,7 @@ class NumericCheck:
                 drawn = random.normal(0.0, 0.7, step.shapes[symbol])
                 self.nodes[symbol.label, t] = constant(drawn)
         seeds = {
-            (name, t): random.normal(size=step.shapes[Quantity(name)])
+            (name, t): random.normal(size=step.shapes[SymbolicValue(name)])
             for name in adjoints.loss
             for t in times
         }
@@ -71,7 +70,7 @@ class NumericCheck:
             for label, expr in self.opened.items():
                 value = evaluate(expr, known)
                 node = apply("identity", value if isinstance(value, Tensor) else constant(value))
-                self.nodes[label, t] = known[Quantity(label)] = node
+                self.nodes[label, t] = known[SymbolicValue(label)] = node
         self.loss: Tensor = sum(
             ((self.nodes[k] * v).sum() for k, v in seeds.items()), constant(0.0)
         )
@@ -88,10 +87,10 @@ class NumericCheck:
             raise EquationError(f"{self.cell}: there is no value {label} at step {t}.")
         node = self.nodes[own, t]
         if adjoint and node not in self.measured:
-            self.measured[node] = self._measured(node)
+            self.measured[node] = self._measure(node)
         return self.measured[node] if adjoint else node.data
 
-    def _measured(self, node: Tensor) -> Array:
+    def _measure(self, node: Tensor) -> Array:
         """The derivative of the loss in each entry of a node."""
         lifted = Lifted({"loss": self.loss}, {"moved": node}, (node.size,), {"moved"})
         # a constant to the backward pass is one, also where it is changed by iε
@@ -101,12 +100,14 @@ class NumericCheck:
         moved = node.data + 1j * TINY * np.eye(node.size).reshape(-1, *node.shape)
         return np.imag(lifted.arrays([moved])["loss"]).reshape(node.shape) / TINY
 
-    def slope(self, owner: Quantity, target: Quantity, step: int) -> Array:
+    def slope(self, owner: SymbolicValue, target: SymbolicValue, step: int) -> Array:
         """∂ owner / ∂ target, unit by unit; what mixes units is held fixed."""
         expr, at = self.opened[owner.label], self.at[step + (owner.time or 0)]
-        target = shifted(target, -(owner.time or 0))
-        held: dict[Expr, Any] = {q: at[q] for q in quantities(expr)}
-        held |= {e: evaluate(e, at) for e in walk(expr) if isinstance(e, Operation)}
+        target = shift_time(target, -(owner.time or 0))
+        held: dict[Expr, Any] = {q: at[q] for q in named_values(expr)}
+        held |= {
+            e: evaluate(e, at) for e in preorder_traversal(expr) if isinstance(e, SymbolicOperation)
+        }
         return complex_slope(lambda moved: evaluate(expr, {**held, target: moved}), held[target])
 
     def at_step(self, expr: Expr, step: int) -> Array:
@@ -115,7 +116,7 @@ class NumericCheck:
             every = [self.at_step(expr.args[0], t) for t in range(1, _STEPS + 1)]
             return np.asarray(sum(every))
         known = self.at[step]
-        for part in walk(expr):
+        for part in preorder_traversal(expr):
             if isinstance(part, Partial) and part not in known:
                 owner, target = part.args
                 known[part] = self.slope(owner, target, step)

@@ -19,10 +19,10 @@ from equations.algebra import (
     Literal,
     Marked,
     Nothing,
-    Operation,
     Partial,
-    Quantity,
     SumOverTime,
+    SymbolicOperation,
+    SymbolicValue,
     factors,
     terms,
     times,
@@ -50,7 +50,7 @@ def _unlike_number(expr: Expr) -> bool:
 
 def _visible(expr: Expr) -> list[Expr]:
     """The factors of a product as they are shown: repeating is not, a negative one has brackets."""
-    if isinstance(expr, Operation) and expr.op in REPEATED:
+    if isinstance(expr, SymbolicOperation) and expr.op in REPEATED:
         return _visible(expr.operands[0])
     if not isinstance(expr, Mul):
         return [expr]
@@ -91,11 +91,11 @@ class CellPrinter(Printer):  # type: ignore[misc]
         """An expression as text, and how tightly it binds."""
         if isinstance(expr, Marked):
             inner = self.piece(expr.args[0])
-            return inner._replace(text=self.style.marked(inner.text, expr.args[1].name))
+            return inner._replace(text=self.style.marks[expr.args[1].name].format(inner.text))
         if isinstance(expr, Function):
             op = getattr(expr, "op", type(expr).__name__.lower())
             return self.style.operation(op, self.pieces(expr.args), {})
-        if isinstance(expr, Operation) and expr.op != "block":
+        if isinstance(expr, SymbolicOperation) and expr.op != "block":
             return self.style.operation(expr.op, self.pieces(expr.operands), expr.attributes)
         if isinstance(expr, Literal):
             return self.style.constant(expr.data)
@@ -116,7 +116,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         """An expression in brackets if it binds less tightly than needed."""
         return self.style.fitted(self.piece(expr), need)
 
-    def _print_Quantity(self, expr: Quantity) -> str:
+    def _print_SymbolicValue(self, expr: SymbolicValue) -> str:
         time: str | None = None
         if expr.time is not None and self.timed:
             offset = f"{expr.time:+d}" if expr.time else ""
@@ -138,7 +138,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.number(float(expr)).text
 
     def _print_Rational(self, expr: Expr) -> str:
-        return self.style.ratio(int(expr.p), int(expr.q))
+        return self.style.ratio.format(expr.p, expr.q)
 
     def _print_Infinity(self, expr: Expr) -> str:
         return self.style.infinity
@@ -157,7 +157,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
             rest = subtracted(whole)
             text = self.fitted(whole if rest is None else rest, PRODUCT if rest else SUM)
             if isinstance(term, Marked):
-                text = self.style.marked(text, term.args[1].name)
+                text = self.style.marks[term.args[1].name].format(text)
             sign = "+" if rest is None else self.style.minus
             pieces.append(f"{sign} {text}" if k else (sign if rest is not None else "") + text)
         return pieces
@@ -196,14 +196,14 @@ class CellPrinter(Printer):  # type: ignore[misc]
     def _print_Pow(self, expr: Expr) -> str:
         base, exponent = expr.args
         if exponent == _HALF:
-            return self.style.root(self.write(base))
+            return self.style.root.format(self.write(base))
         below = _denominator(expr)
         if below is not None:
             return self._quotient("1", below)
         return self.style.write_power(self.pieces(expr.args), {}).text
 
     # --- what only gradients and differences have -------------------------------------------------
-    def _print_Operation(self, expr: Operation) -> str:
+    def _print_SymbolicOperation(self, expr: SymbolicOperation) -> str:
         whole, part = expr.operands  # a block: the part of a vector that belongs to one value
         below = CellPrinter(self.style, self.step, expr.attributes["timed"], self.apart).write(part)
         return self.style.lowered(self.style.bracketed(self.write(whole), "[]"), below)
@@ -212,4 +212,4 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.total + self.fitted(expr.args[0], PRODUCT)
 
     def _print_Partial(self, expr: Partial) -> str:
-        return self.style.partial(*map(self.write, expr.args))
+        return self.style.partial.format(*map(self.write, expr.args))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sympy import Add, Expr, Mul, Pow
 
-from equations.algebra import Operation, factors
+from equations.algebra import SymbolicOperation, factors
 from equations.wording import Said
 
 _THROUGH = {
@@ -45,7 +45,7 @@ def taken(expr: Expr, leaf: Expr) -> tuple[Said, ...]:
     def visit(part: Expr) -> bool:
         if part == leaf:
             return True
-        if isinstance(part, Operation) or not part.args:
+        if isinstance(part, SymbolicOperation) or not part.args:
             return False
         before = dict(rules)
         rules.update(dict.fromkeys(_of(part)))

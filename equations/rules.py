@@ -15,8 +15,8 @@ import sympy
 from sympy import Expr
 
 from equations.algebra import (
-    Operation,
-    Quantity,
+    SymbolicOperation,
+    SymbolicValue,
     equal,
     extent,
     is_transpose,
@@ -24,18 +24,18 @@ from equations.algebra import (
     operation,
     plus,
     power,
-    replaced,
+    replace_parts,
     times,
 )
 from tinygrad_lstm.text import over
 
 Shape = tuple[int, ...]
-Rule = Callable[[Expr, Expr, Operation, list[Shape]], list[Expr]]
+Rule = Callable[[Expr, Expr, SymbolicOperation, list[Shape]], list[Expr]]
 
 
-def transposed(expr: Expr) -> Expr:
+def transpose_last(expr: Expr) -> Expr:
     """The last two axes exchanged; a transpose and an outer product are turned back instead."""
-    if isinstance(expr, Operation):
+    if isinstance(expr, SymbolicOperation):
         if expr.op == "outer":
             return operation("outer", *reversed(expr.operands))
         if is_transpose(expr):
@@ -43,7 +43,7 @@ def transposed(expr: Expr) -> Expr:
     return operation("swapaxes", expr, a=-1, b=-2)
 
 
-def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
+def sum_back(share: Expr, shape: Shape, wanted: Shape) -> Expr:
     """Undo broadcasting: sum a share over the axes along which its operand was repeated."""
     lead = len(shape) - len(wanted)
     if lead > 0:
@@ -58,59 +58,59 @@ def summed(share: Expr, shape: Shape, wanted: Shape) -> Expr:
     return operation("sum", share, axis=repeated, keepdims=True, **named)
 
 
-def reduced(of: Operation, shape: Shape) -> tuple[int, ...]:
+def reduced_axes(of: SymbolicOperation, shape: Shape) -> tuple[int, ...]:
     """The axes that a reduction takes away."""
     axis = of.attributes["axis"]
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return tuple(a % len(shape) for a in axes)
 
 
-def spread(g: Expr, of: Operation, shape: Shape) -> Expr:
+def spread(g: Expr, of: SymbolicOperation, shape: Shape) -> Expr:
     """A reduction's adjoint, repeated along the axes that were reduced."""
-    kept = [1 if k in reduced(of, shape) else n for k, n in enumerate(shape)]
+    kept = [1 if k in reduced_axes(of, shape) else n for k, n in enumerate(shape)]
     return operation("spread", g, kept=tuple(kept), shape=shape)
 
 
-def per_entry(of: Operation, shape: Shape) -> list[Expr]:
+def per_entry(of: SymbolicOperation, shape: Shape) -> list[Expr]:
     """One over the number of entries that a reduction takes together."""
-    return [power(extent(shape[k]), -1) for k in reduced(of, shape)]
+    return [power(extent(shape[k]), -1) for k in reduced_axes(of, shape)]
 
 
-def _matvec(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _matvec(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     (W, x), (w, v) = e.operands, shapes
     lead = np.broadcast_shapes(w[:-2], v[:-1])
     return [
-        summed(operation("outer", g, x), lead + w[-2:], w),
-        summed(operation("matvec", transposed(W), g), lead + v[-1:], v),
+        sum_back(operation("outer", g, x), lead + w[-2:], w),
+        sum_back(operation("matvec", transpose_last(W), g), lead + v[-1:], v),
     ]
 
 
-def _matmul(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _matmul(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     (a, b), (m, n) = e.operands, shapes
     lead = np.broadcast_shapes(m[:-2], n[:-2])
     return [
-        summed(operation("matmul", g, transposed(b)), lead + m[-2:], m),
-        summed(operation("matmul", transposed(a), g), lead + n[-2:], n),
+        sum_back(operation("matmul", g, transpose_last(b)), lead + m[-2:], m),
+        sum_back(operation("matmul", transpose_last(a), g), lead + n[-2:], n),
     ]
 
 
-def _vecdot(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _vecdot(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     whole = np.broadcast_shapes(*shapes)
     wide = operation("spread", g, kept=(*whole[:-1], 1), shape=whole)
     a, b = e.operands
-    return [summed(times(wide, b), whole, shapes[0]), summed(times(wide, a), whole, shapes[1])]
+    return [sum_back(times(wide, b), whole, shapes[0]), sum_back(times(wide, a), whole, shapes[1])]
 
 
-def _outer(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _outer(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     a, b = e.operands
     lead = np.broadcast_shapes(shapes[0][:-1], shapes[1][:-1])
     return [
-        summed(operation("matvec", g, b), lead + shapes[0][-1:], shapes[0]),
-        summed(operation("matvec", transposed(g), a), lead + shapes[1][-1:], shapes[1]),
+        sum_back(operation("matvec", g, b), lead + shapes[0][-1:], shapes[0]),
+        sum_back(operation("matvec", transpose_last(g), a), lead + shapes[1][-1:], shapes[1]),
     ]
 
 
-def _einsum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _einsum(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     a, b = e.operands
     before, _, after = e.attributes["subscripts"].partition("->")
     first, second = before.split(",")
@@ -120,20 +120,22 @@ def _einsum(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     ]
 
 
-def _untimed(expr: Expr) -> Expr:
+def _without_time(expr: Expr) -> Expr:
     """An expression with every time index equal, to see whether labels without one are unique."""
-    return replaced(expr, lambda e: Quantity(e.label, None) if isinstance(e, Quantity) else None)
+    return replace_parts(
+        expr, lambda e: SymbolicValue(e.label, None) if isinstance(e, SymbolicValue) else None
+    )
 
 
-def _blocks(g: Expr, e: Operation, indices: list[Any]) -> list[Expr]:
-    timed = len({_untimed(part) for part in e.operands}) < len(e.operands)
+def _blocks(g: Expr, e: SymbolicOperation, indices: list[Any]) -> list[Expr]:
+    timed = len({_without_time(part) for part in e.operands}) < len(e.operands)
     return [
         operation("block", g, part, index=index, timed=timed)
         for part, index in zip(e.operands, indices, strict=True)
     ]
 
 
-def _concat(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _concat(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     axis = e.attributes["axis"]
     ends = np.cumsum([shape[axis] for shape in shapes]).tolist()
     before = (slice(None),) * (axis % len(shapes[0]))
@@ -142,12 +144,12 @@ def _concat(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     )
 
 
-def _stack(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _stack(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     before = (slice(None),) * (e.attributes["axis"] % (len(shapes[0]) + 1))
     return _blocks(g, e, [(*before, k) for k in range(len(shapes))])
 
 
-def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
+def _getitem(g: Expr, y: Expr, e: SymbolicOperation, shapes: list[Shape]) -> list[Expr]:
     index = e.attributes["index"]
     parts = index if isinstance(index, tuple) else (index,)
     whole = (slice(None), None, ...)
@@ -157,15 +159,15 @@ def _getitem(g: Expr, y: Expr, e: Operation, shapes: list[Shape]) -> list[Expr]:
     return [operation("scatter", g, index=index, shape=shapes[0])]
 
 
-def _transpose(g: Expr, e: Operation) -> Expr:
+def _transpose(g: Expr, e: SymbolicOperation) -> Expr:
     if is_transpose(e):
-        return transposed(g)
+        return transpose_last(g)
     if e.op == "swapaxes":
         return operation("swapaxes", g, **e.attributes)
     return operation("transpose", g, axes=tuple(int(k) for k in np.argsort(e.attributes["axes"])))
 
 
-def _total(expr: Expr, e: Operation, shape: Shape) -> Expr:
+def _total(expr: Expr, e: SymbolicOperation, shape: Shape) -> Expr:
     """The sum along the axis that an operation works along."""
     axis = e.attributes["axis"]
     return operation("sum", expr, axis=axis, keepdims=True, **over(axis, shape))
@@ -189,14 +191,16 @@ RULES: dict[str, Rule] = {
     "reshape": lambda g, y, e, s: [operation("reshape", g, shape=s[0])],
     "transpose": lambda g, y, e, s: [_transpose(g, e)],
     "swapaxes": lambda g, y, e, s: [_transpose(g, e)],
-    "broadcast_to": lambda g, y, e, s: [summed(g, e.attributes["shape"], s[0])],
+    "broadcast_to": lambda g, y, e, s: [sum_back(g, e.attributes["shape"], s[0])],
     "sum": lambda g, y, e, s: [spread(g, e, s[0])],
     "mean": lambda g, y, e, s: [times(spread(g, e, s[0]), *per_entry(e, s[0]))],
     "max": lambda g, y, e, s: [
         times(spread(g, e, s[0]), equal(*e.operands, spread(y, e, s[0]), evaluate=False))
     ],
     "prod": lambda g, y, e, s: [
-        times(spread(g, e, s[0]), operation("prod_of_others", *e.operands, axis=reduced(e, s[0])))
+        times(
+            spread(g, e, s[0]), operation("prod_of_others", *e.operands, axis=reduced_axes(e, s[0]))
+        )
     ],
     "logsumexp": lambda g, y, e, s: [
         times(spread(g, e, s[0]), _exp(plus(*e.operands, minus(spread(y, e, s[0])))))

@@ -17,7 +17,7 @@ from equations.algebra import (
     EquationError,
     Extent,
     Literal,
-    Quantity,
+    SymbolicValue,
     clip,
     elementwise,
     number,
@@ -48,7 +48,7 @@ class SymbolicStep:
     cell: Cell
     equations: dict[str, Expr]
     shapes: dict[Expr, tuple[int, ...]]
-    given: dict[str, Quantity]
+    given: dict[str, SymbolicValue]
     apart: Apart
 
 
@@ -88,8 +88,8 @@ def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
             taken = {*equations, *program.equations, *program.inputs}
             part = next(n for k in count(1) if (n := f"{name}_part{k}") not in taken)
         equations[part] = expr
-        shapes[Quantity(part)] = node.shape
-        return _Written(Quantity(part))
+        shapes[SymbolicValue(part)] = node.shape
+        return _Written(SymbolicValue(part))
 
     found = {node: _Written(given[name]) for name, node in program.inputs.items()}
     for name, root in program.equations.items():
@@ -98,13 +98,13 @@ def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
     return SymbolicStep(cell, equations, shapes, given, look_alikes(names))
 
 
-def _input(cell: Cell, name: str, shared: bool) -> Quantity:
+def _input(cell: Cell, name: str, shared: bool) -> SymbolicValue:
     """The symbol of an input; `shared` tells that an equation has its name."""
     space, own = space_of(name)
     if space == "prev":
-        return Quantity(own, step_before(own))
+        return SymbolicValue(own, step_before(own))
     timed = own == "x" or _is_sequence(cell, own)
-    return Quantity(f"input.{name}" if shared else name, 0 if timed else None)
+    return SymbolicValue(f"input.{name}" if shared else name, 0 if timed else None)
 
 
 def _is_sequence(part: Any, name: str) -> bool:
@@ -127,7 +127,7 @@ def _expression(
                 if operands[k].is_Number and i.ndim:
                     operands[k] = Literal(np.array(i.data))
                     shapes.setdefault(operands[k], i.shape)
-        expr = _applied(node, operands)
+        expr = _apply(node, operands)
     shapes.setdefault(expr, node.shape)
     return expr
 
@@ -141,7 +141,7 @@ def _constant(node: Tensor) -> Expr:
 _NEUTRAL = {"add": (0, 0), "subtract": (None, 0), "multiply": (1, 1), "divide": (None, 1)}
 
 
-def _applied(node: Tensor, operands: list[Expr]) -> Expr:
+def _apply(node: Tensor, operands: list[Expr]) -> Expr:
     op, shapes = node.op or "", [i.shape for i in node.inputs]
     if op == "clip":
         low, high = (node.attributes[end] for end in ("low", "high"))
@@ -188,7 +188,7 @@ def forward(cell: Cell) -> Equations:
     """
     step = symbolic_step(cell)
     return Equations(
-        [Equation(n, Quantity(n), e, apart=step.apart) for n, e in step.equations.items()]
+        [Equation(n, SymbolicValue(n), e, apart=step.apart) for n, e in step.equations.items()]
     )
 
 

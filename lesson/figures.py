@@ -15,6 +15,7 @@ from markupsafe import Markup
 import viz
 from equations import name_latex, name_unicode
 from equations.wording import Said, joined
+from tinygrad_lstm.atomic import replace_whole
 from viz import Figure
 from viz.figures.legend import MEANINGS
 from viz.palette import SHAPES, stylesheet
@@ -37,7 +38,6 @@ class Embedded:
     name: str
     svg: Markup
     alt: str
-    figure: Figure
 
 
 class Drawer:
@@ -68,7 +68,7 @@ class Drawer:
                     del mark.attrib[paint]
             if mark.tag == f"{_SVG}use":
                 mark.set("href", keys[mark.attrib["href"]])
-        return Embedded(name, Markup(ET.tostring(svg, encoding="unicode")), figure.alt, figure)
+        return Embedded(name, Markup(ET.tostring(svg, encoding="unicode")), figure.alt)
 
     def glyphs(self) -> Markup:
         """The glyphs of all figures drawn so far."""
@@ -94,11 +94,10 @@ class Drawer:
                 return kept.read_text(encoding="utf-8")
         svg = figure.svg(prefix=_PREFIX)
         if kept:
-            part = kept.with_suffix(".part")  # another build sees all of a figure or nothing
             with contextlib.suppress(OSError):  # then it is drawn again the next time
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                part.write_text(svg, encoding="utf-8")
-                part.replace(kept)
+                with replace_whole(kept) as file:  # another build sees all of a figure or nothing
+                    file.write(svg.encode())
         return svg
 
 

@@ -35,14 +35,14 @@ def formula(what: Equation | Equations | Difference) -> Formula:
     return Formula(Markup(shown), what.latex(), what.unicode())
 
 
-def name(label: str) -> Markup:
-    """The sign of one named value, within a line: `f`, `bar.f`, `prev.h`."""
-    return Markup(markup.math(markup.mathml_row(equations.name_latex(label)), display=False))
+def sign(latex: str) -> Markup:
+    """A formula within a line."""
+    return Markup(markup.math(markup.mathml_row(latex), display=False))
 
 
-def timeless(label: str) -> Markup:
-    """The sign of a parameter, or of a value at no particular time."""
-    return Markup(markup.math(markup.mathml_row(equations.name_latex(label, None)), display=False))
+def name(label: str, time: str | None = "t") -> Markup:
+    """The sign of one named value, within a line: `f`, `bar.f`, `prev.h`; time: None without."""
+    return sign(equations.name_latex(label, time))
 
 
 @lru_cache(maxsize=64)

@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 import equations
 from lesson import charts
 from lesson.measurements import Line
+from lesson.page import asset, render
 from lesson.parts import stepper as stepper_part
 from tinygrad_lstm import notebook_html
 from tinygrad_lstm.errors import DataError, UnknownNameError
@@ -29,7 +30,6 @@ from tinygrad_lstm.stepper.trace import Trace
 from viz.rendering import svg_to_png
 
 _MOST = 6  # curves that the style tells apart
-_STYLE = resources.files("lesson").joinpath("page", "notebook.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,17 @@ class Frame:
     height: int
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        page = escape(str(stepper_part.document(self.trace, self.language, self.cell)))
-        title = escape(repr(self.trace))
         listed = self.trace._repr_mimebundle_()
-        html = (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="{title}" '
-            f'style="width:100%;height:{self.height}px;border:1px solid #8a94a0"></iframe>'
-            f"<details><summary>{title}, as a table</summary>{listed['text/html']}</details>"
+        page = stepper_part.document(self.trace, self.language, self.cell)
+        html = render(
+            "lesson.page",
+            "frame.html",
+            page=Markup(escape(str(page))),
+            title=Markup(escape(repr(self.trace))),
+            table=Markup(listed["text/html"]),
+            height=self.height,
         )
-        return notebook_html.bundle(listed["text/plain"], html)
+        return notebook_html.bundle(listed["text/plain"], str(html))
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def chart(
         "",
         log=log,
     )
-    inside = str(drawn).split(">", 1)[1].removesuffix("</svg>")
+    inside = Markup(str(drawn).split(">", 1)[1].strip().removesuffix("</svg>"))
     lines = [f"{y}, by {x}"]
     lines += [f"{name}: {', '.join(_point(*at) for at in _some(curves[name]))}" for name in curves]
     return _picture(inside, "\n".join(lines), charts.WIDTH, charts.HEIGHT)
@@ -133,43 +135,27 @@ def strip(line: Line, names: Sequence[str], unit: int) -> Picture:
     letters = list(visible(line.text))
     rows = {equations.name_unicode(n, None): line.values[n][:, unit] for n in names}
     left, wide, high = 56, 15, 58
-    width, height = left + wide * len(letters) + 12, high * len(rows) + 34
-    parts = [
-        f'<text x="{left + wide * (k + 0.5):g}" y="{height - 12}" text-anchor="middle">'
-        f"{escape(letter)}</text>"
-        for k, letter in enumerate(letters)
-    ]
+    size = left + wide * len(letters) + 12, high * len(rows) + 34
+    drawn = []
     for r, (name, values) in enumerate(rows.items()):
         scale = max(1.0, float(np.max(np.abs(values))))
         whole = float(np.min(values)) >= 0
-        zero, most = high * (r + 1) if whole else high * (r + 0.5) + 4, 46 if whole else 23
+        zero, most = (high * (r + 1), 46) if whole else (high * (r + 0.5) + 4, 23)
         span = f"0…{scale:.2g}" if whole else f"±{scale:.2g}"
-        parts.append(
-            f'<text x="{left - 10}" y="{zero - 15:g}" text-anchor="end">{escape(name)}</text>'
-            f'<text class="span" x="{left - 10}" y="{zero:g}" text-anchor="end">{span}</text>'
-        )
-        for k, value in enumerate(values):
-            tall = abs(float(value)) / scale * most
-            top, sign = (zero - tall, "bar") if value >= 0 else (zero, "below")
-            parts.append(
-                f'<rect class="{sign}" x="{left + wide * k + 1.5:g}" y="{top:.1f}" '
-                f'width="{wide - 3}" height="{tall:.1f}"/>'
-            )
-        parts.append(
-            f'<line class="zero" x1="{left}" x2="{width - 12}" y1="{zero:g}" y2="{zero:g}"/>'
-        )
+        bars = (values / scale * most).tolist()
+        drawn.append({"name": name, "span": span, "zero": zero, "bars": bars})
     numbers = [[name, *(f"{round(v, 1) + 0.0:g}" for v in values)] for name, values in rows.items()]
     text = f"unit {unit + 1}, along the text\n" + _aligned([["", *letters], *numbers])
-    return _picture("".join(parts), text, width, height)
-
-
-def _picture(inside: str, text: str, width: float, height: float) -> Picture:
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="notebook-picture" role="img" '
-        f'aria-label="{escape(text.splitlines()[0])}" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}"><style>{_STYLE}</style>'
-        f'<rect class="ground" width="{width:g}" height="{height:g}"/>{inside}</svg>'
+    sizes = {"left": left, "wide": wide, "width": size[0], "height": size[1]}
+    return _picture(
+        render("lesson.page", "strip.html", letters=letters, rows=drawn, **sizes), text, *size
     )
+
+
+def _picture(inside: Markup, text: str, width: float, height: float) -> Picture:
+    label, style = text.splitlines()[0], asset("lesson.page", "notebook.css")
+    about = {"label": label, "style": style, "inside": inside, "width": width, "height": height}
+    svg = str(render("lesson.page", "picture.html", **about)).strip()
     return Picture(svg, text, (round(width), round(height)))
 
 

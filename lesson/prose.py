@@ -12,28 +12,26 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-import viz.kinds as kinds
 from equations.markup import math, mathml_row
 from equations.wording import translated
 from lesson import languages
 from tinygrad_lstm.errors import UnknownNameError
+from viz.kinds import sentences as figure_sentences
 
 _CJK = r"[\u3000-\u9fff\uff00-\uffef]"
 _UNSPACED = re.compile(rf"(?<={_CJK})\n(?={_CJK})")  # a line ends where no words are parted
 _FORMULA = r'<span class="math inline">(?:(?!</span>).)*</span>'
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
-    dollarmath_plugin, renderer=lambda latex, options: _mathematics(latex, options)
-)
-
 
 @lru_cache(maxsize=2048)
-def _formula(latex: str) -> str:
-    return mathml_row(latex)
+def _mathematics(latex: str, display: bool) -> str:
+    return math(mathml_row(latex), display=display)
 
 
-def _mathematics(latex: str, options: Mapping[str, Any]) -> str:
-    return math(_formula(latex), display=bool(options["display_mode"]))
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).use(
+    dollarmath_plugin,
+    renderer=lambda latex, options: _mathematics(latex, bool(options["display_mode"])),
+)
 
 
 class Texts:
@@ -105,7 +103,7 @@ def in_language(tag: str, content: str, element: str = "span") -> Markup:
 
 def sentences(tag: str) -> dict[str, str]:
     """What figures, derivations and cells are described with: from English to a language."""
-    return {**kinds.sentences(tag), **languages.texts(tag, "sentences")}
+    return {**figure_sentences(tag), **languages.texts(tag, "sentences")}
 
 
 def translate(text: str, tag: str) -> str:

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from lesson import prose
+from lesson.page import asset
 from tinygrad_lstm.errors import TinygradError
 
 LOOPBACK = "127.0.0.1"
@@ -74,23 +74,19 @@ def _all(key: str) -> Markup:
 
 def _page(content: Markup) -> str:
     """A page for the time when there is no lesson yet."""
-    return _file("html").replace("{{content}}", content)
-
-
-def _file(kind: str) -> str:
-    file = resources.files("lesson").joinpath("page", f"watch.{kind}")
-    return file.read_text(encoding="utf-8")
+    return asset("lesson.page", "watch.html").replace("{{content}}", content)
 
 
 def _following(page: str, version: str) -> bytes:
     """A page as it is served: it asks this server, and this server alone, for news."""
     t = prose.Texts("watch")
+    style, script = (asset("lesson.page", f"watch.{kind}") for kind in ("css", "js"))
     note = Markup('<p class="watch-note" role="status" data-note="{}" hidden>{}</p>')
     notes = Markup("").join(note.format(name, t.line(name)) for name in ("rebuilding", "gone"))
     page = page.replace(POLICY, f"{POLICY} connect-src 'self';", 1)
-    head = f'<link rel="icon" href="data:,"><style>{_file("css")}</style></head>'
+    head = f'<link rel="icon" href="data:,"><style>{style}</style></head>'
     before, end, after = page.replace("</head>", head, 1).rpartition("</body>")
-    script = f'<script data-version="{version}">{_file("js")}</script>'
+    script = f'<script data-version="{version}">{script}</script>'
     return f"{before}{notes}{script}{end}{after}".encode()
 
 

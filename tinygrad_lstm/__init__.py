@@ -41,13 +41,6 @@ from tinygrad_lstm import weights as weights
 
 # Public is what stands above, but no module's own parts; Python's own sum, max, min and abs stay
 # what they are after `import *`.
-_HIDDEN = {"abs", "max", "min", "sum"}
-_MODULES = {"cells", "errors", "ops", "weights"}
-globals()["__all__"] = sorted(
-    name
-    for name, value in globals().items()
-    if name in _MODULES
-    or not name.startswith("_")
-    and not isinstance(value, _ModuleType)
-    and name not in _HIDDEN
-)
+_public = {n for n, v in globals().items() if n[0] != "_" and not isinstance(v, _ModuleType)}
+_public |= {"cells", "errors", "ops", "weights"}
+globals()["__all__"] = sorted(_public - {"abs", "max", "min", "sum"})

@@ -8,21 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lstm import numerical
 from tinygrad_lstm.errors import DataError, GradientError
-from tinygrad_lstm.numerical import (
-    EPS,
-    TINY,
-    First,
-    Numbers,
-    Problem,
-    Second,
-    central_differences,
-    entry_of,
-    largest,
-    numerical,
-    one_sided,
-    place_of,
-)
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors, apply
 
 RELATIVE = 1e-10  # what two ways to compute one derivative may differ by, of the largest one
@@ -74,9 +61,10 @@ def check_gradients(
             f"check_gradients takes a function of arrays that returns a Tensor, got {f!r}; for a "
             f'network, lambda p: unroll(network, p, xs)["h"].'
         )
-    problem = Problem(f, arrays)
+    problem = numerical.Problem(f, arrays)
     wanted = orders or ((1, 2) if second_order else (1,))
-    found = [_checked((First, Second)[order - 1](problem, seed)) for order in wanted]
+    kinds = {1: numerical.First, 2: numerical.Second}
+    found = [_checked(kinds[order](problem, seed)) for order in wanted]
     worst = max(each.worst for each in found)
     return Agreement(sum(each.entries for each in found), worst, found[0].method)
 
@@ -92,7 +80,8 @@ class _Mismatch(NamedTuple):
 
 
 def _compare(
-    target: First, method: Callable[[First], Numbers] = numerical
+    target: numerical.First,
+    method: Callable[[numerical.First], numerical.Numbers] = numerical.derivatives,
 ) -> tuple[Agreement, _Mismatch | None]:
     """How well engine and numbers agree, and the entry that is farthest off, if one is."""
     exact, numbers = target.gradient(target.problem.values), method(target)
@@ -101,24 +90,24 @@ def _compare(
         engine, numeric = exact.arrays[k], numbers.arrays[k]
         if engine.size == 0:
             continue
-        scale = largest(numeric)
+        scale = numerical.largest(numeric)
         # what cancels on the way leaves the rounding errors of the steepest part behind
-        size = scale + 100 * EPS * exact.steepest / RELATIVE
+        size = scale + 100 * numerical.EPS * exact.steepest / RELATIVE
         tolerance = RELATIVE * size + numbers.errors[k]
         difference = np.abs(engine - numeric)
-        excess = np.nan_to_num(difference / np.maximum(tolerance, TINY), nan=np.inf)
+        excess = np.nan_to_num(difference / np.maximum(tolerance, numerical.TINY), nan=np.inf)
         entries += engine.size
         worst = max(worst, float(np.max(difference)) / (size or 1.0))
         if np.max(excess) > most:
             most = float(np.max(excess))
             place = tuple(int(n) for n in np.unravel_index(np.argmax(excess), excess.shape))
             here, there, allowed = (float(a[place]) for a in (engine, numeric, tolerance))
-            entry = entry_of(label, place)
+            entry = numerical.entry_of(label, place)
             mismatch = _Mismatch((k, place), entry, here, there, allowed, scale)
     return Agreement(entries, worst, numbers.method), mismatch
 
 
-def _checked(target: First) -> Agreement:
+def _checked(target: numerical.First) -> Agreement:
     agreement, wrong = _compare(target)
     if wrong is not None:
         culprit = _culprit(target)
@@ -140,9 +129,9 @@ _CUT = (
 )
 
 
-def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
+def _not_finite(target: numerical.First, wrong: _Mismatch) -> DataError | GradientError:
     """What to say of a derivative that backward finds to be nan or infinite."""
-    ahead, behind = one_sided(target, *wrong.place)
+    ahead, behind = numerical.one_sided(target, *wrong.place)
     if not _smooth(target, wrong):
         return DataError(
             f"check_gradients: no verdict on {wrong.label}: there is no derivative here. The "
@@ -157,23 +146,23 @@ def _not_finite(target: First, wrong: _Mismatch) -> DataError | GradientError:
     )
 
 
-def _smooth(target: First, wrong: _Mismatch) -> bool:
+def _smooth(target: numerical.First, wrong: _Mismatch) -> bool:
     """Whether the slopes on both sides of an entry agree."""
-    ahead, behind = one_sided(target, *wrong.place)
+    ahead, behind = numerical.one_sided(target, *wrong.place)
     return abs(ahead - behind) <= 1e-3 * max(abs(ahead), abs(behind), 1e-3)
 
 
-def _culprit(target: First) -> str | None:
+def _culprit(target: numerical.First) -> str | None:
     """Check each operation of the graph alone, and name the first that is wrong."""
     _, y = target.problem(target.problem.values)
     for graph in (y, target.gradient(target.problem.values).root):
         for node in ancestors([graph], requires_grad=True):
             if node.op is not None and (blame := _blame(node, type(target))):
-                return f"{place_of(node, graph)}: {blame}"
+                return f"{numerical.place_of(node, graph)}: {blame}"
     return None
 
 
-def _blame(node: Tensor, kind: type[First]) -> str | None:
+def _blame(node: Tensor, kind: type[numerical.First]) -> str | None:
     """What is wrong with the rules of one operation at its own operands, if anything."""
     operation = TABLE[node.op or ""]
     inputs = enumerate(node.inputs)
@@ -187,14 +176,14 @@ def _blame(node: Tensor, kind: type[First]) -> str | None:
             inputs[k] = operand
         return apply(operation.name, *inputs, **node.attributes)
 
-    problem = Problem(alone, [node.inputs[k].data for k in moving])
+    problem = numerical.Problem(alone, [node.inputs[k].data for k in moving])
     problem.labels = [f"operand {k + 1}" for k in moving]
     try:
         target = kind(problem, 0)
         agreement, wrong = _compare(target)
         if wrong is None or not (np.isfinite(wrong.engine) or _smooth(target, wrong)):
             return None
-        if _compare(target, central_differences)[1] is None:
+        if _compare(target, numerical.central_differences)[1] is None:
             return (
                 "its rule agrees with central differences, but its forward is not analytic on "
                 "complex\n  numbers; write it without abs, maximum and conj, or register it with a "

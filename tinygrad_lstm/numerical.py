@@ -54,14 +54,11 @@ class Problem:
         """Leaves made of the values, and f of them."""
         leaves = [Tensor(v, label) for v, label in zip(values, self.labels, strict=True)]
         rest = iter(leaves)
-        y = self.f(
-            *(
-                rebuilt(v, dict(zip(v, rest, strict=False)))
-                if isinstance(v, Mapping)
-                else next(rest)
-                for v in self.given
-            )
-        )
+        args: list[Any] = []
+        for value in self.given:
+            many = isinstance(value, Mapping)
+            args.append(rebuilt(value, {n: next(rest) for n in value}) if many else next(rest))
+        y = self.f(*args)
         if not isinstance(y, Tensor):
             raise DTypeError(
                 f"check_gradients: f must return a Tensor, got {type(y).__name__}.\n"
@@ -170,7 +167,7 @@ class Numbers(NamedTuple):
     errors: list[Array]  # how far off the method itself may be
 
 
-def numerical(target: First) -> Numbers:
+def derivatives(target: First) -> Numbers:
     """Every derivative of target.value, with the error that the method may have."""
     _, y = target.problem(target.problem.values)
     # central differences know nothing of a derivative that somebody gave in another's place

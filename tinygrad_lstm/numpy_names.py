@@ -36,18 +36,12 @@ def _as_numpy(reduce: Any, *ignored: str) -> Callable[..., Any]:
     return function
 
 
-_REDUCTIONS = {
-    "sum": "dtype out",
-    "mean": "dtype out",
-    "prod": "dtype out",
-    "max": "out",
-    "min": "out",
-}
-FUNCTIONS.update({n: _as_numpy(getattr(ops, n), *i.split()) for n, i in _REDUCTIONS.items()})
+_REDUCTIONS = "sum dtype out, mean dtype out, prod dtype out, var dtype out ddof, max out, min out"
+for _name, *_ignored in map(str.split, _REDUCTIONS.split(",")):
+    FUNCTIONS[_name] = _as_numpy(getattr(ops, _name), *_ignored)
 FUNCTIONS.update(
     amax=FUNCTIONS["max"],
     amin=FUNCTIONS["min"],
-    var=_as_numpy(ops.var, "dtype", "out", "ddof"),
     std=lambda a, axis=None, keepdims=False: ops.sqrt(ops.var(a, axis, keepdims)),
     norm=lambda x, ord=None, axis=None, keepdims=False: ops.sqrt(ops.sum(x * x, axis, keepdims)),
     cumsum=lambda a, axis=None: ops.cumsum(reshape(a, -1) if axis is None else a, axis or 0),

@@ -213,7 +213,8 @@ class Program:
         space, own = space_of(name)
         while space in ("bar", "seed"):
             space, own = space_of(own)
-        steady = self.static is None or own in self.static and (is_input or space)
+        is_equation = name in self.equations and not is_input
+        steady = self.static is None or own in self.static and (own != name or not is_equation)
         shared = is_input and name in self.equations
         time = None if steady and space != "prev" else "t"
         return style.name(f"input.{name}" if shared else name, time, self._apart)

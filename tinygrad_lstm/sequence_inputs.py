@@ -234,16 +234,11 @@ def _sizes_of(
     known = {**p.sizes, **known}  # what the parameters were made for, where nothing else tells
     left = {name for name in cell.sizes if name not in known}
     if left:
-        of = {**{n: f"the first state, initial={{{n!r}: …}}" for n in cell.state}}
+        of = {n: f"the first state, initial={{{n!r}: …}}" for n in cell.state}
         of |= {n: f"{n}=… ({words})" for n, words in cell.noise.items()}
-        fix = next(
-            (
-                f"; pass {of[name]}"
-                for name, words in {**cell.state, **cell.noise}.items()
-                if left & set(dimensions.names({name: words}))
-            ),
-            "",
-        )
+        declared = {**cell.state, **cell.noise}
+        tells = [n for n in of if left & set(dimensions.names({n: declared[n]}))]
+        fix = f"; pass {of[tells[0]]}" if tells else ""
         names = ", ".join(name for name in cell.sizes if name in left)
         raise ShapeError(f"{cell}: nothing given tells {names}{fix}.")
     return {name: known[name] for name in cell.sizes}
@@ -277,7 +272,7 @@ def _check_x(cell: Cell, program: Program, actual: tuple[int, ...]) -> None:
     if len(actual) != 1:
         raise ShapeError(
             f"{cell}: x has shape {actual}, but it is {program.shape_text(x)}.\n"
-            f"  Build the parameters for the shape of x, or pass x with {x.shape} entries."
+            f"  Build the parameters for the shape of x, or pass x of shape {x.shape}."
         )
     declared = f"x has {actual[-1]}, the cell was built for {cell.x}={x.shape[-1]}"
     place, clash = f"in {cell}", declared

@@ -12,7 +12,7 @@ notation, write with the same styles (`equations.printer`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +26,6 @@ NEGATIVE = 0  # how tightly a negative number binds: only at the start of a sum 
 COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
 _SUPERSCRIPTS = str.maketrans("0123456789-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
 _LATEX_COMMANDS = frozenset(("exp", "log", "sin", "cos", "tanh", "max", "min"))
-_BOOKKEEPING = {"shape", "keepdims", "over"}  # attributes that no reader needs
-_USUAL = (("axis", -1), ("axis", (-1,)))
 Attributes = Mapping[str, Any]
 
 
@@ -54,6 +52,8 @@ class Plain:
     numbers: notation.Style = "plain"
     signs: Mapping[str, str] = {}  # between operands, where it is not the record's own
     functions: Mapping[str, str] = {}
+    hidden: Collection[str] = ()  # attributes that no reader needs
+    usual: Collection[tuple[str, Any]] = ()
     minus, top, total, infinity = "-", "ᵀ", "Σ_t ", "∞"
 
     def __init__(self, digits: int = 6) -> None:
@@ -168,10 +168,14 @@ class Plain:
 
     def settings(self, attributes: Attributes) -> list[tuple[str, object, str]]:
         """The attributes that are shown: key, value and text."""
+        hidden = {*self.hidden, "axis"} if attributes.get("over") else self.hidden
         return [
             (key, value, self.index(value))
             for key, value in attributes.items()
-            if value is not None and value is not False
+            if key not in hidden
+            and value is not None
+            and value is not False
+            and (key, value) not in self.usual
         ]
 
     def write_identity(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
@@ -200,16 +204,12 @@ class Plain:
         return Piece(f"{self.fitted(parts[0], ATOM)}[{self.index(attributes['index'])}]")
 
     def write_swapaxes(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """Wᵀ, where these are the last two axes."""
-        if is_transpose("swapaxes", attributes):
+        """Wᵀ, where the last two axes change places."""
+        if is_transpose(attributes):
             return Piece(self.raised(self.fitted(parts[0], ATOM), self.top))
-        return self.function("swapaxes", parts, attributes)
+        return self.function("transpose" if "axes" in attributes else "swapaxes", parts, attributes)
 
-    def write_transpose(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """Wᵀ, of a matrix."""
-        if is_transpose("transpose", attributes):
-            return Piece(self.raised(self.fitted(parts[0], ATOM), self.top))
-        return self.function("transpose", parts, attributes)
+    write_transpose = write_swapaxes
 
     # --- nodes of a graph ------------------------------------------------------------------------
     def attributes(self, node: Tensor) -> dict[str, Any]:
@@ -246,7 +246,11 @@ class Unicode(Plain):
         "not_equal": "≠",
     }
     functions: Mapping[str, str] = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
+    hidden = ("shape", "keepdims", "over")
+    usual = (("axis", -1), ("axis", (-1,)))
     dot, beside, hadamard = "·", " ", " ⊙ "
+    root, ratio, partial = "√({})", "{}/{}", "∂{}/∂{}"
+    marks = {"added": "«{}»", "removed": "«{}»"}
     stretches = False  # a fraction takes the place of brackets
 
     def name(self, label: str, time: Time = UNSET, apart: Apart = frozenset()) -> str:  # noqa: D102
@@ -265,26 +269,10 @@ class Unicode(Plain):
             return super().index(slice(None, value.stop, value.step))
         return super().index(value)
 
-    # --- fractions, roots, marks -----------------------------------------------------------------
-    def root(self, text: str) -> str:
-        """A square root."""
-        return f"√({text})"
-
+    # --- fractions -------------------------------------------------------------------------------
     def fraction(self, above: Piece, below: Piece) -> str:
         """A quotient."""
         return f"{self.first_factor(above)} / {self.fitted(below, POWER)}"
-
-    def ratio(self, above: int, below: int) -> str:
-        """A number that is a quotient of whole ones."""
-        return f"{above}/{below}"
-
-    def partial(self, above: str, below: str) -> str:
-        """A partial derivative."""
-        return f"∂{above}/∂{below}"
-
-    def marked(self, text: str, kind: str) -> str:
-        """Text to be noticed as "added" or "removed"."""
-        return f"«{text}»"
 
     # --- products --------------------------------------------------------------------------------
     def factor(self, part: Piece) -> str:
@@ -313,14 +301,6 @@ class Unicode(Plain):
         if "keepdims" in found or along:
             found |= over(found["axis"], node.inputs[0].shape)
         return found
-
-    def settings(self, attributes: Attributes) -> list[tuple[str, object, str]]:  # noqa: D102
-        hidden = {*_BOOKKEEPING, "axis"} if attributes.get("over") else _BOOKKEEPING
-        return [
-            (key, value, self.index(value))
-            for key, value in attributes.items()
-            if key not in hidden and value is not None and (key, value) not in _USUAL
-        ]
 
     def operation(self, op: str, parts: Sequence[Piece], attributes: Attributes) -> Piece:  # noqa: D102
         if op in self.relations:
@@ -356,17 +336,13 @@ class Unicode(Plain):
 
     def write_sqrt(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """√(x)."""
-        return Piece(self.root(parts[0].text))
+        return Piece(self.root.format(parts[0].text))
 
     def write_abs(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """|x|."""
         return Piece(self.bracketed(parts[0].text, "||"))
 
-    def write_broadcast_to(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """The same numbers, repeated along an axis."""
-        return parts[0]
-
-    write_spread = write_broadcast_to
+    write_broadcast_to = write_spread = Plain.write_identity  # repeated along an axis
 
     def write_scatter(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """pad[1:3](v): zeros around v."""
@@ -394,6 +370,12 @@ class Latex(Unicode):
     relations = {"greater": ">", "greater_equal": r"\ge", "equal": "=", "not_equal": r"\ne"}
     functions = {"sigmoid": r"\sigma", "maximum": r"\max", "minimum": r"\min"}
     dot, beside, hadamard = r" \cdot ", r" \, ", r" \odot "
+    root, ratio = r"\sqrt{{{}}}", r"\frac{{{}}}{{{}}}"
+    partial = r"\frac{{\partial {}}}{{\partial {}}}"
+    marks = {
+        kind: rf"\textcolor{{{{{colour}}}}}{{{{\underline{{{{{{}}}}}}}}}}"
+        for kind, colour in COLOURS.items()
+    }
     top, total, infinity = r"\top", r"\sum_{t} ", r"\infty"
     stretches = True
 
@@ -430,20 +412,8 @@ class Latex(Unicode):
     def sum_over(self, letters: str) -> str:  # noqa: D102
         return rf"\sum_{{{letters}}} " if letters else ""
 
-    def root(self, text: str) -> str:  # noqa: D102
-        return rf"\sqrt{{{text}}}"
-
     def fraction(self, above: Piece, below: Piece) -> str:  # noqa: D102
-        return rf"\frac{{{above.text}}}{{{below.text}}}"
-
-    def ratio(self, above: int, below: int) -> str:  # noqa: D102
-        return rf"\frac{{{above}}}{{{below}}}"
-
-    def partial(self, above: str, below: str) -> str:  # noqa: D102
-        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
-
-    def marked(self, text: str, kind: str) -> str:  # noqa: D102
-        return rf"\textcolor{{{COLOURS[kind]}}}{{\underline{{{text}}}}}"
+        return self.ratio.format(above.text, below.text)
 
 
 PLAIN, UNICODE, LATEX = Plain(), Unicode(), Latex()
@@ -471,8 +441,7 @@ def over(axis: Any, shape: Sequence[int]) -> dict[str, Any]:
     return {"over": words} if all(words) else {}
 
 
-def is_transpose(op: str, attributes: Attributes) -> bool:
-    """Whether an operation exchanges the last two axes (of a matrix, its only ones)."""
-    if op == "transpose":
-        return tuple(attributes["axes"]) == (1, 0)
-    return op == "swapaxes" and {attributes["a"], attributes["b"]} == {-1, -2}
+def is_transpose(attributes: Attributes) -> bool:
+    """Whether a swapaxes or transpose exchanges the last two axes (of a matrix, its only ones)."""
+    axes = tuple(attributes.get("axes", ()))
+    return axes == (1, 0) or {attributes.get("a"), attributes.get("b")} == {-1, -2}

@@ -45,13 +45,28 @@ class Anatomy:
 
     cell: Cell
     program: Program
-    parts: dict[str, Part]
-    inputs: tuple[str, ...]  # x and further inputs that are used
-    states: dict[str, str]  # a state's name -> the value it gets
-    alias: dict[str, str]  # an equation's name -> the value it is
-    previous: dict[str, str]  # the value before the step -> its state
-    key: dict[Tensor, str]
+    key: dict[Tensor, str]  # of each value
     parameters: dict[Tensor, str]
+    parts: dict[str, Part] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)  # an equation's name -> the value it is
+
+    @cached_property
+    def previous(self) -> dict[str, str]:
+        """The value before the step -> its state."""
+        return {f"prev.{name}": name for name in self.cell.state}
+
+    @cached_property
+    def states(self) -> dict[str, str]:
+        """A state's name -> the value it gets."""
+        return {name: self.alias[name] for name in self.cell.state}
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """x and further inputs that are used."""
+        used = {key for part in self.parts.values() for key in part.inputs}
+        used |= set(self.leaving.values())
+        outside = used - {*self.previous, *self.cell.parameters}
+        return tuple(name for name in self.program.inputs if name in outside)
 
     def value(self, key: str) -> Written:
         """A value by its name, or by what computes it if it has none."""
@@ -122,42 +137,25 @@ class Anatomy:
 @lru_cache(maxsize=64)
 def anatomy(cell: Cell) -> Anatomy:
     """Fold a cell's Program into parts."""
-    return _Folder(cell).result()
+    program = cell.program()
+    parameters = {program.inputs[name]: name for name in cell.parameters}
+    key = {node: name for name, node in program.inputs.items() if node not in parameters}
+    return _Folder(Anatomy(cell, program, key, parameters)).fold()
 
 
 class _Folder:
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        self.program = cell.program()
-        self.parts: dict[str, Part] = {}
+    def __init__(self, a: Anatomy) -> None:
+        self.a, self.parts, self.key, self.parameters = a, a.parts, a.key, a.parameters
         self.inner: dict[str, int] = {}
-        self.parameters = {self.program.inputs[name]: name for name in cell.parameters}
-        self.equation = {node: name for name, node in self.program.equations.items()}
-        self.key = {n: k for k, n in self.program.inputs.items() if n not in self.parameters}
-        self.given = tuple(self.key.values())
+        self.equation = {node: name for name, node in a.program.equations.items()}
+        self.taken = {OUTPUT, *a.key.values()}
 
-    def result(self) -> Anatomy:
-        previous = {f"prev.{name}": name for name in self.cell.state}
-        alias = {}
-        for name, node in self.program.equations.items():
-            alias[name] = key = self.value(node, name)
+    def fold(self) -> Anatomy:
+        for name, node in self.a.program.equations.items():
+            self.a.alias[name] = key = self.value(node, name)
             if key in self.parts:
                 self.parts[key].names.append(name)
-        states = {name: alias[name] for name in self.cell.state}
-        used = {key for part in self.parts.values() for key in part.inputs}
-        used |= {*states.values(), alias[self.cell.output]}
-        inputs = tuple(key for key in self.given if key in used and key not in previous)
-        return Anatomy(
-            self.cell,
-            self.program,
-            self.parts,
-            inputs,
-            states,
-            alias,
-            previous,
-            self.key,
-            self.parameters,
-        )
+        return self.a
 
     def value(self, root: Tensor, equation: str) -> str:
         """The key of a node's value; parts are made for what computes it, inputs first."""
@@ -243,7 +241,7 @@ class _Folder:
         if key is None:
             self.inner[equation] = self.inner.get(equation, 0) + 1
             key = f"{equation}.{self.inner[equation]}"
-        elif key in (OUTPUT, *self.given):  # a state called x, beside the input x
+        elif key in self.taken:  # a state called x, beside the input x
             key = f"{key}.0"
 
         def inner(n: Tensor) -> bool:

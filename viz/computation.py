@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from tinygrad_lstm.kernels.whole_sequences import expanded
+from tinygrad_lstm.kernels.sequence_node import expanded
 from tinygrad_lstm.notation import number
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
 from viz.symbols import HOLE, Written, named, symbol_of

@@ -91,7 +91,7 @@ class Wire:
         points.reverse()
         if self.curve and arrow:
             tip = points[-1]
-            points[-1] = _towards(tip, points[-2], HEAD)
+            points[-1] = step(tip, points[-2], HEAD)
         return replace(
             self, points=tuple(points), tail=self.head, head=self.tail, arrow=arrow, tip=tip
         )
@@ -201,15 +201,15 @@ def rounded(wire: Wire) -> tuple[list[Point], Point | None]:
     tip = None
     if wire.arrow:
         tip = points[-1]
-        points[-1] = _towards(tip, points[-2], HEAD)
+        points[-1] = step(tip, points[-2], HEAD)
     spline = [points[0]]
     for k in range(1, len(points) - 1):
         before, here, after = points[k - 1], points[k], points[k + 1]
         r = corner_radius(wire, k)
-        start, end = _towards(here, before, r), _towards(here, after, r)
+        start, end = step(here, before, r), step(here, after, r)
         c = 1 - 0.5523  # a quarter circle as a Bézier curve
         _straight(spline, start)
-        spline += [_towards(here, before, r * c), _towards(here, after, r * c), end]
+        spline += [step(here, before, r * c), step(here, after, r * c), end]
     _straight(spline, points[-1])
     return spline, tip
 
@@ -236,17 +236,11 @@ def _straight(spline: list[Point], end: Point) -> None:
     ]
 
 
-def _towards(here: Point, there: Point, r: float) -> Point:
+def step(here: Point, there: Point, far: float) -> Point:
+    """The point `far` from one towards another."""
     dx, dy = there[0] - here[0], there[1] - here[1]
-    far = (dx * dx + dy * dy) ** 0.5 or 1.0
-    return here[0] + r * dx / far, here[1] + r * dy / far
-
-
-def step(a: Point, b: Point, far: float) -> Point:
-    """The point `far` from a towards b."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    length = abs(dx) + abs(dy) or 1.0
-    return a[0] + far * dx / length, a[1] + far * dy / length
+    length = (dx * dx + dy * dy) ** 0.5 or 1.0
+    return here[0] + far * dx / length, here[1] + far * dy / length
 
 
 def number(value: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from speeds.workloads import Workload
 from tinygrad_lstm import compiled
-from tinygrad_lstm.kernels.plan import Plan, Product
+from tinygrad_lstm.kernels.plan import Plan, Stage
 
 Shape = tuple[int, int]
 
@@ -26,9 +26,9 @@ def plan_of(w: Workload) -> Plan:
 def shapes(plan: Plan) -> tuple[list[Shape], list[Shape], list[Shape]]:
     """(entries in, entries out) of products over all rows, of a step, and of weight gradients."""
 
-    def of(stages: list[Any]) -> list[Shape]:
-        products = [s for s in stages if isinstance(s, Product)]
-        return [p.weight.shape if p.transposed else p.weight.shape[::-1] for p in products]  # type: ignore[misc]
+    def of(stages: list[Stage]) -> list[Shape]:
+        products = [stage for stage in stages if stage.product]
+        return [(p.operands[1].size, p.made[0].size) for p in products]
 
     whole = of(plan.ahead) + [(d.left.size, d.right.shape[1]) for d in plan.input_products]
     deferred = [(d.left.size, d.right.size) for d in plan.weight_products]

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from tinygrad_lstm.kernels.rewriting import AHEAD, levels, rewrite, span
+from tinygrad_lstm.kernels.patterns import span
+from tinygrad_lstm.kernels.rewriting import AHEAD, levels, rewrite
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Tensor, ancestors
 

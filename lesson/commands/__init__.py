@@ -26,11 +26,14 @@ _TOO_LARGE = re.compile("array is too big|allowed dimension exceeded|too large t
 def summaries() -> dict[str, str]:
     """The commands, each with what it does, of which no module is imported."""
     import pkgutil
+    from importlib.util import find_spec
 
     found = {}
     for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-        with open(os.path.join(__path__[0], f"{name}.py"), encoding="utf-8") as file:
-            found[name] = file.readline().partition("`: ")[2].strip().strip('".')
+        spec = find_spec(f"{__name__}.{name}")
+        if spec and spec.origin:
+            with open(spec.origin, encoding="utf-8") as file:
+                found[name] = file.readline().partition("`: ")[2].strip().strip('".')
     return found
 
 

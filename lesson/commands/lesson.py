@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
@@ -125,10 +125,15 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
     start = cell_options.read_starts(options, cell)
     text = read_text(options.text) if options.text else shakespeare()
     print(f"Training on {text.name}, {len(text):,} characters.", flush=True)
-    bar = _Bar()
+    bars: dict[str, tqdm[None]] = {}
 
     def tell(name: str, progress: Progress) -> None:
-        bar(name, progress)
+        if name not in bars:
+            _close(bars)
+            of = " characters"
+            bars[name] = tqdm(desc=name, unit=of, unit_scale=True, file=sys.stderr, mininterval=0.5)
+        bars[name].set_postfix_str(f"{progress.bits:.2f} bits a character", refresh=False)
+        bars[name].update(progress.characters)
         if report:
             report(progress)
 
@@ -144,31 +149,12 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
             start,
         )
     finally:
+        _close(bars)
+
+
+def _close(bars: Mapping[str, tqdm[None]]) -> None:
+    for bar in bars.values():
         bar.close()
-
-
-class _Bar:
-    """A progress bar for each cell in training."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
-        self._name = ""
-
-    def __call__(self, name: str, progress: Progress) -> None:
-        if self._bar is None or name != self._name:
-            self.close()
-            self._name = name
-            self._bar = tqdm(
-                desc=name, unit=" characters", unit_scale=True, file=sys.stderr, mininterval=0.5
-            )
-        self._bar.set_postfix_str(f"{progress.bits:.2f} bits a character", refresh=False)
-        self._bar.update(progress.characters)
-
-    def close(self) -> None:
-        """End the current bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def _has_browser() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from lesson.exercises.tasks import Answer, make_exercise
 from lesson.exercises.words import Words
 from tinygrad_lstm import softplus, vecdot
+from tinygrad_lstm.differentiate import value_and_grad
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Adam, clip_by_norm
 from tinygrad_lstm.running import unroll
@@ -46,6 +48,11 @@ def marked(seed: int, count: int) -> tuple[Array, Array]:
 def _score(cell: Cell, p: Mapping[str, Any], xs: Array) -> tuple[Any, Any]:
     run = unroll(cell, {name: p[name] for name in cell.parameters}, xs)
     return vecdot(run.final[cell.output], p["read-out"]), run
+
+
+def _loss(cell: Cell, xs: Array, bits: Array, p: Mapping[str, Any]) -> Tensor:
+    score, _ = _score(cell, p, xs)
+    return softplus(-score * bits).mean()
 
 
 def _gradients(cell: Cell, p: Mapping[str, Array], seed: int) -> list[float]:
@@ -91,14 +98,8 @@ def train(
     averages = adam.start(p)
     for step in range(1, STEPS + 1):
         xs, bits = marked(next(seeds), BATCH)
-        leaves = {name: Tensor(value, name) for name, value in p.items()}
-        score, _ = _score(cell, leaves, xs)
-        softplus(-score * bits).mean().backward()
-        slopes = {
-            name: np.zeros_like(p[name]) if t.grad is None else t.grad.numpy()
-            for name, t in leaves.items()
-        }
-        clipped, norm = clip_by_norm(slopes, 1.0)
+        _, slopes = value_and_grad(partial(_loss, cell, xs, bits))(p)
+        clipped, norm = clip_by_norm({name: g.numpy() for name, g in slopes.items()}, 1.0)
         if not np.isfinite(norm):
             raise DataError(f"{cell}: the gradient is {norm} at training step {step}.")
         p, averages = adam.update(p, clipped, averages, step)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tinygrad_lstm import Cell, cell, compiled, concat, matvec, tanh
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.kernels import numpy_code, plan, rewriting
+from tinygrad_lstm.kernels import numpy_code, patterns, rewriting
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
 from tinygrad_lstm.testing.programs import OPERATIONS, random_cells
 
@@ -139,12 +139,12 @@ def always_a_view(node: Tensor) -> bool:
     return right_view(node) or node.op == "getitem" and node.ndim == 1
 
 
-right_terms, right_lift, right_view = plan.terms, numpy_code.lift, plan.is_view
+right_terms, right_lift, right_view = patterns.terms, numpy_code.lift, patterns.is_view
 MUTATIONS: dict[str, tuple[Any, str, Callable[..., Any], str | None]] = {
     "packed rows": (rewriting._Rewriter, "_start", wrong_rows, None),
-    "deferred terms": (plan, "terms", without_the_last_term, None),
+    "deferred terms": (patterns, "terms", without_the_last_term, None),
     "axes of a batch": (numpy_code, "lift", axes_from_the_front, "sum"),
-    "views": (plan, "is_view", always_a_view, "getitem"),
+    "views": (patterns, "is_view", always_a_view, "getitem"),
 }
 
 

@@ -12,7 +12,7 @@ from odd_cells import CELLS
 from test_equations_backward import agree, pair
 
 import equations
-from equations.algebra import EquationError, Quantity
+from equations.algebra import EquationError, SymbolicValue
 from lesson.cell_checks import EVERY_PROPERTY, hypothesis_elsewhere
 from lesson.commands import main
 from tinygrad_lstm import cell, cells, matvec, stack, tanh
@@ -136,7 +136,7 @@ def test_reasons_are_the_rules_that_were_used() -> None:
     for name in ("named_norm", "kinked", "scalars", "reshaped"):
         for step in equations.derive(CELLS[name], CELLS[name].output, loss="h"):
             if "nothing else does" in step.rule:
-                assert step.right == Quantity(f"seed.{step.name.removeprefix('bar.')}")
+                assert step.right == SymbolicValue(f"seed.{step.name.removeprefix('bar.')}")
 
 
 def test_the_loss_that_a_cell_declares_is_the_default() -> None:

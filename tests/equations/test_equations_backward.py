@@ -229,6 +229,22 @@ def test_every_operation(name: str) -> None:
     assert printed.latex() and printed.unicode() and printed.mathml()
 
 
+def test_the_authors_order_is_kept() -> None:
+    @cell(state="h", parameters={"w": "hidden"}, x="hidden")
+    def centred(now, prev, x, p):
+        z = x - prev.h * p.w
+        now.a = tanh(z)
+        now.b = 2 * tanh(prev.h - mean(x)) * x
+        now.h = sin(x - now.a) + cos(now.b - x) * x
+
+    lines = equations.backward(centred)
+    assert lines["bar.w"].unicode() == "w̄ = Σ_t (-ā_t ⊙ h_{t-1} ⊙ (1 - a_t²))"
+    assert "(1 - tanh²(h_t - mean(x_{t+1})))" in lines["bar.h"].unicode()
+    assert "cos(x_t - a_t)" in lines["bar.a"].unicode()
+    assert "sin(b_t - x_t)" in lines["bar.b"].unicode()
+    agree(*pair(centred, reads=("h", "a", "b")))
+
+
 def test_an_unknown_operation_prints_but_is_not_derived(table: dict[str, Operation]) -> None:
     table["my_op"] = Operation(
         "my_op", np.cbrt, (lambda g, y, x: g / (3 * y * y),), "elementwise", (0.5, 2.0), None, ()
@@ -308,11 +324,11 @@ FUNCTIONS = {"sigma": lambda v: (1 + T(v / 2)) / 2, "tanh": T}
 
 def substituted(expr: Any, values: dict[Any, Any], step: int) -> Any:
     """An equation as an array of plain SymPy expressions in the entries of the inputs."""
-    if isinstance(expr, algebra.Quantity):
+    if isinstance(expr, algebra.SymbolicValue):
         return values[expr.label, None if expr.time is None else step + expr.time]
     if expr.is_Number:
         return expr
-    if isinstance(expr, algebra.Operation):
+    if isinstance(expr, algebra.SymbolicOperation):
         parts = [substituted(a, values, step) for a in expr.operands]
         return parts[0] @ parts[1] if expr.op == "matvec" else np.concatenate(parts)
     parts = [substituted(a, values, step) for a in expr.args]

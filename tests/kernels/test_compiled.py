@@ -18,20 +18,23 @@ from tinygrad_lstm import (
     check_gradients,
     compiled,
     concat,
+    cumsum,
     errors,
     grad,
     matmul,
     matvec,
+    max,
     outer,
     sigmoid,
     softmax,
     stack,
     step_through,
+    sum,
+    swapaxes,
     tanh,
     unroll,
     vecdot,
 )
-from tinygrad_lstm.ops import cumsum, max, sum, swapaxes
 
 ALONE = {n: c for n, c in cells.all().items() if not (c.sequences or c.constants)}
 

@@ -15,6 +15,7 @@ from compiling import CODES, Problem, by_samples, compare, problem
 from tinygrad_lstm import Cell, Tensor, cell, cells, compiled, unroll
 from tinygrad_lstm.composites import composite, gelu, mod, silu, softsign, with_gradient
 from tinygrad_lstm.functions import stack
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.ops import (
     abs,
     clip,
@@ -106,7 +107,7 @@ def test_any_name_in_any_role(role: str, code: str) -> None:
     given.further |= {n: random.normal(size=size) for n in own.constants}
     compare(own, given, code, right=by_samples)
     told = str(compiled(own).plan(**dict.fromkeys(own.sizes, 2)))
-    assert all(f" {n} " in told for n in own.program().equations if n != "x")
+    assert all(f" {name_unicode(n)} " in told for n in own.program().equations if n != "x")
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -17,8 +17,13 @@ from readings.subjects import CELLS
 
 import viz
 from tinygrad_lstm import cell, cells, compiled, concat, matvec, sigmoid, tanh
-from tinygrad_lstm.kernels import describing, memory
-from tinygrad_lstm.kernels.plan import Pass, Place, Plan, Single, end_to_end
+from tinygrad_lstm.kernels import memory
+from tinygrad_lstm.kernels.explain import memory as memory_of
+from tinygrad_lstm.kernels.labels import term_of
+from tinygrad_lstm.kernels.loop import Multiply, Outer, lower
+from tinygrad_lstm.kernels.patterns import end_to_end
+from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.kernels.planning import plan_step
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plans"
 LSTM = {"hoisted": 1, "forward": 1, "backward": 1, "deferred": 2, "inputs": 1}
@@ -95,9 +100,9 @@ def test_products_of_other_cells() -> None:
 def test_no_gradient_of_x_is_computed_where_none_is_wanted() -> None:
     own = cells.lstm
     program = own.program(hidden=3, inputs=4)
-    without = Plan(program, own.parameters, {"h"}, set())
+    without = plan_step(program, own.parameters, {"h"}, set())
     assert without.products == {**LSTM, "inputs": 0}
-    assert not any(name.startswith("bar.x") for name in without.buffers)
+    assert not any(name.startswith("bar.in") for name in without.buffers)
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -123,7 +128,12 @@ def test_memory_per_step_is_what_is_allocated(
         run[own.output].sum().backward()
         totals.append(sum(asked))
     batch = 3
-    assert totals[1] - totals[0] == 10 * batch * describing.per_step(plan(own), dtype)
+    assert totals[1] - totals[0] == 10 * batch * per_step(plan(own)) * np.dtype(dtype).itemsize
+
+
+def per_step(found: Plan) -> int:
+    """Numbers for each step and sample."""
+    return sum(sum(part.values()) for part in memory_of(lower(found)).values())
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -131,27 +141,26 @@ def test_no_operation_writes_where_it_reads(name: str) -> None:
     """But for parts of a concatenation that lie where they will be read."""
     found = plan(CELLS[name])
     for stage in (*found.ahead, *found.forward, *found.backward):
-        if isinstance(stage, Pass):
+        if stage.shape is not None:
             continue  # entry by entry
-        single = isinstance(stage, Single)
-        node = stage.node if single else stage.result
+        (node,) = stage.made
         at, start = found.place(node), 0
-        for i in node.inputs if single else [stage.operand]:
+        for i in [stage.operands[1]] if stage.product else stage.operands:
             own = found.place(i)
             same = own is not None and at is not None and own.buffer == at.buffer
-            ready = end_to_end(node) and own == Place(at.buffer, at.start + start)
+            ready = same and end_to_end(node) and own.start == at.start + start
             if same and not ready:
                 assert own.start + i.size <= at.start or at.start + node.size <= own.start, node
             start += i.size
 
 
 def test_memory_of_an_lstm() -> None:
-    found = describing.memory(plan(cells.lstm))
+    found = memory_of(lower(plan(cells.lstm)))
     assert found == {
-        "forward": {"u1": 12, "f i o": 9, "C_tilde": 3, "C": 3, "h": 3},
+        "forward": {"u_1": 12, "f_t i_t o_t": 9, "C̃_t": 3, "C_t": 3, "h_t": 3},
         "backward": {"x̄_t": 4},
     }
-    assert describing.per_step(plan(cells.lstm), np.float32) == 4 * 34
+    assert per_step(plan(cells.lstm)) == 34
     assert "34 numbers: 136 bytes in float32, 272 in float64" in str(plan(cells.lstm))
 
 
@@ -188,15 +197,16 @@ def test_the_text_of_a_plan_is_golden(own: Any) -> None:
 def test_every_equation_and_parameter_is_in_the_text(name: str) -> None:
     own = cells.all()[name]
     found = plan(own)
-    blocks = describing.described(found)
+    sections = lower(found).sections()
     text = str(found)
-    forward = {n for part in ("ahead", "forward") for b in blocks[part] for n in b.writes}
+    forward = {t.name for part in ("ahead", "forward") for s in sections[part] for t in s.writes}
     assert set(found.step.equations) <= forward
     for parameter in own.parameters:
-        assert parameter in text
+        assert str(term_of(parameter, static=True)) in text
     for section in ("once", "ahead", "forward", "backward", "after"):
         assert f"\n{section}: " in text
-    products = sum(b.kind == "product" for part in blocks.values() for b in part)
+    every = [statement for part in sections.values() for statement in part]
+    products = sum(isinstance(statement, Multiply | Outer) for statement in every)
     assert products == sum(found.products.values())
 
 
@@ -204,15 +214,36 @@ def test_every_equation_and_parameter_is_in_the_text(name: str) -> None:
 def test_every_name_in_the_text_is_written_before_it_is_read(name: str) -> None:
     own = cells.all()[name]
     found = plan(own)
-    blocks = describing.described(found)
-    known = {describing._name(n) for n in found.step.inputs if not n.startswith("W.")}
+    known = {term_of(n).name for n in found.step.inputs if not n.startswith("W.")}
     known |= {*own.parameters, *own.constants}
     known |= {f"carry.{s}" for s in found.states} | {f"given.{s}" for s in found.seeds}
-    for section in blocks.values():
-        for block in section:
-            assert block.writes
-            assert set(block.reads) <= known, (block.lines, known)
-            known |= set(block.writes)
+    for statements in lower(found).sections().values():
+        for statement in statements:
+            assert statement.writes
+            reads = {term.name for term in statement.reads}
+            assert reads <= known, (statement.lines, reads - known)
+            known |= {term.name for term in statement.writes}
+
+
+def test_the_bar_of_an_adjoint_stands_over_the_letter_of_its_value() -> None:
+    """The letter of C_tilde's adjoint is C with both marks, and C̄ is that of C alone."""
+    lines = [line.strip() for line in str(plan(cells.lstm)).splitlines()]
+    assert "C\u0303\u0304_t = C\u0304_t ⊙ i_t" in lines
+    assert "C\u0304_{t-1} = C\u0304_t ⊙ f_t" in lines
+    assert not any("bar" in line or "tilde" in line for line in lines)
+
+
+@pytest.mark.parametrize("code", ["c", "numpy"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "mut1"])
+def test_the_comments_of_the_code_are_the_lines_of_the_plan(name: str, code: str) -> None:
+    own = cells.all()[name]
+    sizes = {size: 3 + k for k, size in enumerate(own.sizes)}
+    source, sections = compiled(own).source(code, **sizes), lower(plan(own)).sections()
+    several = [s for part in ("ahead", "forward", "backward", "after") for s in sections[part]]
+    for line in (line for statement in several for line in statement.lines):
+        equation = " += " not in line or "·" in line
+        assert not equation or line.split(" = ")[0] in source
+    assert all(s.lines[0] in source for s in several if isinstance(s, Multiply | Outer))
 
 
 def test_the_text_of_a_cell_with_other_operations() -> None:
@@ -222,9 +253,9 @@ def test_the_text_of_a_cell_with_other_operations() -> None:
         now.h = now.a - now.a.mean(-1, True)
 
     lines = [line.strip() for line in str(plan(own)).splitlines()]
-    assert "u3 = mean(a, axis=-1, keepdims=True)" in lines
-    assert "W1 = W[:, 0:hidden]   (3 × 3)" in lines
-    assert "h = a - u3" in lines
+    assert "u_3 = mean(a_t)" in lines
+    assert "W_1 = W[:, :hidden]   (3 × 3)" in lines
+    assert "h_t = a_t - u_3" in lines
 
 
 # --- the figure -----------------------------------------------------------------------------------
@@ -237,9 +268,9 @@ def test_the_figure_of_a_plan(name: str) -> None:
     assert sum("layer" in g for g in groups) == sum(found.products.values())
     for equation in found.step.equations:
         assert any(f"eq-{equation}" in g for g in groups), equation
-    for block in (b for part in describing.described(found).values() for b in part):
-        if block.kind == "product":
-            assert f"{block.lines[0]}." in figure.alt
+    for statement in (s for part in lower(found).sections().values() for s in part):
+        if isinstance(statement, Multiply | Outer):
+            assert f"{statement.lines[0]}." in figure.alt
     boxes = {s.id: s.box for s in figure.scene.shapes if s.kind not in ("band", "label", "caption")}
     bands = {s.id: s.box for s in figure.scene.shapes if s.kind == "band"}
     for a, box in boxes.items():
@@ -275,5 +306,5 @@ def test_the_example_in_the_readme_runs(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "\n1\n" in done.stdout and "  u1 += W1 · h_{t-1}   (16 × 4)\n" in done.stdout
+    assert "\n1\n" in done.stdout and "  u_1 += W_1·h_{t-1}   (16 × 4)\n" in done.stdout
     assert (tmp_path / "plan.svg").is_file()

@@ -12,7 +12,8 @@ from compiling import MISSING
 
 from tinygrad_lstm import cells, compiled
 from tinygrad_lstm.kernels import memory, toolchain
-from tinygrad_lstm.kernels.c_writer import Writer
+from tinygrad_lstm.kernels.c_source import Source
+from tinygrad_lstm.kernels.loop import lower
 
 # Rows that end where a page ends that nobody may read behind; by plain loops, what must come out.
 GUARD = r"""
@@ -63,7 +64,7 @@ int main(void)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_read_nothing_behind_their_rows(dtype: type, tmp_path: Path) -> None:
     plan = compiled(cells.rnn).plan(inputs=1, hidden=1)
-    products = Writer(plan, np.dtype(dtype), toolchain.machine()).products
+    products = Source(lower(plan), dtype, toolchain.machine()).products
     path, made = tmp_path / "guard.c", tmp_path / "guard"
     path.write_text(products + GUARD, encoding="utf-8")
     command = toolchain.compiler()

@@ -70,5 +70,5 @@ def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any, tmp_p
     monkeypatch.setattr(building, "subject", lambda *_: None)
     monkeypatch.setattr(building, "render", lambda *_: "page")
     path = building.build(tmp_path / "page", 1.0, TEXT, cell=cells.gru, start={"W_z": 0.5})
-    assert path.read_text() == "page"
+    assert path.read_text(encoding="utf-8") == "page"
     assert told == {"gru": {"W_z": 0.5}, "lstm": None, "rnn": None}

@@ -76,6 +76,23 @@ def test_files_are_read_and_written_in_an_ascii_locale(tmp_path: Path) -> None:
     assert "학습" in (tmp_path / "l.html").read_text(encoding="utf-8")
 
 
+# --- commands are found ---------------------------------------------------------------------------
+def test_a_command_is_found_by_its_existence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "greet.py").write_text(
+        '"""`tinygrad-lstm greet NAME`: greet somebody."""\n'
+        "def arguments(parser): parser.add_argument('name')\n"
+        "def run(options): print('Hello,', options.name); return 0\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert commands.summaries()["greet"] == "greet somebody"
+    assert all(summary for summary in commands.summaries().values())
+    assert commands.main(["greet", "Ada"]) == 0
+    assert capsys.readouterr().out == "Hello, Ada\n"
+
+
 # --- Ctrl-C ---------------------------------------------------------------------------------------
 AT_AN_IMPORT = """
 import signal, sys

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lesson.exercises
 from lesson import languages
 from lesson.commands import main
 from lesson.exercises import (
@@ -689,6 +690,20 @@ def test_there_are_ten_exercises_and_more_in_three_languages() -> None:
         for text in (made.title, made.task, *made.hints):
             assert not isinstance(text, str) and set(text) == set(LANGUAGES)
             assert all(text.values())
+
+
+def test_an_exercise_is_found_by_its_existence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.py").write_text(
+        "from lesson.exercises import Exercise\n"
+        "mine = Exercise('mine', 'Mine', 'Do.', ['So.'], 'x = ...', print, place=4)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(lesson.exercises, "__path__", [*lesson.exercises.__path__, str(tmp_path)])
+    names = [made.name for made in built_in()]
+    assert sorted(names) == sorted([*ORDER, "mine"]) and names.index("mine") in (3, 4)
+    assert [made.place for made in EVERY.values()] == list(range(1, len(ORDER) + 1))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

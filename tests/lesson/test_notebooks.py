@@ -175,7 +175,7 @@ def unfinished(now, prev, x, p):
             [
                 "Long short-term",
                 "parameter W_f, W_i, W_C, W_o (hidden, hidden + inputs)",
-                "equation C = f * C_{t-1} + i * C_tilde",
+                "equation C_t = f_t ⊙ C_{t-1} + i_t ⊙ C̃_t",
             ],
         ),
         (cells.clockwork, "text/html", ["input mask (hidden, hidden)"]),

@@ -91,7 +91,7 @@ def test_the_table_without_script_tells_one_time_step() -> None:
     plain = [re.sub(r"<[^>]+>", "", rule) for _, rule, _ in rows]
     assert any(re.fullmatch(r"h8 = o8 ⊙ v\d+", rule) for rule in plain)
     assert any(rule.startswith("C̃̄8 = ") for rule in plain)
-    assert any(re.fullmatch(r"v̄\d+ \+= Wfᵀ · v̄\d+", rule) for rule in plain)
+    assert any(re.fullmatch(r"v̄\d+ \+= Wfᵀ·v̄\d+", rule) for rule in plain)
     for language in LANGUAGES:
         assert (
             f'lang="{language}">{languages.texts(language, "stepper")["still"]["backward"]}<'

@@ -123,7 +123,7 @@ class TestEveryCell:
 
     def test_belts_are_straight(self, cell):
         scene, drawing = drawn(cell)
-        for state in drawing.plan.belts:
+        for state in drawing.anatomy.belts:
             belt = [w for w in scene.wires if f"belt-{state}" in w.classes]
             assert len({y for w in belt for _, y in w.points}) == 1
             covered = sum(abs(w.points[-1][0] - w.points[0][0]) for w in belt)
@@ -159,13 +159,7 @@ def test_lines_climb_into_a_lane_where_nothing_else_stands(cell):
         for source, column, _ in bus.ramps:
             own = source in plan.place and plan.place[source][0] == column
             assert own or not plan.columns[column].stack, (bus.key, source)
-            assert column < min(plan.place[layer][0] for layer in fed(plan, bus))
-
-
-def fed(plan, bus):
-    """The layers that a bus feeds, directly or through another."""
-    inner = [b for b in plan.buses.values() if bus.key in b.sources]
-    return [*bus.layers, *(layer for b in inner for layer in fed(plan, b))]
+            assert column < min(plan.place[layer][0] for layer in plan.fed(bus.key))
 
 
 @pytest.mark.parametrize("cell", [*ALL, *ODD], ids=lambda c: c.name)

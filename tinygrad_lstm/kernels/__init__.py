@@ -6,6 +6,6 @@ print(fast.plan(inputs=64, hidden=128))
 print(fast.source("c", inputs=64, hidden=128))
 """
 
-from tinygrad_lstm.kernels.whole_sequences import Compiled, compiled
+from tinygrad_lstm.kernels.compiled_cell import Compiled, compiled
 
 __all__ = ["Compiled", "compiled"]

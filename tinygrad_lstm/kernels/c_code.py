@@ -4,141 +4,149 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lstm.kernels.c_writer import Writer
+from tinygrad_lstm.kernels.c_source import Source, matrix
+from tinygrad_lstm.kernels.loop import Apply, Loops, Multiply, Outer, Statement, Sweep
 from tinygrad_lstm.kernels.memory import Views
-from tinygrad_lstm.kernels.plan import Buffer, Plan
-from tinygrad_lstm.kernels.threads import in_parallel, shares
+from tinygrad_lstm.kernels.plan import Buffer, Kind, Space
+from tinygrad_lstm.kernels.threads import in_parallel, split
 from tinygrad_lstm.kernels.toolchain import load, machine
 from tinygrad_lstm.tensor import Array
 
-_ROWS_AHEAD, _ROWS_BACK = 28, 160  # rows of a piece of the loop, whose memory stays at hand
+_ROWS = {"forward": 28, "backward": 160}  # of a piece of the loop, whose memory stays at hand
 
 
 class CCode:
-    """A plan's compiled loops, on the same views as those of `NumpyCode`.
+    """A plan's compiled loops.
 
     The hoisted products are done a few steps ahead of the loop, the deferred ones a few steps
     behind it, so that what passes between them never leaves the processor's caches; it needs no
     memory for each step.
     """
 
-    whole = True  # the loop back does the deferred products, too
+    title: ClassVar[str] = "C"
+    rows: Iterable[Buffer]
+    transient: Collection[Buffer]
 
-    def __init__(self, plan: Plan, dtype: Any) -> None:
-        self.plan, self.dtype = plan, np.dtype(dtype)
-        self.writer = Writer(plan, self.dtype, machine())
-        self.source, self.rows = self.writer.source, self.writer.rows
-        self.brief = set(self.writer.brief)
-        library = load(self.source, self.writer.products, machine())
+    def __init__(self, loops: Loops, dtype: Any) -> None:
+        self._made = made = Source(loops, dtype, machine())
+        self.dtype, self.source, self.rows = made.dtype, made.text, made.rows
+        self.transient = made.transient.keys()
+        self._work = {
+            "forward": sum(map(_work, [*loops.ahead, *loops.forward])),
+            "backward": sum(map(_work, [*loops.backward, *made.outers])),
+        }
+        library = load(self.source, made.products, machine())
         address, number = ctypes.c_void_p, ctypes.c_ssize_t
-        self._prepare = library.prepare
+        self._pack = library.pack
         self._loops = {"forward": library.forward, "backward": library.backward}
-        self._prepare.argtypes = [number, address, address]
+        self._pack.argtypes = [number, number, address, number, number, address]
         for loop in self._loops.values():
             loop.argtypes = [number, number, number, number, number, *[address] * 7]
-        for function in (self._prepare, *self._loops.values()):
+        for function in (self._pack, *self._loops.values()):
             function.restype = None
 
-    def ahead(self, views: Views) -> None:
-        """Nothing: the loop itself runs ahead."""
+    @staticmethod
+    def text(loops: Loops, dtype: Any) -> str:
+        """The source alone, for this machine."""
+        return Source(loops, dtype, machine()).text
 
     def forward(self, views: Views) -> None:
         """The loop over time."""
-        self._loop("forward", views, _ROWS_AHEAD)
+        self._loop("forward", views)
 
     def backward(self, views: Views) -> dict[str, Array]:
         """The loop back through time, and the gradients of the packed weights."""
-        totals, products = self._loop("backward", views, _ROWS_BACK)
+        sums, products = self._loop("backward", views)
         start = 0
-        for buffer in self.writer.totals:
-            views[buffer.name][...] += totals[start : start + buffer.width]
+        for buffer in self._made.totals:
+            views[buffer.name][...] += sums[start : start + buffer.width]
             start += buffer.width
         found: dict[str, Array] = {}
         start = 0
-        for d in self.plan.weight_products:
-            part = products[start : start + math.prod(d.shape)].reshape(d.shape)
-            found[d.target] = part if d.target not in found else found[d.target] + part
-            start += part.size
+        for s in self._made.outers:
+            m, n = s.left.size, s.right.size
+            part = products[start : start + m * n].reshape(m, n)
+            found[s.weight] = found[s.weight] + part if s.onto else part
+            start += m * n
         return found
 
-    def _loop(self, name: str, views: Views, rows_of_piece: int) -> tuple[Array, Array]:
-        writer, size = self.writer, self.dtype.itemsize
-        at, by = self._addresses(views, writer.buffers)
-        packs = self._packs(views, int(name == "backward"))
+    def _loop(self, name: str, views: Views) -> tuple[Array, Array]:
+        made, size = self._made, self.dtype.itemsize
+        at, by = self._addresses(views)
+        packs, _panels = self._packs(views, name)
         gone = _mask(views)
-        parts = shares(views.batch, views.steps * views.batch * writer.work[name])
+        parts = split(views.batch, views.steps * views.batch * self._work[name])
         most = max(last - first for first, last in parts)
-        piece = min(views.steps, -(-rows_of_piece // most))
+        piece = min(views.steps, -(-_ROWS[name] // most))
         back = name == "backward"
-        width = sum(b.width for b in writer.totals) if back else 0
-        products = sum(math.prod(d.shape) for d in self.plan.weight_products) if back else 0
+        width = sum(b.width for b in made.totals) if back else 0
+        products = sum(s.left.size * s.right.size for s in made.outers) if back else 0
         sums = np.zeros((len(parts), width + products + 1), self.dtype)
-        scratch = writer.scratch(name, piece * most)
-        block = views.pool.block(len(parts) * (scratch * size + 128))
-        views.keep_alive.append(block)
-        start = block.ctypes.data + (-block.ctypes.data % 64)
+        needed = made.scratch[name] * piece * most * size
+        _scratch, starts = views.pool.aligned(needed, len(parts))
+
+        ended = gone.ctypes.data if gone is not None else None
+        memory = at.ctypes.data, by.ctypes.data, packs.ctypes.data, ended
 
         def run(first: int, last: int, k: int) -> None:
-            self._loops[name](
-                views.steps,
-                views.batch,
-                first,
-                last,
-                piece,
-                at.ctypes.data,
-                by.ctypes.data,
-                packs.ctypes.data,
-                gone.ctypes.data if gone is not None else None,
-                sums[k].ctypes.data,
-                sums[k].ctypes.data + width * size,
-                start + k * (-(-scratch * size // 64) * 64),
-            )
+            own = sums[k].ctypes.data
+            sizes = views.steps, views.batch, first, last, piece
+            self._loops[name](*sizes, *memory, own, own + width * size, starts[k])
 
         in_parallel(run, parts)
         total = sums[0] if len(parts) == 1 else sums.sum(axis=0)
         return total[:width], total[width : width + products]
 
-    def _addresses(self, views: Views, buffers: list[Buffer]) -> tuple[Array, Array]:
+    def _addresses(self, views: Views) -> tuple[Array, Array]:
         """Where each buffer's first step lies, and how far the next one is."""
+        buffers = self._made.buffers
         at = np.zeros(len(buffers) + 1, np.intp)
         by = np.zeros(len(buffers) + 1, np.intp)
-        size = self.dtype.itemsize
         for k, buffer in enumerate(buffers):
-            if buffer.name in self.brief:
+            if buffer in self.transient:
                 continue
-            if buffer.kind == "carry":
-                side, state = buffer.name.split(".", 1)
-                found = views.carry.get(state)
-                if found is None:
+            if buffer.kind is Kind.CARRY:
+                if buffer.label not in views.carry:
                     continue
-                array = found[side == "out"]
-            elif buffer.kind == "total" or buffer.name not in views:
-                continue
-            else:
+                array = views.carry[buffer.label][buffer.space is Space.OUT]
+            elif buffer.name in views:
                 array = views[buffer.name]
+            else:
+                continue
             at[k] = array.__array_interface__["data"][0]
-            if buffer.kind == "time":
-                by[k] = array.strides[0] // size
+            if buffer.kind is Kind.TIME:
+                by[k] = array.strides[0] // self.dtype.itemsize
         return at, by
 
-    def _packs(self, views: Views, which: int) -> Array:
-        """Weights in panels, for the products of one loop."""
-        memory = self.writer.packed[which]
-        packs = np.zeros(len(self.writer.packs) + 1, np.intp)
-        weights = np.zeros(len(self.writer.packs) + 1, np.intp)
-        block = views.pool.block(memory.size * self.dtype.itemsize + 64)
-        views.keep_alive.append(block)
-        start = block.ctypes.data + (-block.ctypes.data % 64)
-        for k, size in memory.places:
+    def _packs(self, views: Views, loop: str) -> tuple[Array, Array]:
+        """Weights in panels, for the products of one loop, and the memory where these lie."""
+        packs = np.zeros(len(self._made.packs) + 1, np.intp)
+        own = [(k, *pack) for k, pack in enumerate(self._made.packs) if pack[0] == loop]
+        most = max((size for *_, size in own), default=0)
+        block, starts = views.pool.aligned(most * self.dtype.itemsize, len(own))
+        for (k, _, product, _), start in zip(own, starts, strict=True):
+            inner, columns = matrix(product)
+            down, right = (columns, 1) if product.transposed else (1, inner)
+            weight = views[product.weight.buffer.name].__array_interface__["data"][0]
+            self._pack(inner, columns, weight, down, right, start)
             packs[k] = start
-            start += -(-size * self.dtype.itemsize // 64) * 64
-            weights[k] = views[self.writer.packs[k][0]].__array_interface__["data"][0]
-        self._prepare(which, weights.ctypes.data, packs.ctypes.data)
-        return packs
+        return packs, block
+
+
+def _work(statement: Statement) -> float:
+    """About how many multiplications a statement takes for one row."""
+    if isinstance(statement, Multiply):
+        return float(statement.weight.size)
+    if isinstance(statement, Outer):
+        return float(statement.left.size * statement.right.size)
+    if isinstance(statement, Sweep):
+        return 4.0 * len(statement.assigns) * math.prod(statement.shape)
+    return 4.0 * statement.out.size if isinstance(statement, Apply) else 0.0
 
 
 def _mask(views: Views) -> Array | None:

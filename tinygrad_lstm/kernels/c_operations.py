@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.kernels.backend import Unsupported
 from tinygrad_lstm.kernels.names import number
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _MOST = 1 << 16  # entries of an index table in the source
 
-_REARRANGED = (
-    "getitem",
-    "reshape",
-    "transpose",
-    "swapaxes",
-    "broadcast_to",
-    "concat",
-    "stack",
-    "scatter",
-)
-
-
-class Unsupported(Exception):
-    """An operation that has no C here; the plan is then carried out by NumPy."""
+_REARRANGED = ["getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "concat", "stack"]
+_REDUCTIONS = {  # what a sum begins with, and how an entry enters it: see functions.c
+    "sum": ("0", "add_up"),
+    "mean": ("0", "add_up"),
+    "prod": ("1", "multiply_up"),
+    "max": ("-INFINITY", "largest"),
+    "logsumexp": ("0", "log_sum_exp"),
+}
 
 
 def literal(value: Any) -> str:
@@ -63,67 +61,60 @@ def single(
     node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
 ) -> Iterator[str]:
     """Lines that compute one sample of an operation from pointers to its operands."""
-    op = node.op or ""
-    if op in _REARRANGED:
+    op, x, n = node.op or "", operands[0], node.inputs[0].size
+    if op == "scatter":
+        yield f"fill({node.size}, {out}, 0);"
+        yield f"add_up({n}, {out}, {table(scatter_places(node))}, {x});"
+    elif op in _REARRANGED:
         yield from _rearranged(node, out, operands, table)
-    elif op in ("sum", "mean", "prod", "max", "logsumexp"):
-        yield from _reduced(node, out, operands[0], table)
+    elif op in _REDUCTIONS:
+        to = "NULL" if node.size == 1 else table(_groups(node))
+        start, function = _REDUCTIONS[op]
+        yield f"fill({node.size}, {out}, {start});"
+        if op == "logsumexp":
+            arguments = f"{node.size}, {n}, {out}, {to}, {x}"
+            yield f"{{ real most[{node.size}]; {function}({arguments}, most); }}"
+        else:
+            yield f"{function}({n}, {out}, {to}, {x});"
+        if op == "mean":
+            yield f"scale({node.size}, {out}, (real){node.size / n!r});"
     elif op in ("softmax", "log_softmax", "cumsum"):
-        yield from _along(node, out, operands[0])
-    elif op == "einsum":
+        axis = node.attributes["axis"] % node.ndim
+        length, inner = node.shape[axis], math.prod(node.shape[axis + 1 :])
+        yield f"{op}_({n // (length * inner)}, {length}, {inner}, {out}, {x});"
+    elif op == "einsum" or TABLE[op].signature.startswith("("):
         yield from _contracted(node, out, operands)
-    elif op in ("matmul", "matvec", "outer", "vecdot"):
-        yield from _multiplied(node, out, operands, table)
     else:
         raise Unsupported(f"operation {op!r} has no C")
     if node.dtype.kind == "b":
-        yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = {out}[j] != 0;"
+        yield f"truth({node.size}, {out});"
 
 
 def _rearranged(
     node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
 ) -> Iterator[str]:
-    """Each entry of the result is an entry of an operand, or 0."""
-    forward = TABLE[node.op or ""].forward
-    if node.op == "scatter":
-        (g,) = node.inputs
-        places = forward_places(node)
-        yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = 0;"
-        yield f"for (count j = 0; j < {g.size}; j++) {out}[{table(places)}[j]] += {operands[0]}[j];"
-        return
-    start, numbers = 0, []
-    for i in node.inputs:
-        numbers.append(np.arange(start, start + i.size).reshape(i.shape))
-        start += i.size
-    from_where = np.asarray(forward(*numbers, **node.attributes)).reshape(-1)
-    start = 0
-    for i, operand in zip(node.inputs, operands, strict=True):
-        (to,) = np.nonzero((from_where >= start) & (from_where < start + i.size))
-        entries = from_where[to] - start
-        start += i.size
-        if not to.size:
-            continue
-        if _run(to) and _run(entries):
-            yield (
-                f"for (count j = 0; j < {to.size}; j++) "
-                f"{out}[{to[0]} + j] = {operand}[{entries[0]} + j];"
-            )
-        else:
-            yield (
-                f"for (count j = 0; j < {to.size}; j++) "
-                f"{out}[{table(to)}[j]] = {operand}[{table(entries)}[j]];"
-            )
+    """Each entry of the result is an entry of an operand."""
+    ends = np.cumsum([0, *(i.size for i in node.inputs)])
+    spans = list(zip(node.inputs, operands, ends, ends[1:], strict=False))
+    numbers = [np.arange(start, stop).reshape(i.shape) for i, _, start, stop in spans]
+    source = np.asarray(TABLE[node.op or ""].forward(*numbers, **node.attributes)).reshape(-1)
+
+    def entries(numbers: Array) -> str:
+        """An offset and a table of places, none for a run of them."""
+        run = (np.diff(numbers) == 1).all()
+        return f" + {numbers[0]}, NULL" if run else f", {table(numbers)}"
+
+    for _, operand, start, stop in spans:
+        (to,) = np.nonzero((source >= start) & (source < stop))
+        if to.size:
+            yield f"move({to.size}, {out}{entries(to)}, {operand}{entries(source[to] - start)});"
 
 
-def forward_places(node: Tensor) -> Array:
+def scatter_places(node: Tensor) -> Array:
     """Where `scatter` adds each entry of its operand."""
     shape, index = node.attributes["shape"], node.attributes["index"]
-    whole = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
+    whole = np.arange(math.prod(shape)).reshape(shape)
     return np.asarray(whole[index]).reshape(-1)
-
-
-def _run(numbers: Array) -> bool:
-    return bool((np.diff(numbers) == 1).all())
 
 
 def _groups(node: Tensor) -> Array:
@@ -132,114 +123,44 @@ def _groups(node: Tensor) -> Array:
     axis = node.attributes["axis"]
     axes = tuple(range(len(shape))) if axis is None else tuple(np.atleast_1d(axis) % len(shape))
     kept = tuple(1 if k in axes else n for k, n in enumerate(shape))
-    numbers = np.arange(int(np.prod(kept, dtype=int))).reshape(kept)
+    numbers = np.arange(math.prod(kept)).reshape(kept)
     return np.broadcast_to(numbers, shape).reshape(-1)
 
 
-def _reduced(node: Tensor, out: str, x: str, table: Callable[[Array], str]) -> Iterator[str]:
-    op, n, m = node.op, node.inputs[0].size, node.size
-    to = "0" if m == 1 else f"{table(_groups(node))}[j]"
-    each = f"for (count j = 0; j < {n}; j++)"
-    if op in ("sum", "mean", "prod"):
-        start, sign = (1, "*=") if op == "prod" else (0, "+=")
-        yield f"for (count j = 0; j < {m}; j++) {out}[j] = {start};"
-        yield f"{each} {out}[{to}] {sign} {x}[j];"
-        if op == "mean":
-            yield f"for (count j = 0; j < {m}; j++) {out}[j] *= (real){m / n!r};"
-        return
-    yield "{"
-    yield f"real most[{m}];"
-    yield f"for (count j = 0; j < {m}; j++) most[j] = -INFINITY;"
-    yield f"{each} most[{to}] = {x}[j] > most[{to}] || {x}[j] != {x}[j] ? {x}[j] : most[{to}];"
-    if op == "max":
-        yield f"for (count j = 0; j < {m}; j++) {out}[j] = most[j];"
-    else:
-        yield f"for (count j = 0; j < {m}; j++) {out}[j] = 0;"
-        yield f"for (count j = 0; j < {m}; j++) most[j] = isfinite(most[j]) ? most[j] : 0;"
-        yield f"{each} {out}[{to}] += EXP({x}[j] - most[{to}]);"
-        yield f"for (count j = 0; j < {m}; j++) {out}[j] = most[j] + LOG({out}[j]);"
-    yield "}"
-
-
-def _along(node: Tensor, out: str, x: str) -> Iterator[str]:
-    shape = node.shape
-    axis = node.attributes["axis"] % len(shape)
-    length = shape[axis]
-    inner = int(np.prod(shape[axis + 1 :], dtype=int))
-    outer = node.size // (length * inner)
-    yield f"for (count o = 0; o < {outer}; o++) for (count i = 0; i < {inner}; i++) {{"
-    yield f"const real *const in = {x} + o * {length * inner} + i;"
-    yield f"real *const to = {out} + o * {length * inner} + i;"
-    each = f"for (count k = 0; k < {length}; k++)"
-    if node.op == "cumsum":
-        yield f"real total = 0; {each} {{ total += in[k * {inner}]; to[k * {inner}] = total; }}"
-        yield "}"
-        return
-    yield "real most = in[0], total = 0;"
-    yield f"{each} most = in[k * {inner}] > most ? in[k * {inner}] : most;"
-    yield f"{each} total += EXP(in[k * {inner}] - most);"
-    if node.op == "softmax":
-        yield f"{each} to[k * {inner}] = EXP(in[k * {inner}] - most) / total;"
-    else:
-        yield f"{each} to[k * {inner}] = in[k * {inner}] - (most + LOG(total));"
-    yield "}"
-
-
-def _multiplied(
-    node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
-) -> Iterator[str]:
-    """Products of matrices and vectors of one sample, over their broadcast leading axes."""
-    a, b = node.inputs
-    left, right = {"matmul": (2, 2), "matvec": (2, 1), "outer": (1, 1), "vecdot": (1, 1)}[
-        node.op or ""
-    ]
-    lead = np.broadcast_shapes(a.shape[: a.ndim - left], b.shape[: b.ndim - right])
-    if node.op == "outer":
-        rows, inner, columns = a.shape[-1], 1, b.shape[-1]
-    elif node.op == "vecdot":
-        rows, inner, columns = 1, a.shape[-1], 1
-    else:
-        rows, inner = a.shape[-2:]
-        columns = b.shape[-1] if right == 2 else 1
-    P = int(np.prod(lead, dtype=int))
-
-    def starts(t: Tensor, core: int) -> str:
-        each = int(np.prod(t.shape[t.ndim - core :], dtype=int))
-        numbers = each * np.arange(t.size // each).reshape(t.shape[: t.ndim - core])
-        return table(np.broadcast_to(numbers, lead).reshape(-1)) + "[p]" if P > 1 else "0"
-
-    yield f"for (count p = 0; p < {P}; p++) {{"
-    yield f"const real *const a = {operands[0]} + {starts(a, left)};"
-    yield f"const real *const b_ = {operands[1]} + {starts(b, right)};"
-    yield f"real *const to = {out} + p * {rows * columns};"
-    yield f"for (count i = 0; i < {rows}; i++) for (count j = 0; j < {columns}; j++) {{"
-    yield "real total = 0;"
-    yield (
-        f"for (count k = 0; k < {inner}; k++) total += a[i * {inner} + k] * b_[k * {columns} + j];"
-    )
-    yield f"to[i * {columns} + j] = total;"
-    yield "} }"
+def _letters(node: Tensor) -> list[str]:
+    """A letter for each axis of the operands and the result of a sum of products."""
+    if node.op == "einsum":
+        return re.split(",|->", node.attributes["subscripts"])
+    core = re.findall(r"\(([^)]*)\)", TABLE[node.op or ""].signature)
+    cores = [group.replace(",", "") for group in core]
+    free = ascii_uppercase[: node.ndim - len(cores[-1])]
+    axes = [t.ndim - len(own) for t, own in zip((*node.inputs, node), cores, strict=True)]
+    return [free[len(free) - n :] + own for n, own in zip(axes, cores, strict=True)]
 
 
 def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
-    """A sum of products as subscripts tell, over all of their letters."""
-    before, after = node.attributes["subscripts"].split("->")
-    groups = before.split(",")
+    """A sum of products, over all letters that the result does not have."""
+    groups, tensors = _letters(node), (*node.inputs, node)
     sizes: dict[str, int] = {}
-    for group, i in zip(groups, node.inputs, strict=True):
-        sizes |= zip(group, i.shape, strict=True)
+    for group, t in zip(groups, tensors, strict=True):
+        for c, n in zip(group, t.shape, strict=True):
+            sizes[c] = max(n, sizes.get(c, 1))
 
-    def entry(group: str) -> str:
+    def entry(pointer: str, group: str, shape: tuple[int, ...]) -> str:
         place = "0"
-        for c in group:
-            place = f"({place}) * {sizes[c]} + i_{c}"
-        return place
+        for c, n in zip(group, shape, strict=True):
+            place = f"({place}) * {n} + i_{c}" if n > 1 else place
+        return f"{pointer}[{place}]"
 
-    left, right, to = map(entry, (*groups, after))
-    yield f"for (count j = 0; j < {node.size}; j++) {out}[j] = 0;"
-    for c in (*after, *sorted(sizes.keys() - set(after))):
-        yield f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)"
-    yield f"{out}[{to}] += {operands[0]}[{left}] * {operands[1]}[{right}];"
+    def each(letters: Iterable[str]) -> str:
+        return " ".join(f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)" for c in letters)
+
+    left, right, to = map(entry, (*operands, out), groups, (t.shape for t in tensors))
+    yield f"{each(dict.fromkeys(groups[-1]))} {{"
+    yield "real total = 0;"
+    yield f"{each(sorted(sizes.keys() - set(groups[-1])))} total += {left} * {right};"
+    yield f"{to} = total;"
+    yield "}"
 
 
 def indices(table: Array) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import math
 import threading
+import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,34 +14,35 @@ import numpy as np
 from tinygrad_lstm.tensor import Array
 
 _ALIGNED = 64  # bytes: a cache line, and the widest vector
-_KEPT = 16  # blocks that are known, lent or waiting
+_KEPT = 16  # blocks that wait for another call
 
 
 class Pool:
     """Blocks of memory that are lent until nobody looks at them any more."""
 
     def __init__(self) -> None:
-        self._blocks: list[Array] = []
+        self._returned: deque[memoryview] = deque(maxlen=_KEPT)  # the last ones come last
         self._lock = threading.Lock()
 
     def block(self, size: int) -> Array:
-        """At least `size` bytes, which nobody else holds."""
+        """At least `size` bytes, which nobody else holds; views of it, and of them, keep it."""
         with self._lock:
-            return self._free(size)
+            waiting = [block for block in (*self._returned,) if len(block) >= size]
+            block = min(waiting, key=len, default=None)
+            if block is not None and len(block) <= 4 * size + 65536:
+                self._returned.remove(block)
+            else:
+                block = np.empty(max(size, 1), np.uint8).data
+        lent = np.asarray(block)  # the base of all its views, since a memoryview is no array
+        weakref.finalize(lent, self._returned.append, block).atexit = False
+        return lent
 
-    def _free(self, size: int) -> Array:
-        best = None
-        for k in range(len(self._blocks)):
-            block = self._blocks[k]  # enumerate would hold a reference of its own
-            # a view anywhere, even of a view, holds a reference to the block itself
-            free = sys.getrefcount(block) <= _FREE and block.size >= size
-            if free and (best is None or block.size < self._blocks[best].size):
-                best = k
-        if best is not None and self._blocks[best].size <= 4 * size + 65536:
-            self._blocks.append(self._blocks.pop(best))
-            return self._blocks[-1]
-        self._blocks = [*self._blocks[1 - _KEPT :], np.empty(size, np.uint8)]
-        return self._blocks[-1]
+    def aligned(self, size: int, parts: int = 1) -> tuple[Array, list[int]]:
+        """A block for some parts of so many bytes, and where each begins, on a cache line."""
+        step = -(-size // _ALIGNED) * _ALIGNED
+        block = self.block(parts * step + _ALIGNED)
+        first = block.ctypes.data + (-block.ctypes.data % _ALIGNED)
+        return block, [first + k * step for k in range(parts)]
 
     def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> dict[str, Array]:
         """Arrays of these shapes, one behind the other in a block; their values are arbitrary."""
@@ -47,25 +50,13 @@ class Pool:
         places, at = {}, 0
         for name, shape in shapes.items():
             places[name] = at
-            n = itemsize
-            for length in shape:
-                n *= length
-            at += -(-n // _ALIGNED) * _ALIGNED
+            at += -(-itemsize * math.prod(shape) // _ALIGNED) * _ALIGNED
         block = self.block(at + _ALIGNED)
         first = -block.ctypes.data % _ALIGNED
         return {
             name: np.ndarray(shape, dtype, block, first + places[name])
             for name, shape in shapes.items()
         }
-
-
-def _baseline() -> int:
-    for block in [np.empty(1, np.uint8)]:
-        return sys.getrefcount(block)
-    return 0
-
-
-_FREE = _baseline()
 
 
 class Views:
@@ -86,13 +77,18 @@ class Views:
     ) -> None:
         self._arrays, self.carry, self.gone, self._states = arrays, carry, gone, states
         self.steps, self.batch, self.pool = len(gone), batch, pool
-        self.keep_alive: list[Array] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
+
+    def flat(self, name: str) -> Array:
+        """A buffer (time, batch, width) as (time * batch, width), in the order of time."""
+        array = self[name]
+        ordered = array[::-1] if array.strides[0] < 0 else array
+        return ordered.reshape(-1, array.shape[-1])
 
     def turns(self, even: Any, odd: Any) -> Iterator[Any]:
         """Alternating between two sets of views."""

@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.notation import name_plain
-from tinygrad_lstm.tensor import Tensor
-from tinygrad_lstm.text import expression
-
 
 def distinct(name: str, taken: set[str], ascii_only: bool = False) -> str:
     """A name that may be part of an identifier; `taken`, the others, takes it in.
@@ -36,8 +32,7 @@ def number(value: Any, infinity: str, nan: str) -> str:
     return repr(value) if np.isfinite(value) else f"{'-' * (value < 0)}{infinity}"
 
 
-def note(node: Tensor, length: int) -> str:
-    """An equation for a comment, on one line."""
-    text = expression(node)
-    text = " ".join((f"{name_plain(node.name)} = {text}" if node.name else text).split())
+def comment_text(line: str, length: int) -> str:
+    """A line of the plan for a comment."""
+    text = " ".join(line.split())
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -58,7 +58,10 @@ panel(count rows, count inner, const real *a, count down, count right, const rea
         real *out = c + at * stride;
         switch (height) {
 #define CASE(m) case m: block(m, inner, left, down, right, b, next, out, stride, columns, onto); break;
-            CASES
+            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if ROWS > 6
+            CASE(7) CASE(8)
+#endif
 #undef CASE
         }
         at += height;
@@ -78,7 +81,7 @@ product(count rows, count columns, count inner, const real *left, count down, co
 
 /* A matrix (inner, columns) in panels of PANEL columns, the last one filled up with zeros; entry
    (k, j) is from[k * down + j * right]. */
-HIDDEN void
+void
 pack(count inner, count columns, const real *from, count down, count right, real *packed)
 {
     for (count at = 0; at < columns; at += PANEL)

@@ -11,14 +11,13 @@ reads parameters alone is computed *once*. The rules look at the graph, never at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from tinygrad_lstm.kernels.builder import Builder
+from tinygrad_lstm.kernels.patterns import WEIGHT, state_of
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Tensor, ancestors, apply, constant, fold
+from tinygrad_lstm.tensor import Tensor, ancestors
 
 CONSTANT, ONCE, AHEAD, STEP = range(4)  # what a value depends on: nothing, weights, inputs, states
 
@@ -36,150 +35,15 @@ def rewrite(program: Program, once: Iterable[str]) -> Rewritten:
     return _Rewriter(program, set(once)).result()
 
 
-class Builder:
-    """Makes nodes, simplified, and each only once."""
-
-    def __init__(self) -> None:
-        self._made: dict[Any, Tensor] = {}
-        self._pieces: dict[Tensor, list[tuple[int, int, Tensor]]] = {}
-
-    def make(self, op: str, *inputs: Tensor, **attributes: Any) -> Tensor:
-        """The node of an operation on nodes, or an older one that is equal to it."""
-        simpler = self._simpler(op, inputs, attributes)
-        if simpler is not None:
-            return simpler
-        key = (op, tuple(map(id, inputs)), _key(attributes))
-        if key not in self._made:
-            self._made[key] = self._fresh(op, inputs, attributes)
-        return self._made[key]
-
-    def adopt(self, node: Tensor) -> Tensor:
-        """Know a node that was made elsewhere."""
-        if node.inputs:
-            key = (node.op, tuple(map(id, node.inputs)), _key(node.attributes))
-            self._made.setdefault(key, node)
-        return node
-
-    def _fresh(self, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]) -> Tensor:
-        node: Tensor = apply(op, *inputs, **attributes)
-        if op == "scatter" and (place := columns(attributes["index"], node.shape)):
-            self._pieces[node] = [(*place, inputs[0])]
-        return node
-
-    def _simpler(
-        self, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any]
-    ) -> Tensor | None:
-        first = inputs[0]
-        if op == "identity":
-            return first
-        if op == "swapaxes" and first.op == "swapaxes" and first.attributes == attributes:
-            return first.inputs[0]
-        if op == "getitem" and (place := span(attributes["index"], first.shape)):
-            return self._slice(first, *place)
-        if op == "add" and all(i in self._pieces for i in inputs):
-            return self._joined(*inputs)
-        return None
-
-    def _slice(self, whole: Tensor, start: int, stop: int) -> Tensor | None:
-        if (start, stop) == (0, whole.shape[0]):
-            return whole
-        if whole.op == "getitem":
-            (inner,) = whole.inputs
-            if outer := span(whole.attributes["index"], inner.shape):
-                return self.slice(inner, outer[0] + start, outer[0] + stop)
-        if whole.op == "concat":
-            begin = 0
-            for part in whole.inputs:
-                end = begin + part.shape[0]
-                if begin <= start and stop <= end:
-                    return self.slice(part, start - begin, stop - begin)
-                begin = end
-        return None
-
-    def slice(self, whole: Tensor, start: int, stop: int) -> Tensor:
-        """Entries start to stop of a vector."""
-        return self.make("getitem", whole, index=(slice(start, stop),))
-
-    def _joined(self, a: Tensor, b: Tensor) -> Tensor | None:
-        """The sum of two values that are zero outside of columns that do not overlap."""
-        lead = a.shape[:-1]
-        pieces = sorted(self._pieces[a] + self._pieces[b], key=lambda p: p[0])
-        if any(p[1] > q[0] for p, q in zip(pieces, pieces[1:], strict=False)):
-            return None
-        parts, at = [], 0
-        for start, stop, part in pieces:
-            if start > at:
-                parts.append(constant(np.zeros((*lead, start - at))))
-            parts.append(part)
-            at = stop
-        if at < a.shape[-1]:
-            parts.append(constant(np.zeros((*lead, a.shape[-1] - at))))
-        node = self.make("concat", *parts, axis=-1)
-        self._pieces[node] = pieces
-        return node
-
-
-def span(index: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Start and stop of an index that takes a run of a vector's entries; None for any other."""
-    if len(shape) != 1:
-        return None
-    if isinstance(index, tuple) and len(index) == 1:
-        index = index[0]
-    if not isinstance(index, slice):
-        return None
-    start, stop, step = index.indices(shape[0])
-    return (start, stop) if step == 1 and stop > start else None
-
-
-def columns(index: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Start and stop of an index that takes a run of the last axis and all of the others."""
-    parts = index if isinstance(index, tuple) else (index,)
-    whole = len(parts) == len(shape) and all(
-        isinstance(i, slice) and i.indices(n) == (0, n, 1)
-        for i, n in zip(parts[:-1], shape, strict=False)
-    )
-    return span(parts[-1], shape[-1:]) if whole else None
-
-
-def simplified(
-    program: Program, keep: Iterable[Tensor], replace: Mapping[Tensor, Tensor]
-) -> dict[str, Tensor]:
-    """The outputs of a Program from fewer nodes. Nodes to keep stay as they are."""
-    builder = Builder()
-
-    def make(node: Tensor, operands: list[Tensor]) -> Tensor:
-        if not node.inputs:
-            return node
-        made = builder.make(node.op or "", *operands, **node.attributes)
-        if made.inputs:  # a leaf is the Program's own
-            made.name = made.name or node.name
-        return made
-
-    leaves = {**replace, **{node: builder.adopt(node) for node in keep}}
-    new = fold(program.outputs.values(), leaves, make)
-    return {name: new[node] for name, node in program.outputs.items()}
-
-
 def levels(program: Program, once: set[str]) -> dict[Tensor, int]:
     """What each node depends on: CONSTANT, ONCE, AHEAD or STEP."""
     found: dict[Tensor, int] = {}
     for name, node in program.inputs.items():
-        found[node] = ONCE if name in once else STEP if name.startswith("prev.") else AHEAD
+        found[node] = ONCE if name in once else STEP if state_of(name) else AHEAD
     for node in program.nodes():
         if node not in found:
             found[node] = max((found[i] for i in node.inputs), default=CONSTANT)
     return found
-
-
-def _key(value: Any) -> Any:
-    """What tells an attribute from any other; the text of a long array would leave entries out."""
-    if isinstance(value, Mapping):
-        return tuple((name, _key(part)) for name, part in value.items())
-    if isinstance(value, list | tuple):
-        return (type(value), *map(_key, value))
-    if isinstance(value, np.ndarray):
-        return value.shape, value.dtype, value.tobytes()
-    return repr(value)
 
 
 class _Rewriter:
@@ -201,6 +65,7 @@ class _Rewriter:
             node: self.inputs[name] for name, node in program.inputs.items() if name not in once
         }
         self.weights: dict[Tensor, Tensor] = {}  # a node of `once` -> the input of `step`
+        self.inside: set[Tensor] = set()  # what is only a part of a sum of products
         self.sums = self._find_sums()
         self.rows: dict[Tensor, list[Tensor]] = {}  # a second factor -> the sums it enters
         for root, total in self.sums.items():
@@ -248,7 +113,9 @@ class _Rewriter:
             inner = node is root or (node not in self.names and len(self.users[node]) == 1)
             if node.op == "add" and inner and all(i.shape == node.shape for i in node.inputs):
                 stack += reversed(node.inputs)
+                self.inside.add(node)
             elif self._product(node) and inner:
+                self.inside.add(node)
                 for v, W in self._split(*node.inputs):
                     known = total.products.get(v)
                     total.products[v] = W if known is None else self.build.make("add", known, W)
@@ -256,6 +123,7 @@ class _Rewriter:
                 total.biases.append(node)
             else:
                 total.others.append(node)
+        self.inside.discard(root)
         return total
 
     def _split(self, W: Tensor, v: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -322,9 +190,9 @@ class _Rewriter:
     def weight(self, node: Tensor) -> Tensor:
         """A value that is computed once, as an input of the new step."""
         if node not in self.weights:
-            name = f"W.{node.name}"  # an equation may be called like a parameter
+            name = f"{WEIGHT}{node.name}"  # an equation may be called like a parameter
             if node.name is None or name in {leaf.name for leaf in self.weights.values()}:
-                name = f"W.{len(self.weights) + 1}"
+                name = f"{WEIGHT}{len(self.weights) + 1}"
             self.weights[node] = Tensor.input(name, node.shape)
         return self.weights[node]
 
@@ -332,7 +200,7 @@ class _Rewriter:
         """All products with v, row under row, and the hoisted rows they are added to."""
         if v not in self.packed:
             matrix = self._rows_of([self.sums[root].products[v] for root in self.rows[v]])
-            product = self.build.make("matvec", self.weight(matrix), self.new[v])
+            product = self.build.make("matvec", self.weight(matrix), self._new(v))
             if v in self.joined:
                 u, place = self.joined[v]
                 start = sum(root.shape[0] for root in self.rows[u][:place])
@@ -341,47 +209,26 @@ class _Rewriter:
             self.packed[v] = product
         return self.packed[v]
 
-    def translate(self, root: Tensor) -> Tensor:
-        """The new node of an old one."""
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            missing = [i for i in self._needs(node) if i not in self.new]
-            if missing and node not in self.new:
-                stack += missing
+    def _translate(self, node: Tensor) -> None:
+        """Make the new node of an old one, whose inputs are there; one within a sum needs none."""
+        if node not in self.inside and node not in self.new and self.level[node] > ONCE:
+            if node in self.sums:
+                made = self.total(node)
             else:
-                stack.pop()
-                if node not in self.new:
-                    self.new[node] = self._translated(node)
-        return self.new[root]
+                operands = map(self._new, node.inputs)
+                made = self.build.make(node.op or "", *operands, **node.attributes)
+            self.new[node] = self._own(made, node)
 
-    def _needs(self, node: Tensor) -> list[Tensor]:
-        """The old nodes that must be translated before this one."""
-        if self.level[node] <= ONCE:
-            return []
-        if node not in self.sums:
-            return list(node.inputs)
-        own = self.sums[node]
-        hoisted = [self.joined[v][0] for v in own.products if v in self.joined]
-        return [*own.products, *hoisted, *own.others]
+    def _new(self, node: Tensor) -> Tensor:
+        """The new node of an old one; what is made of parameters is an input."""
+        if node not in self.new:
+            number = self.level[node] == CONSTANT and node.size == 1 and not node.inputs
+            self.new[node] = node if number else self._own(self.weight(node), node)
+        return self.new[node]
 
-    def _translated(self, node: Tensor) -> Tensor:
-        if self.level[node] == CONSTANT and node.size == 1 and not node.inputs:
-            return node
-        if self.level[node] <= ONCE:
-            made = self.weight(node)
-        elif node in self.sums:
-            made = self.total(node)
-        else:
-            operands = [self.new[i] for i in node.inputs]
-            made = self.build.make(node.op or "", *operands, **node.attributes)
-        return self._own(made, self.names[node]) if node in self.names else made
-
-    def _own(self, node: Tensor, name: str) -> Tensor:
-        """A node that may bear the name of an equation."""
-        if node.name is not None or not node.inputs:
-            node = apply("identity", node)
-        return named(node, name)
+    def _own(self, node: Tensor, old: Tensor) -> Tensor:
+        """A node under the name that the old one has as an equation."""
+        return named(node, self.names[old]) if old in self.names else node
 
     def total(self, root: Tensor) -> Tensor:
         """A sum of products from rows of the packed ones."""
@@ -399,7 +246,7 @@ class _Rewriter:
             terms.append(self.build.slice(weight, start, start + root.shape[0]))
             del biases[0]
         terms += [self.weight(bias) for bias in biases]
-        terms += [self.new[term] for term in own.others]
+        terms += [self._new(term) for term in own.others]
         total = terms[0]
         for term in terms[1:]:
             total = self.build.make("add", total, term)
@@ -416,7 +263,9 @@ class _Rewriter:
 
     def result(self) -> Rewritten:
         """The Programs of the weights and of the step."""
-        new = {name: self.translate(node) for name, node in self.old.equations.items()}
+        for node in self.old.nodes():
+            self._translate(node)
+        new = {name: self._new(node) for name, node in self.old.equations.items()}
         used = set(ancestors(new.values()))
         leaves = {leaf.name or "": leaf for leaf in self.weights.values() if leaf in used}
         made = {leaf.name or "": node for node, leaf in self.weights.items() if leaf in used}

@@ -23,7 +23,7 @@ from tinygrad_lstm.errors import TinygradError
 
 log = logging.getLogger("tinygrad_lstm")
 _FLAGS = ("-std=gnu11", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-w")
-_LONG = 23_000  # characters of a source for which the last passes of a compiler take too long
+_LONG = 26_000  # characters of a source for which the last passes of a compiler take too long
 _SECONDS = 120  # a compiler that takes longer is broken
 
 

@@ -88,7 +88,6 @@ class SGD:
 
 
 Optimiser = Adam | SGD
-OPTIMISERS: Mapping[str, type[Optimiser]] = {"Adam": Adam, "SGD": SGD}
 
 
 def global_norm(gradients: Arrays) -> float:

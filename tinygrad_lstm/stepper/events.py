@@ -16,8 +16,8 @@ from tinygrad_lstm.stepper.written import (
     MORE,
     Entries,
     array,
-    closing,
     compute_shown,
+    count_missing_digits,
     leaf,
     round_shown,
     write_rule,
@@ -31,7 +31,7 @@ _MORE_TERMS = " more … + "  # in a sum whose middle is left out
 
 
 @dataclass(frozen=True)
-class Quantity:
+class NamedValue:
     """A value by its name; `expression` is what it stands for where the name was made up."""
 
     name: str
@@ -112,12 +112,12 @@ class Event:
         return self.term == self.of_terms
 
     @property
-    def upstream(self) -> Quantity | None:
+    def upstream(self) -> NamedValue | None:
         """Backward: the adjoint of the operation's result, which the rule starts from."""
         if self._k is None or self._k < 0:
             return None
         label = self.trace.labels.bar(self.node)
-        return Quantity(label, np.asarray(self.trace.adjoints[self.node]))
+        return NamedValue(label, np.asarray(self.trace.adjoints[self.node]))
 
     # --- the rule --------------------------------------------------------------------------------
     def restate(self, leaves: Mapping[Tensor, Tensor], g: Tensor | None) -> Tensor:
@@ -177,7 +177,7 @@ class Event:
         return f"{quotient}: g ↦ {write_rule(found, digits)}", None
 
     @property
-    def operands(self) -> list[Quantity]:
+    def operands(self) -> list[NamedValue]:
         """The values that the rule reads, besides the upstream gradient."""
         used = set(ancestors([self._restated]))
         labels, leaves = self.trace.labels, self.trace.leaves(self.node)
@@ -185,7 +185,7 @@ class Event:
             (*self.node.inputs, self.node) if self._k is not None else self.node.inputs
         )
         return [
-            Quantity(labels[n], n.data, labels.expression(n) if n.name is None else "")
+            NamedValue(labels[n], n.data, labels.expression(n) if n.name is None else "")
             for n in nodes
             if leaves[n] in used and leaves[n].name is not None
         ]
@@ -197,7 +197,9 @@ class Event:
         value, digits = self._computed, self.trace.digits
         places = _first(value.shape)
         entries = Entries(digits)
-        found = closing(lambda d: compute_shown(self._restated, d), value, places, digits)
+        found = count_missing_digits(
+            lambda d: compute_shown(self._restated, d), value, places, digits
+        )
         left_out = [_MORE_TERMS in entries.entry(self._restated, at).text for at in places]
         return [0 if some else more for some, more in zip(left_out, found, strict=True)]
 
@@ -211,7 +213,7 @@ class Event:
         def added(digits: int) -> Array:
             return reduce(np.add, (round_shown(part, digits) for part in parts))
 
-        return closing(added, self.value, _first(self.value.shape), digits)
+        return count_missing_digits(added, self.value, _first(self.value.shape), digits)
 
     @property
     def _computed(self) -> Array:
@@ -339,7 +341,7 @@ class Event:
             "rule": self.rule,
             "numbers": self.numbers,
             "operands": [q.as_dict() for q in self.operands],
-            "result": Quantity(
+            "result": NamedValue(
                 self.name,
                 self.value,
                 self.trace.labels.expression(self.node) if self._k is None else "",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.forwards import axes_of
 from tinygrad_lstm.notation import number
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, constant, fold
@@ -108,7 +109,7 @@ def compute_shown(node: Tensor, digits: int) -> Array:
     return found
 
 
-def closing(
+def count_missing_digits(
     compute: Callable[[int], Array], result: Array, places: list[Index], digits: int
 ) -> list[int | None]:
     """How many more digits the numbers of each line need, so that a reader's arithmetic closes.
@@ -171,7 +172,7 @@ class Entries(Unicode):
             ids = np.arange(node.size).reshape(node.shape)[node.attributes["index"]]
             wanted = np.argwhere(ids == np.ravel_multi_index(at, node.shape) if at else ids == 0)
             return self.sum(self.entry(source, tuple(k)) for k in wanted.tolist())
-        if op in _PRODUCTS or op == "einsum":
+        if op == "einsum" or TABLE[op].signature.startswith("("):
             return self._products(node, at)
         if op in _OVER_AXES:
             return self._over_axes(node, at)
@@ -199,52 +200,31 @@ class Entries(Unicode):
     def _moved(self, node: Tensor, at: Index) -> Piece:
         if node not in self._origin:
             places = [(i, k) for i in node.inputs for k in np.ndindex(i.shape)]
-            ids, start = [], 0
-            for i in node.inputs:
-                ids.append(np.arange(start, start + i.size).reshape(i.shape))
-                start += i.size
+            count = iter(range(len(places)))
+            ids = [np.fromiter(count, int, i.size).reshape(i.shape) for i in node.inputs]
             moved = np.asarray(TABLE[node.op or ""].forward(*ids, **node.attributes))
-            self._origin[node] = [places[int(k)] for k in moved.ravel()]
+            self._origin[node] = [places[k] for k in moved.ravel().tolist()]
         flat = int(np.ravel_multi_index(at, node.shape)) if at else 0
         return self.entry(*self._origin[node][flat])
 
     def _products(self, node: Tensor, at: Index) -> Piece:
         a, b = node.inputs
-        core = _PRODUCTS.get(node.op or "", 0)
-        lead, own = at[: len(at) - core], at[len(at) - core :]
-        if node.op == "einsum":
-            pairs = _einsum_pairs(node, at)
-        elif node.op == "outer":
-            pairs = [((*lead, own[0]), (*lead, own[1]))]
-        elif node.op == "matvec":
-            pairs = [((*lead, own[0], j), (*lead, j)) for j in range(a.shape[-1])]
-        elif node.op == "matmul":
-            pairs = [((*lead, own[0], j), (*lead, j, own[1])) for j in range(a.shape[-1])]
-        else:
-            pairs = [((*lead, j), (*lead, j)) for j in range(max(a.shape[-1], b.shape[-1]))]
+        pairs = _pairs(node, at)
         return self.sum(self._product([self._at(a, k), self._at(b, m)]) for k, m in pairs)
 
     def _product(self, parts: Iterable[Piece]) -> Piece:
         return Piece("×".join(self.fitted(part, PRODUCT) for part in parts), PRODUCT, "product")
 
     def _over_axes(self, node: Tensor, at: Index) -> Piece:
-        (x,) = node.inputs
-        axis, op = node.attributes["axis"], node.op or ""
-        given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        axes = {a % x.ndim for a in given}
-        place: list[Any] = list(at)
-        if x.ndim != node.ndim:  # the reduced axes are gone
-            place = [0] * x.ndim
-            for a, k in zip([a for a in range(x.ndim) if a not in axes], at, strict=True):
-                place[a] = k
-        free = tuple(
-            (slice(k + 1) if op == "cumsum" else slice(None)) if a in axes else k
-            for a, k in enumerate(place)
-        )
-        sources = np.arange(x.size).reshape(x.shape)[free].ravel()
-        parts = [
-            self.entry(x, tuple(int(k) for k in np.unravel_index(int(s), x.shape))) for s in sources
-        ]
+        (x,), op = node.inputs, node.op or ""
+        reduced = axes_of(node.attributes["axis"], x.ndim)
+        rest = [axis for axis in range(x.ndim) if axis not in reduced]
+        kept = at if x.ndim != node.ndim else tuple(at[axis] for axis in rest)
+        sources = np.moveaxis(np.arange(x.size).reshape(x.shape), rest, range(len(rest)))[kept]
+        if op == "cumsum":
+            sources = sources[: at[reduced[0]] + 1]
+        places = list(np.ndindex(x.shape))
+        parts = [self.entry(x, places[k]) for k in sources.ravel().tolist()]
         if op in ("sum", "cumsum"):
             return self.sum(parts)
         if op == "mean":
@@ -262,20 +242,22 @@ class Entries(Unicode):
         return Piece(f"{self.fitted(own, SUM)} {self.minus} log({total.text})", SUM)
 
 
-_PRODUCTS = {"matvec": 1, "matmul": 2, "outer": 2, "vecdot": 0}  # how many axes of the result
 _OVER_AXES = {"sum", "mean", "max", "prod", "logsumexp", "softmax", "log_softmax", "cumsum"}
 
 
-def _einsum_pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
+def _pairs(node: Tensor, at: Index) -> list[tuple[Index, Index]]:
     """The entries of the two operands whose products make up the entry `at`."""
-    before, after = node.attributes["subscripts"].replace("...", "").split("->")
-    groups = before.split(",")
+    groups: Sequence[Sequence[str]]
+    if node.op == "einsum":
+        before, after = node.attributes["subscripts"].replace("...", "").split("->")
+        groups = before.split(",")
+    else:
+        groups, after = TABLE[node.op or ""].letters()
     lead, own = at[: len(at) - len(after)], at[len(at) - len(after) :]
-    lengths = {
-        letter: n
-        for group, i in zip(groups, node.inputs, strict=True)
-        for letter, n in zip(group, i.shape[i.ndim - len(group) :], strict=True)
-    }
+    lengths: dict[str, int] = {}
+    for group, i in zip(groups, node.inputs, strict=True):
+        for letter, n in zip(group, i.shape[i.ndim - len(group) :], strict=True):
+            lengths[letter] = max(n, lengths.get(letter, 1))
     free = [letter for letter in lengths if letter not in after]
     found = []
     for rest in np.ndindex(*(lengths[letter] for letter in free)):

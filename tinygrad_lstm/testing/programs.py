@@ -250,17 +250,9 @@ def _index(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Where to read along the last axes: a run, every other entry, one entry, or a list of them."""
     n = shape[-1]
     start = draw(st.integers(0, n - 1))
-    last = draw(
-        st.sampled_from(
-            [
-                slice(start, draw(st.integers(start + 1, n))),
-                slice(None, None, -1),
-                slice(start, None, 2),
-                start,
-                np.array([start, 0, start]),
-            ]
-        )
-    )
+    run = slice(start, draw(st.integers(start + 1, n)))
+    every = slice(None, None, -1), slice(start, None, 2)
+    last = draw(st.sampled_from([run, *every, start, np.array([start, 0, start])]))
     if len(shape) > 1 and draw(st.booleans()):
         return (draw(st.sampled_from((slice(0, 1), slice(None, None, -1)))), last)
     return (last,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,10 +9,10 @@ from itertools import pairwise
 from equations import name_latex
 from equations.wording import Said, joined
 from tinygrad_lstm import compiled
-from tinygrad_lstm.kernels import describing
-from tinygrad_lstm.kernels.describing import Block
+from tinygrad_lstm.kernels.explain import shape_text
+from tinygrad_lstm.kernels.labels import CARRIED, Term
+from tinygrad_lstm.kernels.loop import Multiply, Outer, Pack, Statement, Sweep, lower
 from tinygrad_lstm.kernels.plan import Plan
-from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from viz import sentences
 from viz.cards import Card, Line, card, write
@@ -27,7 +26,7 @@ from viz.symbols import Written, plain
 NAME, NOTE = 14.0, 10.5
 LINE, TALL = 19.0, 23.0  # rows with bars over tildes are tall
 ROW = 4  # names side by side in a pass
-LOOKS = {"product": "layer", "pass": "step", "single": "module", "pack": "given"}
+LOOKS = {Multiply: "layer", Outer: "layer", Sweep: "step", Pack: "given"}
 HEADS = {
     "once": ("once", "weights packed"),
     "ahead": ("ahead", "all steps together"),
@@ -43,7 +42,7 @@ ORDER = "order"  # the class of links that are not drawn
 class _Box:
     key: str
     section: str
-    block: Block
+    statement: Statement
     lines: list[tuple[str, str, float]]  # LaTeX, text, size
 
 
@@ -61,82 +60,58 @@ def plan(of: Plan) -> Figure:
     rounded one a pass over the units with the values that it computes; arrows are data. The packed
     weights, and what flows from step to step, stand in the formulas.
     """
-    if not isinstance(getattr(of, "step", None), Program):
+    if not isinstance(of, Plan):
         raise FigureError(
             f"viz.plan draws the plan of a compiled cell, got {of!r:.60}; write "
             f"compiled(cell).plan(hidden=…, inputs=…)."
         )
-    spelling = _spelling(of)
     boxes = [
-        _Box(f"{section}-{k}", section, block, _lines(block, spelling))
-        for section, blocks in describing.described(of).items()
-        for k, block in enumerate(blocks, 1)
-        if block.lines
+        _Box(f"{section}-{k}", section, statement, _lines(statement))
+        for section, statements in lower(of).sections().items()
+        for k, statement in enumerate(statements, 1)
     ]
     title = f"The plan of the compiled cell {of.name}"
     return Figure(f"{of.name}-plan", title, _describe(of, boxes), _scene(boxes))
 
 
-def _spelling(of: Plan) -> dict[str, str]:
-    """How each name of the plan's text is drawn."""
-    known = [*of.step.inputs, *of.step.equations]
-    found = {name: name_latex(name, None) for name in of.once.inputs}
-    for name in known:
-        own = name[2:] if name.startswith("W.") else name
-        if own.isdigit():
-            latex, bar = rf"W_{{{own}}}", rf"\bar{{W}}_{{{own}}}"
-        elif name.startswith("W."):
-            latex, bar = name_latex(own, None), name_latex(f"bar.{own}", None)
-        else:
-            latex, bar = name_latex(own), name_latex(f"bar.{own}")
-        found[describing._name(name)] = latex
-        found[describing._name(f"bar.{name}")] = bar
-    for name in of.states:
-        found[f"carry.{name}"] = rf"\text{{carry }}{name_latex(f'bar.{name}')}"
-    for name in of.seeds:
-        found[f"given.{name}"] = rf"\text{{given }}{name_latex(f'bar.{name}')}"
-    return found
+def _drawn(term: Term) -> str:
+    if not term.name:
+        return rf"\text{{{term}}}"
+    space, _, state = term.name.partition(".")
+    if space in CARRIED:
+        return rf"\text{{{space} }}{name_latex(f'bar.{state}')}"
+    rows = "" if term.rows is None else f"[{term.rows[0]}:{term.rows[1]}]"
+    return name_latex(term.name, term.time) + rows
 
 
-def _drawn(name: str, spelling: dict[str, str]) -> str:
-    if name in spelling:
-        return spelling[name]
-    head, bracket, rows = name.partition("[")
-    if bracket:
-        return rf"{_drawn(head, spelling)}[{rows}"
-    if name.endswith("ᵀ"):
-        return rf"{_drawn(name[:-1], spelling)}^\top"
-    return rf"u_{{{name[1:]}}}" if name[:1] == "u" and name[1:].isdigit() else rf"\text{{{name}}}"
-
-
-def _lines(block: Block, spelling: dict[str, str]) -> list[tuple[str, str, float]]:
-    shape = r" \times ".join(map(str, block.shape or (1,)))
-    note = (rf"{{{shape}}}", " × ".join(map(str, block.shape or (1,))), NOTE)
-    if block.kind == "product":
-        result = _drawn(block.writes[-1], spelling)
-        factors = [_drawn(part, spelling) for part in block.factors]
-        sign = r"\;{+}{=}\;" if "+=" in block.lines[0] else "="
-        joint, over = (r" \otimes ", r"\Sigma_t\,") if block.outer else (r" \cdot ", "")
-        return [(f"{result} {sign} {over}{joint.join(factors)}", block.lines[0], NAME), note]
-    if block.kind == "pack":
-        rows = [_drawn(part, spelling) for part in block.reads]
-        columns = re.search(r"\[:, (\d+:\d+)\]$", block.lines[0])
-        if columns:
-            note = (rf"{note[0]},\; \text{{columns {columns[1]}}}", note[1], NOTE)
-        return [
-            (rf"{_drawn(block.writes[0], spelling)}", block.lines[0], NAME),
-            *(
-                (r",\, ".join(rows[k : k + ROW]), ", ".join(block.reads[k : k + ROW]), NOTE)
-                for k in range(0, len(rows), ROW)
-            ),
-            note,
-        ]
-    several = block.writes
-    groups = [several[k : k + ROW] for k in range(0, len(several), ROW)]
-    return [
-        (r",\; ".join(_drawn(n, spelling) for n in group), ", ".join(group), NAME)
-        for group in groups
+def _lines(statement: Statement) -> list[tuple[str, str, float]]:
+    text = shape_text(statement) or "1"
+    shape = text.replace("×", r"\times")
+    note = (rf"{{{shape}}}", text, NOTE)
+    if isinstance(statement, Multiply | Outer):
+        first, second = map(_drawn, statement.factors)
+        sign = r"\;{+}{=}\;" if statement.onto else "="
+        product = rf"\Sigma_t\,{first} \otimes {second}"
+        if isinstance(statement, Multiply):
+            first += r"^\top" * statement.transposed
+            product = rf"{first} \cdot {second}"
+        formula = f"{_drawn(statement.writes[-1])} {sign} {product}"
+        return [(formula, statement.lines[0], NAME), note]
+    packs = isinstance(statement, Pack)
+    several = statement.reads if packs else statement.writes
+    groups = [
+        (
+            (r",\, " if packs else r",\; ").join(map(_drawn, several[k : k + ROW])),
+            ", ".join(map(str, several[k : k + ROW])),
+            NOTE if packs else NAME,
+        )
+        for k in range(0, len(several), ROW)
     ]
+    if not isinstance(statement, Pack):
+        return groups
+    if statement.columns:
+        note = (rf"{note[0]},\; \text{{columns {statement.columns}}}", note[1], NOTE)
+    return [(_drawn(statement.writes[0]), statement.lines[0], NAME), *groups, note]
 
 
 def _scene(boxes: list[_Box]) -> Scene:
@@ -144,12 +119,13 @@ def _scene(boxes: list[_Box]) -> Scene:
     links: dict[tuple[str, str], Link] = {}
     written: dict[str, str] = {}
     for box in boxes:
-        for name in box.block.reads if box.section != "once" else ():
-            tail = written.get(name.partition("[")[0])
+        if box.section == "once":
+            continue
+        for term in box.statement.reads:
+            tail = written.get(term.name)
             if tail is not None and tail != box.key:
                 links[tail, box.key] = Link(tail, box.key, ("wire",))
-        for name in box.block.writes if box.section != "once" else ():
-            written[name.partition("[")[0]] = box.key
+        written |= {term.name: box.key for term in box.statement.writes}
     wanted = [*links.values(), *_one_below_the_other(boxes, links)]
     scene = placed([card.shape for card in cards], wanted, "TB", gap=(0.22, 0.36))
     scene.wires = [wire for wire in scene.wires if ORDER not in wire.classes]
@@ -160,15 +136,15 @@ def _scene(boxes: list[_Box]) -> Scene:
 
 
 def _card(box: _Box) -> Card:
-    row = TALL if box.block.kind == "pass" and len(box.lines) > 1 else LINE
+    row = TALL if isinstance(box.statement, Sweep) and len(box.lines) > 1 else LINE
     lines = [
         Line(Written(latex, text), size, 7 + row * (k + 0.5))
         for k, (latex, text, size) in enumerate(box.lines)
     ]
-    names = [n for n in box.block.writes if n.isidentifier()]
+    names = [term.name for term in box.statement.writes if term.name.isidentifier()]
     classes = (f"section-{box.section}", *prefixed(names, "eq"))
-    title = "; ".join(box.block.lines)
-    kind, height = LOOKS[box.block.kind], 14.0 + row * len(lines)
+    title = "; ".join(box.statement.lines)
+    kind, height = LOOKS.get(type(box.statement), "module"), 14.0 + row * len(lines)
     return card(box.key, kind, lines, height, 40.0, 18.0, classes, title)
 
 
@@ -207,14 +183,14 @@ def _describe(of: Plan, boxes: list[_Box]) -> str:
         Said("The plan of the compiled cell {cell}, section by section.", cell=of.name)
     ]
     for section, (head, note) in HEADS.items():
-        own = [box.block for box in boxes if box.section == section]
+        own = [box.statement for box in boxes if box.section == section]
         said.append(Said(f"{head.capitalize()}, {note}:"))
-        for block in own:
-            if block.kind == "pass":
-                values = sentences.listed(block.writes)
+        for statement in own:
+            if isinstance(statement, Sweep):
+                values = sentences.listed([str(term) for term in statement.writes])
                 said.append(Said("one pass computes {values}.", values=values))
             else:
-                said.append(Said("{line}.", line=block.lines[0]))
+                said.append(Said("{line}.", line=statement.lines[0]))
         if not own:
             said.append(Said("nothing."))
     return joined(said)

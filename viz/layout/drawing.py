@@ -41,13 +41,13 @@ class Drawing:
 
     # --- coordinates ----------------------------------------------------------------------------
     def _measure(self) -> None:
-        grid, plan = self.grid, self.plan
+        grid, plan, a = self.grid, self.plan, self.anatomy
         columns: dict[int, float] = {}  # used column -> half the width of what stands there
         rows: dict[int, float] = {}
         for net in grid.nets.values():
             ways = net.parent.items()
-            upright = [a[0] for b, a in ways if a[0] == b[0]]
-            level = [a[1] for b, a in ways if a[1] == b[1]]
+            upright = [p[0] for q, p in ways if p[0] == q[0]]
+            level = [p[1] for q, p in ways if p[1] == q[1]]
             ends = (net.source, *net.ends.values())
             columns |= dict.fromkeys([*upright, *(c for c, _ in ends)], 0.0)
             rows |= dict.fromkeys([*level, *(r for _, r in ends)], 0.0)
@@ -87,8 +87,8 @@ class Drawing:
         }
         labelled = {layer} | {
             grid.at(*plan.place[key])[1]
-            for key, part in self.anatomy.parts.items()
-            if set(part.names) - set(self.anatomy.states) and plan.place[key][1] >= len(plan.belts)
+            for key, part in a.parts.items()
+            if set(part.names) - set(a.states) and plan.place[key][1] >= len(a.belts)
         }
         body = sorted(r for r in rows if 0 < r < bottom)
         self.y: dict[int, float] = {}
@@ -154,21 +154,10 @@ class Drawing:
                 continue
             reader = net.sinks[k].part
             if reader in self.plan.buses:
-                found |= self._fed(reader)
+                found |= set(self.plan.fed(reader))
             else:
                 found.add(reader)
         return found
-
-    def _fed(self, bus: str) -> set[str]:
-        found = set(self.plan.buses[bus].layers)
-        for other in self.plan.buses.values():
-            if bus in other.sources:
-                found |= self._fed(other.key)
-        return found
-
-    def _sources(self, key: str) -> set[str]:
-        bus = self.plan.buses.get(key)
-        return {s for b in bus.sources for s in self._sources(b)} if bus else {key}
 
     def _wires(self, net: Net) -> None:
         children: dict[Cell, list[Cell]] = {}
@@ -226,7 +215,7 @@ class Drawing:
         if net.key in buses:
             names = []
         readers = self._readers(net, cells[1])
-        belts = [s for s, path in self.plan.belts.items() if self._on_belt(net, cells, s, path)]
+        belts = [s for s, path in self.anatomy.belts.items() if self._on_belt(net, cells, s, path)]
         classes = (
             "wire",
             *prefixed(sorted(names), "val"),
@@ -242,7 +231,7 @@ class Drawing:
             own = f"wire-{_id(net.key)}-{count}" + (f"-{k}" if k else "")
             while own in self.links:  # C.1 beside the first stroke of C
                 own += "-"
-            self.links[own] = {(s, r) for s in self._sources(net.key) for r in readers}
+            self.links[own] = {(s, r) for s in self.plan.values(net.key) for r in readers}
             self.scene.wires.append(
                 Wire(
                     own,

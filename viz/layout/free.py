@@ -66,24 +66,7 @@ def placed(
         graph.edge(node[link.tail], node[link.head], comment=str(k))
     found = json.loads(render(graph.source, format="json"))
     place = {o["name"]: _point(o["pos"]) for o in found.get("objects", []) if "pos" in o}
-    wires = []
-    for item in found.get("edges", []):
-        link = lines[int(item["comment"])]
-        points, tip = _spline(item["pos"])
-        wires.append(
-            Wire(
-                f"line-{item['comment']}",
-                tuple(points),
-                link.tail,
-                link.head,
-                net=link.net or link.tail,
-                arrow=True,
-                curve=True,
-                tip=tip,
-                width=1.3,
-                classes=link.classes,
-            )
-        )
+    wires = [_wire(item, lines[int(item["comment"])]) for item in found.get("edges", [])]
     return Scene([_at(s, *place[node[s.id]]) for s in several], wires)
 
 
@@ -96,12 +79,23 @@ def _point(pair: str) -> Point:
     return x, -y
 
 
-def _spline(pos: str) -> tuple[list[Point], Point]:
-    """A spline of dot's, and the tip of its arrow."""
-    words = pos.split()
-    points = [_point(word) for word in words if word[:2] not in ("e,", "s,")]
+def _wire(item: dict[str, str], link: Link) -> Wire:
+    """A link along a spline of dot's, which names the tip of its arrow first."""
+    words = item["pos"].split()
+    points = tuple(_point(word) for word in words if word[:2] != "e,")
     tips = [_point(word[2:]) for word in words if word[:2] == "e,"]
-    return points, [points[-1], *tips][-1]
+    return Wire(
+        f"line-{item['comment']}",
+        points,
+        link.tail,
+        link.head,
+        net=link.net or link.tail,
+        arrow=True,
+        curve=True,
+        tip=[points[-1], *tips][-1],
+        width=1.3,
+        classes=link.classes,
+    )
 
 
 def lay_out_freely(a: Anatomy, names: Names) -> tuple[Scene, dict[str, Pairs]]:

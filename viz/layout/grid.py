@@ -50,12 +50,21 @@ class GridPlan:
     anatomy: Anatomy
     columns: list[Column]
     place: dict[str, tuple[int, int]]  # part or terminal -> (column, row)
-    belts: dict[str, list[str]]  # a state -> the parts on its belt
-    buses: dict[str, Bus]
     state_row: dict[str, int]
     layer_row: int
-    rows: int
-    exit_column: int
+    buses: dict[str, Bus] = field(default_factory=dict)
+    rows: int = 0
+    exit_column: int = 0
+
+    def fed(self, key: str) -> list[str]:
+        """The layers that a bus feeds, directly or through another."""
+        inner = [other for other, bus in self.buses.items() if key in bus.sources]
+        return [*self.buses[key].layers, *(layer for other in inner for layer in self.fed(other))]
+
+    def values(self, key: str) -> set[str]:
+        """The values that a line carries: one, or those that a bus has merged."""
+        bus = self.buses.get(key)
+        return {v for source in bus.sources for v in self.values(source)} if bus else {key}
 
 
 class NotPlaceable(TinygradError):

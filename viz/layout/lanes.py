@@ -12,59 +12,41 @@ from viz.layout.grid import Bus, Column, GridPlan, Order
 class Lanes:
     """Adds what lies below the layers: merging lanes, their ramps, terminals."""
 
-    def __init__(
-        self,
-        anatomy: Anatomy,
-        columns: list[Column],
-        belts: dict[str, list[str]],
-        place: dict[str, tuple[int, int]],
-        layer_row: int,
-        belt_rows: dict[str, int],
-    ) -> None:
-        self.anatomy, self.columns, self.belts = anatomy, columns, belts
-        self.place, self.layer_row = place, layer_row
-        self.state_row = dict(belt_rows)
-        self.inputs_below = set(anatomy.inputs)
-        self.previous = anatomy.previous
-
-    def plan(self, order: Order) -> GridPlan:
-        """Buses, lanes, ramps and terminals."""
+    def __init__(self, plan: GridPlan) -> None:
+        self.plan, self.anatomy, self.place = plan, plan.anatomy, plan.place
         buses = _buses(self.anatomy)
-        self.buses = {b.key: b for b in buses}
-        keys = [b.key for b in sorted(buses, key=lambda b: (-self._depth(b), self._first(b)))]
+        plan.buses = self.buses = {bus.key: bus for bus in buses}
+
+    def add(self, order: Order) -> None:
+        """Buses, lanes, ramps and terminals."""
+        plan, a = self.plan, self.anatomy
+        buses = list(self.buses.values())
+        ordered = sorted(buses, key=lambda b: (-self._depth(b), self._first(b)))
         if order.lanes:
-            keys = [keys[k] for k in order.lanes if k < len(keys)]
-        lower = [s for s in order.states or self.anatomy.states if s not in self.belts]
+            ordered = [ordered[k] for k in order.lanes if k < len(ordered)]
+        lower = [s for s in order.states or a.states if s not in a.belts]
         free = [s for s in lower if any(f"prev.{s}" in b.sources for b in buses)]
         for bus in buses:
             self._choose_straight(bus, free)
-        rows = self._rows(keys)
-        for key, row in rows.items():
-            self.buses[key].lane = row
-            straight = self.buses[key].straight
-            if straight in self.previous:
-                self.state_row[self.previous[straight]] = row
-        bottom = max(rows.values(), default=self.layer_row)
+        bottom = plan.layer_row
+        for bus in ordered:
+            if bus.straight not in self.buses:
+                bus.lane = bottom = bottom + 1
+        for bus in buses:
+            before = bus
+            while before.straight in self.buses:
+                before = self.buses[before.straight]
+            bus.lane = before.lane
+            if bus.straight in a.previous:
+                plan.state_row[a.previous[bus.straight]] = bus.lane
         for state in lower:
-            if state not in self.state_row:
-                bottom += 1
-                self.state_row[state] = bottom
+            if state not in plan.state_row:
+                plan.state_row[state] = bottom = bottom + 1
         for bus in sorted(buses, key=self._depth):
             self._add_ramps(bus)
         self._terminals(bottom + 1)
-        exit_column = len(self.columns)
-        self.columns.append(Column())
-        return GridPlan(
-            self.anatomy,
-            self.columns,
-            self.place,
-            self.belts,
-            self.buses,
-            self.state_row,
-            self.layer_row,
-            bottom + 2,
-            exit_column,
-        )
+        plan.rows, plan.exit_column = bottom + 2, len(plan.columns)
+        plan.columns.append(Column())
 
     def _parents(self, bus: Bus) -> list[str]:
         return [s for s in bus.sources if s in self.buses]
@@ -75,19 +57,19 @@ class Lanes:
 
     def _first(self, bus: Bus) -> int:
         """The column of the first layer that a bus feeds, directly or through another."""
-        return min(self.place[layer][0] for layer in self._fed(bus))
+        return min(self.place[layer][0] for layer in self.plan.fed(bus.key))
 
     def _choose_straight(self, bus: Bus, free: list[str]) -> None:
         entering = [f"prev.{s}" for s in free if f"prev.{s}" in bus.sources]
         if entering:
             bus.straight = entering[0]
-            free.remove(self.previous[entering[0]])
+            free.remove(self.anatomy.previous[entering[0]])
         parents = self._parents(bus)
         if not entering and parents and self._continues(bus, parents[0]):
             bus.straight = parents[0]
         if not bus.straight and not parents:
             falling = [s for s in bus.sources if self._falls(s, bus)]
-            along = [s for s in bus.sources if s in self.inputs_below]
+            along = [s for s in bus.sources if s in self.anatomy.inputs]
             if along and (falling or self._entered(along[0], bus)):
                 bus.straight = along[0]
 
@@ -102,7 +84,7 @@ class Lanes:
         """Whether a source stands in a column that leads straight down onto the lane."""
         if source not in self.place or self.place[source][0] >= self._first(bus):
             return False
-        column = self.columns[self.place[source][0]]
+        column = self.plan.columns[self.place[source][0]]
         return column.down and column.stack[:1] == [source]
 
     def _continues(self, bus: Bus, parent: str) -> bool:
@@ -111,26 +93,11 @@ class Lanes:
         taken = any(b.straight == parent for b in self.buses.values())
         return not taken and self._first(bus) > last
 
-    def _rows(self, keys: list[str]) -> dict[str, int]:
-        rows: dict[str, int] = {}
-        row = self.layer_row
-        for key in keys:
-            straight = self.buses[key].straight
-            if straight.startswith("bus:"):
-                continue
-            row += 1
-            rows[key] = row
-        for key in keys:
-            here = key
-            while self.buses[here].straight.startswith("bus:"):
-                here = self.buses[here].straight
-            rows[key] = rows[here]
-        return rows
-
     def _add_ramps(self, bus: Bus) -> None:
         first = self._first(bus)
         entering = [s for s in bus.sources if s != bus.straight]
-        below = sorted((s for s in entering if self._from_below(s, bus)), key=self._row_of)
+        below = [s for s in entering if self._row_of(s) > bus.lane]
+        below.sort(key=self._row_of)
         above = [s for s in entering if s not in below]
         columns: dict[str, int] = {}
         for source in list(above):
@@ -148,13 +115,8 @@ class Lanes:
             self._insert_column(first, columns)
             bus.ramps = [(bus.straight, first, "left")]
 
-    def _fed(self, bus: Bus) -> list[str]:
-        """The layers that a bus feeds, directly or through another."""
-        inner = [b for b in self.buses.values() if bus.key in b.sources]
-        return [*bus.layers, *(layer for b in inner for layer in self._fed(b))]
-
     def _insert_column(self, at: int, pending: dict[str, int]) -> None:
-        self.columns.insert(at, Column(open=False))
+        self.plan.columns.insert(at, Column(open=False))
         for key, (c, r) in self.place.items():
             if c >= at:
                 self.place[key] = (c + 1, r)
@@ -165,46 +127,30 @@ class Lanes:
 
     def _row_of(self, source: str) -> float:
         """The row that a source comes along: those that end first stand in no other's way."""
-        if source.startswith("bus:"):
+        if source in self.buses:
             return self.buses[source].lane
-        state = self.previous.get(source, "")
-        return self.state_row.get(state, math.inf)
-
-    def _from_below(self, source: str, bus: Bus) -> bool:
-        if source in self.inputs_below:
-            return True
-        if source.startswith("bus:"):
-            return self.buses[source].lane > bus.lane
-        state = self.previous.get(source)
-        return state is not None and self.state_row[state] > bus.lane
+        below = math.inf if source in self.anatomy.inputs else -1
+        return self.plan.state_row.get(self.anatomy.previous.get(source, ""), below)
 
     def _terminals(self, row: int) -> None:
         """x and further inputs stand below the first place that reads them."""
         for name in self.anatomy.inputs:
-            ramps = [
+            taken = {c for c, r in self.place.values() if r == row}
+            users = self.anatomy.users(name)
+            ramps = {
                 c
                 for bus in self.buses.values()
-                for s, c, side in bus.ramps
-                if s == name and side == "below"
-            ]
-            taken = {c for c, r in self.place.values() if r == row}
-            ramps = [c for c in ramps if c not in taken]
-            users = [self.place[p.key] for p in self.anatomy.users(name) if p.key in self.place]
-            single = [
-                c
-                for p in self.anatomy.users(name)
-                if p.merges and len(p.inputs) == 1
-                for c in [self.place[p.key][0]]
-                if c not in taken
-            ]
-            if ramps:
-                column = min(ramps)
-            elif single:
-                column = min(single)
-            else:
-                column = min((c for c, _ in users), default=len(self.columns))
-                self._insert_column(column, {})
-            self.place[name] = (column, row)
+                for source, c, side in bus.ramps
+                if (source, side) == (name, "below")
+            }
+            alone = {self.place[p.key][0] for p in users if p.merges and len(p.inputs) == 1}
+            columns = (ramps - taken) or (alone - taken)
+            if not columns:
+                end = len(self.plan.columns)
+                first = min((self.place[p.key][0] for p in users), default=end)
+                self._insert_column(first, {})
+                columns = {first}
+            self.place[name] = (min(columns), row)
 
 
 def _buses(anatomy: Anatomy) -> list[Bus]:

@@ -52,8 +52,9 @@ class Placer:
             if (index[id(column)], row) in place.values():
                 raise NotPlaceable(f"{key} falls on another part")
             place[key] = (index[id(column)], row)
-        lanes = Lanes(self.anatomy, self.columns, self.belts, place, layer_row, belt_rows)
-        return lanes.plan(self.order)
+        plan = GridPlan(self.anatomy, self.columns, place, belt_rows, layer_row)
+        Lanes(plan).add(self.order)
+        return plan
 
     def _rising(self) -> set[str]:
         """The operations that lead up to a belt without passing a layer."""

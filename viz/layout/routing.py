@@ -12,7 +12,7 @@ import heapq
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from viz.anatomy import OUTPUT
+from viz.anatomy import OUTPUT, Part
 from viz.layout.grid import GridPlan, NotPlaceable
 
 Cell = tuple[int, int]  # (column, row) of the fine grid
@@ -28,7 +28,6 @@ class Sink:
     at: Cell
     arrive: dict[Direction, float]
     part: str  # the part, bus or terminal that reads the value
-    arrow: bool = True
 
 
 @dataclass
@@ -151,7 +150,7 @@ class Grid:
                 state: tuple[Cell, Direction] | None = (point, d)
                 while state is not None and (state := before[state]) is not None:
                     way.append(state[0])
-                return cost, _straightened(way[::-1])
+                return cost, way[::-1]
             nxt = (point[0] + d[0], point[1] + d[1])
             if _pair(point, nxt) in self.steps:
                 continue
@@ -181,9 +180,7 @@ class Grid:
         axis = 0 if d[1] == 0 else 1
         price = 0.0
         for key, axes in self.lines.get(point, {}).items():
-            if key == net.key:
-                return None
-            if axis in axes:
+            if key == net.key or axis in axes:
                 return None
             price += CROSSING
         return price
@@ -199,11 +196,6 @@ class Grid:
 
 def _pair(a: Cell, b: Cell) -> tuple[Cell, Cell]:
     return (a, b) if a <= b else (b, a)
-
-
-def _straightened(way: list[Cell]) -> list[Cell]:
-    """The way without a point repeated (a start pushed once for each direction)."""
-    return [p for k, p in enumerate(way) if k == 0 or p != way[k - 1]]
 
 
 def routed(plan: GridPlan, spare: int, effort: Effort) -> tuple[Grid, float]:
@@ -264,77 +256,69 @@ def _line(a: Cell, b: Cell) -> list[Cell]:
 
 
 def _nets(plan: GridPlan, grid: Grid) -> dict[str, Net]:
-    anatomy = plan.anatomy
-    nets: dict[str, Net] = {}
-    any_side = {RIGHT: 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
-    on_belt = {key: state for state, path in plan.belts.items() for key in path}
-    for state in anatomy.states:
-        key = f"prev.{state}"
-        nets[key] = Net(key, (0, grid.at(0, plan.state_row[state])[1]), {RIGHT: 0.0})
-    for name in anatomy.inputs:
-        nets[name] = Net(name, grid.at(*plan.place[name]), {UP: 0.0})
-    for key, part in anatomy.parts.items():
-        depart = {UP: 0.0} if part.merges else dict(any_side)
-        own = plan.columns[plan.place[key][0]]
-        if not part.merges and own.down:
-            depart[RIGHT] = CORNER
-        below = own.stack[: own.stack.index(key)] if key in own.stack else []
-        if below and not own.down and below[-1] in part.inputs:
-            depart.pop(DOWN, None)  # the line that comes from there must get out
-        nets[key] = Net(key, grid.at(*plan.place[key]), depart)
+    """A net for each value that is read, with the ways that are straight from the outset."""
+    a = plan.anatomy
+    at = {key: grid.at(*place) for key, place in plan.place.items()}
+    sides = {RIGHT: 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
+    left = {state: (0, grid.at(0, row)[1]) for state, row in plan.state_row.items()}
+    right = {state: (grid.width - 1, level) for state, (_, level) in left.items()}
+    nets = {key: Net(key, left[state], {RIGHT: 0.0}) for key, state in a.previous.items()}
+    nets |= {name: Net(name, at[name], {UP: 0.0}) for name in a.inputs}
+    nets |= {key: Net(key, at[key], _departures(plan, part)) for key, part in a.parts.items()}
     for key, bus in plan.buses.items():
         nets[key] = Net(key, grid.at(bus.start, bus.lane), {RIGHT: 0.0})
 
-    for state, path in plan.belts.items():
+    for state, path in a.belts.items():
         here = f"prev.{state}"
-        row = plan.state_row[state]
         for key in path:
-            nets[here].fixed.append(_line(nets[here].source, grid.at(*plan.place[key])))
-            nets[here].sinks.append(Sink(grid.at(*plan.place[key]), {RIGHT: 0.0}, key))
+            nets[here].fixed.append(_line(nets[here].source, at[key]))
+            nets[here].sinks.append(Sink(at[key], {RIGHT: 0.0}, key))
             here = key
-        end = (grid.width - 1, grid.at(0, row)[1])
-        value = anatomy.states[state]
-        if value == here:
-            nets[here].fixed.append(_line(nets[here].source, end))
+        if a.states[state] == here:
+            nets[here].fixed.append(_line(nets[here].source, right[state]))
 
     for key, bus in plan.buses.items():
-        layers = [plan.place[layer][0] for layer in bus.layers]
-        children = [b for b in plan.buses.values() if b.straight == key]
-        lane_end = grid.at(max([bus.start, *layers, *(c.start for c in children)]), bus.lane)
-        nets[key].fixed.append(_line(nets[key].source, lane_end))
+        children = [b.start for b in plan.buses.values() if b.straight == key]
+        last = max([bus.start, *children, *(plan.place[layer][0] for layer in bus.layers)])
+        nets[key].fixed.append(_line(nets[key].source, grid.at(last, bus.lane)))
         for layer in sorted(bus.layers, key=lambda k: plan.place[k][0]):
-            column, row = plan.place[layer]
-            nets[key].fixed.append(_line(grid.at(column, bus.lane), grid.at(column, row)))
-            nets[key].sinks.append(Sink(grid.at(column, row), {UP: 0.0}, layer))
-        arrivals = [(s, c, side) for s, c, side in bus.ramps]
-        if bus.straight and bus.straight not in {s for s, _, _ in arrivals}:
+            nets[key].fixed.append(_line(grid.at(plan.place[layer][0], bus.lane), at[layer]))
+            nets[key].sinks.append(Sink(at[layer], {UP: 0.0}, layer))
+        arrivals = list(bus.ramps)
+        if bus.straight and bus.straight not in {source for source, _, _ in arrivals}:
             arrivals.append((bus.straight, bus.start, "left"))
         for source, column, side in arrivals:
             way = {"below": UP, "above": DOWN, "left": RIGHT}[side]
-            sink = Sink(grid.at(column, bus.lane), {way: 0.0}, key, arrow=False)
+            sink = Sink(grid.at(column, bus.lane), {way: 0.0}, key)
             nets[source].sinks.append(sink)
             grid.lines.setdefault(sink.at, {}).setdefault(key, set())
 
     merged = {layer for bus in plan.buses.values() for layer in bus.layers}
-    sides = {RIGHT: 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
-    for part in anatomy.parts.values():
-        if part.key in merged:
-            continue
-        for source in part.inputs:
-            net = nets[source]
-            at = grid.at(*plan.place[part.key])
-            if any(s.at == at for s in net.sinks):
-                continue
-            allowed = {UP: 0.0} if part.merges else dict(sides)
-            if part.key in on_belt:
-                allowed = {UP: 0.0, DOWN: 0.0}
-            net.sinks.append(Sink(at, allowed, part.key))
-    for state, value in anatomy.states.items():
-        end = (grid.width - 1, grid.at(0, plan.state_row[state])[1])
-        nets[value].sinks.append(Sink(end, {RIGHT: 0.0}, f"next.{state}"))
+    on_belt = {key for path in a.belts.values() for key in path}
+    for key, part in a.parts.items():
+        allowed = {UP: 0.0} if part.merges else sides
+        if key in on_belt:
+            allowed = {UP: 0.0, DOWN: 0.0}
+        for source in part.inputs if key not in merged else ():
+            if all(sink.at != at[key] for sink in nets[source].sinks):
+                nets[source].sinks.append(Sink(at[key], allowed, key))
+    for state, value in a.states.items():
+        nets[value].sinks.append(Sink(right[state], {RIGHT: 0.0}, f"next.{state}"))
     top = (grid.at(plan.exit_column, 0)[0], 0)
-    nets[anatomy.leaving[OUTPUT]].sinks.append(Sink(top, {UP: 0.0}, OUTPUT))
+    nets[a.leaving[OUTPUT]].sinks.append(Sink(top, {UP: 0.0}, OUTPUT))
     used = {key: net for key, net in nets.items() if net.sinks}
     for net in used.values():
         net.sinks.sort(key=lambda s: (s.part == OUTPUT, _distance(net.source, s.at)))
     return used
+
+
+def _departures(plan: GridPlan, part: Part) -> dict[Direction, float]:
+    """The directions in which a part's line may begin, each with a price."""
+    if part.merges:
+        return {UP: 0.0}
+    own = plan.columns[plan.place[part.key][0]]
+    depart = {RIGHT: CORNER if own.down else 0.0, UP: 0.0, DOWN: 0.0, LEFT: BACKWARDS}
+    below = own.stack[: own.stack.index(part.key)] if part.key in own.stack else []
+    if below and not own.down and below[-1] in part.inputs:
+        depart.pop(DOWN)  # the line that comes from there must get out
+    return depart

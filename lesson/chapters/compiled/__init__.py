@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import partial
 from timeit import timeit
 
@@ -25,14 +24,6 @@ WIDTH = 30  # visible characters of an equation in one row
 BATCH, STEPS, RUNS = 32, 32, 15
 _HOUSEKEEPING = re.compile(r"if gone |\s")  # for sequences that have ended
 _NAMED = re.compile(r"(?:^|; )([\w.]+) = ")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of generated code, and the equations that it computes or completes."""
-
-    code: str
-    equations: list[Markup] = field(default_factory=list)
 
 
 def content(subject: Subject) -> Content:
@@ -61,8 +52,8 @@ def content(subject: Subject) -> Content:
     return Content(facts, more={"parts": parts, "in_c": "".join(in_c[1:]), "refused": ""})
 
 
-def _lines(source: str, function: str, known: Equations) -> list[Line]:
-    """The body of a function's loop over time."""
+def _lines(source: str, function: str, known: Equations) -> list[tuple[str, list[Markup]]]:
+    """The lines of a function's loop over time, each with the equations that it computes."""
     body = source.partition(f"def {function}(")[2].partition("\ndef ")[0]
     body = body.partition(")):\n")[2]
     found = []
@@ -71,7 +62,7 @@ def _lines(source: str, function: str, known: Equations) -> list[Line]:
         names = [name for name in _NAMED.findall(remark) if name in known.names]
         shown = [Markup(known[name].mathml(width=WIDTH)) for name in names]
         if code.strip() and not _HOUSEKEEPING.match(code):
-            found.append(Line(code, shown))
+            found.append((code, shown))
     return found
 
 

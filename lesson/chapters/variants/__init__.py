@@ -5,7 +5,7 @@ from __future__ import annotations
 import equations
 import viz
 from lesson.chapters import Content
-from lesson.formulas import forward, timeless
+from lesson.formulas import forward, name
 from lesson.subject import Subject
 from tinygrad_lstm import cells
 from tinygrad_lstm.cells import gru, gru_cho2014, gru_reset_after, lstm
@@ -49,4 +49,4 @@ def content(subject: Subject) -> Content:
 
 def _signs(order: str) -> list[str]:
     """Names of gates as signs; what C's row holds is the candidate."""
-    return [timeless("C_tilde" if gate == "C" else gate) for gate in order]
+    return [name("C_tilde" if gate == "C" else gate, None) for gate in order]

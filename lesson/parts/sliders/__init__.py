@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from sympy import Expr, Function
+from sympy import Expr, Function, preorder_traversal
 
 import equations
-from equations.algebra import Operation, Quantity, quantities, walk
+from equations.algebra import SymbolicOperation, SymbolicValue, named_values
 from equations.evaluation import evaluate
 from equations.javascript_code import Script
 from equations.lines import Equation
-from equations.markup import math, mathml_row
+from lesson.formulas import sign
 from lesson.page import render
 from lesson.prose import Texts, as_json
 from lesson.subject import Subject
@@ -129,7 +129,7 @@ class _Board:
         for name, part in self.script.adjoints.parts.items():
             opened = part.opened[name]
             for pre in reversed(part.names.values()):
-                applied = (p for p in walk(opened) if isinstance(p, Function))
+                applied = (p for p in preorder_traversal(opened) if isinstance(p, Function))
                 if any(f.args == (pre,) for f in applied) and self.values[pre.label].size == 1:
                     yield pre.label.removeprefix("pre."), (name, opened)
 
@@ -165,13 +165,13 @@ class _Board:
     def _places(self, weight: str, size: int) -> list[tuple[str, str]] | None:
         """What the columns of a weight are multiplied with: h, x of a concatenation."""
         for expr in self.step.equations.values():
-            for part in walk(expr):
-                if not isinstance(part, Operation) or part.op != "matvec":
+            for part in preorder_traversal(expr):
+                if not isinstance(part, SymbolicOperation) or part.op != "matvec":
                     continue
                 W, vector = part.operands
-                joined = isinstance(vector, Operation) and vector.op == "concat"
-                if Quantity(weight, None) == W and joined and len(vector.operands) == size:
-                    names = [q.label for q in vector.operands if isinstance(q, Quantity)]
+                joined = isinstance(vector, SymbolicOperation) and vector.op == "concat"
+                if SymbolicValue(weight, None) == W and joined and len(vector.operands) == size:
+                    names = [q.label for q in vector.operands if isinstance(q, SymbolicValue)]
                     if len(set(names)) == size:
                         return [
                             (equations.name_latex(n, None), equations.name_unicode(n, None))
@@ -204,8 +204,8 @@ class _Board:
     def _curve(self, label: str, at: float) -> _Curve | None:
         """The function of a pre-activation with a point on it, if it has a curve."""
         name, opened = self.gates[label]
-        pre = Quantity(f"pre.{label}")
-        if quantities(opened) != [pre]:
+        pre = SymbolicValue(f"pre.{label}")
+        if named_values(opened) != [pre]:
             return None
         far = RANGES["pre"]
         xs = np.linspace(-far, far, POINTS)
@@ -222,7 +222,7 @@ class _Board:
         x, y = place(float(np.clip(at, -far, far)), float(np.clip(value, low, high)))
         return _Curve(
             name,
-            Markup(Equation(name, Quantity(name), opened).mathml()),
+            Markup(Equation(name, SymbolicValue(name), opened).mathml()),
             f"{low:g}",
             f"{high:g}",
             getattr(opened, "op", "") == "sigmoid",
@@ -235,9 +235,8 @@ class _Board:
 
 def _sign(latex: str, spoken: str = "") -> Markup:
     """A sign within a line; `spoken` names it where it is a header of a row."""
-    sign = Markup(math(mathml_row(latex), display=False))
-    named = Markup('<math aria-label="{}"').format(spoken)
-    return sign.replace("<math", named, 1) if spoken else sign
+    named = Markup('<math aria-label="{}"').format(spoken) if spoken else Markup("<math")
+    return sign(latex).replace("<math", named, 1)
 
 
 def written(value: float) -> str:

@@ -1,0 +1,58 @@
+"""What a backend is: it prints the loops of a plan, and runs them on the arrays of a call.
+
+A new one is a class with these members in a file of its own, and its name in `kernel.BACKENDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar, Protocol
+
+from tinygrad_lstm.kernels.loop import Loops
+from tinygrad_lstm.kernels.memory import Views
+from tinygrad_lstm.kernels.plan import Buffer
+from tinygrad_lstm.tensor import Array
+
+
+class Unsupported(Exception):
+    """A plan that a backend cannot print, or not on this machine: another is asked then."""
+
+
+class Code(Protocol):
+    """The code of a plan for numbers of one dtype, ready to run.
+
+    `Code(loops, dtype)` makes it; it raises `Unsupported`, or `NoCompiler` where what is missing is
+    a program on this machine. title: how the backend is called in a sentence; source: what runs,
+    the same as `text(loops, dtype)`; rows: memory (batch, width) that it needs beside the plan's;
+    transient: the plan's buffers (time, batch, width) that it keeps itself, so that none are made.
+    """
+
+    title: ClassVar[str]
+    source: str
+    rows: Iterable[Buffer]
+    transient: Collection[Buffer]
+
+    def __init__(self, loops: Loops, dtype: Any) -> None: ...
+
+    @staticmethod
+    def text(loops: Loops, dtype: Any) -> str:
+        """The source alone, which needs no compiler."""
+        ...
+
+    def forward(self, views: Views) -> None:
+        """The hoisted statements for all steps, then the loop over time.
+
+        Reads the inputs (time, batch, width), weights, and the first states; writes all that
+        `Plan.kept_buffers` names. `views` has the steps in the order of reading.
+        """
+        ...
+
+    def backward(self, views: Views) -> dict[str, Array]:
+        """The loop back through time, then the products after it.
+
+        Reads what `forward` wrote, the adjoints `given.NAME` (time, batch, width) and those of the
+        final states, carry (batch, width); writes the adjoints of the inputs and of the first
+        states, and adds to the totals (width,). Returns the weights' gradients by products, each
+        (rows, columns). `views` has the steps in the order of going back.
+        """
+        ...

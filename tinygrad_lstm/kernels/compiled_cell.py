@@ -1,0 +1,145 @@
+"""Compiled cells: `compiled(cell)` computes what the cell computes, faster."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.errors import CellError
+from tinygrad_lstm.kernels.kernel import BACKENDS, Kernel
+from tinygrad_lstm.kernels.loop import lower
+from tinygrad_lstm.kernels.plan import Plan
+from tinygrad_lstm.kernels.planning import plan_step
+from tinygrad_lstm.kernels.sequence_node import SequenceNode, run_node
+from tinygrad_lstm.kernels.toolchain import say
+from tinygrad_lstm.networks import System
+from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.running import Run, interpret
+from tinygrad_lstm.sequence_inputs import Fixed, SequenceInputs, prepare
+from tinygrad_lstm.step import Cell
+
+CODES = ("auto", *BACKENDS)
+Names = frozenset[str]
+OUTER = "outer."  # how inputs are called that the author's function took from outside
+
+
+def compiled(
+    network: Any, code: str = "auto", memory: str = "full", every: int | None = None
+) -> Any:
+    """A cell or a network that computes the same, faster.
+
+        fast = compiled(cells.lstm)
+        run = unroll(fast, p, xs)          # as with the cell itself; so are training and checks
+
+    code: "c" (a C compiler is needed), "numpy", or "auto", which is C where there is a compiler.
+    memory: "full" keeps what the backward pass needs of every step; "low" keeps the states of
+    every k-th step alone and computes the rest again, k = `every` or √T: what is kept grows with
+    √T, but for the equations that are read and their adjoints, and it takes about twice the time.
+    Results equal the
+    interpreter's up to rounding. What is compiled is compiled when it is first used.
+    """
+    if code not in CODES:
+        raise CellError(f"code is 'auto', 'c' or 'numpy', got {code!r}.")
+    if memory not in ("full", "low"):
+        raise CellError(f"memory is 'full' or 'low', got {memory!r}.")
+    if every is not None and (memory != "low" or not isinstance(every, int) or every < 1):
+        raise CellError(f"every is a whole number of steps, with memory='low', got {every!r}.")
+    if isinstance(network, System):
+        fast = copy.copy(network)
+        fast.parts = {n: compiled(part, code, memory, every) for n, part in network.parts.items()}
+        return fast
+    if not isinstance(network, Cell):
+        raise CellError(f"compiled needs a cell or a network, got {network!r}.")
+    plain = network.plain if isinstance(network, Compiled) else network
+    return Compiled(plain, code, memory, every)
+
+
+class Compiled(Cell):
+    """A cell whose sequences are computed by compiled code; otherwise the cell it was made of.
+
+    `plain` is that cell; `plan(hidden=…, inputs=…)` shows how it is computed and `source(…)` the
+    code.
+    """
+
+    def __init__(self, plain: Cell, code: str, memory: str, every: int | None) -> None:
+        self.plain, self.code, self.memory, self.every = plain, code, memory, every
+        self.__doc__ = plain.__doc__
+        self._kernels: dict[Any, Kernel] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.plain, name)
+
+    def __reduce__(self) -> Any:
+        return compiled, (self.plain, self.code, self.memory, self.every)
+
+    def plan(self, **sizes: int) -> Plan:
+        """How the cell is computed at these sizes, with the gradient of x."""
+        program = with_outer_inputs(self.plain.program(**sizes))
+        seeds = seeds_expected(program, self.output, frozenset(self.state))
+        return self._plan(program, seeds, frozenset({"x"}), frozenset())
+
+    def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
+        """The code for these sizes as text, "c" or "numpy"."""
+        return BACKENDS[code].text(lower(self.plan(**sizes)), np.dtype(dtype))
+
+    def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
+        """Run over a sequence that has been checked, as one node of the graph."""
+        cell = self.plain
+        ready = prepare(cell, p, inputs)
+        program = with_outer_inputs(ready.program)
+        nodes = {"x": inputs.x.sequence}
+        for name, value in ready.extra_inputs.items():
+            nodes[name] = value.value if isinstance(value, Fixed) else value.sequence
+        nodes |= {f"prev.{name}": node for name, node in ready.initial.items()}
+        nodes |= {name: p[name] for name in cell.parameters}
+        nodes |= {name: t for name, t in program.inputs.items() if name.startswith(OUTER)}
+        dtype = np.result_type(*(node.dtype for node in nodes.values()))
+        if dtype not in (np.float32, np.float64) or any(n.traced for n in nodes.values()):
+            if dtype.kind == "f" and dtype not in (np.float32, np.float64):
+                say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
+            return interpret(cell, p, inputs)
+        timed, moving = frozenset(cell.sequences), ready.each & {*cell.constants}
+        wants = frozenset(n for n in ("x", *timed, *moving) if nodes[n].requires_grad)
+        every = 0 if self.memory == "full" else self.every or max(1, round(inputs.time**0.5))
+        seeds = seeds_expected(program, cell.output, frozenset(cell.state))
+        sequence = SequenceNode(
+            *(program, inputs, nodes, timed, moving, dtype, seeds, every),
+            kernel=lambda seeds: self.kernel(program, dtype, seeds, wants, moving),
+            interpreted=lambda: interpret(cell, p, inputs),
+        )
+        return run_node(sequence, self, p, ready.initial)
+
+    def kernel(
+        self, program: Program, dtype: Any, seeds: Names, wants: Names, moving: Names
+    ) -> Kernel:
+        """The code for sizes, dtype, and gradients given and wanted; made at its first use."""
+        key = (tuple(program.sizes.items()), np.dtype(dtype), seeds, wants, moving)
+        if key not in self._kernels:
+            self._kernels[key] = Kernel(self._plan(program, seeds, wants, moving), dtype, self.code)
+        return self._kernels[key]
+
+    def _plan(self, program: Program, seeds: Names, wants: Names, moving: Names) -> Plan:
+        by_step = {"x", *self.sequences, *moving, *(f"prev.{name}" for name in self.state)}
+        return plan_step(program, set(program.inputs) - by_step, seeds, wants)
+
+
+@lru_cache(maxsize=256)
+def with_outer_inputs(program: Program) -> Program:
+    """The Program with Tensors from outside, of which gradients are wanted, as inputs."""
+    known, nodes = {*program.inputs.values()}, program.nodes()
+    found = [n for n in nodes if n.requires_grad and not n.inputs and n not in known]
+    outer = {f"{OUTER}{k}": node for k, node in enumerate(found)}
+    whole = copy.copy(program)
+    whole.inputs = {**program.inputs, **outer}
+    return whole
+
+
+@lru_cache(maxsize=256)
+def seeds_expected(program: Program, output: str, states: Names) -> Names:
+    """Equations that a loss is expected to read: the output, and what no other one reads."""
+    read = {i for node in program.nodes() for i in node.inputs}
+    return frozenset({output} | {n for n, e in program.equations.items() if e not in read} - states)
