@@ -291,12 +291,13 @@ def test_a_crowded_cell_ends_in_time():
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 def test_networks(network):
     check(viz.unrolled(network, 2))
+    check(viz.rolled(network))
     run = unroll(network, network.init(inputs=2, hidden=2), np.ones((2, 2)))
     loss = run.steps[-1]["h"].sum()
     loss.backward()
     for fold in ("equation", "op", "time"):
         check(viz.graph(loss, fold=fold))
-    for kind in (viz.cell, viz.chain, viz.rolled, lambda n: viz.difference(n, cells.lstm)):
+    for kind in (viz.cell, viz.chain, lambda n: viz.difference(n, cells.lstm)):
         with pytest.raises(viz.FigureError, match="has several parts"):
             kind(network)
 
