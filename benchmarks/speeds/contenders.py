@@ -9,6 +9,7 @@ import numpy as np
 
 from speeds.workloads import Workload
 from tinygrad_lstm import Tensor, compiled, unroll
+from tinygrad_lstm.kernels.kernel import Given
 from tinygrad_lstm.weights import pytorch
 from tinygrad_lstm.weights.gates import LAYOUTS
 
@@ -107,7 +108,7 @@ def _kernel(code: str, w: Workload) -> Found:
     last: dict[str, Any] = {}
 
     def run() -> None:
-        record = kernel.forward(once, inputs, initial, [None] * w.time)
+        record = kernel.forward(Given(once, inputs, [None] * w.time, False), initial)
         last["loss"] = np.vdot(record.equation(cell.output), G)
         weights, of_inputs, _ = record.backward({cell.output: G}, {})
         last["gradients"] = kernel.parameter_gradients(once, weights)

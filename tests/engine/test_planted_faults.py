@@ -139,9 +139,9 @@ def test_a_gradient_wrong_in_a_batch_is_seen_where_values_agree(table: Any) -> N
 
 def test_a_gradient_lost_between_two_halves_is_seen(monkeypatch: Patch) -> None:
     """The split property compares gradients through the carried state, too."""
-    from tinygrad_lstm import running
+    from tinygrad_lstm import sequence_inputs
 
-    before = running._initial
+    before = sequence_inputs._initial
 
     def cut(cell: Any, program: Any, reading: Any, dtype: Any) -> Any:
         given = {
@@ -150,7 +150,7 @@ def test_a_gradient_lost_between_two_halves_is_seen(monkeypatch: Patch) -> None:
         }
         return before(cell, program, dataclasses.replace(reading, initial=given), dtype)
 
-    monkeypatch.setattr(running, "_initial", cut)
+    monkeypatch.setattr(sequence_inputs, "_initial", cut)
     (what,) = (p for p in EVERY_PROPERTY if p.name == "split against whole")
     outcome = examine(subject(), what, examples=20)
     assert outcome.verdict is False
