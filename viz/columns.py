@@ -114,7 +114,7 @@ class Column:
 
     def _wide(self, row: Sequence[tuple[str, Shape]]) -> float:
         """The width of the box above a row of circles: every arrow meets it."""
-        return max(self.width, _span(row) * (len(row) - 1) + BEND)
+        return max(self.width, _span(row) * (len(row) - 1) + WIDTH / 3)
 
     def _box(self, cell: Cell, name: str, below: Strand, backward: bool) -> Strand:
         """The box A above a row of what it reads; what comes from below takes its place there."""
