@@ -50,7 +50,7 @@ from tinygrad_lstm.ops import (
 
 # --- names ----------------------------------------------------------------------------------------
 NAMES = (  # noqa: SIM905
-    "add tanh sigmoid matmul multiply copyto b step delta bar seed count values lambda_ held gone "
+    "add tanh sigmoid matmul multiply copyto b step delta bar seed count values lambda_ held ended "
     "zip enumerate inf nan 게이트 상태 σ Σ h2 W_1 W_2 h H h_ f i o f_i f_i_o real at now row v v_1 "
     "v1 EXP ROWS HIDDEN INFINITY NAN LANES softmax_0 clip_1 int double for_ prev carry given out "
     "in_ rows begin end first last hold fi ﬁ np numpy tanh_ sigmoid_ product pack memcpy all "

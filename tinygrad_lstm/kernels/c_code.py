@@ -79,7 +79,7 @@ class CCode:
         made, size = self._made, self.dtype.itemsize
         at, by = self._addresses(views)
         packs, _panels = self._packs(views, name)
-        gone = _mask(views)
+        mask = _mask(views)
         parts = split(views.batch, views.steps * views.batch * self._work[name])
         most = max(last - first for first, last in parts)
         piece = min(views.steps, -(-_ROWS[name] // most))
@@ -90,7 +90,7 @@ class CCode:
         needed = made.scratch[name] * piece * most * size
         _scratch, starts = views.pool.aligned(needed, len(parts))
 
-        ended = gone.ctypes.data if gone is not None else None
+        ended = mask.ctypes.data if mask is not None else None
         memory = at.ctypes.data, by.ctypes.data, packs.ctypes.data, ended
 
         def run(first: int, last: int, k: int) -> None:
@@ -150,10 +150,10 @@ def _work(statement: Statement) -> float:
 
 
 def _mask(views: Views) -> Array | None:
-    if all(gone is None for gone in views.gone):
+    if all(ended is None for ended in views.ended):
         return None
     mask = np.zeros((views.steps, views.batch), np.uint8)
-    for step, gone in enumerate(views.gone):
-        if gone is not None:
-            mask[step, gone] = 1
+    for step, ended in enumerate(views.ended):
+        if ended is not None:
+            mask[step, ended] = 1
     return mask

@@ -188,7 +188,7 @@ class Source:
             spaces = (f"hold.{state}", f"carry.{state}", f"out.{state}")
             hold, old, new = (self._now(self._by_name[name]) for name in spaces)
             now, prev = (self._now(self._by_name[name]) for name in (state, f"prev.{state}"))
-            start = f"ended(ends, first, last, {self._by_name[spaces[0]].width}"
+            start = f"copy_ended(ended, first, last, {self._by_name[spaces[0]].width}"
             before += [f"{start}, {hold}, {old});", f"{start}, {old}, NULL);"]
             after.append(f"{start}, {new}, {hold});" if backward else f"{start}, {now}, {prev});")
         return before if backward else [], after

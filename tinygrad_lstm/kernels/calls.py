@@ -63,7 +63,7 @@ class Calls:
         return self.rows.setdefault(name, Buffer(Space.ROW, name, width))
 
     def _local(self, shape: tuple[int, ...]) -> Place:
-        """Memory for a value that is gone after the step."""
+        """Memory for a value that is not needed after the step."""
         return Place(self._row(f"local {len(self.rows)}", math.prod(shape)), 0, shape)
 
     def _multiply(self, statement: loop.Multiply, line: str) -> Iterator[Call]:

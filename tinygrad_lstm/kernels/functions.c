@@ -191,10 +191,10 @@ INLINE log_softmax_(count outer, count length, count inner, real *out, const rea
 }
 
 /* --- samples whose sequence has ended: rows of `to` become those of `from`, or zero if NULL ------- */
-INLINE ended(const unsigned char *gone, count first, count last, count width, real *to,
-             const real *from)
+INLINE copy_ended(const unsigned char *ended, count first, count last, count width, real *to,
+                  const real *from)
 {
-    if (gone)
+    if (ended)
         for (count b = first; b < last; b++)
-            if (gone[b]) EACH(j, width) to[b * width + j] = from ? from[b * width + j] : 0;
+            if (ended[b]) EACH(j, width) to[b * width + j] = from ? from[b * width + j] : 0;
 }

@@ -1,6 +1,6 @@
 /* The loop $what, for samples first to last, in pieces of a few steps. */
 void $name(count steps, count batch, count first, count last, count piece, real **at,
-    const count *by, real **packs, const unsigned char *gone, real *sums, real *products,
+    const count *by, real **packs, const unsigned char *mask, real *sums, real *products,
     real *scratch)
 {
     const count rows = last - first;
@@ -9,7 +9,7 @@ $memory
         const count end = begin + piece < steps ? begin + piece : steps;
 $ahead
         for (count step = begin; step < end; step++) {
-            const unsigned char *const ends = gone ? gone + step * batch : NULL;
+            const unsigned char *const ended = mask ? mask + step * batch : NULL;
 $steps
         }
 $after

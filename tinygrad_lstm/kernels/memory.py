@@ -62,7 +62,7 @@ class Pool:
 class Views:
     """What the two loops of a plan read and write, in the order in which they do.
 
-    `views[name]` is the array of a buffer; `carry[state]` are two that take turns; `gone[k]` are
+    `views[name]` is the array of a buffer; `carry[state]` are two that take turns; `ended[k]` are
     the samples that have ended before step k, None where there are none.
     """
 
@@ -70,13 +70,13 @@ class Views:
         self,
         arrays: Mapping[str, Array],
         carry: Mapping[str, tuple[Array, Array]],
-        gone: Sequence[Array | None],
+        ended: Sequence[Array | None],
         states: Sequence[str],
         batch: int,
         pool: Pool,
     ) -> None:
-        self._arrays, self.carry, self.gone, self._states = arrays, carry, gone, states
-        self.steps, self.batch, self.pool = len(gone), batch, pool
+        self._arrays, self.carry, self.ended, self._states = arrays, carry, ended, states
+        self.steps, self.batch, self.pool = len(ended), batch, pool
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
@@ -100,21 +100,21 @@ class Views:
         """The last axis as the axes of one sample."""
         return array.reshape((*array.shape[:-1], *shape))
 
-    def keep(self, step: int, gone: Array) -> None:
+    def keep(self, step: int, ended: Array) -> None:
         """Samples that have ended stay in the state they ended in."""
         for name in self._states:
-            self[name][step][gone] = self[f"prev.{name}"][step][gone]
+            self[name][step][ended] = self[f"prev.{name}"][step][ended]
 
-    def hold(self, step: int, gone: Array) -> dict[str, Array]:
+    def hold(self, step: int, ended: Array) -> dict[str, Array]:
         """Take the adjoints of ended samples out of a step that was none for them."""
         held = {}
         for name in self._states:
             carry = self.carry[name][step % 2]
-            held[name] = carry[gone]
-            carry[gone] = 0.0
+            held[name] = carry[ended]
+            carry[ended] = 0.0
         return held
 
-    def release(self, step: int, gone: Array, held: Mapping[str, Array]) -> None:
+    def release(self, step: int, ended: Array, held: Mapping[str, Array]) -> None:
         """And hand them on to the step before."""
         for name in self._states:
-            self.carry[name][1 - step % 2][gone] = held[name]
+            self.carry[name][1 - step % 2][ended] = held[name]

@@ -100,15 +100,15 @@ class NumpyCode:
             targets.append(f"({', '.join(v for _, v in turning)},)")
             pairs = [f"({', '.join(_turned(p, k) for p, _ in turning)},)" for k in (0, 1)]
             sources.append(f"b.turns({', '.join(pairs)})")
-        before = ["if gone is not None:", "    held = b.hold(step, gone)"]
-        after = "b.keep(step, gone)" if name == "forward" else "b.release(step, gone, held)"
+        before = ["if ended is not None:", "    held = b.hold(step, ended)"]
+        after = "b.keep(step, ended)" if name == "forward" else "b.release(step, ended, held)"
         body = [*(before if name == "backward" else []), *body]
         lines = [
             *setup,
-            f"for step, ({', '.join(['gone', *targets])},) in enumerate(zip(",
-            *(f"    {source}," for source in ("b.gone", *sources)),
+            f"for step, ({', '.join(['ended', *targets])},) in enumerate(zip(",
+            *(f"    {source}," for source in ("b.ended", *sources)),
             ")):",
-            *(f"    {line}" for line in (*body, "if gone is not None:", f"    {after}")),
+            *(f"    {line}" for line in (*body, "if ended is not None:", f"    {after}")),
         ]
         return "\n".join([f"def {name}(b):", *(f"    {line}" for line in lines)])
 

@@ -109,8 +109,8 @@ class SequenceNode:
     def contributions(self, g: Cotangents, values: tuple[Any, ...]) -> list[Any]:
         """The adjoints of the node's inputs in their order, None where none flows; found once."""
         if g.found is None:
-            raw = not any(isinstance(v, Tensor) for v in g.parts.values())
-            g.found = self._compiled(g, values) if raw else self._interpreted(g, values)
+            numeric = not any(isinstance(v, Tensor) for v in g.parts.values())
+            g.found = self._compiled(g, values) if numeric else self._interpreted(g, values)
         return g.found
 
     def _interpreted(self, g: Cotangents, inputs: tuple[Tensor, ...]) -> list[Any]:
