@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -131,7 +131,7 @@ def unroll(
     each has its own axes and is shared by the batch, or the axes of the batch before them. seed:
     of the noise that the cell declares, where it is not given.
     """
-    if not isinstance(network, Cell | RunsItself):
+    if not isinstance(network, Cell) and not hasattr(network, "over"):
         raise CellError(
             f"unroll needs a cell, got {network!r}; write cells.lstm, or cells.all()[name]."
         )
@@ -141,19 +141,14 @@ def unroll(
     return over(network, bound, inputs)
 
 
-@runtime_checkable
-class RunsItself(Protocol):
-    """A network that has a way of its own over a sequence: a system, or a compiled cell."""
-
-    def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
-        """Run over a sequence that has been checked."""
-
-
 def over(network: Any, p: Parameters, inputs: SequenceInputs) -> Run:
-    """Run a network over a sequence that has been checked: by itself, or by the interpreter."""
-    if isinstance(network, RunsItself):
-        return network.over(p, inputs)
-    return interpret(network, p, inputs)
+    """Run a network over a sequence that has been checked.
+
+    A system of cells or a compiled cell has a way of its own, its method `over`; any other cell is
+    interpreted.
+    """
+    own = getattr(network, "over", None)
+    return interpret(network, p, inputs) if own is None else own(p, inputs)
 
 
 def interpret(cell: Cell, p: Parameters, inputs: SequenceInputs) -> Run:

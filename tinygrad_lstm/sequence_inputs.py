@@ -311,7 +311,9 @@ def _initial(cell: Cell, program: Program, inputs: SequenceInputs, dtype: Any) -
         own = program.inputs[f"prev.{name}"].shape
         full = batch_shape + own
         if name not in inputs.initial:
-            node = constant(np.broadcast_to(cell.initial(name, own, dtype), full).copy())
+            start = np.broadcast_to(cell.initial(name, own, dtype), full).copy()
+            start.flags.writeable = False  # so that no second copy is made
+            node = constant(start)
         else:
             node = _tensor(f"{cell}: initial {name}", inputs.initial[name])
             if node.shape not in (own, full):

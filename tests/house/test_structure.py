@@ -267,12 +267,15 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out.startswith(f"usage: tinygrad-lstm {command}")
 
 
-def test_the_diff_in_contributing_is_the_real_one() -> None:
+def test_the_diffs_in_contributing_are_the_real_ones() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    diff = guide.split("```diff\n")[1].split("```")[0]
-    added = [line[1:] for line in diff.splitlines() if line.startswith("+") and line[1:2] != "+"]
-    file = ROOT / diff.split("+++ b/")[1].splitlines()[0]
-    assert "\n".join(added).strip() in file.read_text(encoding="utf-8")
+    diffs = re.findall(r"```diff\n(.*?)```", guide, re.S)
+    assert len(diffs) == 4  # of a cell, an operation, a kind of figure, a part of the page
+    for diff in diffs:
+        lines = diff.splitlines()
+        added = [line[1:] for line in lines if line.startswith("+") and line[1:3] != "++"]
+        file = ROOT / diff.split("+++ b/")[1].splitlines()[0]
+        assert "\n".join(added).strip() in file.read_text(encoding="utf-8"), file
 
 
 def test_the_composite_in_contributing_is_the_real_one() -> None:

@@ -8,7 +8,7 @@ every step alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -77,6 +77,22 @@ class Changes:
             both(self.seeds, other.seeds),
             both(self.result, other.result),
         )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: its kind, how it is told, and what it changes.
+
+    message: a key of words.toml, filled with `words`. place: the edge whose term it is about, if it
+    is about one. rank: of two that give the same numbers the one with the lower rank is told.
+    """
+
+    kind: str
+    message: str
+    changes: Changes
+    rank: float = 1.0
+    place: Place | None = None
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Recorded:
@@ -160,11 +176,16 @@ class Recorded:
         t, place = self.at[node]
         return self.of_step[t + by].get(place) if 0 <= t + by < len(self) else None
 
+    def ways_of_a_step(self) -> Iterator[tuple[Place, Edge]]:
+        """The edges of a step that is neither the first nor, if there are enough, the last."""
+        t = min(1, len(self) - 1)
+        for node, ways in self.edges:
+            if self.at[node][0] == t:
+                yield from ways
+
     def edge_at(self, place: Place) -> Edge | None:
         """The edge in this place of a step that is not the first, if there is another."""
-        t = min(1, len(self) - 1)
-        ways = [edge for _, ways in self.edges for at, edge in ways if at == place and edge.t == t]
-        return ways[0] if ways else None
+        return dict(self.ways_of_a_step()).get(place)
 
     def carries(self, edge: Edge) -> str | None:
         """The state, if the edge leads from one step to a state of the step before."""

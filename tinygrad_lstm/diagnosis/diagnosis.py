@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Array, Edge, Recorded
-from tinygrad_lstm.diagnosis.mistakes import Mistake
+from tinygrad_lstm.diagnosis.backward import Array, Edge, Mistake, Recorded
 from tinygrad_lstm.diagnosis.terms import Term, Terms
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import number
@@ -92,10 +91,10 @@ class Diagnosis:
         told = [Story(graph, terms, mistake, where) for mistake in first]
         if told and told[0].found:
             where = told[0].found.value
-        seen, others = {tuple(story.text("en") for story in told)}, list[list[Story]]()
+        seen, others = {tuple(story.key for story in told)}, list[list[Story]]()
         for explanation in explained[1:]:
             stories = [Story(graph, terms, mistake, where) for mistake in explanation.mistakes]
-            if (key := tuple(story.text("en") for story in stories)) not in seen:
+            if (key := tuple(story.key for story in stories)) not in seen:
                 seen.add(key)
                 others.append(stories)
         confidence = (1 / (1 + len(others)) if explained else 0.0) * (0.8 if len(first) > 1 else 1)
@@ -177,6 +176,11 @@ class Story:
             found = next((t for t in terms.of(str(name)) if "{t+1}" in t.text), None)
         self.found: Term | None = found
         self.term = found.text if found else ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What two mistakes that are told alike have in common: the kind, and the term or words."""
+        return self.mistake.kind, self.term or self.text("en")
 
     def text(self, language: str) -> str:
         """The mistake in words."""

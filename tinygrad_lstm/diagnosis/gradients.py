@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Array, Changes, Recorded
+from tinygrad_lstm.diagnosis.backward import Array, Changes, Mistake, Recorded
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis, Explanation
-from tinygrad_lstm.diagnosis.mistakes import Mistake, mistakes
+from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.testing.inputs import Case, random_inputs

@@ -22,6 +22,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._returned: deque[memoryview] = deque(maxlen=_KEPT)  # the last ones come last
+        self._lent: dict[int, tuple[weakref.ref[Array], memoryview]] = {}
         self._lock = threading.Lock()
 
     def block(self, size: int) -> Array:
@@ -34,14 +35,19 @@ class Pool:
             else:
                 block = np.empty(max(size, 1), np.uint8).data
         lent = np.asarray(block)  # the base of all its views, since a memoryview is no array
-        weakref.finalize(lent, self._returned.append, block).atexit = False
+        seen = weakref.ref(lent, self._return)
+        self._lent[id(seen)] = seen, block
         return lent
+
+    def _return(self, seen: weakref.ref[Array]) -> None:
+        self._returned.append(self._lent.pop(id(seen))[1])
 
     def aligned(self, size: int, parts: int = 1) -> tuple[Array, list[int]]:
         """A block for some parts of so many bytes, and where each begins, on a cache line."""
         step = -(-size // _ALIGNED) * _ALIGNED
         block = self.block(parts * step + _ALIGNED)
-        first = block.ctypes.data + (-block.ctypes.data % _ALIGNED)
+        address: int = block.__array_interface__["data"][0]
+        first = address + (-address % _ALIGNED)
         return block, [first + k * step for k in range(parts)]
 
     def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> dict[str, Array]:
@@ -52,7 +58,7 @@ class Pool:
             places[name] = at
             at += -(-itemsize * math.prod(shape) // _ALIGNED) * _ALIGNED
         block = self.block(at + _ALIGNED)
-        first = -block.ctypes.data % _ALIGNED
+        first = -block.__array_interface__["data"][0] % _ALIGNED
         return {
             name: np.ndarray(shape, dtype, block, first + places[name])
             for name, shape in shapes.items()
