@@ -123,6 +123,8 @@ def _read(app: Any, name: str, source: list[str]) -> None:
 
 def _as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """A docstring is text, with `names` quoted and code indented; none of it is markup else."""
+    if what == "data":  # a type: its own docstring is NumPy's or Python's
+        del lines[1:]
     shown: list[str] = []
     for line in lines:
         if line.startswith("    "):
