@@ -30,7 +30,9 @@ def _found() -> dict[str, Cell]:
     ]
     known = list(papers())
     named = [{p for cell in family.values() for p in cell.papers} for family in families]
-    oldest = [min(map(known.index, keys & set(known)), default=len(known)) for keys in named]
+    oldest = [
+        min(map(known.index, keys & set(known)), default=len(known)) for keys in named
+    ]
     order = sorted(range(len(families)), key=oldest.__getitem__)
     return {name: cell for k in order for name, cell in families[k].items()}
 

@@ -8,7 +8,10 @@ from tinygrad_lstm.step import cell
 
 @cell(
     state="h C",
-    parameters={"W_f W_i W_C W_o": "hidden, hidden + inputs", "b_f b_i b_C b_o": "hidden"},
+    parameters={
+        "W_f W_i W_C W_o": "hidden, hidden + inputs",
+        "b_f b_i b_C b_o": "hidden",
+    },
     papers=["hochreiter1997", "gers2000"],
 )
 def lstm(now, prev, x, p):

@@ -51,5 +51,7 @@ def gru_reset_after(now, prev, x, p):
     """
     now.r = sigmoid(matvec(p.W_r, x) + p.b_ir + matvec(p.U_r, prev.h) + p.b_hr)
     now.z = sigmoid(matvec(p.W_z, x) + p.b_iz + matvec(p.U_z, prev.h) + p.b_hz)
-    now.h_tilde = tanh(matvec(p.W_n, x) + p.b_in + now.r * (matvec(p.U_n, prev.h) + p.b_hn))
+    now.h_tilde = tanh(
+        matvec(p.W_n, x) + p.b_in + now.r * (matvec(p.U_n, prev.h) + p.b_hn)
+    )
     now.h = now.z * prev.h + (1 - now.z) * now.h_tilde
