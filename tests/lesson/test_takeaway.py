@@ -17,12 +17,12 @@ from markupsafe import Markup
 
 import equations
 import viz
-from equations import faces
 from lesson import languages, parts, prose
 from lesson.figures import Drawer, backward, colours
 from lesson.formulas import formula
 from lesson.parts.takeaway import takeaway
 from tinygrad_lstm import cells
+from tinygrad_lstm import text as formulas
 from viz import tikz
 from viz.palette import COLOURS
 from viz.rendering import svg_to_png
@@ -161,7 +161,7 @@ class TestEquations:
         tab.locator("[data-form=latex]").click()
         playwright.expect(tab.locator("#announcement")).to_have_text("LaTeX copied.")
         text = clipboard(tab)
-        added = faces.COLOURS["added"][1:].upper()
+        added = formulas.COLOURS["added"][1:].upper()
         assert rf"\textcolor[HTML]{{{added}}}{{\underline{{" in text and "#" not in text
 
     def test_without_a_clipboard_the_text_is_copied_by_selection(

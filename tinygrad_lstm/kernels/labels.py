@@ -40,7 +40,7 @@ def term_of(name: str, static: bool = False) -> Term:
         own, static = own.removeprefix(WEIGHT), True
         own = f"W{own}" if own.isdigit() else own
     space, _, state = own.partition(".")
-    if space in CARRIED:
+    if space in CARRIED and state:
         return Term(Piece(f"{space}.{name_unicode(state, None)}"), own)
     time = None if static else index_of(bars + own)
     return Term(Piece(name_unicode(bars + own, time)), bars + own, time)
