@@ -154,7 +154,9 @@ def test_resuming_other_cells_and_settings(which, options, tmp_path):
 
 
 # between opening a file and entering its `with`, an interrupt leaves closing it to the collector
+# alone, and one that meets a callback of the collector's is only told of
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
 def test_interrupted_at_any_moment(uninterrupted, tmp_path):
     path = tmp_path / "c.npz"
     training = small()
