@@ -103,10 +103,8 @@ class Unicode(Plain):
         return super().operation(op, parts, attributes)
 
     def write_multiply(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
-        """f ⊙ C, 2 x, x·2; f² for f ⊙ f."""
+        """f ⊙ C, 2 x, x·2."""
         left, right = parts
-        if left.text == right.text and left.kind == "":
-            return self.write_power([left, Piece("2", kind="number")], attributes)
         text = f"{self.first_factor(left)}{self.between(left, right)}{self.factor(right)}"
         return self._product_of(left, text)
 

@@ -21,7 +21,7 @@ TEXTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "a quotient": (lambda a, b: a / (b * a), "a / (b * a)", "a / (b ⊙ a)"),
     "powers": (lambda a, b: tl.tanh(a) ** 2 + b**-1.5, "tanh(a) ** 2 + b ** (-1.5)", ""),
     "a function's power": (lambda a, b: tl.sigmoid(a) ** 3, "sigmoid(a) ** 3", "σ³(a)"),
-    "a root": (lambda a, b: tl.sqrt(a * a), "sqrt(a * a)", "√(a²)"),
+    "a root": (lambda a, b: tl.sqrt(a * a), "sqrt(a * a)", "√(a ⊙ a)"),
     "a distance": (lambda a, b: abs(a - b), "abs(a - b)", "|a - b|"),
     "a condition": (lambda a, b: (a > b) * a, "(a > b) * a", "[a > b] ⊙ a"),
     "limits": (lambda a, b: tl.clip(a, high=1), "clip(a, high=1.0)", "clip(a, -∞, 1)"),

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinygrad_lstm.diagnosis.backward import Edge, Recorded
-from tinygrad_lstm.graph import ancestors, pullback, unbroadcast
+from tinygrad_lstm.graph import ancestors, fold, pullback, unbroadcast
 from tinygrad_lstm.operation import TABLE
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.tensor import Tensor
+from tinygrad_lstm.tensor import Tensor, apply, remade
 from tinygrad_lstm.text import UNICODE, expression
 
 
@@ -76,7 +76,8 @@ class Terms:
                 own = n.name.removeprefix("bar.")
                 steady = own in static and own == n.name
                 names[n] = UNICODE.name(n.name, None if steady else time)
-        return expression(node, UNICODE, names)
+        leaves = {n: n for n in names}
+        return expression(fold([node], leaves, _squared)[node], UNICODE, names)
 
     def along(self, graph: Recorded, edge: Edge) -> Term | None:
         """The term that one edge of a run's step contributes to."""
@@ -118,3 +119,10 @@ class Terms:
                     found = expected
                 expected = next(waiting, None)
         return found
+
+
+def _squared(node: Tensor, operands: list[Tensor]) -> Tensor:
+    """The node on other operands; a slope's y * y as the square that readers know."""
+    if node.op == "multiply" and operands[0] is operands[1]:
+        return apply("power", operands[0], 2.0)
+    return remade(node, operands)
