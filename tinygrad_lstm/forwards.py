@@ -178,3 +178,12 @@ def lettered(node: Tensor, batch_shape: tuple[int, ...]) -> dict[str, Any]:
     before, after = node.attributes["subscripts"].split("->")
     groups = ",".join(f"...{group}" for group in before.split(","))
     return {"subscripts": f"{groups}->...{after}"}
+
+
+def vecdot(a: Any, b: Any) -> Any:
+    """Σ a ⊙ b over the last axis; an axis of length one is no vector of another length."""
+    if a.shape[-1:] != b.shape[-1:]:
+        raise ValueError(
+            f"vectors of {a.shape[-1:]} and {b.shape[-1:]} entries have no dot product"
+        )
+    return np.sum(a * b, axis=-1)

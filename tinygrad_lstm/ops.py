@@ -216,7 +216,7 @@ matvec: row.Binary = row.binary("matvec", forwards.matvec, (lambda g, y, W, x: _
                                       lambda g, y, W, x: matvec(swapaxes(W, -1, -2), g)),
          "(m,n),(n)->(m)", infix=("{} · {}", PRODUCT, (ATOM, ATOM)),
          doc="W · x over the last axis: (m,n),(n)->(m); leading axes broadcast.")
-vecdot = row.binary("vecdot", lambda a, b: np.sum(a * b, axis=-1),
+vecdot = row.binary("vecdot", forwards.vecdot,
                                      (lambda g, y, a, b: _column(g) * b,
                                       lambda g, y, a, b: _column(g) * a),
          "(n),(n)->()", infix=("{} · {}", PRODUCT, (ATOM, ATOM)),

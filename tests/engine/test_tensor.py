@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lstm as tl
-from tinygrad_lstm import Tensor, grad, value_and_grad
+from tinygrad_lstm import Tensor, grad, ops, value_and_grad
 from tinygrad_lstm.errors import DTypeError, ShapeError, TinygradError
 
 X = np.array([0.5, -1.0, 2.0])
@@ -404,3 +404,10 @@ def test_a_table_refuses_what_is_not_whole() -> None:
         register("no_rule", np.tanh, None)
     with pytest.raises(ValueError, match=r"works on axes: give examples="):
         register("no_examples", np.flip, (lambda g, y, x: g,), "structural")
+
+
+@pytest.mark.parametrize("function", [ops.vecdot, ops.matvec, ops.matmul])
+def test_an_axis_of_length_one_is_no_vector_of_another_length(function: Any) -> None:
+    a, b = np.ones((2, 1)), np.ones((2, 3)) if function is not ops.matvec else np.ones((3,))
+    with pytest.raises(ShapeError, match="n is 1|k is 1"):
+        function(Tensor(a), Tensor(b))
