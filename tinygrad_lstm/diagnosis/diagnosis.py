@@ -117,7 +117,9 @@ class Diagnosis:
             if told:
                 more = ""
                 if others:
-                    more = say("others", tag, count=len(others), next=others[0][0].text(tag))
+                    more = say(
+                        "others", tag, count=len(others), next=others[0][0].text(tag).rstrip(".。")
+                    )
                 shown.append(say("sure", tag, others=more))
             lines[tag] = tuple(shown)
         kinds = tuple(mistake.kind for mistake in first) or ("unexplained",)
@@ -200,7 +202,7 @@ class Story:
         elif message in ("missing", "lost", "double", "sign"):
             words |= {
                 "adjoint": self.terms.adjoint(self.where),
-                "term": "?",
+                "term": " + ".join(term.text for term in self.terms.of(self.where)) or "…",
                 "rest": "…",
                 "value": "",
                 "reader": "",
