@@ -36,10 +36,11 @@ class CCode:
         self.made = made = Source(loops, dtype, machine())
         self.dtype, self.source, self.rows = made.dtype, made.text, made.rows
         self.transient = made.transient.keys()
-        self.work = {
+        self.works = {
             "forward": sum(map(_work, [*loops.ahead, *loops.forward])),
             "backward": sum(map(_work, [*loops.backward, *made.outers])),
         }
+        self.work = max(self.works.values())
         library = load(self.source, made.products, machine())
         pointer, number = ctypes.c_void_p, ctypes.c_ssize_t
         self.pack = library.pack
@@ -94,7 +95,7 @@ class _Loop:
         self._loop, size = code.loops[name], code.dtype.itemsize
         self._addresses()
         self._pack(name)
-        self._parts = split(views.batch, views.steps * views.batch * code.work[name], workers)
+        self._parts = split(views.batch, views.steps * views.batch * code.works[name], workers)
         most = max(last - first for first, last in self._parts)
         piece = min(views.steps, -(-_ROWS[name] // most))
         self._sizes = [(views.steps, views.batch, *part, piece) for part in self._parts]

@@ -12,7 +12,7 @@ lends one of the right shape for as long as somebody looks at what it computed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -90,7 +90,8 @@ class Kernel:
 
     def forward(self, given: Given, initial: Arrays) -> Record:
         """Run over a sequence from the states before it, (batch, width)."""
-        key = (*given.shape, given.reverse, threads())
+        time, batch = given.shape
+        key = (time, batch, given.reverse, threads(time * batch * self.code.work))
         call, block = self._lending.lend(key, partial(Call, self, *key))
         call.forward(given, initial)
         return Record(call, block, given)
@@ -117,6 +118,7 @@ class Call:
         shapes |= {name: value.shape for name, value in plan.fixed.items()}
         self.block, self.arrays = carved(shapes, kernel.dtype)
         self.nbytes = self.block.nbytes
+        self.places: dict[tuple[str, str], Any] = {}  # of what was read, within the block
         for name, value in plan.fixed.items():
             self.arrays[name][...] = value
         self._first = [(name, self.arrays[name][-1 if reverse else 0]) for name in plan.states]
@@ -269,16 +271,20 @@ class Record:
 
     def equation(self, name: str) -> Array:
         """A named equation at all steps, (time, batch, width), not to be written to."""
-        return self._shown(self.call.equation(name))
+        return self._shown(name, self.call.equation)
 
     def final(self, state: str) -> Array:
         """A state after the last step that was read, (batch, width), not to be written to."""
-        return self._shown(self.call.final(state))
+        return self._shown(state, self.call.final)
 
-    def _shown(self, array: Array) -> Array:
-        """The same entries as a view of the block, which is lent as long as it lives."""
-        place = address(array) - address(self.call.block)
-        return np.ndarray(array.shape, array.dtype, self.block, place, array.strides)
+    def _shown(self, name: str, find: Callable[[str], Array]) -> Array:
+        """What is found, as a view of the block, which is lent as long as the view lives."""
+        places, key = self.call.places, (name, find.__name__)
+        if key not in places:
+            array = find(name)
+            places[key] = array.shape, address(array) - address(self.call.block), array.strides
+        shape, place, strides = places[key]
+        return np.ndarray(shape, self.call.kernel.dtype, self.block, place, strides)
 
     def backward(self, seeds: Arrays, final: Arrays) -> Gradients:
         """Gradients of parameters and constants, of the inputs, and of the initial states."""
