@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from importlib import resources
 from string import ascii_uppercase
 from typing import Any
 
@@ -23,6 +24,26 @@ _REDUCTIONS = {  # what a sum begins with, and how an entry enters it: see funct
     "prod": ("1", "multiplyUp"),
     "max": ("-Infinity", "largest"),
 }
+
+
+def further(place: str, *more: Any) -> str:
+    """What lies so much behind "array, offset"; zeros are not written."""
+    array, at = place.split(", ")
+    return f"{array}, {' + '.join(n for n in map(str, (at, *more)) if n != '0') or 0}"
+
+
+def functions(code: str) -> str:
+    """The helpers that some JavaScript calls, and those that they call."""
+    text = resources.files("tinygrad_lstm.kernels").joinpath("functions.js").read_text("utf-8")
+    parts = text.strip().split("\n\n")
+    known = {re.findall(r"^(?:const|function) (\w+)", part, re.M)[0]: part for part in parts}
+    found, todo = dict[str, None](), [code]
+    while todo:
+        text = todo.pop()
+        calls = [n for n in known if n not in found and re.search(rf"\b{n}\(", text)]
+        found |= dict.fromkeys(calls)
+        todo += [known[name] for name in calls]
+    return "\n\n".join(part for name, part in known.items() if name in found)
 
 
 def table(numbers: Array) -> str:
@@ -119,7 +140,11 @@ class Printer:
             axis = node.attributes["axis"] % node.ndim
             length, inner = node.shape[axis], math.prod(node.shape[axis + 1 :])
             what = f"{n // max(1, length * inner)}, {length}, {inner}, {out}, {x}"
-            yield f"cumsum({what});" if op == "cumsum" else f"softmax({what}, {int(op != 'softmax')});"
+            yield (
+                f"cumsum({what});"
+                if op == "cumsum"
+                else f"softmax({what}, {int(op != 'softmax')});"
+            )
         elif op == "einsum" or TABLE[op].signature.startswith("("):
             yield from _contracted(node, out, operands)
         else:
@@ -139,7 +164,9 @@ class Printer:
         def entries(place: str, numbers: Array) -> str:
             """An offset and a table of places, none for a run of them."""
             run = (np.diff(numbers) == 1).all()
-            return f"{place} + {numbers[0]}, null" if run else f"{place}, {self.table(numbers)}"
+            return (
+                f"{further(place, numbers[0])}, null" if run else f"{place}, {self.table(numbers)}"
+            )
 
         for _, operand, start, stop in spans:
             (to,) = np.nonzero((source >= start) & (source < stop))
@@ -178,11 +205,10 @@ def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
             sizes[c] = max(n, sizes.get(c, 1))
 
     def entry(place: str, group: str, shape: tuple[int, ...]) -> str:
-        array, at = place.split(", ")
         for k, (c, n) in enumerate(zip(group, shape, strict=True)):
             if n > 1:
-                at += f" + i_{c} * {math.prod(shape[k + 1 :])}"
-        return f"{array}[{at}]"
+                place = further(place, f"i_{c} * {math.prod(shape[k + 1 :])}")
+        return "{}[{}]".format(*place.split(", "))
 
     def each(letters: Iterable[str]) -> str:
         return " ".join(f"for (let i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)" for c in letters)

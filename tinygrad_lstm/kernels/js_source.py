@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.kernels.builder import simplified
-from tinygrad_lstm.kernels.js_operations import Printer
+from tinygrad_lstm.kernels.js_operations import Printer, functions, further
 from tinygrad_lstm.kernels.loop import (
     Apply,
     Assign,
@@ -35,29 +35,10 @@ from tinygrad_lstm.kernels.loop import (
     Sweep,
     lower_program,
 )
-from tinygrad_lstm.kernels.names import comment_text, distinct
+from tinygrad_lstm.kernels.names import comment_text, distinct, number
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
-from tinygrad_lstm.tensor import Tensor
 
 _EACH_ROW = "for (let r = 0; r < rows; r++) {"
-
-
-def functions(code: str) -> str:
-    """The helpers that some JavaScript calls, and those that they call."""
-    known = dict(_named(_file("functions.js")))
-    found: dict[str, None] = {}
-    todo = [code]
-    while todo:
-        text = todo.pop()
-        calls = [n for n in known if re.search(rf"\b{n}\(", text) and n not in found]
-        found |= dict.fromkeys(calls)
-        todo += [known[name] for name in calls]
-    return "\n\n".join(text for name, text in known.items() if name in found)
-
-
-def _named(text: str) -> Iterator[tuple[str, str]]:
-    for part in text.strip().split("\n\n"):
-        yield re.findall(r"^(?:const|function) (\w+)", part, re.M)[0], part
 
 
 class Source:
@@ -82,7 +63,7 @@ class Source:
             if (own := name.removeprefix("W.")) not in totals
         ]
         self.buffers = {b.name: b for b in buffers}
-        self._names = _distinct(self.buffers.values())
+        self._names = _variables({b: name for name, b in self.buffers.items()})
         gradient = plan.once.gradient() if plan.once.outputs else plan.once
         pack = lower_program(plan.once.inputs, plan.once.outputs)
         unpack = lower_program(gradient.inputs, simplified(gradient, (), {}))
@@ -151,7 +132,7 @@ class Source:
 
     # --- functions ------------------------------------------------------------------------------
     def _packing(self, straight: Straight) -> str:
-        names = _distinct(straight.buffers)
+        names = _variables({b: b.label for b in straight.buffers})
         lines = [line for pack in self.loops.once for line in map(_comment, pack.lines)]
         for name, place in straight.inputs.items():
             lines.append(f"const {names[place.buffer]} = p[{_json(name)}];")
@@ -162,7 +143,7 @@ class Source:
         return _function("function packWeights(p)", [*lines, f"return {_object(made)};"])
 
     def _unpacking(self, straight: Straight) -> str:
-        names, lines = _distinct(straight.buffers), []
+        names, lines = _variables({b: b.label for b in straight.buffers}), []
         for name, place in straight.inputs.items():
             own = name.removeprefix("seed.")
             source = f"p[{_json(name)}]"
@@ -242,8 +223,8 @@ class Source:
     def _rows_at(self, place: Place, at: str) -> str:
         """Array, offset and width of rows."""
         b = place.buffer
-        first = f"{at} * {b.width} + " if b.kind is Kind.TIME and at != "0" else ""
-        return f"{self._names[b]}, {first}{place.start}, {b.width}"
+        first = f"{at} * {b.width}" if b.kind is Kind.TIME and at != "0" else "0"
+        return f"{further(f'{self._names[b]}, {first}', place.start)}, {b.width}"
 
     def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
         """Samples that have ended keep their state, and hand its adjoint on; carries move on."""
@@ -273,13 +254,13 @@ class _Rows:
         """The variable for where a sample's row begins."""
         return self._names[buffer].replace("b", "o", 1)
 
-    def pointer(self, place: Place, more: str = "") -> str:
+    def pointer(self, place: Place, more: str = "0") -> str:
         """The array and the offset of a value, or of its entry `more`."""
-        parts = [str(place.start)] if place.start else []
+        start = "0"
         if place.buffer.kind not in (Kind.WEIGHT, Kind.TOTAL):
             self.used[place.buffer] = None
-            parts = [self.start(place.buffer), *parts]
-        return f"{self._names[place.buffer]}, {' + '.join([*parts, *[more] * bool(more)]) or 0}"
+            start = self.start(place.buffer)
+        return further(f"{self._names[place.buffer]}, {start}", place.start, more)
 
     def at(self, place: Place, entry: str = "j") -> str:
         """An entry of a value."""
@@ -293,7 +274,7 @@ class _Rows:
         if operand.shape == shape:
             return self.at(operand)
         if operand.size == 1:
-            return self.at(operand, "")
+            return self.at(operand, "0")
         numbers = np.broadcast_to(np.arange(operand.size).reshape(operand.shape), shape)
         return self.at(operand, f"{self._print.table(numbers)}[j]")
 
@@ -357,14 +338,15 @@ def _panel_size(product: Multiply) -> int:
     return inner * -(-columns // 8) * 8
 
 
-def _distinct(buffers: Iterable[Buffer]) -> dict[Buffer, str]:
+def _variables(names: Mapping[Buffer, str]) -> dict[Buffer, str]:
     """A variable for each buffer. No other names begin like these."""
     taken: set[str] = set()
-    return {b: f"b_{distinct(b.name, taken, ascii_only=True)}" for b in buffers}
+    return {b: f"b_{distinct(name, taken, ascii_only=True)}" for b, name in names.items()}
 
 
 def _numbers(value: Any) -> str:
-    return ", ".join(map(str, np.asarray(value, float).reshape(-1).tolist())).replace("inf", "Infinity").replace("nan", "NaN")
+    flat = np.asarray(value, float).reshape(-1).tolist()
+    return ", ".join(number(entry, "Infinity", "NaN") for entry in flat)
 
 
 def _json(value: Any) -> str:
@@ -375,7 +357,9 @@ def _json(value: Any) -> str:
 
 def _object(entries: Mapping[str, str]) -> str:
     """An object with these names and no others."""
-    return f"{{ __proto__: null, {', '.join(f'{_key(n)}: {text}' for n, text in entries.items())} }}"
+    return (
+        f"{{ __proto__: null, {', '.join(f'{_key(n)}: {text}' for n, text in entries.items())} }}"
+    )
 
 
 def _key(name: str) -> str:

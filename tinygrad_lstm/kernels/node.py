@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import shutil
@@ -13,8 +12,6 @@ import weakref
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
-
-import numpy as np
 
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.kernels.toolchain import NoCompiler
