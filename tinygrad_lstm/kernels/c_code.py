@@ -118,7 +118,7 @@ class _Loop:
         for product in self._packing:
             self._code.pack(*product)
         self._sums.fill(0.0)
-        mask = _mask(views) if views.ragged else None
+        mask = views.mask()
         ended = None if mask is None else address(mask)
 
         def share(first: int, last: int, k: int) -> None:
@@ -178,11 +178,3 @@ def _work(statement: Statement) -> float:
     if isinstance(statement, Sweep):
         return 4.0 * len(statement.assigns) * math.prod(statement.shape)
     return 4.0 * statement.out.size if isinstance(statement, Apply) else 0.0
-
-
-def _mask(views: Views) -> Array:
-    mask = np.zeros((views.steps, views.batch), np.uint8)
-    for step, ended in enumerate(views.ended):
-        if ended is not None:
-            mask[step, ended] = 1
-    return mask

@@ -21,6 +21,7 @@ import numpy as np
 
 from tinygrad_lstm.kernels.backend import Code, Unsupported
 from tinygrad_lstm.kernels.c_code import CCode
+from tinygrad_lstm.kernels.js_code import JavaScriptCode
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.memory import Lending, Views, address, carved
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
@@ -33,22 +34,22 @@ from tinygrad_lstm.tensor import Array
 
 Arrays = Mapping[str, Array]
 Carry = Mapping[str, tuple[Array, Array]]
+Shapes = dict[str, tuple[int, ...]]
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
-BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode}  # "auto" tries them in turn
+BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode, "js": JavaScriptCode}
 
 
 def code_of(plan: Plan, dtype: Any, backend: str) -> Code:
-    """The code of a plan by a backend, or by the next one that can where it is unsupported."""
-    loops, names = lower(plan), list(BACKENDS)
-    name, *others = names if backend == "auto" else names[names.index(backend) :]
+    """The code of a plan by a backend, or NumPy's where that has not got all; "auto" is C."""
+    loops, asked = lower(plan), "c" if backend == "auto" else backend
     try:
-        return BACKENDS[name](loops, dtype)
+        return BACKENDS[asked](loops, dtype)
     except (NoCompiler, Unsupported) as error:
-        if not others or (name == backend and isinstance(error, NoCompiler)):
+        if asked == "numpy" or (asked == backend and isinstance(error, NoCompiler)):
             raise
-        say(f"compiled cells use {BACKENDS[others[0]].title}, since {error}")
-    return code_of(plan, dtype, others[0])
+        say(f"compiled cells use {NumpyCode.title}, since {error}")
+    return NumpyCode(loops, dtype)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Call:
         self.key, self.workers = (time, batch, reverse, workers), workers
         kept = [b for b in plan.kept_buffers if b not in transient]
         rows = [b for b in plan.buffers.values() if b.kind is Kind.ROW]
-        shapes = {b.name: (time + (b.name in plan.states), batch, b.width) for b in kept}
+        shapes: Shapes = {b.name: (time + (b.name in plan.states), batch, b.width) for b in kept}
         shapes |= {b.name: (batch, b.width) for b in (*rows, *kernel.code.rows)}
         shapes |= {name: node.shape for name, node in plan.once.outputs.items()}
         shapes |= {name: value.shape for name, value in plan.fixed.items()}
@@ -219,7 +220,7 @@ class _Back:
             b.label: (time, batch, b.width) for b in own if b.space is Space.INPUT_ADJOINT
         }
         kept = [b for b in own if b.space is not Space.INPUT_ADJOINT]
-        shapes = {b.name: (time, batch, b.width) for b in kept if b not in plan.reuses}
+        shapes: Shapes = {b.name: (time, batch, b.width) for b in kept if b not in plan.reuses}
         carries = plan.layout.of(Space.CARRY)
         shapes |= {f"{k} {s}": (batch, b.width) for k in (0, 1) for s, b in carries.items()}
         totals = kernel.totals.values()

@@ -17,6 +17,7 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor
 
 Arrays = Mapping[str, Array]
+Own = dict[str, Array]
 Index = tuple[Any, ...]
 _ALL: Index = (...,)
 
@@ -57,7 +58,7 @@ class Packing:
             for name, value in _carried_out(self._general[0], parameters).items():
                 into[name][...] = value
 
-    def unpack(self, parameters: Arrays, gradients: Arrays, into: Arrays | None = None) -> Arrays:
+    def unpack(self, parameters: Arrays, gradients: Arrays, into: Own | None = None) -> Own:
         """From gradients of the packed weights those of the parameters: fresh arrays, or `into`."""
         if self._general is not None:
             seeds = {f"seed.{name}": value for name, value in gradients.items()}

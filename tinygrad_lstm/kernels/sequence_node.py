@@ -106,11 +106,11 @@ class SequenceNode:
 
     def forward(self, seeds: frozenset[str]) -> Record | Segmented:
         """Run the compiled code over the sequence, so that adjoints of these can be given."""
-        bound, nodes = self.bound, self.nodes
-        kernel = bound.kernel(seeds)
-        once = {name: nodes[name]._data for name in bound.once}
-        initial = {s: nodes[n]._data.reshape(self.batch, -1) for n, s in bound.states.items()}
-        sequences = {name: self._batched(name, nodes[name]._data) for name in bound.sequences}
+        bound, kernel = self.bound, self.bound.kernel(seeds)
+        data: dict[str, Any] = {name: node._data for name, node in self.nodes.items()}
+        once = {name: data[name] for name in bound.once}
+        initial = {s: data[n].reshape(self.batch, -1) for n, s in bound.states.items()}
+        sequences = {name: self._batched(name, data[name]) for name in bound.sequences}
         ended = None
         if self.inputs.ragged:
             ended = [None if p is None else np.flatnonzero(~p.ravel()) for p in self.inputs.mask]
