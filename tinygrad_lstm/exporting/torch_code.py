@@ -372,7 +372,7 @@ class _File:
         for layer, member in self.members.items():
             yield f"        self.{member} = {self.modules[layer].call()}"
         if reader:
-            yield f"        self.W_y = nn.Parameter(torch.randn({n}, {reader.W_y.shape[1]}) * {reader.W_y.shape[1]} ** -0.5)"
+            yield f"        self.W_y = nn.Parameter(torch.randn({n}, {reader.W_y.shape[1]}) * {reader.W_y.shape[1]}**-0.5)"
             yield f"        self.b_y = nn.Parameter(torch.zeros({n}))"
         yield ""
         arguments = [own for own, _, _ in self._further()]
@@ -476,7 +476,7 @@ class _File:
         for name, value in weights.items():
             yield from _entry(f'"{name}": ', value, 8, kind)
         yield "    }"
-        yield from ["", "", "def self_test():"]
+        yield from ["", "", "@torch.no_grad()", "def self_test():"]
         what = "ids" if subject.reader else "xs"
         yield '    """The largest difference from what is right, relative to its size."""'
         _, made = self.whole
