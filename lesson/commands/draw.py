@@ -14,15 +14,11 @@ from viz.figure import ENDINGS
 from viz.kinds import Kind, Option, all_kinds
 
 
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The cell or network, the kind of figure and the file; the options of every kind."""
     of_networks = ", ".join(name for name, kind in all_kinds().items() if System in kind.subjects)
     parser.add_argument(
-        "cell",
-        metavar="CELL",
-        nargs="?",
-        help=f"{HELP} (with --kind {of_networks})",
+        "cell", metavar="CELL", nargs="?", help=f"{HELP} (with --kind {of_networks})"
     )
     parser.add_argument(
         "--kind", choices=list(all_kinds()), help="what to draw (cell; unrolled of a network)"

@@ -86,9 +86,7 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Any, dict[str, int]]:
     given = [f"--{n}" for n in ("hidden", "inputs", "seed") if getattr(options, n) is not None]
     given += ["--size"] * bool(options.size)
     if given:
-        raise ExportError(
-            f"{path} has its own sizes and weights.\n  Leave out {', '.join(given)}."
-        )
+        raise ExportError(f"{path} has its own sizes and weights.\n  Leave out {', '.join(given)}.")
     own = None if options.own is None else find(options.own)
     if path.suffix == ".safetensors":
         known = {} if own is None else {own.name: own}

@@ -72,9 +72,7 @@ def export(
     if to not in FORMATS:
         raise unknown(f"export: there is no format {to!r}", "there are", FORMATS)
     if path is not None and not overwrite and Path(path).exists():
-        raise ExportError(
-            f"{path} exists already.\n  Name another file, or pass overwrite=True."
-        )
+        raise ExportError(f"{path} exists already.\n  Name another file, or pass overwrite=True.")
     made = FORMATS[to](subject(what, parameters, seed, dtype, name, sizes))
     if path is not None:
         write(Path(path), made)

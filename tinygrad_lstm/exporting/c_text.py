@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.exporting.entry_style import C
-from tinygrad_lstm.exporting.loops import Loops, wrapped
+from tinygrad_lstm.exporting.filling import filled, reserved
+from tinygrad_lstm.exporting.loop_places import step_loops
+from tinygrad_lstm.exporting.loop_values import wrapped
 from tinygrad_lstm.exporting.shape import Call, Shape, Stage
 from tinygrad_lstm.exporting.subject import Subject
 from tinygrad_lstm.kernels.names import distinct
@@ -17,15 +19,7 @@ from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 
 WIDTH = 96
-TAKEN = set(
-    """auto break case char const continue default do double else enum extern float for goto if
-    inline int long register restrict return short signed sizeof static struct switch typedef union
-    unsigned void volatile while main asm near far bool true false NULL size_t ptrdiff_t
-    exp expm1 log log1p sqrt sin cos tanh erf floor pow fabs expf expm1f logf log1pf sqrtf sinf cosf
-    tanhf erff floorf powf fabsf memcpy memset printf larger smaller sigmoid softplus relu sign
-    j0 j1 jn y0 y1 yn gamma signgam lgamma tgamma isnan isinf INFINITY NAN HUGE_VAL M_PI M_E
-    weights state output""".split()
-)
+TAKEN = reserved("c")
 _HELPERS = {
     "larger": "static REAL larger(REAL a, REAL b) { return a >= b || a != a ? a : b; }",
     "smaller": "static REAL smaller(REAL a, REAL b) { return a <= b || a != a ? a : b; }",
@@ -86,7 +80,7 @@ class _File:
         self.name = self.shape.name
         taken = TAKEN | {self.name, *self.shape.public}
         self.loops = {
-            stage.layer.name: Loops(stage.layer, stage.kept, self.language, taken)
+            stage.layer.name: step_loops(stage.layer, stage.kept, self.language, taken)
             for stage in self.shape.stages
         }
         names: set[str] = set(taken)
@@ -134,12 +128,12 @@ class _File:
         yield ""
         trained = "trained" if self.subject.trained else "drawn at random"
         about = [
-            f"The forward pass as plain loops, of {self.real} numbers, with weights that were {trained}.",
+            f"The forward pass as plain loops, of {self.real} numbers, and weights, {trained}.",
             "Nothing is allocated, and no library is needed but libm.",
             "",
             *shape.words(),
             "",
-            f"    cc -std=c99 -DSELF_TEST FILE.c -lm && ./a.out      returns 0 if all is right",
+            "    cc -std=c99 -DSELF_TEST FILE.c -lm && ./a.out      returns 0 if all is right",
             "",
             f"{name}_weights, and any array passed in its place, holds one after another:",
             "",
@@ -214,7 +208,7 @@ class _File:
             body += _copied(f"{name}", own, size)
         for n in layer.cell.state:
             size = stage.state_size(n)
-            body += _copied(f"state", loops.names[n], size, stage.states[n])
+            body += _copied("state", loops.names[n], size, stage.states[n])
         text = "\n".join(body)
         takes = [f"const {real} *weights", f"const {real} *{loops.x}"]
         given = [loops.inputs[n] for n in layer.cell.extra_inputs]
@@ -273,7 +267,7 @@ class _File:
         yield "}"
 
     def _forward(self) -> Iterator[str]:
-        shape, real = self.shape, self.real
+        shape = self.shape
         *_, prototype = self._prototypes()
         yield comment("All steps of all sequences.")
         yield f"{prototype} {{"
@@ -380,7 +374,7 @@ class _File:
 
     # --- the test ---------------------------------------------------------------------------------
     def _test(self) -> Iterator[str]:
-        subject, answers, shape, real = self.subject, self.subject.answers, self.shape, self.real
+        answers, shape, real = self.subject.answers, self.shape, self.real
         time, batch = answers.xs.shape[:2]
         yield "#ifdef SELF_TEST"
         yield "#include <stdio.h>"
@@ -393,35 +387,22 @@ class _File:
             names.append(f"test_{own}")
         yield from self._array("double", "right", answers.outputs)
         yield from self._array("double", "right_state", shape.final())
-        yield ""
-        yield "static double apart(size_t n, const double *right, const " + f"{real} *found) {{"
-        yield "    double worst = 0, scale = 1;"
-        yield "    for (size_t k = 0; k < n; k++) {"
-        yield "        const double off = fabs(found[k] - right[k]);"
-        yield "        worst = off > worst || off != off ? off : worst;"
-        yield "        scale = fabs(right[k]) > scale ? fabs(right[k]) : scale;"
-        yield "    }"
-        yield "    return worst / scale;"
-        yield "}"
-        yield ""
-        yield "int main(void) {"
         size, states = answers.outputs.size, shape.final().size
-        yield f"    static {real} state[{max(states, 1)}], {shape.result}[{size}];"
         arguments = [f"{self.name}_weights", str(time), str(batch), *names, "state", shape.result]
-        if shape.work:
-            yield f"    static {real} work[{time * batch} * {self.name.upper()}_WORK];"
-            arguments.append("work")
-        yield f"    {self.name}_start({batch}, state);"
-        yield f"    {self.name}_forward("
-        yield from wrapped(arguments, WIDTH, " " * 8)
-        yield "    );"
-        yield f"    const double one = apart({size}, right, {shape.result});"
-        yield f"    const double two = apart({states}, right_state, state);"
-        yield "    const double worst = one > two || one != one ? one : two;"
-        yield '    printf("self-test: largest relative difference %.1e\\n", worst);'
-        yield f"    return worst < {answers.tolerance:g} ? 0 : 1;"
-        yield "}"
-        yield "#endif"
+        room = f"    static {real} work[{time * batch} * {self.name.upper()}_WORK];"
+        arguments += ["work"] * bool(shape.work)
+        yield filled(
+            "self_test.c",
+            REAL=real,
+            STATES=states,
+            RESULT=shape.result,
+            SIZE=size,
+            WORK=room if shape.work else "",
+            NAME=self.name,
+            BATCH=batch,
+            ARGUMENTS="\n".join(wrapped(arguments, WIDTH, " " * 8)),
+            TOLERANCE=f"{answers.tolerance:g}",
+        )
 
 
 def _used(name: str, text: str) -> bool:
@@ -432,8 +413,4 @@ def _copied(to: str, own: str, size: int, start: int = 0) -> list[str]:
     target = f"{to}[j + {start}]" if start else f"{to}[j]"
     if size == 1:
         return [f"    {to}[{start}] = {own}[0];"]
-    return [
-        f"    for (int j = 0; j < {size}; j++) {{",
-        f"        {target} = {own}[j];",
-        "    }",
-    ]
+    return [f"    for (int j = 0; j < {size}; j++) {{", f"        {target} = {own}[j];", "    }"]

@@ -1,4 +1,4 @@
-"""How one entry of an operation is written in C and in JavaScript: two styles with few exceptions."""
+"""How one entry of an operation is written in C and in JavaScript: two styles."""
 
 from __future__ import annotations
 
@@ -43,22 +43,18 @@ class Entries(Plain):
             c, a, b = pieces
             condition = self.fitted(c, TRUTH if truths[0] else SUM)
             condition += "" if truths[0] else f" {self.relations['not_equal']} 0"
-            return Piece(f"{self._inside(condition)} ? {a.text} : {b.text}", TRUTH - 1)
+            return Piece(f"{condition} ? {a.text} : {b.text}", TRUTH - 1)
         if op in _RELATIONS:
-            a, b = (self.fitted(p, SUM) for p in pieces)
-            return Piece(f"{a} {self.relations[op]} {b}", TRUTH)
+            left, right = (self.fitted(p, SUM) for p in pieces)
+            return Piece(f"{left} {self.relations[op]} {right}", TRUTH)
         if op == "add" and all(truths):
-            a, b = (self.fitted(p, ATOM) for p in pieces)
-            return Piece(f"{a} || {b}", TRUTH)
+            left, right = (self.fitted(p, ATOM) for p in pieces)
+            return Piece(f"{left} || {right}", TRUTH)
         if op in self.calls:
             return self.call(self.calls[op], *(p.text for p in pieces))
         if op in ("add", "subtract", "multiply", "divide"):
             return self.operation(op, pieces, attributes)
         return None
-
-    @staticmethod
-    def _inside(text: str) -> str:
-        return text
 
 
 class C(Entries):
@@ -71,7 +67,7 @@ class C(Entries):
         super().__init__()
         self.kind = kind
         f = self.suffix = "f" if kind == np.dtype(np.float32) else ""
-        own = "exp expm1 log log1p sqrt sin cos tanh erf floor".split()
+        own = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "floor")
         self.calls = {
             **{op: op + f for op in own},
             "power": f"pow{f}",
@@ -98,10 +94,8 @@ class JavaScript(Entries):
     language = "JavaScript"
     relations = {"greater": ">", "greater_equal": ">=", "equal": "===", "not_equal": "!=="}
     calls = {
-        **{
-            op: f"Math.{op}"
-            for op in "exp expm1 log log1p sqrt sin cos tanh floor sign abs".split()
-        },
+        **{op: f"Math.{op}" for op in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos")},
+        **{op: f"Math.{op}" for op in ("tanh", "floor", "sign", "abs")},
         "power": "Math.pow",
         "maximum": "Math.max",
         "minimum": "Math.min",

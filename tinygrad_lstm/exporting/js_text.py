@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.exporting.entry_style import JavaScript
-from tinygrad_lstm.exporting.loops import Loops, wrapped
+from tinygrad_lstm.exporting.filling import filled, reserved
+from tinygrad_lstm.exporting.loop_places import step_loops
+from tinygrad_lstm.exporting.loop_values import wrapped
+from tinygrad_lstm.exporting.loops import Loops
 from tinygrad_lstm.exporting.shape import Call, Shape, Stage
 from tinygrad_lstm.exporting.subject import Subject
 from tinygrad_lstm.kernels.names import distinct
@@ -19,29 +22,12 @@ from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 
 WIDTH = 96
-TAKEN = set(
-    """abstract arguments await boolean break byte case catch char class const continue debugger
-    default delete do double else enum eval export extends false final finally float for function
-    goto if implements import in instanceof int interface let long native new null package private
-    protected public return short static super switch synchronized this throw throws transient true
-    try typeof undefined var void volatile while with yield async of get set NaN Infinity Math
-    Number Array Object Real Float32Array Float64Array globalThis window self module require
-    sigmoid softplus relu erf decode weights state output makeStep steps own api root""".split()
-)
+TAKEN = reserved("javascript")
 _HELPERS = {
     "sigmoid": "const sigmoid = (x) => 1 / (1 + Math.exp(-x));",
     "softplus": "const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));",
     "relu": "const relu = (x) => (x <= 0 ? 0 : x);",
-    "erf": """const erf = (x) => { // by its power series, far out by a continued fraction
-  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
-  let sum = 0, term = 2 * a;
-  if (a > 3) {
-    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
-    return Math.sign(x) * (1 - e / (a + sum));
-  }
-  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
-  return Math.sign(x) * sum * e;
-};""",
+    "erf": filled("erf.js"),
 }
 
 
@@ -71,7 +57,7 @@ class Language:
 
 def js_text(subject: Subject, wasm: bytes | None = None) -> str:
     """The text of a JavaScript file; with a module of `c_text`, compiled, it calls that."""
-    return "\n".join(_File(subject, wasm).lines()) + "\n"
+    return _File(subject, wasm).text()
 
 
 class _File:
@@ -82,7 +68,7 @@ class _File:
         self.loops: dict[str, Loops] = {}
         if wasm is None:
             self.loops = {
-                stage.layer.name: Loops(stage.layer, stage.kept, Language(), taken)
+                stage.layer.name: step_loops(stage.layer, stage.kept, Language(), taken)
                 for stage in self.shape.stages
             }
         names = set(TAKEN)
@@ -100,26 +86,48 @@ class _File:
         further = [own for own, _, _ in self.shape.further]
         return [first, *further, "state", self.shape.result, *work]
 
-    def lines(self) -> Iterator[str]:
+    def text(self) -> str:
         """The file."""
-        yield from self._head()
-        yield "(function (root) {"
-        yield '"use strict";'
-        yield f"const Real = {self.real};"
-        for name, n, words in self.shape.numbers():
-            yield f"const {name} = {n}; // {words}"
-        yield "const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));"
-        if self.wasm is None:
-            yield from self._weights()
-            yield from self._loops()
-        else:
-            yield from self._module()
-        if self.shape.reader:
-            symbols = json.dumps(self.shape.reader.symbols)
-            yield f"const symbols = Array.from({symbols}); // symbol k is symbols[k]"
-        yield from self._interface()
-        yield from self._test()
-        yield from self._end()
+        shape, answers = self.shape, self.subject.answers
+        further = [own for own, _, _ in shape.further]
+        constants = [f"const Real = {self.real};"]
+        constants += [f"const {name} = {n}; // {words}" for name, n, words in shape.numbers()]
+        program = list(self._module() if self.wasm is not None else self._loops())
+        checks = [f"    {own} = Real.from({own});" for own in further]
+        public = ["start", "forward", "selfTest", "weights: own"]
+        if shape.reader:
+            symbols = json.dumps(shape.reader.symbols)
+            program.append(f"const symbols = Array.from({symbols}); // symbol k is symbols[k]")
+            checks.append("    if (ids.some((k) => k < 0 || k >= SYMBOLS)) {")
+            checks.append("        throw new RangeError(`ids are numbers, 0 to ${SYMBOLS - 1}`);")
+            checks.append("    }")
+            public += ["symbols", "write"]
+        given = [f"{self.arguments[0]}: {_list(answers.xs)}"]
+        given += [f"{own}: {_list(answers.further[la.prefix + n])}" for own, la, n in shape.further]
+        given.append(f"batch: {answers.xs.shape[1]}")
+        body = filled(
+            "network.js",
+            CONSTANTS="\n".join(constants),
+            PROGRAM="\n".join(program),
+            INITIAL=", ".join(map(_literal, shape.initial)),
+            TAKES=", ".join([self.arguments[0], *further]),
+            FIRST=self.arguments[0],
+            READ="1" if shape.reader else "INPUT",
+            KIND="Int32Array" if shape.reader else "Real",
+            CHECKS="\n".join(checks),
+            RESULT=shape.result,
+            WRITTEN="SYMBOLS" if shape.reader else "OUTPUT",
+            WORK="    const work = new Real(time * batch * WORK);" if shape.work else "",
+            ARGUMENTS=", ".join(self.arguments),
+            WRITE=filled("write.js") if shape.reader else "",
+            GIVEN="\n".join(f"        {line}," for line in given),
+            RIGHT=_list(answers.outputs),
+            RIGHT_STATE=_list(shape.final()),
+            PUBLIC=", ".join(public),
+            NAME=shape.name,
+            TOLERANCE=f"{answers.tolerance:g}",
+        )
+        return "\n".join([*self._head(), body, ""])
 
     def _head(self) -> Iterator[str]:
         what = "WebAssembly in JavaScript" if self.wasm is not None else "JavaScript"
@@ -127,16 +135,16 @@ class _File:
         first = "ids" if self.shape.reader else "xs"
         further = "".join(f", {own}" for own, _, _ in self.shape.further)
         name, result = self.shape.name, self.shape.result
-        yield f"// {self.subject.name}: a recurrent network in {what}, by tinygrad-lstm {__version__}."
-        yield f"// Arrays are {self.real}; the weights were {trained}."
+        yield f"// {self.subject.name}: a recurrent network in {what},"
+        yield f"// by tinygrad-lstm {__version__}. The weights were {trained}."
         yield "//"
         call = f"{name}.forward({{ {first}{further}, batch: 1, state }})"
         yield f"//     const {{ {result}, state }} = {call};"
         if self.shape.reader:
-            yield f'//     {name}.write("The ", 200);     // what it goes on with'
-        yield f"//     {name}.selfTest();             // the largest relative difference from what is right"
+            yield f'//     {name}.write("The ", 200);  // what it goes on with'
+        yield f"//     {name}.selfTest();  // the largest relative difference from what is right"
         yield "//"
-        yield "// In node require(FILE) gives it, in a page a script makes it a global; node FILE tests it."
+        yield "// In node require(FILE) gives it and node FILE tests it; in a page it is a global."
         for line in self.shape.words():
             line = re.sub(r"(?<=[ (])" + re.escape(name.upper()) + "_(?=[A-Z])", "", line)
             line = line.replace(f"{name}_", f"{name}.")
@@ -154,6 +162,7 @@ class _File:
         yield '].join("")).buffer);'
 
     def _loops(self) -> Iterator[str]:
+        yield from self._weights()
         body = [line for stage in self.shape.stages for line in self._step(stage)]
         text = "\n".join(body)
         yield from (v for k, v in _HELPERS.items() if re.search(rf"\b{k}\(", text))
@@ -164,8 +173,8 @@ class _File:
         yield f"function run({takes}) {{"
         for stage in self.shape.stages:
             step = self.steps[stage.layer.name]
-            start = stage.first_weight
-            at = f"weights.subarray({start})" if start else "weights"
+            first = stage.first_weight
+            at = f"weights.subarray({first})" if first else "weights"
             yield f"    const {step} = make_{step}({at});"
         for call in self.shape.calls():
             yield from (f"    {line}" for line in self._call(call))
@@ -177,8 +186,8 @@ class _File:
         for name, equation in stage.results.items():
             body.append(f"        {name}.set({loops.names[equation]});")
         for n in layer.cell.state:
-            start = f", {stage.states[n]}" if stage.states[n] else ""
-            body.append(f"        state.set({loops.names[n]}{start});")
+            place = f", {stage.states[n]}" if stage.states[n] else ""
+            body.append(f"        state.set({loops.names[n]}{place});")
         yield ""
         first = layer.cell.doc.splitlines()[0] if layer.cell.doc else layer.cell.name
         yield f"// {layer.name or layer.cell.name}: {first}"
@@ -215,7 +224,8 @@ class _File:
             return
         x = _part("xs", "row", call.width)
         if call.symbols == "embedding":
-            x = f"weights.subarray({call.start} + ids[row] * {call.width}, {call.start} + (ids[row] + 1) * {call.width})"
+            yield f"        const first = {call.start} + ids[row] * {call.width};"
+            x = f"weights.subarray(first, first + {call.width})"
         elif call.symbols:
             yield f"        const x = new Real({call.width});"
             yield "        x[ids[row]] = 1;"
@@ -223,7 +233,7 @@ class _File:
         elif call.reads is not None:
             x = self._joined(call.reads)
         given = []
-        for own, parts in call.given:
+        for _, parts in call.given:
             if isinstance(parts, str):
                 place, row, width = re.fullmatch(r"(.+) \+ (row|b) \* (\d+)", parts).groups()  # type: ignore[union-attr]
                 given.append(_part(place, row, int(width)))
@@ -263,131 +273,10 @@ class _File:
 
     # --- WebAssembly ------------------------------------------------------------------------------
     def _module(self) -> Iterator[str]:
-        assert self.wasm is not None
-        name = self.shape.name
         yield "const code = decode(["
-        yield from _base64(self.wasm)
+        yield from _base64(self.wasm or b"")
         yield '].join(""));'
-        yield "const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {});"
-        yield f"const first = exports.{name}_weights.value, bytes = Real.BYTES_PER_ELEMENT;"
-        yield "const own = new Real(exports.memory.buffer, first, WEIGHTS).slice();"
-        yield ""
-        yield "// All steps of all sequences: the arrays are copied into the module's memory and back."
-        takes = ", ".join(["weights", "time", "batch", *self.arguments])
-        yield f"function run({takes}) {{"
-        yield f"    const arrays = [weights, {', '.join(self.arguments)}];"
-        yield "    let end = exports.__heap_base.value;"
-        yield "    const places = arrays.map((array) => {"
-        yield "        const place = (end + 15) & ~15;"
-        yield "        end = place + array.byteLength;"
-        yield "        return place;"
-        yield "    });"
-        yield "    const short = end - exports.memory.buffer.byteLength;"
-        yield "    if (short > 0) exports.memory.grow(Math.ceil(short / 65536));"
-        yield "    const view = (k) => new arrays[k].constructor(exports.memory.buffer, places[k], arrays[k].length);"
-        yield "    arrays.forEach((array, k) => view(k).set(array));"
-        yield f"    exports.{name}_forward(places[0], time, batch, ...places.slice(1));"
-        changed = 1 + self.arguments.index("state")
-        yield f"    arrays[{changed}].set(view({changed}));"
-        yield f"    arrays[{changed + 1}].set(view({changed + 1}));"
-        yield "}"
-
-    # --- what callers use -------------------------------------------------------------------------
-    def _interface(self) -> Iterator[str]:
-        shape = self.shape
-        first, result = self.arguments[0], shape.result
-        further = [own for own, _, _ in shape.further]
-        width = "SYMBOLS" if shape.reader else "OUTPUT"
-        yield ""
-        yield "// The states before the first step."
-        yield "function start(batch = 1) {"
-        yield f"    const one = [{', '.join(map(_literal, shape.initial))}];"
-        yield "    return Real.from({ length: batch * STATE }, (_, n) => one[n % STATE]);"
-        yield "}"
-        yield ""
-        takes = [first, *further, "batch = 1", "state = start(batch)", "weights = own"]
-        yield f"function forward({{ {', '.join(takes)} }}) {{"
-        if shape.reader:
-            yield f"    const time = {first}.length / batch;"
-            yield f"    {first} = Int32Array.from({first});"
-            yield f"    if ({first}.some((k) => k < 0 || k >= SYMBOLS)) throw new RangeError(`ids are numbers of symbols, 0 to ${{SYMBOLS - 1}}`);"
-        else:
-            yield f"    const time = {first}.length / (batch * INPUT);"
-            yield f"    {first} = Real.from({first});"
-        yield f'    if (!(time >= 1 && Number.isInteger(time))) throw new RangeError(`{first} does not hold whole steps of ${{batch}} sequences`);'
-        for own in further:
-            yield f"    {own} = Real.from({own});"
-        yield "    state = Real.from(state);"
-        yield "    weights = Real.from(weights);"
-        yield f"    const {result} = new Real(time * batch * {width});"
-        if shape.work:
-            yield "    const work = new Real(time * batch * WORK);"
-        yield f"    run(weights, time, batch, {', '.join(self.arguments)});"
-        yield f"    return {{ {result}, state }};"
-        yield "}"
-        if shape.reader:
-            yield from _WRITE
-        yield ""
-
-    def _test(self) -> Iterator[str]:
-        answers, shape = self.subject.answers, self.shape
-        time, batch = answers.xs.shape[:2]
-        del time
-        yield "function selfTest() {"
-        yield "    const { given, right, rightState } = {"
-        given = [f"{self.arguments[0]}: {_list(answers.xs)}"]
-        given += [
-            f"{own}: {_list(answers.further[layer.prefix + n])}" for own, layer, n in shape.further
-        ]
-        yield "        given: {"
-        yield from (f"            {line}," for line in given)
-        yield f"            batch: {batch},"
-        yield "        },"
-        yield f"        right: {_list(answers.outputs)},"
-        yield f"        rightState: {_list(shape.final())},"
-        yield "    };"
-        yield "    const apart = (found, right) => {"
-        yield "        const scale = right.reduce((most, v) => Math.max(most, Math.abs(v)), 1);"
-        yield "        return right.reduce((most, v, k) => Math.max(most, Math.abs(v - found[k])), 0) / scale;"
-        yield "    };"
-        yield f"    const {{ {shape.result}, state }} = forward(given);"
-        yield f"    return Math.max(apart({shape.result}, right), apart(state, rightState));"
-        yield "}"
-
-    def _end(self) -> Iterator[str]:
-        names = ["start", "forward", "selfTest", "weights: own"]
-        if self.shape.reader:
-            names += ["symbols", "write"]
-        yield ""
-        yield f"const api = {{ {', '.join(names)} }};"
-        yield 'if (typeof module === "object" && module.exports) module.exports = api;'
-        yield f"else root[{json.dumps(self.shape.name)}] = api;"
-        yield 'if (typeof require === "function" && typeof module === "object" && require.main === module) {'
-        yield "    const worst = selfTest();"
-        yield "    console.log(`self-test: largest relative difference ${worst.toExponential(1)}`);"
-        yield f"    process.exitCode = worst < {self.subject.answers.tolerance:g} ? 0 : 1;"
-        yield "}"
-        yield "})(globalThis);"
-
-
-_WRITE = """
-// What it writes after a text: each symbol is drawn from softmax(scores / temperature).
-function write(text = "\\n", length = 200, temperature = 0.8, random = Math.random) {
-    const known = Array.from(text).map((c) => symbols.indexOf(c)).filter((k) => k >= 0);
-    let ids = known.length ? known : [0], state = start(), written = "";
-    while (length-- > 0) {
-        const found = forward({ ids, state });
-        const scores = found.scores.slice(-SYMBOLS), most = Math.max(...scores);
-        const heat = Math.max(temperature, 1e-6);
-        const shares = Array.from(scores, (s) => Math.exp((s - most) / heat));
-        let left = random() * shares.reduce((a, b) => a + b), k = 0;
-        while (k < SYMBOLS - 1 && left >= shares[k]) left -= shares[k++];
-        written += symbols[k];
-        ids = [k];
-        state = found.state;
-    }
-    return written;
-}""".split("\n")
+        yield filled("module.js", NAME=self.shape.name, ARGUMENTS=", ".join(self.arguments))
 
 
 def _part(array: str, row: str, width: int) -> str:

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.exporting.loop_values import ZERO, Block, Index, Language, Places, Value, aligned
 from tinygrad_lstm.exporting.subject import ExportError, Layer
-from tinygrad_lstm.forwards import axes_of
 from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.plain_style import Piece
 from tinygrad_lstm.sizes import ATOM
@@ -33,98 +32,28 @@ from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, fold
 from tinygrad_lstm.text import UNICODE
 
 LETTERS = "ijklmnqrsuvw"
-
-
-class Index(NamedTuple):
-    """A place: a sum of multiples of variables, and a number."""
-
-    terms: tuple[tuple[str, int], ...] = ()
-    number: int = 0
-
-    def times(self, factor: int) -> Index:
-        """The place times a number."""
-        terms = tuple((v, n * factor) for v, n in self.terms) if factor else ()
-        return Index(terms, self.number * factor)
-
-    def plus(self, other: Index) -> Index:
-        """The sum of two places."""
-        total = dict(self.terms)
-        for v, n in other.terms:
-            total[v] = total.get(v, 0) + n
-        terms = tuple((v, n) for v, n in total.items() if n)
-        return Index(terms, self.number + other.number)
-
-    def __str__(self) -> str:
-        text = ""
-        for v, n in self.terms:
-            term = v if abs(n) == 1 else f"{v} * {abs(n)}"
-            text += f" {'-' if n < 0 else '+'} {term}" if text else f"{'-' * (n < 0)}{term}"
-        if self.number or not text:
-            sign = "-" if self.number < 0 else "+"
-            text = f"{text} {sign} {abs(self.number)}" if text else str(self.number)
-        return text
-
-
-ZERO = Index()
-Places = Sequence[Index]
-
-
-class Language(Protocol):
-    """How a language writes what differs."""
-
-    def style(self) -> Any:
-        """The style of an entry's expression, a `Plain`."""
-
-    def loop(self, variable: str, n: int) -> str:
-        """The head of a loop."""
-
-    def scalar(self, name: str, value: str) -> str:
-        """The declaration of a number that changes."""
-
-    def fixed(self, name: str, value: str) -> str:
-        """The declaration of a number that does not."""
-
-    def comment(self, text: str) -> str:
-        """A line that is only read."""
-
-
-@dataclass
-class Block:
-    """Lines of code, indented by their braces."""
-
-    lines: list[str]
-    depth: int = 0
-
-    def say(self, line: str) -> None:
-        """Add a line."""
-        if line.startswith("}"):
-            self.depth -= 1
-        self.lines.append("    " * self.depth + line)
-        if line.endswith("{"):
-            self.depth += 1
-
-
-@dataclass(frozen=True)
-class Value:
-    """How an entry is read; `array`: where all lie in order; costly: whether reading computes."""
-
-    shape: tuple[int, ...]
-    at: Callable[[Places], Piece]
-    array: str | None = None
-    costly: bool = False
+Writer = Callable[["Loops", Tensor, list[Value]], Value]
 
 
 class Loops:
     """The lines of a layer's step.
 
-    `arrays` are the arrays it needs, with their lengths; `tables` its constants; `used` the names
-    of what it reads: parameters, states (`before`), x and further inputs.
+    writers: what writes an operation that is not elementwise. `arrays` are the arrays that the
+    lines need, with their lengths; `tables` the constants; `names`, `before`, `inputs` and `x` what
+    equations, states before the step, parameters and further inputs, and x are called.
     """
 
-    def __init__(self, layer: Layer, kept: Sequence[str], language: Language, taken: set[str]) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        kept: Sequence[str],
+        language: Language,
+        taken: Set[str],
+        writers: Mapping[str, Writer],
+    ) -> None:
         self.layer, self.language, self.style = layer, language, language.style()
         cell, program = layer.cell, layer.program
-        self.block = Block([], 1)
+        self.block, self._writers = Block([], 1), writers
         self.arrays: dict[str, int] = {}
         self.tables: dict[str, Array] = {}
         wanted = [program.equations[n] for n in (*cell.state, cell.output, *kept)]
@@ -182,14 +111,10 @@ class Loops:
         if not node.inputs:
             return self._constant(node)
         op = node.op or ""
-        write = getattr(self, f"_{op}", None)
-        if write is not None:
-            found: Value = write(node, operands)
-            return found
+        if op in self._writers:
+            return self._writers[op](self, node, operands)
         if TABLE[op].signature == "elementwise":
             return self._elementwise(node, operands)
-        if op == "einsum" or TABLE[op].signature.startswith("("):
-            return self._contraction(node, operands)
         raise self.unwritten(op)
 
     def unwritten(self, op: str) -> ExportError:
@@ -296,267 +221,6 @@ class Loops:
         found: Piece = fold([root], leaves, make)[root]
         return found
 
-    def _clip(self, node: Tensor, operands: list[Value]) -> Value:
-        (x,) = operands
-
-        def at(places: Places) -> Piece:
-            found = x.at(places)
-            for end, op in (("low", "maximum"), ("high", "minimum")):
-                if (edge := node.attributes[end]) is not None:
-                    found = self.style.entry(op, [found, self.style.number(edge)], {}, [False] * 2)
-            return found
-
-        return Value(node.shape, at, None, costly=True)
-
-    # --- sums -------------------------------------------------------------------------------------
-    def _contraction(self, node: Tensor, operands: list[Value]) -> Value:
-        """A sum of products, over the letters that the result does not have."""
-        operands = [self.simple(v) for v in operands]
-        groups = letters_of(node)
-        sizes: dict[str, int] = {}
-        for group, t in zip(groups, (*node.inputs, node), strict=True):
-            for c, n in zip(group, t.shape, strict=True):
-                sizes[c] = max(int(n), sizes.get(c, 1))
-        summed = [c for c in dict.fromkeys("".join(groups[:-1])) if c not in groups[-1]]
-
-        def at(places: Places) -> Piece:
-            where = dict(zip(groups[-1], places, strict=True))
-
-            def product(inner: Places) -> Piece:
-                full = {**where, **dict(zip(summed, inner, strict=True))}
-                factors = [
-                    v.at([full[c] if n != 1 else ZERO for c, n in zip(group, v.shape, strict=True)])
-                    for v, group in zip(operands, groups, strict=False)
-                ]
-                return self.style.operation("multiply", factors, {})
-
-            if not summed:
-                return product([])
-            name = self.kept("sum", self.style.number(0).text, changes=True)
-            with self.over([sizes[c] for c in summed]) as inner:
-                self.block.say(f"{name} += {product(inner).text};")
-            return Piece(name)
-
-        return Value(node.shape, at, None, costly=True)
-
-    def _reduced(
-        self, node: Tensor, x: Value, start: str, update: Callable[[str, str], str]
-    ) -> Callable[[Places], str]:
-        axes = axes_of(node.attributes["axis"], len(x.shape))
-        keep = node.attributes["keepdims"]
-
-        def at(places: Places) -> str:
-            outside = list(places)
-            if keep:
-                outside = [p for a, p in enumerate(places) if a not in axes]
-            name = self.kept("sum", start, changes=True)
-            with self.over([x.shape[a] for a in axes]) as inner:
-                rest, within = iter(outside), iter(inner)
-                full = [next(within) if a in axes else next(rest) for a in range(len(x.shape))]
-                self.block.say(update(name, x.at(full).text))
-            return name
-
-        return at
-
-    def _sum(self, node: Tensor, operands: list[Value]) -> Value:
-        zero = self.style.number(0).text
-        read = self._reduced(node, operands[0], zero, lambda to, v: f"{to} += {v};")
-        return Value(node.shape, lambda places: Piece(read(places)), None, True)
-
-    def _mean(self, node: Tensor, operands: list[Value]) -> Value:
-        total = self._sum(node, operands)
-        count = self.style.number(node.inputs[0].size // max(node.size, 1))
-
-        def at(places: Places) -> Piece:
-            found: Piece = self.style.operation("divide", [total.at(places), count], {})
-            return found
-
-        return Value(node.shape, at, None, True)
-
-    def _prod(self, node: Tensor, operands: list[Value]) -> Value:
-        one = self.style.number(1).text
-        read = self._reduced(node, operands[0], one, lambda to, v: f"{to} *= {v};")
-        return Value(node.shape, lambda places: Piece(read(places)), None, True)
-
-    def _max(self, node: Tensor, operands: list[Value]) -> Value:
-        x, least = self.simple(operands[0]), self.style.number(-np.inf).text
-        larger = self._reduced(node, x, least, lambda to, v: f"{to} = {v} > {to} ? {v} : {to};")
-        return Value(node.shape, lambda places: Piece(larger(places)), None, True)
-
-    def _logsumexp(self, node: Tensor, operands: list[Value]) -> Value:
-        x = self.simple(operands[0])
-        most = self._max(node, [x])
-
-        def at(places: Places) -> Piece:
-            top = most.at(places)
-
-            def update(to: str, v: str) -> str:
-                difference = self.style.operation("subtract", [Piece(v), top], {})
-                return f"{to} += {self.style.entry('exp', [difference], {}, [False]).text};"
-
-            total = self._reduced(node, x, self.style.number(0).text, update)(places)
-            log = self.style.entry("log", [Piece(total)], {}, [False])
-            found: Piece = self.style.operation("add", [top, log], {})
-            return found
-
-        return Value(node.shape, at, None, True)
-
-    def _lines(self, node: Tensor) -> tuple[int, list[int]]:
-        """The axis that an operation goes along, and the lengths of the others."""
-        axis = int(node.attributes["axis"]) % node.ndim
-        return axis, [n for a, n in enumerate(node.shape) if a != axis]
-
-    def _softmax(self, node: Tensor, operands: list[Value]) -> Value:
-        """Entries without the largest, their powers, and each one's share."""
-        return self._shares(node, self.simple(operands[0]), logarithm=False)
-
-    def _log_softmax(self, node: Tensor, operands: list[Value]) -> Value:
-        return self._shares(node, self.simple(operands[0]), logarithm=True)
-
-    def _shares(self, node: Tensor, x: Value, logarithm: bool) -> Value:
-        axis, others = self._lines(node)
-        name = self.fresh()
-        self.arrays[name] = node.size
-        made, style = self.view(name, node.shape), self.style
-        n = node.shape[axis]
-        with self.over(others) as rest:
-            most = self.kept("most", style.number(-np.inf).text, changes=True)
-            total = self.kept("sum", style.number(0).text, changes=True)
-
-            def line(inner: Index) -> list[Index]:
-                places = list(rest)
-                places.insert(axis, inner)
-                return places
-
-            with self.over([n]) as (j,):
-                entry = x.at(line(j)).text
-                self.block.say(f"{most} = {entry} > {most} ? {entry} : {most};")
-            with self.over([n]) as (j,):
-                apart = style.operation("subtract", [x.at(line(j)), Piece(most)], {})
-                to = made.at(line(j)).text
-                power = style.entry("exp", [Piece(to) if logarithm else apart], {}, [False]).text
-                self.block.say(f"{to} = {apart.text if logarithm else power};")
-                self.block.say(f"{total} += {power if logarithm else to};")
-            with self.over([n]) as (j,):
-                to = made.at(line(j)).text
-                log = style.entry("log", [Piece(total)], {}, [False]).text
-                self.block.say(f"{to} {f'-= {log}' if logarithm else f'/= {total}'};")
-        return made
-
-    def _cumsum(self, node: Tensor, operands: list[Value]) -> Value:
-        axis, others = self._lines(node)
-        name = self.fresh()
-        self.arrays[name] = node.size
-        made, x = self.view(name, node.shape), self.simple(operands[0])
-        with self.over(others) as rest:
-            total = self.kept("sum", self.style.number(0).text, changes=True)
-            with self.over([node.shape[axis]]) as (j,):
-                places = list(rest)
-                places.insert(axis, j)
-                self.block.say(f"{total} += {x.at(places).text};")
-                self.block.say(f"{made.at(places).text} = {total};")
-        return made
-
-    # --- entries in other places ------------------------------------------------------------------
-    def _concat(self, node: Tensor, operands: list[Value]) -> Value:
-        axis = int(node.attributes["axis"]) % node.ndim
-        return self._joined(node, operands, axis, [v.shape[axis] for v in operands], False)
-
-    def _stack(self, node: Tensor, operands: list[Value]) -> Value:
-        axis = int(node.attributes["axis"]) % node.ndim
-        return self._joined(node, operands, axis, [1] * len(operands), True)
-
-    def _joined(
-        self, node: Tensor, operands: list[Value], axis: int, lengths: list[int], new: bool
-    ) -> Value:
-        name = self._name_of_joined(operands) or self.fresh()
-        self.arrays[name] = node.size
-        made, start = self.view(name, node.shape), 0
-        for value, n in zip(operands, lengths, strict=True):
-            with self.over(value.shape) as places:
-                to = list(places)
-                if new:
-                    to.insert(axis, Index((), start))
-                else:
-                    to[axis] = to[axis].plus(Index((), start))
-                entry = value.at(places).text
-                self.block.say(f"{made.at(to).text} = {entry};")
-            start += n
-        return made
-
-    def _name_of_joined(self, operands: list[Value]) -> str:
-        """[h, x] is hx."""
-        parts = [(v.array or "").removesuffix("_prev") for v in operands]
-        name = "".join(parts)
-        free = all(parts) and len(name) <= 12 and name not in self.taken
-        return distinct(name, self.taken) if free else ""
-
-    def _getitem(self, node: Tensor, operands: list[Value]) -> Value:
-        (x,), index = operands, node.attributes["index"]
-        index = index if isinstance(index, tuple) else (index,)
-        ways: list[Callable[[list[Index]], Index | None]] = []
-        axis = 0
-        lists = [np.asarray(p) for p in index if isinstance(p, np.ndarray) and p.ndim]
-        if len(lists) > 1:
-            raise self.unwritten("getitem with several lists of places")
-        for part in index:
-            if part is None:
-                ways.append(_skip)
-                continue
-            n = x.shape[axis]
-            axis += 1
-            if isinstance(part, slice):
-                start, _, step = part.indices(n)
-                ways.append(_sliced(start, step))
-            elif np.ndim(part):
-                ways.append(self._listed(np.asarray(part)))
-            else:
-                ways.append(_chosen(int(part) % n))
-
-        def at(places: Places) -> Piece:
-            left = list(places)
-            found = [way(left) for way in ways]
-            return x.at([place for place in found if place is not None])
-
-        return Value(node.shape, at, None, x.costly)
-
-    def _listed(self, part: Array) -> Callable[[list[Index]], Index | None]:
-        name = self.table(part.reshape(-1).astype(np.int64))
-
-        def take(left: list[Index]) -> Index:
-            place, shape = ZERO, part.shape
-            for k in range(part.ndim):
-                stride = math.prod(shape[k + 1 :])
-                place = place.plus(left.pop(0).times(stride))
-            return Index(((f"{name}[{place}]", 1),))
-
-        return take
-
-    def _swapaxes(self, node: Tensor, operands: list[Value]) -> Value:
-        a, b = (node.attributes[key] % node.ndim for key in "ab")
-        order = list(range(node.ndim))
-        order[a], order[b] = order[b], order[a]
-        return self._permuted(node, operands[0], order)
-
-    def _transpose(self, node: Tensor, operands: list[Value]) -> Value:
-        return self._permuted(node, operands[0], list(node.attributes["axes"]))
-
-    def _permuted(self, node: Tensor, x: Value, order: list[int]) -> Value:
-        def at(places: Places) -> Piece:
-            return x.at([places[order.index(a)] for a in range(node.ndim)])
-
-        return Value(node.shape, at, None, x.costly)
-
-    def _broadcast_to(self, node: Tensor, operands: list[Value]) -> Value:
-        x = self.simple(operands[0])
-        return Value(node.shape, lambda places: x.at(aligned(places, x.shape)))
-
-    def _reshape(self, node: Tensor, operands: list[Value]) -> Value:
-        (x,) = operands
-        x = x if x.array else self.stored(x)
-        assert x.array is not None
-        return self.view(x.array, node.shape)
-
 
 class _Over:
     """Loops over entries; of an axis of one there is none."""
@@ -581,46 +245,3 @@ class _Over:
             if n != 1:
                 self.loops._open -= 1
                 self.loops.block.say("}")
-
-
-def aligned(places: Places, shape: tuple[int, ...]) -> list[Index]:
-    """The place in an operand that broadcasts."""
-    own = list(places)[len(places) - len(shape) :] if shape else []
-    return [ZERO if n == 1 else place for place, n in zip(own, shape, strict=True)]
-
-
-def _skip(left: list[Index]) -> None:
-    left.pop(0)
-
-
-def _sliced(start: int, step: int) -> Callable[[list[Index]], Index]:
-    return lambda left: left.pop(0).times(step).plus(Index((), start))
-
-
-def _chosen(place: int) -> Callable[[list[Index]], Index]:
-    return lambda left: Index((), place)
-
-
-def letters_of(node: Tensor) -> list[str]:
-    """A letter for each axis of the operands and of the result of a sum of products."""
-    if node.op == "einsum":
-        before, after = node.attributes["subscripts"].split("->")
-        return [*before.split(","), after]
-    groups, after = TABLE[node.op or ""].letters()
-    cores = ["".join(group) for group in groups] + ["".join(after)]
-    free = "ABCDEFGH"[: node.ndim - len(cores[-1])]
-    axes = [t.ndim - len(own) for t, own in zip((*node.inputs, node), cores, strict=True)]
-    return [free[len(free) - n :] + own for n, own in zip(axes, cores, strict=True)]
-
-
-def wrapped(parts: Sequence[str], width: int, indent: str) -> Iterator[str]:
-    """Parts with commas, as many on a line as fit."""
-    line = indent
-    for k, part in enumerate(parts):
-        piece = part + ("," if k + 1 < len(parts) else "")
-        if len(line) + len(piece) + 1 > width and line.strip():
-            yield line.rstrip()
-            line = indent
-        line += piece + " "
-    if line.strip():
-        yield line.rstrip()

@@ -26,8 +26,11 @@ class Value(NamedTuple):
 
 # operators of one name for one operation; those of relations give truths
 _SAME = {
-    **{op: op.capitalize() for op in "abs cos erf exp floor log relu sigmoid sign sin".split()},
-    **{op: op.capitalize() for op in "softplus sqrt tanh identity".split()},
+    **{
+        op: op.capitalize()
+        for op in ["abs", "cos", "erf", "exp", "floor", "log", "relu", "sigmoid", "sign", "sin"]
+    },
+    **{op: op.capitalize() for op in ["softplus", "sqrt", "tanh", "identity"]},
     "detach": "Identity",
     "negative": "Neg",
     "add": "Add",
@@ -89,7 +92,9 @@ class Operators:
         """A constant."""
         data = np.asarray(node.data)
         truth = data.dtype.kind == "b"
-        return Value(self.constant(data if truth else data.astype(self.number)), data.ndim, False, truth)
+        return Value(
+            self.constant(data if truth else data.astype(self.number)), data.ndim, False, truth
+        )
 
     def whole(self, value: Value, shape: tuple[int, ...]) -> Value:
         """A value with the axis of the batch, and as a number."""
@@ -295,9 +300,7 @@ class Operators:
         name, index = values[0].name, attributes["index"]
         index = index if isinstance(index, tuple) else (index,)
         parts = [part for part in index if part is not None]
-        cuts = [
-            (a, p) for a, p in enumerate(parts) if isinstance(p, slice) and p != slice(None)
-        ]
+        cuts = [(a, p) for a, p in enumerate(parts) if isinstance(p, slice) and p != slice(None)]
         if cuts:
             axes, starts, ends, steps = [], [], [], []
             for axis, part in cuts:

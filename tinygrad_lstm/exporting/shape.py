@@ -237,15 +237,19 @@ class Shape:
             words = layer.program.dimensions.get(n, "")
             lines.append(f"{own}: ({', '.join(filter(None, [lead, words]))}).")
         states = ", ".join(f"{n} ({words}) at {start}" for n, words, start in self.states)
-        lines += [f"state: (batch, {upper}_STATE), read and replaced; of each sample {states}.",
-                  f"{self.name}_start makes the first ones."]
+        lines += [
+            f"state: (batch, {upper}_STATE), read and replaced; of each sample {states}.",
+            f"{self.name}_start makes the first ones.",
+        ]
         if self.work:
             lines.append(f"work: room for time * batch * {upper}_WORK numbers.")
         lines.append("")
         for stage in self.stages:
             program, name = stage.layer.program, stage.layer.name
-            lines.append(f"{name or stage.layer.cell.name}, at each step t"
-                         f"{' from the last to the first' if stage.layer.reverse else ''}:")
+            lines.append(
+                f"{name or stage.layer.cell.name}, at each step t"
+                f"{' from the last to the first' if stage.layer.reverse else ''}:"
+            )
             lines += [f"    {program.text(n, UNICODE)}" for n in program.equations]
         return lines
 

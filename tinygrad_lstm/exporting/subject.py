@@ -163,17 +163,16 @@ def subject(
         raise DTypeError(f"{network}: what is exported is float32 or float64, got {kind}.")
     numbers = {n: np.array(v, kind, order="C") for n, v in numbers.items()}
     if reader is not None:
-        tables = (reader.embedding, reader.W_y, reader.b_y)
-        reader = Reader(reader.symbols, *(v if v is None else v.astype(kind) for v in tables))
+        table = reader.embedding
+        table = table if table is None else table.astype(kind)
+        reader = Reader(reader.symbols, table, reader.W_y.astype(kind), reader.b_y.astype(kind))
     spreading = _Spreading(full, numbers)
     ends = spreading.part(network, "", (), None, False)
     layers = spreading.layers
     answers = _answers(network, layers, numbers, reader, kind)
     label = name or (f"{network.name}_model" if reader else network.name)
     trained = given is not None
-    return Subject(
-        label, network, full, layers, ends, numbers, kind, reader, trained, answers
-    )
+    return Subject(label, network, full, layers, ends, numbers, kind, reader, trained, answers)
 
 
 def _plain(network: Any) -> Any:
@@ -184,9 +183,9 @@ def _plain(network: Any) -> Any:
 
 
 def _reader(model: Any, given: Mapping[str, Any]) -> Reader:
-    embedding = given["input.E"] if model.input == "embedding" else None
-    tables = (embedding, given["output.W_y"], given["output.b_y"])
-    return Reader(model.vocabulary.symbols, *(v if v is None else _array(v) for v in tables))
+    embedding = _array(given["input.E"]) if model.input == "embedding" else None
+    W_y, b_y = (_array(given[f"output.{n}"]) for n in ("W_y", "b_y"))
+    return Reader(model.vocabulary.symbols, embedding, W_y, b_y)
 
 
 def _array(value: Any) -> Array:
@@ -258,14 +257,15 @@ class _Spreading:
         small = cell.small_sizes()
         return {**{n: small[n] for n in cell.sizes}, **known}
 
-
     def _below(self, name: str, lower: _Lower) -> tuple[tuple[str, str], ...]:
         """The equations, joined, that a further input NAME_below stands for."""
         (part, ends), wanted = lower, name.removesuffix("_below")
         if isinstance(part, Cell) and wanted in part.program().equations:
             return ((ends[0], wanted),)
         if isinstance(part, Cell) or wanted != part.output:
-            raise unknown(f"{part} below has no equation {wanted!r}", "its output is", [part.output])
+            raise unknown(
+                f"{part} below has no equation {wanted!r}", "its output is", [part.output]
+            )
         outputs = {layer.name: layer.cell.output for layer in self.layers}
         return tuple((end, outputs[end]) for end in ends)
 
@@ -293,15 +293,16 @@ def _answers(
     exact = {n: v.astype(float) for n, v in numbers.items()}
     every = [(layer, n) for layer in layers for n in layer.given]
     x = layers[0].program.inputs["x"].shape
-    draws = (
-        lambda random, shape: random.uniform(-1, 1, shape),
-        lambda random, shape: random.uniform(0.1, 0.9, shape),  # of a time constant, a probability
-    )
-    for k, draw in enumerate(draws):
-        random = np.random.default_rng(k)
+    for low, high in ((-1.0, 1.0), (0.1, 0.9)):  # a share or a duration is not negative
+        random = np.random.default_rng(0)
+
+        def draw(shape: tuple[int, ...], low: float = low, high: float = high) -> Array:
+            numbers = random.uniform(low, high, shape).round(3)  # noqa: B023
+            return numbers.astype(kind).astype(float)
+
         xs: Any
         if reader is None:
-            xs = seen = draw(random, (TIME, BATCH, *x)).round(3).astype(kind).astype(float)
+            xs = seen = draw((TIME, BATCH, *x))
         else:
             xs = random.integers(0, len(reader.symbols), (TIME, BATCH))
             rows = np.eye(len(reader.symbols)) if reader.embedding is None else reader.embedding
@@ -310,15 +311,20 @@ def _answers(
         for layer, n in every:
             lead = (TIME, BATCH) if n in layer.cell.sequences else (BATCH,)
             shape = (*lead, *layer.program.inputs[n].shape)
-            further[layer.prefix + n] = draw(random, shape).round(3).astype(kind).astype(float)
+            further[layer.prefix + n] = draw(shape)
         with np.errstate(all="ignore"):
             run = unroll(network, exact, seen, initial, **further)
             outputs = run[network.output].data
             if reader is not None:
                 outputs = outputs @ reader.W_y.astype(float).T + reader.b_y.astype(float)
             final = {n: t.data for n, t in run.final.items()}
-        if all(np.isfinite(v).all() for v in (outputs, *final.values())) or k:
+        if all(np.isfinite(v).all() for v in (outputs, *final.values())):
             break
+    else:
+        raise ExportError(
+            f"{network}: with these weights it computes what is no finite number, so that no test "
+            f"could be written.\n  Pass others, or declare what they start from: @cell(start=…)."
+        )
     digits = 1e-5 if kind == np.dtype(np.float32) else 1e-10
     return Answers(xs, further, outputs, final, digits)
 

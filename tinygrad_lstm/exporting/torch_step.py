@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_lstm.batching import lift
+from tinygrad_lstm.exporting.filling import reserved
+from tinygrad_lstm.exporting.python_layout import WIDTH
 from tinygrad_lstm.exporting.subject import ExportError, Layer, comments
 from tinygrad_lstm.exporting.torch_style import RELATIONS, Torch
 from tinygrad_lstm.kernels.names import distinct
@@ -19,20 +21,8 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.sizes import ATOM
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, fold
 
-WIDTH = 88  # columns, as formatters have them
 # what a module has and a file uses: a parameter or a value of such a name gets another one
-TAKEN = {*keyword.kwlist, *keyword.softkwlist} | set(
-    """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda
-    double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
-    get_submodule half ipu load_state_dict modules mtia named_buffers named_children named_modules
-    named_parameters parameters register_backward_hook register_buffer register_forward_hook
-    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
-    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
-    set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
-    zero_grad reset_parameters initial_state self torch nn math base64 xs state states outputs
-    values batch t len range enumerate super print dict tuple zip decode step""".split()
-)
+TAKEN = {*keyword.kwlist, *keyword.softkwlist} | reserved("pytorch")
 CHEAP = ("getitem", "swapaxes", "transpose", "identity", "negative", "reshape", "broadcast_to")
 
 
@@ -78,7 +68,9 @@ class Step:
             self._equation = name
             fold([node], found, lambda n, operands: self._made(n, operands, found))
         equations = self.program.equations
-        self.batched = {name: found[node].batched for name, node in equations.items() if node in needed}
+        self.batched = {
+            name: found[node].batched for name, node in equations.items() if node in needed
+        }
 
     def _leaves(self) -> dict[Tensor, Found]:
         cell, found = self.layer.cell, dict[Tensor, Found]()

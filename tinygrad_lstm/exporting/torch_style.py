@@ -14,7 +14,22 @@ from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.tensor import Array
 
 # torch.NAME is the operation NAME
-_FUNCTIONS = "abs cos erf exp expm1 floor log log1p relu sigmoid sign sin sqrt tanh".split()
+_FUNCTIONS = [
+    "abs",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "tanh",
+]
 RELATIONS = ("greater", "greater_equal", "equal", "not_equal")
 TRUTH = -1  # how tightly a relation binds: less than anything
 
@@ -38,9 +53,7 @@ class Torch(Plain):
         """Sizes are attributes of the module: self.hidden."""
         words = re.sub(r"\bsqrt\(", "math.sqrt(", words)
         return re.sub(
-            r"(?<![.\w])[^\W\d]\w*",
-            lambda found: self.sizes.get(found[0], found[0]),
-            words,
+            r"(?<![.\w])[^\W\d]\w*", lambda found: self.sizes.get(found[0], found[0]), words
         ).replace(" ** ", "**")
 
     def number(self, value: Any) -> Piece:
@@ -148,9 +161,7 @@ class Torch(Plain):
 
     def write_einsum(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """A sum of products with its letters."""
-        return self.call(
-            "torch.einsum", f'"{attributes["subscripts"]}"', *(p.text for p in parts)
-        )
+        return self.call("torch.einsum", f'"{attributes["subscripts"]}"', *(p.text for p in parts))
 
     def write_concat(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """Parts one after another."""

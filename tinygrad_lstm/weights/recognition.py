@@ -61,9 +61,7 @@ def _paired(program: Program, other: Program, states: Mapping[str, str]) -> _Pai
     return found if complete else None
 
 
-def _all(
-    todo: list[tuple[Tensor, Tensor]], pairs: _Pairs, inputs: set[Tensor]
-) -> Iterator[_Pairs]:
+def _all(todo: list[tuple[Tensor, Tensor]], pairs: _Pairs, inputs: set[Tensor]) -> Iterator[_Pairs]:
     """Every way to pair all of these."""
     if not todo:
         yield pairs
@@ -87,9 +85,9 @@ def _ways(node: Tensor, other: Tensor, pairs: _Pairs, inputs: set[Tensor]) -> It
     if not other.inputs:
         if other.traced and node in inputs:
             yield {**pairs, other: node}
-        elif not other.traced and not node.inputs and not node.traced:
-            if np.array_equal(node.data, other.data):
-                yield pairs
+        constants = not (other.traced or node.inputs or node.traced)
+        if constants and np.array_equal(node.data, other.data):
+            yield pairs
         return
     if node.op != other.op or not _alike(node.attributes, other.attributes):
         return
@@ -116,7 +114,11 @@ def _agree(
     """Whether both compute the same from random numbers."""
     random = np.random.default_rng(0)
     draw = random.standard_normal
-    p = {n: draw(t.shape) * 0.5 for n, t in cell.program(**own_sizes).inputs.items() if n in cell.parameters}
+    p = {
+        n: draw(t.shape) * 0.5
+        for n, t in cell.program(**own_sizes).inputs.items()
+        if n in cell.parameters
+    }
     xs = draw((3, 2, sizes["inputs"]))
     initial = {n: draw((2, sizes["hidden"])) for n in cell.state}
     one = unroll(cell, p, xs, initial)
