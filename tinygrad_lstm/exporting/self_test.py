@@ -30,7 +30,13 @@ def self_test(path: Path, to: str) -> tuple[bool, str]:
         node = shutil.which("node")
         if node is None:
             raise ExportError("the test of a JavaScript file: node is not installed.")
-        return _run([node, str(path)])
+        right, text = _run([node, str(path)])
+        if right and "self-test" not in text:
+            raise ExportError(
+                f"{path}: node takes it for a module of ECMAScript, and it is a script.\n"
+                f"  Name it with the ending .cjs."
+            )
+        return right, text
     command = compiler()
     if command is None:
         raise ExportError(
@@ -38,7 +44,8 @@ def self_test(path: Path, to: str) -> tuple[bool, str]:
         )
     with tempfile.TemporaryDirectory(prefix="tinygrad-lstm-") as folder:
         program = str(Path(folder, "self_test"))
-        words = [*command, *C_FLAGS, "-DSELF_TEST", str(path), "-lm", "-o", program]
+        source = ["-x", "c", str(path), "-x", "none"]  # whatever its ending is
+        words = [*command, *C_FLAGS, "-DSELF_TEST", *source, "-lm", "-o", program]
         made, text = _run(words)
         return _run([program]) if made else (False, text)
 
@@ -46,7 +53,7 @@ def self_test(path: Path, to: str) -> tuple[bool, str]:
 def _run(words: list[str]) -> tuple[bool, str]:
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=_SECONDS
+            words, capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ExportError(f"{words[0]} failed: {error}") from error

@@ -37,7 +37,7 @@ def wasm_module(subject: Subject) -> bytes:
             done = subprocess.run(
                 command,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=_SECONDS,
                 env={**os.environ, **own},
