@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,17 +11,25 @@ import numpy as np
 from tinygrad_lstm.kernels.names import number
 from tinygrad_lstm.plain_style import Attributes, Piece, Plain
 from tinygrad_lstm.sizes import ATOM, PRODUCT, SUM
+from tinygrad_lstm.tensor import TABLE
 
 TRUTH = -1  # how tightly a relation binds: less than anything
-_RELATIONS = ("greater", "greater_equal", "equal", "not_equal")
+_INFIX = ("add", "subtract", "multiply", "divide")
 
 
 class Entries(Plain):
-    """What both languages share; `calls` are the functions that they have, by operation."""
+    """What both languages share: relations, choices, and functions as an operation's record has.
+
+    calls: functions whose record has something else than a call.
+    """
 
     language = ""
     calls: Mapping[str, str] = {}
     relations: Mapping[str, str] = {}
+
+    def face(self, op: str) -> str | None:
+        """The template of an entry in the record of an operation."""
+        raise NotImplementedError
 
     def number(self, value: Any) -> Piece:
         """A number with all its digits."""
@@ -29,7 +38,14 @@ class Entries(Plain):
 
     def literal(self, value: Any) -> str:
         """A number as the language writes it."""
-        return number(value, "Infinity", "NaN")
+        raise NotImplementedError
+
+    def called(self, op: str) -> str | None:
+        """What a function is called: f where its template is f({0}), f({0}, {1})."""
+        if op in self.calls:
+            return self.calls[op]
+        found = re.fullmatch(r"([\w.]+)\(\{0\}(, \{\d\})*\)", self.face(op) or "")
+        return found[1] if found else None
 
     def entry(
         self, op: str, pieces: Sequence[Piece], attributes: Attributes, truths: Sequence[bool]
@@ -44,17 +60,15 @@ class Entries(Plain):
             condition = self.fitted(c, TRUTH if truths[0] else SUM)
             condition += "" if truths[0] else f" {self.relations['not_equal']} 0"
             return Piece(f"{condition} ? {a.text} : {b.text}", TRUTH - 1)
-        if op in _RELATIONS:
+        if op in self.relations:
             left, right = (self.fitted(p, SUM) for p in pieces)
             return Piece(f"{left} {self.relations[op]} {right}", TRUTH)
         if op == "add" and all(truths):
             left, right = (self.fitted(p, ATOM) for p in pieces)
             return Piece(f"{left} || {right}", TRUTH)
-        if op in self.calls:
-            return self.call(self.calls[op], *(p.text for p in pieces))
-        if op in ("add", "subtract", "multiply", "divide"):
-            return self.operation(op, pieces, attributes)
-        return None
+        if (name := self.called(op)) is not None:
+            return self.call(name, *(p.text for p in pieces))
+        return self.operation(op, pieces, attributes) if op in _INFIX else None
 
 
 class C(Entries):
@@ -67,15 +81,16 @@ class C(Entries):
         super().__init__()
         self.kind = kind
         f = self.suffix = "f" if kind == np.dtype(np.float32) else ""
-        own = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf", "floor")
+        own = ("relu", "sigmoid", "sign", "softplus")
         self.calls = {
-            **{op: op + f for op in own},
-            "power": f"pow{f}",
-            "abs": f"fabs{f}",
-            "maximum": "larger",
-            "minimum": "smaller",
-            **{op: op for op in ("sigmoid", "softplus", "relu", "sign")},
+            **{op: op for op in own},
+            **{"tanh": f"tanh{f}", "abs": f"fabs{f}", "maximum": "larger", "minimum": "smaller"},
         }
+
+    def face(self, op: str) -> str | None:
+        """EXP({0}), which stands for exp or expf, as either."""
+        text = TABLE[op].c
+        return text and re.sub(r"^[A-Z][A-Z0-9]+(?=\()", lambda f: f[0].lower() + self.suffix, text)
 
     def literal(self, value: Any) -> str:
         """A number with its suffix."""
@@ -93,14 +108,11 @@ class JavaScript(Entries):
 
     language = "JavaScript"
     relations = {"greater": ">", "greater_equal": ">=", "equal": "===", "not_equal": "!=="}
-    calls = {
-        **{op: f"Math.{op}" for op in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos")},
-        **{op: f"Math.{op}" for op in ("tanh", "floor", "sign", "abs")},
-        "power": "Math.pow",
-        "maximum": "Math.max",
-        "minimum": "Math.min",
-        **{op: op for op in ("sigmoid", "softplus", "relu", "erf")},
-    }
+    calls = {"relu": "relu"}
+
+    def face(self, op: str) -> str | None:
+        """The record's own."""
+        return TABLE[op].js
 
     def literal(self, value: Any) -> str:
         """A number, whole ones without a point."""

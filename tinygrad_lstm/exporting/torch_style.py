@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lstm.forwards import axes_of
 from tinygrad_lstm.plain_style import Attributes, Piece, Plain
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
-from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.tensor import TABLE, Array
 
 # torch.NAME is the operation NAME
 _FUNCTIONS = [
@@ -46,7 +46,9 @@ class Torch(Plain):
     def knows(self, op: str) -> bool:
         """Whether there is a spelling of an operation."""
         infix = ("add", "subtract", "divide")
-        return op in (*infix, *RELATIONS, *_FUNCTIONS) or hasattr(self, f"write_{op}")
+        face = TABLE[op].js or ""  # what JavaScript calls so is torch.NAME as well
+        same = face == f"Math.{op}({{0}})" or op in ("erf", "relu", "sigmoid")
+        return same or op in (*infix, *RELATIONS) or hasattr(self, f"write_{op}")
 
     # --- names and numbers ------------------------------------------------------------------------
     def length(self, words: str) -> str:
