@@ -26,6 +26,7 @@ from tinygrad_lstm import (
     matvec,
     sigmoid,
     softmax,
+    split,
     tanh,
     weights,
 )
@@ -257,9 +258,11 @@ def operators(one: Cell, **options: Any) -> set[str]:
 def test_an_operator_is_known_by_its_equations_and_not_by_its_name() -> None:
     found = recognise(renamed_lstm, "onnx")
     assert found is not None
-    like, names, states = found
-    assert like is cells.lstm and states == {"h": "hh", "C": "C"}
-    assert (names["W_f"], names["W_i"], names["W_C"], names["W_o"]) == ("A", "B", "D", "E")
+    assert found.like is cells.lstm and found.states == {"h": "hh", "C": "C"}
+    p = renamed_lstm.init(inputs=4, hidden=3)
+    theirs = found.parameters(p)
+    for name, own in {"W_f": "A", "W_i": "B", "W_C": "D", "W_o": "E", "b_o": "e"}.items():
+        assert np.array_equal(theirs[name], p[own].data)
     assert recognise(lstm, "onnx") is None
     assert operators(renamed_lstm) == {"LSTM"} and operators(lstm) == {"Scan"}
     assert operators(cells.gru_reset_after) == {"GRU"} and operators(cells.rnn) == {"RNN"}
@@ -267,9 +270,47 @@ def test_an_operator_is_known_by_its_equations_and_not_by_its_name() -> None:
     assert operators(cells.lstm, dtype="float64") == {"Scan"}  # no runtime has it in 64 bits
 
 
-def test_a_renamed_operator_computes_the_same(tmp_path: Path) -> None:
+@cell(state="h c", parameters={"W": "4 * hidden, inputs + hidden", "b": "4 * hidden"})
+def packed(now, prev, x, p):
+    """The LSTM as code has it: one matrix for all gates, on [x, h]."""
+    i, f, g, o = split(p.W @ concat(x, prev.h) + p.b, 4)
+    now.c = sigmoid(f) * prev.c + sigmoid(i) * tanh(g)
+    now.h = sigmoid(o) * tanh(now.c)
+
+
+@cell(
+    state="h",
+    parameters={
+        "W_r W_z W_n": "hidden, inputs",
+        "U_r U_z U_n": "hidden, hidden",
+        "b_r b_z b_n": "hidden",
+    },
+)
+def apart(now, prev, x, p):
+    """A GRU with matrices of their own for x and h, one bias a gate, and sums in its own order."""
+    now.r = sigmoid(p.b_r + p.U_r @ prev.h + p.W_r @ x)
+    now.z = sigmoid(p.U_z @ prev.h + p.b_z + p.W_z @ x)
+    now.n = tanh(p.W_n @ x + now.r * (p.U_n @ prev.h + p.b_n))
+    now.h = now.z * prev.h + now.n * (1 - now.z)
+
+
+@cell(state="s", parameters={"W": "hidden, inputs", "A": "hidden, hidden"})
+def elman(now, prev, x, p):
+    """The plain network without a bias, its matrix transposed."""
+    now.s = tanh(p.A.T @ prev.s + p.W @ x)
+
+
+@pytest.mark.parametrize(
+    ("one", "operator"),
+    [(renamed_lstm, "LSTM"), (packed, "LSTM"), (apart, "GRU"), (elman, "RNN")],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_a_cell_written_in_another_way_is_the_operator(
+    one: Cell, operator: str, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxruntime")
-    export(renamed_lstm, "onnx", tmp_path / "m.onnx", inputs=3, hidden=5)
+    assert operators(one) == {operator}
+    export(one, "onnx", tmp_path / "m.onnx", inputs=3, hidden=5)
     right, words = self_test(tmp_path / "m.onnx", "onnx")
     assert right, words
 

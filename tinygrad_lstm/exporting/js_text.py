@@ -200,8 +200,8 @@ class _File:
         for name, data in loops.tables.items():
             kind = "Int32Array" if data.dtype.kind == "i" else "Float64Array"
             yield f"    const {name} = {kind}.of({', '.join(map(_literal, data.reshape(-1)))});"
-        for name, n in loops.arrays.items():
-            yield f"    const {name} = new Real({n});"
+        for name, size in loops.arrays.items():
+            yield f"    const {name} = new Real({size});"
         given = [loops.inputs[n] for n in layer.cell.extra_inputs]
         yield f"    return ({', '.join([loops.x, *given, 'state', *stage.results])}) => {{"
         for n in layer.cell.state:
@@ -276,7 +276,13 @@ class _File:
         yield "const code = decode(["
         yield from _base64(self.wasm or b"")
         yield '].join(""));'
-        yield filled("module.js", NAME=self.shape.name, ARGUMENTS=", ".join(self.arguments))
+        state = self.arguments.index("state")
+        yield filled(
+            "module.js",
+            NAME=self.shape.name,
+            ARGUMENTS=", ".join(self.arguments),
+            CHANGED=f"{state}, {state + 1}",
+        )
 
 
 def _part(array: str, row: str, width: int) -> str:

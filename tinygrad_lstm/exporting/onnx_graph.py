@@ -14,7 +14,7 @@ from tinygrad_lstm.tensor import Array, Tensor, ancestors, fold
 from tinygrad_lstm.text import UNICODE
 from tinygrad_lstm.version import __version__
 from tinygrad_lstm.weights import gates
-from tinygrad_lstm.weights.recognition import recognise
+from tinygrad_lstm.weights.recognition import Recognised, recognise
 
 OPSET, IR = 18, 8
 NEEDED = "the package onnx is needed: pip install 'tinygrad-lstm[export]'"
@@ -154,7 +154,7 @@ class _Graph:
         if self.subject.dtype == np.dtype(np.float32) and not self.subject.kept(layer):
             found = recognise(layer.cell, "onnx", layer.program)
             if found is not None:
-                self._operator(layer, x, starts, *found)
+                self._operator(layer, x, starts, found)
                 return
         self._scan(layer, x, starts, given)
 
@@ -231,19 +231,12 @@ class _Graph:
         return "?"
 
     # --- a standard operator ----------------------------------------------------------------------
-    def _operator(
-        self,
-        layer: Layer,
-        x: str,
-        starts: Mapping[str, str],
-        like: Any,
-        renamed: Mapping[str, str],
-        states: Mapping[str, str],
-    ) -> None:
-        """RNN, LSTM or GRU; `like` is the cell of `gates.LAYOUTS` that this one is."""
+    def _operator(self, layer: Layer, x: str, starts: Mapping[str, str], found: Recognised) -> None:
+        """RNN, LSTM or GRU, which the cell was found to be."""
+        like, states = found.like, found.states
         layout, prefix = gates.LAYOUTS["onnx"][like], layer.prefix
-        own = self.subject.own(layer)
-        arrays = gates.from_parameters(like, layout, {n: own[renamed[n]] for n in like.parameters})
+        own = found.parameters(self.subject.own(layer))
+        arrays = gates.from_parameters(like, layout, own)
         hidden = arrays["R"].shape[1]
         packed = {
             "W": arrays["W"],

@@ -29,6 +29,7 @@ def wasm_module(subject: Subject) -> bytes:
         source.write_text(c_text(subject, wasm=True), encoding="utf-8")
         command = [
             *(sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-std=c99"),
+            *("-Wl,-z,stack-size=4194304",),  # the arrays of a step lie on it
             *("-O3", "-msimd128", "-mexec-model=reactor", "-s", "-o", str(made), str(source)),
             *(f"-Wl,--export={e}" for e in exports),
         ]

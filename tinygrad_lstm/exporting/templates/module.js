@@ -1,9 +1,11 @@
 const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {});
-const own = new Real(exports.memory.buffer, exports.@NAME@_weights.value, WEIGHTS).slice();
+const first = exports.@NAME@_weights.value; // where the weights of the module lie
+const own = new Real(exports.memory.buffer, first, WEIGHTS).slice();
 
 // All steps of all sequences: arrays are copied into the memory of the module, and back.
 function run(weights, time, batch, @ARGUMENTS@) {
-    const arrays = [weights, @ARGUMENTS@];
+    const arrays = [@ARGUMENTS@];
+    if (weights !== own) arrays.push(weights);
     let end = exports.__heap_base.value;
     const places = arrays.map((array) => {
         const place = (end + 15) & ~15;
@@ -17,6 +19,7 @@ function run(weights, time, batch, @ARGUMENTS@) {
         return new constructor(exports.memory.buffer, places[k], length);
     };
     arrays.forEach((array, k) => view(k).set(array));
-    exports.@NAME@_forward(places[0], time, batch, ...places.slice(1));
-    arrays.forEach((array, k) => array.set(view(k)));
+    const at = weights === own ? first : places.pop();
+    exports.@NAME@_forward(at, time, batch, ...places);
+    [@CHANGED@].forEach((k) => arrays[k].set(view(k)));
 }

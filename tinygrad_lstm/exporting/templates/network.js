@@ -18,7 +18,7 @@ function forward({ @TAKES@, batch = 1, state = start(batch), weights = own }) {
     @FIRST@ = @KIND@.from(@FIRST@);
 @CHECKS@
     state = Real.from(state);
-    weights = Real.from(weights);
+    weights = weights instanceof Real ? weights : Real.from(weights);
     const @RESULT@ = new Real(time * batch * @WRITTEN@);
 @WORK@
     run(weights, time, batch, @ARGUMENTS@);
