@@ -52,7 +52,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Recognised:
-    """The cell of `gates.LAYOUTS` that another one is; `states`: what its states are called there."""
+    """A cell of `gates.LAYOUTS` that another one is; `states`: what its states are called there."""
 
     like: Cell
     states: Mapping[str, str]
