@@ -70,6 +70,7 @@ class Objective:
     length: int = 1024
     hidden: int = 14
     threads: int = 1
+    dtype: str = "float64"
 
     def __str__(self) -> str:
         return f"ADBench's LSTM, {self.layers} layers, {self.length} rows of {self.hidden}, float64"

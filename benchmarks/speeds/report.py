@@ -36,6 +36,7 @@ def measured(
     """A row's times, ratios and goals."""
     if not isinstance(row.workload, Workload):
         names = row.workload.contenders()
+        cpu = cpu and getattr(row.workload, "here", True)  # no other process computes
     compared = {goal.against for goal in row.goals}
     names = [n for n in names if n != "torch.compile" or n in compared]
     started = {name: turns.start(name, row.workload) for name in names}

@@ -17,7 +17,7 @@ from speeds.adbench import Objective
 from speeds.contenders import Absent, Found
 from speeds.report import MS
 from speeds.steps import Steps
-from speeds.workloads import S, Goal, Row
+from speeds.workloads import Goal, Row, S
 from tinygrad_lstm import cells, compiled, unroll
 
 SMALL = Steps()
@@ -63,13 +63,14 @@ class FirstCall:
 
 @dataclass(frozen=True)
 class Letters:
-    """A hundred steps of a cell, one after another, in JavaScript: what a page does as one types."""
+    """A hundred steps of a cell, one after another, in JavaScript: as a page types."""
 
     cell: str = "lstm"
     inputs: int = 32
     hidden: int = 128
     threads: int = 1
     dtype: str = "float32"
+    here: bool = False
 
     def __str__(self) -> str:
         return f"{self.cell}, {self.inputs}, {self.hidden}, 100 letters one by one in node"
