@@ -29,31 +29,37 @@ from tinygrad_lstm.errors import (
 )
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
+from tinygrad_lstm.parts import Part, Sized, Tracing, lengths, states_of
 from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Array, Tensor, TensorLike, apply, constant
+from tinygrad_lstm.tensor import Array, Tensor, TensorLike, ancestors, apply, constant
 from tinygrad_lstm.text import UNICODE
 
 
 class Names:
     """Values by name, and no method that a name could meet: `p.count` is the parameter count."""
 
-    __slots__ = ("_values", "_owner", "_missing")
+    __slots__ = ("_values", "_owner", "_missing", "_prefix")
     _empty = "none"
 
-    def __init__(self, owner: str, values: Mapping[str, Any], missing: str) -> None:
+    def __init__(
+        self, owner: str, values: Mapping[str, Any], missing: str, prefix: str = ""
+    ) -> None:
         object.__setattr__(self, "_owner", owner)
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_missing", missing)  # with {owner}, {name}, {known}
+        object.__setattr__(self, "_prefix", prefix)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in self._values:
-            known = ", ".join(self._values)
-            raise UnknownNameError(
-                self._missing.format(owner=self._owner, name=name, known=known or self._empty)
-            )
-        return self._values[name]
+        full = self._prefix + name
+        if full in self._values:
+            return self._values[full]
+        if any(known.startswith(f"{full}.") for known in self._values):  # of a part
+            return Names(self._owner, self._values, self._missing, f"{full}.")
+        names = [n.removeprefix(self._prefix) for n in self._values if n.startswith(self._prefix)]
+        known = ", ".join(names) or self._empty
+        raise UnknownNameError(self._missing.format(owner=self._owner, name=name, known=known))
 
     __getitem__ = __getattr__
 
@@ -68,13 +74,13 @@ class Now(Names):
     _empty = "nothing"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        values = self._values
+        values, name_here, name = self._values, name, self._prefix + name
         if name in values:
             raise CellError(
                 f"{self._owner}: equation {name} is written twice; defined so far: "
                 f"{', '.join(values)}.\n  Give the second value a name of its own."
             )
-        check_name(name)
+        check_name(name_here)
         if not isinstance(value, Tensor):
             value = constant(value, np.dtype(float))
         if not value.traced:  # of outside: it keeps its own name
@@ -94,6 +100,7 @@ _NO_STATE = (
 )
 _NO_PARAMETER = "{owner} has no parameter {name!r}; it declares {known}."
 _NO_SIZE = "{owner} has no size {name!r}; it has {known}."
+_NO_PART = "{owner} has no part {name!r}; it has {known}."
 
 
 class Cell(Declarations):
@@ -159,12 +166,15 @@ class Cell(Declarations):
         return self._programs[key]
 
     def _trace(self, sizes: Mapping[str, int]) -> Program:
-        shapes = self.shapes()
-        inputs = {n: Tensor.input(n, dimensions.shape(w, sizes)) for n, w in shapes.items()}
-        written = self._written(inputs, sizes)
-        outputs = {name: written[name] for name in self.state}
+        shapes, scope = self.shapes(), lengths(sizes)
+        inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in shapes.items()}
+        tracing = Tracing(str(self), "", inputs, {}, scope, [])
+        written = self.written(tracing)
+        handed_on = self.state or (self._output or next(reversed(written), "")).split()
+        outputs = {name: written[name] for name in handed_on}
         static = {*self.parameters, *self.constants}
-        program = Program(self.name, inputs, written, outputs, shapes, sizes, static)
+        inputs = {name: inputs[name] for name in shapes}
+        program = Program(self.name, inputs, written, outputs, shapes, sizes, static, tracing.calls)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:
@@ -174,19 +184,23 @@ class Cell(Declarations):
                 )
         return program
 
-    def _written(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """The equations that the author's function writes for these inputs."""
-        owner, written = str(self), dict[str, Tensor]()
-        now = Now(owner, written, _UNWRITTEN)
-        previous = {name: values[f"prev.{name}"] for name in self.state}
-        prev = Names(owner, previous, _NO_STATE)
-        p = Names(owner, {name: values[name] for name in self.parameters}, _NO_PARAMETER)
-        extra_inputs = {name: values[name] for name in self.extra_inputs}
-        if "size" in inspect.signature(self.step).parameters and "size" not in extra_inputs:
-            known = {name: dimensions.Size(n, {(name,): 1}) for name, n in sizes.items()}
-            extra_inputs["size"] = Names(owner, known, _NO_SIZE)
+    def written(self, tracing: Tracing) -> dict[str, Tensor]:
+        """The equations that the author's function writes, in `tracing.written`."""
+        owner, written, values = str(self), tracing.written, tracing.values
+        now = Now(owner, written, _UNWRITTEN, tracing.prefix)
+        before = {n[5:]: value for n, value in values.items() if n.startswith("prev.")}
+        prev = Names(owner, before, _NO_STATE)
+        own = {n: value for n, value in values.items() if n not in ("x", *self.extra_inputs)}
+        p = Names(owner, {n: v for n, v in own.items() if n[5:] not in before}, _NO_PARAMETER)
+        extra_inputs: dict[str, Any] = {name: values[name] for name in self.extra_inputs}
+        takes = inspect.signature(self.step).parameters
+        if "size" in takes and "size" not in extra_inputs:
+            extra_inputs["size"] = Names(owner, tracing.sizes, _NO_SIZE)
+        if self.components and "part" not in extra_inputs:
+            at_work = {name: Part(name, given, tracing) for name, given in self.components.items()}
+            extra_inputs["part"] = Names(owner, at_work, _NO_PART)
         try:
-            self.step(now, prev, values["x"], p, **extra_inputs)
+            self._call(now, prev, values["x"], p, extra_inputs)
         except (ShapeError, TracedError) as error:
             place = self._place(error)
             declared = dimensions.declared(self.parameters, place)
@@ -196,6 +210,19 @@ class Cell(Declarations):
             raise
         except BaseException as error:  # exit() too
             raise CellError(f"{self._place(error)}\n  {type(error).__name__}: {error}") from error
+        self._check_written(tracing)
+        return written
+
+    def _call(self, now: Now, prev: Names, x: Tensor, p: Names, further: dict[str, Any]) -> None:
+        self.step(now, prev, x, p, **further)
+
+    def _check_written(self, tracing: Tracing) -> None:
+        owner, prefix = str(self), tracing.prefix
+        written = {
+            name.removeprefix(prefix): node
+            for name, node in tracing.written.items()
+            if name.startswith(prefix)
+        }
         for name in self.state:
             if name not in written:
                 raise CellError(
@@ -203,16 +230,65 @@ class Cell(Declarations):
                     f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
                     f'take {name} out of state="{" ".join(self.state)}".'
                 )
-        for what, wanted in (("output", self.output), ("loss", self.loss)):
-            if wanted is not None and wanted not in written:
-                what = f"{owner}: the {what} {wanted!r} is never written"
-                raise unknown(what, "the step defines", written)
+        wanted = [("output", self._output), ("loss", self.loss)]
+        for what, several in wanted:
+            for name in (several or "").split():
+                if name not in written:
+                    what = f"{owner}: the {what} {name!r} is never written"
+                    raise unknown(what, "the step defines", written)
         if self.loss is not None and written[self.loss].shape:
             raise ShapeError(
                 f"{owner}: the loss {self.loss} has shape {written[self.loss].shape}, but it is "
                 f"one number a step.\n  Sum it: now.{self.loss} = sum(…)."
             )
-        return written
+
+    # --- parts ------------------------------------------------------------------------------------
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What it hands on where it is a part."""
+        return (self.output,)
+
+    def sized(self, **sizes: str) -> Sized:
+        """The cell as a part whose sizes have these lengths of the cell around it, in words."""
+        return Sized(self, sizes)
+
+    def _take_parts(self) -> None:
+        """Trace the step once, to learn what its parts read and how long that is."""
+        for name, given in self.components.items():
+            check_name(name)
+            if not isinstance(given, Cell | Sized):
+                raise CellError(
+                    f"{self}: part {name!r} is a cell or a layer, made by @cell or @layer, got "
+                    f"{given!r}."
+                )
+        if not self.components:
+            return
+        sized = {n: g if isinstance(g, Sized) else Sized(g, {}) for n, g in self.components.items()}
+        taken = {name: part.cell for name, part in sized.items()}
+        own = dimensions.names({**self.shapes(), **self.derived})
+        of_parts = [size for part in sized.values() for size in part.named()]
+        every = dict.fromkeys((*own, *of_parts))
+        self.sizes = [name for name in every if name not in self.derived]
+        self.bounds = {
+            n: k for part in taken.values() for n, k in part.bounds.items()
+        } | self.bounds
+        scope = lengths(self.complete(self.small_sizes()))
+        inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in self.shapes().items()}
+        tracing = Tracing(str(self), "", inputs, {}, scope, [])
+        early = states_of(self.components, tracing)
+        self.written(tracing)
+        for name in [n for n in early if n not in tracing.states]:
+            if inputs[f"prev.{name}"] in {*ancestors(tracing.written.values())}:
+                states = ", ".join((*self.state, *tracing.states))
+                raise UnknownNameError(_NO_STATE.format(owner=self, name=name, known=states))
+        self.parameters = {**self.parameters, **tracing.parameters}
+        self.state = {**self.state, **tracing.states}
+        known = {*self.parameters, *self.state}
+        for name, part in taken.items():
+            starts = {f"{name}.{n}": value for n, value in part.start.items()}
+            self.start = {n: v for n, v in starts.items() if n in known} | self.start
+        left = dimensions.names({**self.shapes(), **self.derived})
+        self.bounds = {n: k for n, k in self.bounds.items() if n in left or n in own}
 
     def _place(self, error: BaseException) -> str:
         """The author's line that raised an error: the deepest one in the file of the step."""
@@ -337,6 +413,7 @@ def cell(
     loss: str | None = None,
     noise: Mapping[str, str] | None = None,
     sizes: Mapping[str, str] | None = None,
+    parts: Mapping[str, Cell | Sized] | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -355,10 +432,55 @@ def cell(
     loss: a scalar equation; a run's loss is its sum over the steps, mean over the batch. noise:
     sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
     others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
-    has an argument `size` gets the sizes by name: `size.hidden`.
+    has an argument `size` gets the sizes by name: `size.hidden`. parts: cells and layers at work
+    inside the step, which has an argument `part` for them, see `parts.py`.
     """
     declared = locals()  # the arguments, and nothing else yet
     return lambda step: Cell(step, **declared)
+
+
+class Layer(Cell):
+    """A cell without state, made by the decorator `layer`: a part of other cells."""
+
+    least_states = 0
+
+    @property
+    def output(self) -> str:
+        """The first equation declared as output, the last one written unless told."""
+        return self.results[0]
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The equations declared as output, the last one written unless told."""
+        return tuple(self.program().outputs)
+
+    def _call(self, now: Now, prev: Names, x: Tensor, p: Names, further: dict[str, Any]) -> None:
+        self.step(now, x, p, **further)
+
+    def __str__(self) -> str:
+        return f"layer {self.name!r}"
+
+    __repr__ = __str__
+
+
+def layer(
+    *,
+    x: str = "inputs",
+    parameters: Mapping[str, str] | None = None,
+    papers: list[str] | tuple[str, ...] = (),
+    constants: Mapping[str, str] | None = None,
+    start: Mapping[str, Any] | None = None,
+    output: str | None = None,
+    sizes: Mapping[str, str] | None = None,
+    parts: Mapping[str, Cell | Sized] | None = None,
+) -> Callable[[Step], Layer]:
+    """Make a Layer, a cell without state, of a function `step(now, x, p)`; it is a part of cells.
+
+    output: the equations that it hands on, as in "mu sigma"; the last one written unless told. The
+    other arguments are those of `cell`.
+    """
+    declared = locals()
+    return lambda step: Layer(step, state={}, **declared)
 
 
 # --- cells by where they are found ----------------------------------------------------------------
