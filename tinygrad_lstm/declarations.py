@@ -61,7 +61,7 @@ class Declarations:
         said = _each(sizes)
         self.bounds = {n: least for n, words in said.items() if (least := dimensions.bound(words))}
         self.derived = {n: words for n, words in said.items() if n not in self.bounds}
-        self._output, self.start = output, _each(start)
+        self.declared_output, self.start = output, _each(start)
         self._take_parts()
         every = dimensions.names({**self.shapes(), **self.derived})
         self.sizes = [name for name in every if name not in self.derived]
@@ -79,7 +79,11 @@ class Declarations:
     @property
     def output(self) -> str:
         """What a layer above reads: the equation declared; else h, or the first state."""
-        return self._output or ("h" if "h" in self.state else next(iter(self.state)))
+        return self.declared_output or ("h" if "h" in self.state else next(iter(self.state)))
+
+    def call(self, now: Any, prev: Any, x: Any, p: Any, further: Mapping[str, Any]) -> None:
+        """Call the author's function."""
+        self.step(now, prev, x, p, **further)
 
     def _take_parts(self) -> None:
         """Declare what parts bring along: parameters, states, starts and bounds."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
-from tinygrad_lstm.tensor import Tensor, TensorLike, constant
+from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, constant
 
 if TYPE_CHECKING:
     from tinygrad_lstm.step import Cell
@@ -186,22 +186,45 @@ def words_of(shape: tuple[int, ...]) -> str:
     return ", ".join(n.words if isinstance(n, dimensions.Size) else str(n) for n in shape)
 
 
-def states_of(parts: Mapping[str, Cell | Sized], tracing: Tracing) -> list[str]:
-    """Inputs for the states that parts may carry, to be read before the parts are called.
-
-    They are made where their sizes do not hang on what a part is given.
-    """
-    made = []
-    for name, given in parts.items():
-        sized = given if isinstance(given, Sized) else Sized(given, {})
-        renamed = {n: _length(w, tracing.sizes, name) for n, w in sized.sizes.items()}
-        sizes = _derived(sized.cell, {**tracing.sizes, **renamed})
-        for state, words in sized.cell.state.items():
-            own = f"{name}.{state}"
-            tracing.values[f"prev.{own}"] = Tensor.input(
-                f"prev.{own}", dimensions.shape(words, sizes)
+def take_parts(cell: Cell) -> None:
+    """Trace a step once, to declare what its parts bring: parameters, states, starts, bounds."""
+    sized = {n: g if isinstance(g, Sized) else Sized(g, {}) for n, g in cell.components.items()}
+    own = dimensions.names({**cell.shapes(), **cell.derived})
+    of_parts = [size for part in sized.values() for size in part.named()]
+    cell.sizes = [n for n in dict.fromkeys((*own, *of_parts)) if n not in cell.derived]
+    bounds = {n: least for part in sized.values() for n, least in part.cell.bounds.items()}
+    cell.bounds = bounds | cell.bounds
+    scope = lengths(cell.complete(cell.small_sizes()))
+    inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in cell.shapes().items()}
+    tracing = Tracing(str(cell), "", inputs, {}, scope, [])
+    early = [name for part, s in sized.items() for name in _states(part, s, tracing)]
+    cell.written(tracing)
+    read = {*ancestors(tracing.written.values())}
+    for name in early:
+        if name not in tracing.states and inputs[f"prev.{name}"] in read:
+            raise CellError(
+                f"{cell}: prev.{name} is read, but part {name.partition('.')[0]!r} carries no state "
+                f"of its own here.\n  Call it without prev: part.{name.partition('.')[0]}(x)."
             )
-            made.append(own)
+    cell.parameters = {**cell.parameters, **tracing.parameters}
+    cell.state = {**cell.state, **tracing.states}
+    known = {*cell.parameters, *cell.state}
+    for part, s in sized.items():
+        starts = {f"{part}.{name}": value for name, value in s.cell.start.items()}
+        cell.start = {n: v for n, v in starts.items() if n in known} | cell.start
+    left = {*own, *dimensions.names({**cell.shapes(), **cell.derived})}
+    cell.bounds = {n: least for n, least in cell.bounds.items() if n in left}
+
+
+def _states(name: str, sized: Sized, tracing: Tracing) -> list[str]:
+    """Inputs for the states that a part may carry, which are read before it is called."""
+    renamed = {n: _length(w, tracing.sizes, name) for n, w in sized.sizes.items()}
+    sizes = _derived(sized.cell, {**tracing.sizes, **renamed})
+    made = []
+    for state, words in sized.cell.state.items():
+        made.append(f"{name}.{state}")
+        own = f"prev.{made[-1]}"
+        tracing.values[own] = Tensor.input(own, dimensions.shape(words, sizes))
     return made
 
 

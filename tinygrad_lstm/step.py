@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import linecache
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,89 +15,14 @@ from tinygrad_lstm import python_files
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.dead_starts import warn_of_dead_starts
 from tinygrad_lstm.declarations import Declarations, Step, check_name
-from tinygrad_lstm.errors import (
-    CellError,
-    DTypeError,
-    ShapeError,
-    TinygradError,
-    TracedError,
-    UnknownNameError,
-    unknown,
-)
+from tinygrad_lstm.errors import CellError, DTypeError, ShapeError, TinygradError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
-from tinygrad_lstm.parts import Part, Sized, Tracing, lengths, states_of
-from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Array, Tensor, TensorLike, ancestors, apply, constant
+from tinygrad_lstm.parts import Sized, Tracing, lengths, take_parts
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.text import UNICODE
-
-
-class Names:
-    """Values by name, and no method that a name could meet: `p.count` is the parameter count."""
-
-    __slots__ = ("_values", "_owner", "_missing", "_prefix")
-    _empty = "none"
-
-    def __init__(
-        self, owner: str, values: Mapping[str, Any], missing: str, prefix: str = ""
-    ) -> None:
-        object.__setattr__(self, "_owner", owner)
-        object.__setattr__(self, "_values", values)
-        object.__setattr__(self, "_missing", missing)  # with {owner}, {name}, {known}
-        object.__setattr__(self, "_prefix", prefix)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        full = self._prefix + name
-        if full in self._values:
-            return self._values[full]
-        if any(known.startswith(f"{full}.") for known in self._values):  # of a part
-            return Names(self._owner, self._values, self._missing, f"{full}.")
-        names = [n.removeprefix(self._prefix) for n in self._values if n.startswith(self._prefix)]
-        known = ", ".join(names) or self._empty
-        raise UnknownNameError(self._missing.format(owner=self._owner, name=name, known=known))
-
-    __getitem__ = __getattr__
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise CellError(f"a step writes now.NAME alone; {name} cannot be set here.")
-
-
-class Now(Names):
-    """The values of this step: `now.f = …` records the equation f, `now.f` reads it."""
-
-    __slots__ = ()
-    _empty = "nothing"
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        values, name_here, name = self._values, name, self._prefix + name
-        if name in values:
-            raise CellError(
-                f"{self._owner}: equation {name} is written twice; defined so far: "
-                f"{', '.join(values)}.\n  Give the second value a name of its own."
-            )
-        check_name(name_here)
-        if not isinstance(value, Tensor):
-            value = constant(value, np.dtype(float))
-        if not value.traced:  # of outside: it keeps its own name
-            value = apply("identity", value)
-        values[name] = named(value, name)
-
-    __setitem__ = __setattr__
-
-
-_UNWRITTEN = (
-    "{owner}: now.{name} is read before it is written; defined so far: {known}.\n  Write its "
-    "equation above this line, or use prev.{name} for its value one step earlier, if it is a state."
-)
-_NO_STATE = (
-    "{owner}: {name!r} is not a state, so there is no prev.{name}; the states are {known}.\n"
-    '  Add it to state="…" if it is to be carried.'
-)
-_NO_PARAMETER = "{owner} has no parameter {name!r}; it declares {known}."
-_NO_SIZE = "{owner} has no size {name!r}; it has {known}."
-_NO_PART = "{owner} has no part {name!r}; it has {known}."
+from tinygrad_lstm.tracing import write_equations
 
 
 class Cell(Declarations):
@@ -152,6 +74,18 @@ class Cell(Declarations):
         text = "\n".join([summary, *(" ".join(filter(None, row)) for row in rows)])
         return bundle(text, f"<p>{escape(summary)}</p>{table(rows)}")
 
+    @staticmethod
+    def of(program: Program, **declared: Any) -> Cell:
+        """The cell whose step is a Program: `Cell.of(lstm.program(inputs=3, hidden=4))`.
+
+        Its states are the Program's outputs, which it finds as the inputs `prev.NAME`; `x` is its
+        input, what is `static` its parameters, all else its sequences. It has the Program's sizes
+        and no others. declared: `name`, and as in `cell` `output`, `loss`, `start` and `papers`;
+        `constants` and `noise` are the names of those inputs that are such. CellError says what a
+        Program lacks that is to be a step.
+        """
+        return _OfProgram(program, **declared)
+
     # --- the step as a Program --------------------------------------------------------------------
     def program(self, **sizes: int) -> Program:
         """One step as a Program, for one sample.
@@ -170,7 +104,7 @@ class Cell(Declarations):
         inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in shapes.items()}
         tracing = Tracing(str(self), "", inputs, {}, scope, [])
         written = self.written(tracing)
-        handed_on = self.state or (self._output or next(reversed(written), "")).split()
+        handed_on = self.state or (self.declared_output or next(reversed(written), "")).split()
         outputs = {name: written[name] for name in handed_on}
         static = {*self.parameters, *self.constants}
         inputs = {name: inputs[name] for name in shapes}
@@ -185,64 +119,10 @@ class Cell(Declarations):
         return program
 
     def written(self, tracing: Tracing) -> dict[str, Tensor]:
-        """The equations that the author's function writes, in `tracing.written`."""
-        owner, written, values = str(self), tracing.written, tracing.values
-        now = Now(owner, written, _UNWRITTEN, tracing.prefix)
-        before = {n[5:]: value for n, value in values.items() if n.startswith("prev.")}
-        prev = Names(owner, before, _NO_STATE)
-        own = {n: value for n, value in values.items() if n not in ("x", *self.extra_inputs)}
-        p = Names(owner, {n: v for n, v in own.items() if n[5:] not in before}, _NO_PARAMETER)
-        extra_inputs: dict[str, Any] = {name: values[name] for name in self.extra_inputs}
-        takes = inspect.signature(self.step).parameters
-        if "size" in takes and "size" not in extra_inputs:
-            extra_inputs["size"] = Names(owner, tracing.sizes, _NO_SIZE)
-        if self.components and "part" not in extra_inputs:
-            at_work = {name: Part(name, given, tracing) for name, given in self.components.items()}
-            extra_inputs["part"] = Names(owner, at_work, _NO_PART)
-        try:
-            self._call(now, prev, values["x"], p, extra_inputs)
-        except (ShapeError, TracedError) as error:
-            place = self._place(error)
-            declared = dimensions.declared(self.parameters, place)
-            fix = declared if isinstance(error, ShapeError) else ""
-            raise type(error)(f"{place}\n  {error}{fix}") from error
-        except (TinygradError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # exit() too
-            raise CellError(f"{self._place(error)}\n  {type(error).__name__}: {error}") from error
-        self._check_written(tracing)
-        return written
+        """The equations of a step that is being traced, the author's function called for them."""
+        return write_equations(self, tracing)
 
-    def _call(self, now: Now, prev: Names, x: Tensor, p: Names, further: dict[str, Any]) -> None:
-        self.step(now, prev, x, p, **further)
-
-    def _check_written(self, tracing: Tracing) -> None:
-        owner, prefix = str(self), tracing.prefix
-        written = {
-            name.removeprefix(prefix): node
-            for name, node in tracing.written.items()
-            if name.startswith(prefix)
-        }
-        for name in self.state:
-            if name not in written:
-                raise CellError(
-                    f"{owner}: the state {name} is never written; the step defines "
-                    f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
-                    f'take {name} out of state="{" ".join(self.state)}".'
-                )
-        wanted = [("output", self._output), ("loss", self.loss)]
-        for what, several in wanted:
-            for name in (several or "").split():
-                if name not in written:
-                    what = f"{owner}: the {what} {name!r} is never written"
-                    raise unknown(what, "the step defines", written)
-        if self.loss is not None and written[self.loss].shape:
-            raise ShapeError(
-                f"{owner}: the loss {self.loss} has shape {written[self.loss].shape}, but it is "
-                f"one number a step.\n  Sum it: now.{self.loss} = sum(…)."
-            )
-
-    # --- parts ------------------------------------------------------------------------------------
+    # --- as a part, and its own parts -------------------------------------------------------------
     @property
     def results(self) -> tuple[str, ...]:
         """What it hands on where it is a part."""
@@ -261,44 +141,8 @@ class Cell(Declarations):
                     f"{self}: part {name!r} is a cell or a layer, made by @cell or @layer, got "
                     f"{given!r}."
                 )
-        if not self.components:
-            return
-        sized = {n: g if isinstance(g, Sized) else Sized(g, {}) for n, g in self.components.items()}
-        taken = {name: part.cell for name, part in sized.items()}
-        own = dimensions.names({**self.shapes(), **self.derived})
-        of_parts = [size for part in sized.values() for size in part.named()]
-        every = dict.fromkeys((*own, *of_parts))
-        self.sizes = [name for name in every if name not in self.derived]
-        self.bounds = {
-            n: k for part in taken.values() for n, k in part.bounds.items()
-        } | self.bounds
-        scope = lengths(self.complete(self.small_sizes()))
-        inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in self.shapes().items()}
-        tracing = Tracing(str(self), "", inputs, {}, scope, [])
-        early = states_of(self.components, tracing)
-        self.written(tracing)
-        for name in [n for n in early if n not in tracing.states]:
-            if inputs[f"prev.{name}"] in {*ancestors(tracing.written.values())}:
-                states = ", ".join((*self.state, *tracing.states))
-                raise UnknownNameError(_NO_STATE.format(owner=self, name=name, known=states))
-        self.parameters = {**self.parameters, **tracing.parameters}
-        self.state = {**self.state, **tracing.states}
-        known = {*self.parameters, *self.state}
-        for name, part in taken.items():
-            starts = {f"{name}.{n}": value for n, value in part.start.items()}
-            self.start = {n: v for n, v in starts.items() if n in known} | self.start
-        left = dimensions.names({**self.shapes(), **self.derived})
-        self.bounds = {n: k for n, k in self.bounds.items() if n in left or n in own}
-
-    def _place(self, error: BaseException) -> str:
-        """The author's line that raised an error: the deepest one in the file of the step."""
-        file = self.step.__code__.co_filename
-        lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        if not lines:
-            return f"in {self}"
-        last = lines[-1]
-        source = (last.line or linecache.getline(file, last.lineno or 0)).split("#")[0].strip()
-        return f"in {self}, {Path(file).name} line {last.lineno}: {source}"
+        if self.components:
+            take_parts(self)
 
     # --- its parameters ---------------------------------------------------------------------------
     def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
@@ -439,48 +283,113 @@ def cell(
     return lambda step: Cell(step, **declared)
 
 
-class Layer(Cell):
-    """A cell without state, made by the decorator `layer`: a part of other cells."""
+class _OfProgram(Cell):
+    """A cell that nobody wrote as a function: its step is a Program, of one set of sizes."""
 
-    least_states = 0
+    def __init__(
+        self,
+        program: Program,
+        *,
+        name: str | None = None,
+        output: str | None = None,
+        loss: str | None = None,
+        start: Mapping[str, Any] | None = None,
+        constants: Collection[str] = (),
+        noise: Collection[str] = (),
+        papers: Collection[str] = (),
+    ) -> None:
+        self.name, self.papers, self.loss = name or program.name, tuple(papers), loss
+        self.doc = self.__doc__ = f"The step of {program.name}, as a Program."
+        self._program, self._examined = program, set()
+        own = {f"prev.{state}" for state in program.outputs}
+        inputs = [n for n in program.inputs if n not in own and n != "x"]
+        static = set(inputs) if program.static is None else program.static
+        self._check(own, {"constants": (constants, inputs), "noise": (noise, inputs)})
+        self.x = self._words("x")
+        self.state = {state: self._words(f"prev.{state}") for state in program.outputs}
+        words = {n: self._words(n) for n in inputs}
+        self.constants = {n: words[n] for n in constants}
+        self.parameters = {n: words[n] for n in inputs if n in static and n not in constants}
+        self.noise = {n: words[n] for n in noise}
+        known = {*self.constants, *self.parameters}
+        self.sequences = {n: words[n] for n in inputs if n not in known}
+        self.sizes, self.derived, self.bounds = list(program.sizes), {}, {}
+        self.declared_output, self.components = output, {}
+        self._check(
+            own,
+            {w: ([n], program.equations) for w in ("output", "loss") if (n := getattr(self, w))},
+        )
+        if loss and program.equations[loss].shape:
+            raise ShapeError(f"{self}: the loss {loss} is no number, but {program.text(loss)}.")
+        self.start = {
+            n: self.check_start(n, v, n in self.parameters) for n, v in (start or {}).items()
+        }
+        self._check(own, {"start": (self.start, {**self.parameters, **self.state})})
 
-    @property
-    def output(self) -> str:
-        """The first equation declared as output, the last one written unless told."""
-        return self.results[0]
+    def _check(
+        self, previous: set[str], named: Mapping[str, tuple[Collection[str], Collection[str]]]
+    ) -> None:
+        program = self._program
+        if not program.outputs or not {"x", *previous} <= {*program.inputs}:
+            wanted = ", ".join(["x", *previous]) if previous else "an output, its state"
+            raise CellError(f"{program.name} is no step of a cell, which has {wanted}.")
+        for state, node in program.outputs.items():
+            if (
+                state not in program.equations
+                or node.shape != program.inputs[f"prev.{state}"].shape
+            ):
+                raise CellError(
+                    f"{program.name}: the state {state} needs an equation shaped like prev.{state}."
+                )
+        for what, (names, known) in named.items():
+            for name in names:
+                if name not in known:
+                    raise unknown(
+                        f"{self}: {what} names {name!r}, which is not there", "there are", known
+                    )
 
-    @property
-    def results(self) -> tuple[str, ...]:
-        """The equations declared as output, the last one written unless told."""
-        return tuple(self.program().outputs)
+    def _words(self, name: str) -> str:
+        """The shape of an input in words, or in numbers where they do not tell it."""
+        program, shape = self._program, self._program.inputs[name].shape
+        words = program.dimensions.get(name, "")
+        known = set(dimensions.names({name: words})) <= {*program.sizes}
+        fit = known and dimensions.shape(words, program.sizes) == shape
+        return words if fit else ", ".join(map(str, map(int, shape)))
 
-    def _call(self, now: Now, prev: Names, x: Tensor, p: Names, further: dict[str, Any]) -> None:
-        self.step(now, x, p, **further)
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self} does not pickle: it was made of a Program. Make it there again.")
 
-    def __str__(self) -> str:
-        return f"layer {self.name!r}"
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """The sizes of the Program, which are all that there are."""
+        own = self._program.sizes
+        full = super().complete({**own, **given}, needed)
+        if full != own:
+            have = ", ".join(f"{name}={n}" for name, n in own.items())
+            raise ShapeError(f"{self} was made of a Program with {have}; it has no other sizes.")
+        return full
 
-    __repr__ = __str__
+    def small_sizes(self) -> dict[str, int]:
+        """The sizes of the Program."""
+        return dict(self._program.sizes)
 
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes of the Program, once the shapes of parameters are found to be its own."""
+        for name in self.parameters:
+            node, shape = self._program.inputs[name], tuple(parameters[name].shape)
+            if shape != node.shape:
+                raise ShapeError(
+                    f"{self}: {name} has shape {shape}, but it is {self._program.shape_text(node)}."
+                )
+        return self.complete(given or {})
 
-def layer(
-    *,
-    x: str = "inputs",
-    parameters: Mapping[str, str] | None = None,
-    papers: list[str] | tuple[str, ...] = (),
-    constants: Mapping[str, str] | None = None,
-    start: Mapping[str, Any] | None = None,
-    output: str | None = None,
-    sizes: Mapping[str, str] | None = None,
-    parts: Mapping[str, Cell | Sized] | None = None,
-) -> Callable[[Step], Layer]:
-    """Make a Layer, a cell without state, of a function `step(now, x, p)`; it is a part of cells.
-
-    output: the equations that it hands on, as in "mu sigma"; the last one written unless told. The
-    other arguments are those of `cell`.
-    """
-    declared = locals()
-    return lambda step: Layer(step, state={}, **declared)
+    def program(self, **sizes: int) -> Program:
+        """The Program itself."""
+        self.complete(sizes)
+        return self._program
 
 
 # --- cells by where they are found ----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -72,6 +73,22 @@ class Compiled(Cell):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.plain, name)
+
+    def program(self, **sizes: int) -> Program:
+        """One step as a Program, that of the cell."""
+        return self.plain.program(**sizes)
+
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Every size from those that are free, as the cell finds them."""
+        return self.plain.complete(given, needed)
+
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes that the shapes of parameters imply, as the cell finds them."""
+        return self.plain.infer_sizes(parameters, given)
 
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
