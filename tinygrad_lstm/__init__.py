@@ -24,6 +24,7 @@ from tinygrad_lstm.networks import stack as stack
 from tinygrad_lstm.parameters import Parameters as Parameters
 from tinygrad_lstm.program import Program as Program
 from tinygrad_lstm.random_variables import *  # noqa: F403
+from tinygrad_lstm.rewriting import otherwise as otherwise
 from tinygrad_lstm.running import Run as Run
 from tinygrad_lstm.running import unroll as unroll
 from tinygrad_lstm.step import Cell as Cell

@@ -222,7 +222,9 @@ def _shapes(declarations: Mapping[str, str]) -> dict[str, str]:
         dimensions.parse(words)
         names = unicodedata.normalize("NFKC", several).split()
         for name in names:
-            check_name(name)
+            first, *inside = name.split(".")  # of a part, and of its second call
+            for piece in (first, *(p for p in inside if not p.isdigit())):
+                check_name(piece)
             if name in shapes or names.count(name) > 1:
                 raise CellError(f"{name!r} is declared twice.")
         shapes |= dict.fromkeys(names, words)

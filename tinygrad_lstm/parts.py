@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
 from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, constant
@@ -115,7 +117,10 @@ class Part:
         given = {"x": x, **self._further(further)}
         if prev is not None:
             given |= {f"prev.{state}": prev[state] for state in cell.state}
-        operands = {n: v if isinstance(v, Tensor) else constant(v, float) for n, v in given.items()}
+        operands = {
+            n: v if isinstance(v, Tensor) else constant(v, np.dtype(float))
+            for n, v in given.items()
+        }
         sizes = self._sizes(operands)
         shapes = {n: dimensions.shape(words, sizes) for n, words in cell.shapes().items()}
         values = dict(operands)
@@ -202,9 +207,10 @@ def take_parts(cell: Cell) -> None:
     read = {*ancestors(tracing.written.values())}
     for name in early:
         if name not in tracing.states and inputs[f"prev.{name}"] in read:
+            part = name.partition(".")[0]
             raise CellError(
-                f"{cell}: prev.{name} is read, but part {name.partition('.')[0]!r} carries no state "
-                f"of its own here.\n  Call it without prev: part.{name.partition('.')[0]}(x)."
+                f"{cell}: prev.{name} is read, but part {part!r} carries no state of its own.\n"
+                f"  Call it without prev: part.{part}(x)."
             )
     cell.parameters = {**cell.parameters, **tracing.parameters}
     cell.state = {**cell.state, **tracing.states}

@@ -161,7 +161,8 @@ class Program:
 
         pending = {call.prefix: call for call in calls}
         for name, node in self.equations.items():
-            inside = next((call for call in calls if name.startswith(call.prefix)), None)
+            around = [call for call in calls if name.startswith(call.prefix)]
+            inside = max(around, key=lambda call: len(call.prefix), default=None)
             if inside is None:
                 equations[name] = remake(node)
                 continue

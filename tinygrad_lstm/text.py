@@ -161,7 +161,8 @@ class Unicode(Plain):
 
     def write_normal_divergence(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """KL(N(μ, σ²) ‖ N(μ₀, σ₀²))."""
-        mine, prior = self.gaussian(*parts[:2]), self.gaussian(*parts[2:])
+        mu, sigma, mu_0, sigma_0 = parts
+        mine, prior = self.gaussian(mu, sigma), self.gaussian(mu_0, sigma_0)
         return self.call(self.word("KL"), f"{mine} {self.parallel} {prior}")
 
     def write_normal_density(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:

@@ -23,7 +23,7 @@ from tinygrad_lstm.errors import (
 )
 from tinygrad_lstm.parts import Part, Tracing
 from tinygrad_lstm.program import named
-from tinygrad_lstm.tensor import Tensor, apply, constant
+from tinygrad_lstm.tensor import Tensor, TensorLike, apply, constant
 
 
 class Names:
@@ -72,13 +72,20 @@ class Now(Names):
                 f"{', '.join(values)}.\n  Give the second value a name of its own."
             )
         check_name(name_here)
-        if not isinstance(value, Tensor):
-            value = constant(value, np.dtype(float))
-        if not value.traced:  # of outside: it keeps its own name
-            value = apply("identity", value)
-        values[name] = named(value, name)
+        record(self, name, value)
 
     __setitem__ = __setattr__
+
+
+def record(now: Now, name: str, value: TensorLike) -> Tensor:
+    """Write an equation under its whole name, `rnn.h`."""
+    if not isinstance(value, Tensor):
+        value = constant(value, np.dtype(float))
+    if not value.traced:  # of outside: it keeps its own name
+        value = apply("identity", value)
+    now._values[name] = named(value, name)
+    made: Tensor = now._values[name]
+    return made
 
 
 # messages where a name is not there: with {owner}, {name}, {known}
