@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, UnknownNameError, unknown
 from tinygrad_lstm.parameters import FILLS
+from tinygrad_lstm.tensor import Tensor
 
 Step = Callable[..., None]
 _MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes", "parts")
@@ -84,6 +85,15 @@ class Declarations:
     def call(self, now: Any, prev: Any, x: Any, p: Any, further: Mapping[str, Any]) -> None:
         """Call the author's function."""
         self.step(now, prev, x, p, **further)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What it hands on where it is a part."""
+        return (self.output,)
+
+    def written(self, tracing: Any) -> dict[str, Tensor]:
+        """The equations of a step that is being traced (`parts.Tracing`)."""
+        raise NotImplementedError
 
     def _take_parts(self) -> None:
         """Declare what parts bring along: parameters, states, starts and bounds."""

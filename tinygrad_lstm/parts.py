@@ -17,23 +17,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.declarations import Declarations
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
 from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, constant
-
-if TYPE_CHECKING:
-    from tinygrad_lstm.step import Cell
 
 
 @dataclass(frozen=True)
 class Sized:
     """A part whose sizes are these of the cell: `mlp.sized(outputs="features")`."""
 
-    cell: Cell
+    cell: Declarations
     sizes: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -61,7 +59,7 @@ class Call:
 
     name: str
     prefix: str
-    cell: Cell
+    cell: Declarations
     operands: Mapping[str, Tensor]
     results: tuple[str, ...]
 
@@ -100,7 +98,7 @@ class Part:
     part gives the new states, one or several in the order in which it declares them.
     """
 
-    def __init__(self, name: str, given: Cell | Sized, tracing: Tracing) -> None:
+    def __init__(self, name: str, given: Declarations | Sized, tracing: Tracing) -> None:
         self._name, self._tracing = name, tracing
         sized = given if isinstance(given, Sized) else Sized(given, {})
         self._cell, self._renamed = sized.cell, sized.sizes
@@ -191,7 +189,7 @@ def words_of(shape: tuple[int, ...]) -> str:
     return ", ".join(n.words if isinstance(n, dimensions.Size) else str(n) for n in shape)
 
 
-def take_parts(cell: Cell) -> None:
+def take_parts(cell: Declarations) -> None:
     """Trace a step once, to declare what its parts bring: parameters, states, starts, bounds."""
     sized = {n: g if isinstance(g, Sized) else Sized(g, {}) for n, g in cell.components.items()}
     own = dimensions.names({**cell.shapes(), **cell.derived})
@@ -242,7 +240,7 @@ def _length(words: str, scope: Mapping[str, int], what: str) -> int:
     return dimensions.value(axis, scope)
 
 
-def _derived(cell: Cell, found: dict[str, int]) -> dict[str, int]:
+def _derived(cell: Declarations, found: dict[str, int]) -> dict[str, int]:
     """Sizes with those that others determine."""
     for _ in cell.derived:
         for name, words in cell.derived.items():

@@ -123,11 +123,6 @@ class Cell(Declarations):
         return write_equations(self, tracing)
 
     # --- as a part, and its own parts -------------------------------------------------------------
-    @property
-    def results(self) -> tuple[str, ...]:
-        """What it hands on where it is a part."""
-        return (self.output,)
-
     def sized(self, **sizes: str) -> Sized:
         """The cell as a part whose sizes have these lengths of the cell around it, in words."""
         return Sized(self, sizes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from corpus.inside import variational
+from generative import variational
 
 from tinygrad_lstm import cells, compiled, normal, otherwise, sigmoid, unroll
 from tinygrad_lstm.errors import CellError, TinygradError

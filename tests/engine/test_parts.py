@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpus.inside import canvas, perceptron, twice, variational
+from corpus.inside import canvas, twice
+from generative import perceptron, variational
 
 from tinygrad_lstm import Cell, cell, cells, compiled, concat, layer, matvec, tanh, unroll
 from tinygrad_lstm.errors import CellError, ShapeError, TinygradError
