@@ -44,6 +44,8 @@ from tinygrad_lstm.diagnosis import Diagnosis as Diagnosis  # isort: skip
 from tinygrad_lstm.diagnosis import diagnose as diagnose  # isort: skip
 from tinygrad_lstm import errors as errors
 from tinygrad_lstm import weights as weights
+from tinygrad_lstm.exporting import ExportError as ExportError
+from tinygrad_lstm.exporting import export as export
 
 # Public is what stands above, but no module's own parts; Python's own sum, max, min and abs stay
 # what they are after `import *`.
