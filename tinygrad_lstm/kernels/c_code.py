@@ -85,7 +85,7 @@ class CCode:
         made, size = self._made, self.dtype.itemsize
         at, by = self._addresses(views)
         packs, _panels = self._packs(views, name)
-        mask = _mask(views)
+        mask = views.mask()
         parts = split(views.batch, views.steps * views.batch * self._work[name])
         most = max(last - first for first, last in parts)
         piece = min(views.steps, -(-_ROWS[name] // most))
@@ -153,13 +153,3 @@ def _work(statement: Statement) -> float:
     if isinstance(statement, Sweep):
         return 4.0 * len(statement.assigns) * math.prod(statement.shape)
     return 4.0 * statement.out.size if isinstance(statement, Apply) else 0.0
-
-
-def _mask(views: Views) -> Array | None:
-    if all(ended is None for ended in views.ended):
-        return None
-    mask = np.zeros((views.steps, views.batch), np.uint8)
-    for step, ended in enumerate(views.ended):
-        if ended is not None:
-            mask[step, ended] = 1
-    return mask

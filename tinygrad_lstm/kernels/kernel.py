@@ -13,6 +13,7 @@ from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.kernels.backend import Code, Unsupported
 from tinygrad_lstm.kernels.builder import simplified
 from tinygrad_lstm.kernels.c_code import CCode
+from tinygrad_lstm.kernels.js_code import JavaScriptCode
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.memory import Pool, Views
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
@@ -23,20 +24,19 @@ from tinygrad_lstm.tensor import Array
 Arrays = Mapping[str, Array]
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
-BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode}  # "auto" tries them in turn
+BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode, "js": JavaScriptCode}
 
 
 def code_of(plan: Plan, dtype: Any, backend: str) -> Code:
-    """The code of a plan by a backend, or by the next one that can where it is unsupported."""
-    loops, names = lower(plan), list(BACKENDS)
-    name, *others = names if backend == "auto" else names[names.index(backend) :]
+    """The code of a plan by a backend, or NumPy's where that has not got all; "auto" is C."""
+    loops, asked = lower(plan), "c" if backend == "auto" else backend
     try:
-        return BACKENDS[name](loops, dtype)
+        return BACKENDS[asked](loops, dtype)
     except (NoCompiler, Unsupported) as error:
-        if not others or (name == backend and isinstance(error, NoCompiler)):
+        if asked == "numpy" or (asked == backend and isinstance(error, NoCompiler)):
             raise
-        say(f"compiled cells use {BACKENDS[others[0]].title}, since {error}")
-    return code_of(plan, dtype, others[0])
+        say(f"compiled cells use {NumpyCode.title}, since {error}")
+    return NumpyCode(loops, dtype)
 
 
 @dataclass(frozen=True)
