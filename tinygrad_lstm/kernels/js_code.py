@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ class JavaScriptCode:
     title: ClassVar[str] = "JavaScript"
     rows: Iterable[Buffer] = ()
     transient: Collection[Buffer] = ()
+    work = 0.0
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         made = Source(loops, dtype)
@@ -41,13 +43,19 @@ class JavaScriptCode:
             self._known = process, process.load(self.source)
         return self._known
 
-    def forward(self, views: Views) -> None:
+    def forward(self, views: Views, workers: int) -> Callable[[], None]:
         """The loop over time."""
+        return partial(self._forward, views)
+
+    def backward(self, views: Views, workers: int) -> Callable[[], dict[str, Array]]:
+        """The loop back through time, and the gradients of the packed weights."""
+        return partial(self._backward, views)
+
+    def _forward(self, views: Views) -> None:
         kept = {b.name: views[b.name] for b in self.plan.kept_buffers}
         self._run("forward", views, {}, kept)
 
-    def backward(self, views: Views) -> dict[str, Array]:
-        """The loop back through time, and the gradients of the packed weights."""
+    def _backward(self, views: Views) -> dict[str, Array]:
         layout = self.plan.layout
         given = [b.name for b in (*self.plan.kept_buffers, *layout.of(Space.SEED).values())]
         wanted = {b.name: views[b.name] for b in layout.of(Space.INPUT_ADJOINT).values()}
