@@ -34,8 +34,6 @@ class Steps:
     symbols: int = 0
     threads: int = 1
     dtype: str = "float32"
-    scale: float = 1.0
-    reference: str = "interpreter"
 
     def __str__(self) -> str:
         shape = f"{self.time}, {self.batch}, {self.inputs}, {self.hidden}"
@@ -50,7 +48,7 @@ class Steps:
     def contenders(self) -> list[str]:
         """Those that can learn it."""
         known = [f"nn.{MODULES[self.cell]}"] if self.cell in MODULES else []
-        return ["c", "numpy", *known, "PyTorch eager"]
+        return ["c", *known, "PyTorch eager"]
 
     @cached_property
     def arrays(self) -> dict[str, Any]:
@@ -80,14 +78,12 @@ class Steps:
 
     def prepare(self, name: str) -> Found:
         """A function to be timed, and one that tells what its steps so far have come to."""
-        return ours(self, name) if name in ("c", "numpy", "interpreter") else by_torch(self, name)
+        return ours(self, name) if name in ("c", "interpreter") else by_torch(self, name)
 
 
 def ours(w: Steps, code: str) -> Found:
     """By `learning.Learner`."""
     cell, last = cells.all()[w.cell], dict[str, Any]()
-    if code == "numpy":
-        raise Absent("what learns takes the code that there is")
     sizes = {"inputs": w.inputs, "hidden": w.hidden}
     loss = "cross-entropy" if w.symbols else "squared-error"
     model = learning.readout(cell, w.outputs, loss=loss, symbols=w.symbols)
