@@ -123,6 +123,7 @@ class Source:
             "parameters": {n: list(node.shape) for n, node in plan.once.inputs.items()},
             "inputs": {n: list(step.inputs[n].shape) for n in inputs},
             "states": {n: list(step.inputs[f"prev.{n}"].shape) for n in states},
+            "start": {n: value.reshape(-1).tolist() for n, value in self.loops.start.items()},
             "equations": {n: [p.buffer.name, p.start, list(p.shape)] for n, p in places.items()},
             "seeds": plan.seeds,
             "wants": plan.wants,

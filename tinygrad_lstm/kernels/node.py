@@ -17,7 +17,7 @@ from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.kernels.toolchain import NoCompiler
 from tinygrad_lstm.tensor import Array
 
-_SECONDS = 120.0  # a call that takes longer hangs
+SECONDS = 120  # a call that takes longer hangs
 
 
 def node() -> str:
@@ -26,7 +26,7 @@ def node() -> str:
     if found := shutil.which("node" if given is None else given):
         return found
     what = f"no program {given!r}, which TINYGRAD_LSTM_NODE names" if given else "no node"
-    raise NoCompiler(f"there is {what}: compiled JavaScript needs Node.js to run (nodejs.org)")
+    raise NoCompiler(f"there is {what}: compiled JavaScript needs Node.js to run")
 
 
 class Child:
@@ -43,6 +43,9 @@ class Child:
             )
         except OSError as error:
             raise NoCompiler(f"{program} did not run: {error}") from error
+        self._send: Any = self._process.stdin
+        self._receive: Any = self._process.stdout
+        self.pid = self._process.pid
         self.close = weakref.finalize(self, _end, self._process)
 
     @property
@@ -62,27 +65,29 @@ class Child:
     ) -> None:
         """Send a message; what is answered is read into arrays."""
         with self._lock:
-            late = threading.Timer(_SECONDS, self._process.kill)
+            stopped = threading.Event()
+            late = threading.Timer(SECONDS, lambda: (stopped.set(), self._process.kill()))
             late.daemon = True
             late.start()
             try:
                 text = json.dumps(head).encode()
-                send, receive = self._process.stdin, self._process.stdout
-                assert send and receive
                 for part in (struct.pack("<I", len(text)), text, *parts):
-                    send.write(part)
-                send.flush()
-                (length,) = struct.unpack("<I", receive.read(4))
-                said = json.loads(receive.read(length))
-                if "error" not in said:
-                    for array in into:
-                        if receive.readinto(memoryview(array).cast("B")) != array.nbytes:  # type: ignore[attr-defined]
-                            raise EOFError
+                    self._send.write(part)
+                self._send.flush()
+                (length,) = struct.unpack("<I", self._receive.read(4))
+                said = json.loads(self._receive.read(length))
+                for array in () if "error" in said else into:
+                    if self._receive.readinto(memoryview(array).cast("B")) != array.nbytes:
+                        raise EOFError
             except (OSError, EOFError, ValueError, struct.error) as error:
-                self._process.kill()
-                took = "" if late.is_alive() else f" after {_SECONDS:.0f} s without an answer"
-                code = f"exit code {self._process.wait()}"
-                raise TinygradError(f"the node process ended{took} ({code}).") from error
+                late.cancel()
+                self.close()
+                if stopped.is_set():
+                    raise TinygradError(
+                        f"node gave no answer in {SECONDS} s; it was stopped."
+                    ) from error
+                code = self._process.returncode
+                raise TinygradError(f"node ended before it answered (exit code {code}).") from error
             finally:
                 late.cancel()
         if "error" in said:
