@@ -1,18 +1,20 @@
 // Memory for some steps of a batch, by name. given: [name, numbers], weights among them.
 function memory(steps, rows, given) {
   const b = { __proto__: null }, counts = { time: steps * rows, row: rows, carry: rows };
-  const space = reserve(steps, rows);
-  for (const [name, [kind, width]] of Object.entries(CELL.buffers)) {
-    const before = kind === "time" && name in CELL.states ? rows * width : 0;  // the first step's
-    const whole = space(width * (counts[kind] ?? 1) + before);
-    b[name] = whole.subarray(before);
-    if (before) b[`prev.${name}`] = whole.subarray(0, whole.length - before);
+  const sizes = Object.entries(CELL.buffers).map(([name, [kind, width]]) => {
+    const first = kind === "time" && name in CELL.states ? rows * width : 0;  // before the first step
+    return [name, first, first + width * (counts[kind] ?? 1)];
+  });
+  const space = reserve(b, sizes.map(([, , count]) => count), steps, rows);
+  for (const [name, first, count] of sizes) {
+    const whole = space(count);
+    b[name] = whole.subarray(first);
+    if (first) b[`prev.${name}`] = whole.subarray(0, count - first);
   }
   for (const [name, own] of Object.entries(CELL.start))
     for (let r = 0; r < rows; r++) b[`prev.${name}`].set(own, r * own.length);
   for (const [name, numbers] of given) b[name].set(numbers);
-  for (const [name, weight, inner, columns, down, right] of CELL.panels)
-    fillPanels(inner, columns, b[weight], 0, down, right, b[name]);
+  prepare(b, steps, rows);
   return b;
 }
 

@@ -36,62 +36,63 @@ from tinygrad_lstm.kernels.loop import (
     lower_program,
 )
 from tinygrad_lstm.kernels.names import comment_text, distinct, number
+from tinygrad_lstm.kernels.patterns import WEIGHT
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
 
+_MEMORY = """const reserve = () => (count) => new Numbers(count);
+
+function prepare(b) {
+  for (const [name, weight, inner, columns, down, right] of CELL.panels)
+    fillPanels(inner, columns, b[weight], 0, down, right, b[name]);
+}"""
 _EACH_ROW = "for (let r = 0; r < rows; r++) {"
 
 
-class Source:
-    """The JavaScript of a plan's loops.
+class Script:
+    """What the JavaScript of a plan has around its loops, whoever computes them.
 
-    `text` is the whole script, `buffers` the memory that it has by name.
+    `buffers` is the memory that it has by name.
     """
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self.loops, self.dtype, plan = loops, np.dtype(dtype), loops.plan
-        self._print = Printer(self.dtype == np.float32)
-        self._panels: dict[str, Multiply] = {}
-        buffers = [*plan.buffers.values()]
+        self.printer = Printer(self.dtype == np.float32)
         carries = plan.layout.of(Space.CARRY)
+        buffers = [*plan.buffers.values()]
         buffers += [Buffer(Space.HOLD, state, b.width) for state, b in carries.items()]
-        weights = {b.name: b.width for b in plan.layout.of(Space.WEIGHT).values()}
-        outers = dict.fromkeys(s.weight for s in loops.after if isinstance(s, Outer))
+        widths = {b.name: b.width for b in plan.layout.of(Space.WEIGHT).values()}
         totals = plan.layout.of(Space.WEIGHT_ADJOINT)
-        buffers += [
-            Buffer(Space.WEIGHT_ADJOINT, own, weights[name])
-            for name in outers
-            if (own := name.removeprefix("W.")) not in totals
-        ]
+        self.outers = [s for s in loops.after if isinstance(s, Outer)]
+        for weight in dict.fromkeys(s.weight for s in self.outers):
+            if (own := weight.removeprefix(WEIGHT)) not in totals:
+                buffers.append(Buffer(Space.WEIGHT_ADJOINT, own, widths[weight]))
         self.buffers = {b.name: b for b in buffers}
-        self._names = _variables({b: name for name, b in self.buffers.items()})
+
+    def around(self, machine: str, panels: Mapping[str, Multiply]) -> str:
+        """The script around `machine`, the text that defines reserve, prepare and loops.
+
+        panels: weights as the products of the loops read them, by the name of their memory.
+        """
+        plan = self.loops.plan
         gradient = plan.once.gradient() if plan.once.outputs else plan.once
-        pack = lower_program(plan.once.inputs, plan.once.outputs)
+        pack = self._packing(lower_program(plan.once.inputs, plan.once.outputs))
         unpack = lower_program(gradient.inputs, simplified(gradient, (), {}))
-        body = "\n\n".join(
-            [
-                *(self._packing(pack), self._unpacking(unpack)),
-                "const loops = {",
-                *(self._loop("forward", loops.forward), self._loop("backward", loops.backward)),
-                "};",
-            ]
-        )
-        body = f"{body}\n\n{_file('cell.js')}"
-        numbers = f"const Numbers = Float{8 * self.dtype.itemsize}Array"
-        tables = [f"const {name} = {text};" for text, name in self._print.tables.items()]
+        body = "\n\n".join([pack, self._unpacking(unpack), machine, file("cell.js")])
+        tables = [f"const {name} = {text};" for text, name in self.printer.tables.items()]
         parts = [
             self._head(),
             "(function (root) {",
             '"use strict";',
-            f"{numbers}, F = Math.fround, reserve = () => (count) => new Numbers(count);",
-            f"const CELL = {_json(self._described())};",
+            f"const Numbers = Float{8 * self.dtype.itemsize}Array, F = Math.fround;",
+            f"const CELL = {as_json(self._described(panels))};",
             functions("\n".join([body, *tables])),
             "\n".join(tables),
             body,
-            f"root[{_json(plan.name)}] = cell;",
+            f"root[{as_json(plan.name)}] = cell;",
             '})(typeof module === "object" ? module.exports '
             ": (globalThis.tinygrad_lstm ??= { __proto__: null }));",
         ]
-        self.text = "\n\n".join(part for part in parts if part) + "\n"
+        return "\n\n".join(part for part in parts if part) + "\n"
 
     def _head(self) -> str:
         plan = self.loops.plan
@@ -99,44 +100,41 @@ class Source:
         lines += [f"  {line}" for s in (*self.loops.ahead, *self.loops.forward) for line in s.lines]
         lines += ["", "where, made of the parameters once a call,", ""]
         lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
-        return "\n".join(_comment(line) for line in lines)
+        return "\n".join(map(comment, lines))
 
-    def _described(self) -> dict[str, Any]:
+    def _described(self, panels: Mapping[str, Multiply]) -> dict[str, Any]:
         """What the functions of cell.js read of a cell."""
         plan, step = self.loops.plan, self.loops.plan.step
         places = {n: plan.layout.at(node) for n, node in step.equations.items()}
-        panels = [
-            [name, s.weight.buffer.name, *_matrix(s), *_strides(s)]
-            for name, s in self._panels.items()
-        ]
         buffers = {
             name: [b.kind.value, b.width]
             for name, b in self.buffers.items()
             if b.space is not Space.PREVIOUS
         }
-        buffers |= {name: ["weight", _panel_size(s)] for name, s in self._panels.items()}
-        states = plan.layout.of(Space.PREVIOUS)
-        inputs = plan.layout.of(Space.INPUT)
+        for name, s in panels.items():
+            inner, columns = matrix(s)
+            buffers[name] = ["weight", inner * -(-columns // 8) * 8]
         return {
             "name": plan.name,
             "sizes": dict(step.sizes),
             "parameters": {n: list(node.shape) for n, node in plan.once.inputs.items()},
-            "inputs": {n: list(step.inputs[n].shape) for n in inputs},
-            "states": {n: list(step.inputs[f"prev.{n}"].shape) for n in states},
+            "inputs": {n: list(step.inputs[n].shape) for n in plan.layout.of(Space.INPUT)},
+            "states": {n: list(step.inputs[f"prev.{n}"].shape) for n in plan.states},
             "start": {n: value.reshape(-1).tolist() for n, value in self.loops.start.items()},
             "equations": {n: [p.buffer.name, p.start, list(p.shape)] for n, p in places.items()},
             "seeds": plan.seeds,
             "wants": plan.wants,
             "buffers": buffers,
-            "panels": panels,
+            "panels": [
+                [n, s.weight.buffer.name, *matrix(s), *_strides(s)] for n, s in panels.items()
+            ],
         }
 
-    # --- functions ------------------------------------------------------------------------------
     def _packing(self, straight: Straight) -> str:
         names = _variables({b: b.label for b in straight.buffers})
-        lines = [line for pack in self.loops.once for line in map(_comment, pack.lines)]
+        lines = [line for pack in self.loops.once for line in map(comment, pack.lines)]
         for name, place in straight.inputs.items():
-            lines.append(f"const {names[place.buffer]} = p[{_json(name)}];")
+            lines.append(f"const {names[place.buffer]} = p[{as_json(name)}];")
         lines += self._straight(straight, names)
         made = {n: names[place.buffer] for n, place in straight.outputs.items()}
         fixed = self.loops.plan.fixed
@@ -147,10 +145,10 @@ class Source:
         names, lines = _variables({b: b.label for b in straight.buffers}), []
         for name, place in straight.inputs.items():
             own = name.removeprefix("seed.")
-            source = f"p[{_json(name)}]"
+            source = f"p[{as_json(name)}]"
             if own != name:
                 known = f"bar.{own}" in self.buffers
-                source = f"b[{_json(f'bar.{own}')}]" if known else f"new Numbers({place.size})"
+                source = f"b[{as_json(f'bar.{own}')}]" if known else f"new Numbers({place.size})"
             lines.append(f"const {names[place.buffer]} = {source};")
         lines += self._straight(straight, names)
         made = {n: names[place.buffer] for n, place in straight.outputs.items()}
@@ -164,7 +162,20 @@ class Source:
             elif b not in given:
                 yield f"const {names[b]} = new Numbers({b.width});"
         for s in straight.statements:
-            yield from _Rows(names, self._print).lines(s)
+            yield from _Rows(names, self.printer).lines(s)
+
+
+class Source(Script):
+    """The JavaScript of a plan's loops; `text` is the whole script."""
+
+    def __init__(self, loops: Loops, dtype: Any) -> None:
+        super().__init__(loops, dtype)
+        self._names = _variables({b: name for name, b in self.buffers.items()})
+        self._panels: dict[str, Multiply] = {}
+        both = self._loop("forward", loops.forward), self._loop("backward", loops.backward)
+        self.text = self.around(
+            "\n\n".join([_MEMORY, "const loops = {", *both, "};"]), self._panels
+        )
 
     def _loop(self, name: str, statements: Iterable[Statement]) -> str:
         backward = name == "backward"
@@ -180,7 +191,7 @@ class Source:
             totals = [b for b in self.buffers.values() if b.kind is Kind.TOTAL]
             lines = [*(f"{self._names[b]}.fill(0);" for b in totals), *lines]
         words = set(re.findall(r"\bb_\w+", "\n".join(lines)))
-        own = {n: f"b[{_json(b.name)}]" for b, n in self._names.items() if n in words}
+        own = {n: f"b[{as_json(b.name)}]" for b, n in self._names.items() if n in words}
         known = [f"const {name} = {text};" for name, text in own.items()]
         return _function(f"{name}(b, steps, rows, ended)", [*known, *lines], 1) + ","
 
@@ -188,12 +199,12 @@ class Source:
         """Hoisted statements and deferred products, for all steps at once."""
         for s in statements:
             if isinstance(s, Multiply):
-                yield _comment(s.lines[0])
+                yield comment(s.lines[0])
                 yield self._product(s, "0", "steps * rows")
             elif isinstance(s, Outer):
                 (left, right), out = map(self._rows_at, (s.left, s.right), "00"), f"bar.{s.weight}"
                 sizes = f"{s.left.size}, {s.right.size}, steps * rows"
-                yield _comment(s.lines[0])
+                yield comment(s.lines[0])
                 yield f"outer({sizes}, {left}, {right}, {self._names[self.buffers[out]]});"
             else:
                 lines = list(self._statement(s))
@@ -202,24 +213,24 @@ class Source:
     def _statement(self, s: Statement) -> Iterator[str]:
         """A statement at one step."""
         if isinstance(s, Multiply):
-            yield _comment(s.lines[0])
+            yield comment(s.lines[0])
             yield self._product(s, "at", "rows")
             return
-        rows = _Rows(self._names, self._print)
+        rows = _Rows(self._names, self.printer)
         lines = list(rows.lines(s))
         if lines and not isinstance(s, Sweep):
-            yield _comment(s.lines[0])
+            yield comment(s.lines[0])
         if lines:
             starts = [f"const {rows.start(b)} = {_row(b)};" for b in rows.used]
             yield from [_EACH_ROW, *starts, *lines, "}"]
 
     def _product(self, s: Multiply, at: str, rows: str) -> str:
-        inner, columns = _matrix(s)
+        inner, columns = matrix(s)
         name = f"{s.weight.buffer.name} {'transposed ' * s.transposed}in panels"
         self._panels[name] = s
         x, out = self._rows_at(s.operand, at), self._rows_at(s.result, at)
         shape, onto = f"{rows}, {columns}, {inner}", str(s.onto).lower()
-        return f"product({shape}, {x}, b[{_json(name)}], {out}, {onto});"
+        return f"product({shape}, {x}, b[{as_json(name)}], {out}, {onto});"
 
     def _rows_at(self, place: Place, at: str) -> str:
         """Array, offset and width of rows."""
@@ -302,7 +313,7 @@ class _Rows:
             own = assign.node.name or str(len(local) + 1)
             name = f"v_{distinct(own, taken, ascii_only=True)}"
             text = self._print.expression(assign.node, [value(i) for i in assign.operands])
-            note = f"  {_comment(assign.line)}" if assign.line else ""
+            note = f"  {comment(assign.line)}" if assign.line else ""
             yield f"const {name} = {self._print.rounded(text)};{note}"
             local[assign] = name
             for place in assign.places:
@@ -322,7 +333,7 @@ def _row(buffer: Buffer) -> str:
     return f"{step} * {buffer.width}"
 
 
-def _matrix(product: Multiply) -> tuple[int, int]:
+def matrix(product: Multiply) -> tuple[int, int]:
     """Rows and columns of what an operand's rows are multiplied with."""
     m, n = map(int, product.weight.shape)
     return (m, n) if product.transposed else (n, m)
@@ -330,13 +341,8 @@ def _matrix(product: Multiply) -> tuple[int, int]:
 
 def _strides(product: Multiply) -> tuple[int, int]:
     """How far the next row of that matrix lies in the weight, and the next column."""
-    inner, columns = _matrix(product)
+    inner, columns = matrix(product)
     return (columns, 1) if product.transposed else (1, inner)
-
-
-def _panel_size(product: Multiply) -> int:
-    inner, columns = _matrix(product)
-    return inner * -(-columns // 8) * 8
 
 
 def _variables(names: Mapping[Buffer, str]) -> dict[Buffer, str]:
@@ -350,7 +356,7 @@ def _numbers(value: Any) -> str:
     return ", ".join(number(entry, "Infinity", "NaN") for entry in flat)
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     """As JavaScript and an element of a page take it."""
     text = json.dumps(value, ensure_ascii=True).replace("</", "<\\/")
     return text.replace('"__proto__": ', '["__proto__"]: ')
@@ -364,14 +370,16 @@ def _object(entries: Mapping[str, str]) -> str:
 
 
 def _key(name: str) -> str:
-    return f"[{_json(name)}]" if name == "__proto__" else _json(name)
+    return f"[{as_json(name)}]" if name == "__proto__" else as_json(name)
 
 
-def _file(name: str) -> str:
+def file(name: str) -> str:
+    """A file of this room."""
     return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
+    """A line of the plan."""
     return f"// {comment_text(text, 160)}".rstrip()
 
 
