@@ -34,21 +34,27 @@ class CCode:
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self._made = made = Source(loops, dtype, machine())
-        self.dtype, self.source, self.rows = made.dtype, made.text, made.rows
+        self.dtype, self.rows = made.dtype, made.rows
         self.transient = made.transient.keys()
         self._work = {
             "forward": sum(map(_work, [*loops.ahead, *loops.forward])),
             "backward": sum(map(_work, [*loops.backward, *made.outers])),
         }
-        library = load(self.source, made.products, machine())
+        self._sizes, self._tables = made.sizes.values(self.dtype)
+        library = load(made.code, made.products, machine())
         address, number = ctypes.c_void_p, ctypes.c_ssize_t
         self._pack = library.pack
         self._loops = {"forward": library.forward, "backward": library.backward}
         self._pack.argtypes = [number, number, address, number, number, address]
         for loop in self._loops.values():
-            loop.argtypes = [number, number, number, number, number, *[address] * 7]
+            loop.argtypes = [address, *[number] * 5, *[address] * 7]
         for function in (self._pack, *self._loops.values()):
             function.restype = None
+
+    @property
+    def source(self) -> str:
+        """All of the source, with these sizes."""
+        return self._made.text
 
     @staticmethod
     def text(loops: Loops, dtype: Any) -> str:
@@ -95,7 +101,7 @@ class CCode:
 
         def run(first: int, last: int, k: int) -> None:
             own = sums[k].ctypes.data
-            sizes = views.steps, views.batch, first, last, piece
+            sizes = self._sizes.ctypes.data, views.steps, views.batch, first, last, piece
             self._loops[name](*sizes, *memory, own, own + width * size, starts[k])
 
         in_parallel(run, parts)
