@@ -245,7 +245,7 @@ def test_the_process_ends_with_ours() -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("exec sleep 60", "node gave no answer in 0.5 s; it was stopped."),
+        ("exec sleep 60", "node gave no answer in 0.5 s and was stopped."),
         ("exit 3", "node ended before it answered (exit code 3)."),
         ("echo no", "node ended before it answered"),
     ],

@@ -11,7 +11,6 @@ and around them what people call: pack, forward, backward, and stream, which tak
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
@@ -20,24 +19,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.kernels.builder import simplified
-from tinygrad_lstm.kernels.js_operations import Printer, functions, further
+from tinygrad_lstm.kernels.c_source import matrix
+from tinygrad_lstm.kernels.js_operations import JavaScript, functions, js_comment
 from tinygrad_lstm.kernels.loop import (
-    Apply,
-    Assign,
-    Join,
     Loops,
     Multiply,
-    Number,
-    Operand,
     Outer,
     Statement,
     Straight,
     Sweep,
     lower_program,
 )
-from tinygrad_lstm.kernels.names import comment_text, distinct, number
+from tinygrad_lstm.kernels.names import distinct, number
 from tinygrad_lstm.kernels.patterns import WEIGHT
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
+from tinygrad_lstm.kernels.printing import At, Rows
 
 _MEMORY = """const reserve = () => (count) => new Numbers(count);
 
@@ -45,6 +41,7 @@ function prepare(b) {
   for (const [name, weight, inner, columns, down, right] of CELL.panels)
     fillPanels(inner, columns, b[weight], 0, down, right, b[name]);
 }"""
+_ONCE = (Kind.WEIGHT, Kind.TOTAL)
 _EACH_ROW = "for (let r = 0; r < rows; r++) {"
 
 
@@ -56,7 +53,7 @@ class Script:
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self.loops, self.dtype, plan = loops, np.dtype(dtype), loops.plan
-        self.printer = Printer(self.dtype == np.float32)
+        self.write = JavaScript(self.dtype == np.float32)
         carries = plan.layout.of(Space.CARRY)
         buffers = [*plan.buffers.values()]
         buffers += [Buffer(Space.HOLD, state, b.width) for state, b in carries.items()]
@@ -78,7 +75,7 @@ class Script:
         pack = self._packing(lower_program(plan.once.inputs, plan.once.outputs))
         unpack = lower_program(gradient.inputs, simplified(gradient, (), {}))
         body = "\n\n".join([pack, self._unpacking(unpack), machine, file("cell.js")])
-        tables = [f"const {name} = {text};" for text, name in self.printer.tables.items()]
+        tables = [f"const {name} = {text};" for text, name in self.write.tables.items()]
         parts = [
             self._head(),
             "(function (root) {",
@@ -100,7 +97,7 @@ class Script:
         lines += [f"  {line}" for s in (*self.loops.ahead, *self.loops.forward) for line in s.lines]
         lines += ["", "where, made of the parameters once a call,", ""]
         lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
-        return "\n".join(map(comment, lines))
+        return "\n".join(map(js_comment, lines))
 
     def _described(self, panels: Mapping[str, Multiply]) -> dict[str, Any]:
         """What the functions of cell.js read of a cell."""
@@ -132,7 +129,7 @@ class Script:
 
     def _packing(self, straight: Straight) -> str:
         names = _variables({b: b.label for b in straight.buffers})
-        lines = [line for pack in self.loops.once for line in map(comment, pack.lines)]
+        lines = [line for pack in self.loops.once for line in map(js_comment, pack.lines)]
         for name, place in straight.inputs.items():
             lines.append(f"const {names[place.buffer]} = p[{as_json(name)}];")
         lines += self._straight(straight, names)
@@ -162,7 +159,8 @@ class Script:
             elif b not in given:
                 yield f"const {names[b]} = new Numbers({b.width});"
         for s in straight.statements:
-            yield from _Rows(names, self.printer).lines(s)
+            at = Rows(self.write, lambda place: At(names[place.buffer]))
+            yield from at.lines(s)
 
 
 class Source(Script):
@@ -199,12 +197,12 @@ class Source(Script):
         """Hoisted statements and deferred products, for all steps at once."""
         for s in statements:
             if isinstance(s, Multiply):
-                yield comment(s.lines[0])
+                yield js_comment(s.lines[0])
                 yield self._product(s, "0", "steps * rows")
             elif isinstance(s, Outer):
                 (left, right), out = map(self._rows_at, (s.left, s.right), "00"), f"bar.{s.weight}"
                 sizes = f"{s.left.size}, {s.right.size}, steps * rows"
-                yield comment(s.lines[0])
+                yield js_comment(s.lines[0])
                 yield f"outer({sizes}, {left}, {right}, {self._names[self.buffers[out]]});"
             else:
                 lines = list(self._statement(s))
@@ -213,16 +211,26 @@ class Source(Script):
     def _statement(self, s: Statement) -> Iterator[str]:
         """A statement at one step."""
         if isinstance(s, Multiply):
-            yield comment(s.lines[0])
+            yield js_comment(s.lines[0])
             yield self._product(s, "at", "rows")
             return
-        rows = _Rows(self._names, self.printer)
+        rows = Rows(self.write, self._at)
         lines = list(rows.lines(s))
         if lines and not isinstance(s, Sweep):
-            yield comment(s.lines[0])
+            yield js_comment(s.lines[0])
         if lines:
-            starts = [f"const {rows.start(b)} = {_row(b)};" for b in rows.used]
+            own = [b for b in rows.used if b.kind not in _ONCE]
+            starts = [f"const {self._start(b)} = {_row(b)};" for b in own]
             yield from [_EACH_ROW, *starts, *lines, "}"]
+
+    def _start(self, buffer: Buffer) -> str:
+        """The variable for where a sample's row begins."""
+        return self._names[buffer].replace("b", "o", 1)
+
+    def _at(self, place: Place) -> At:
+        """Where a value begins in a sample's row."""
+        start = "" if place.buffer.kind in _ONCE else self._start(place.buffer)
+        return At(self._names[place.buffer], start).plus(str(place.start))
 
     def _product(self, s: Multiply, at: str, rows: str) -> str:
         inner, columns = matrix(s)
@@ -235,8 +243,9 @@ class Source(Script):
     def _rows_at(self, place: Place, at: str) -> str:
         """Array, offset and width of rows."""
         b = place.buffer
-        first = f"{at} * {b.width}" if b.kind is Kind.TIME and at != "0" else "0"
-        return f"{further(f'{self._names[b]}, {first}', place.start)}, {b.width}"
+        first = f"{at} * {b.width}" if b.kind is Kind.TIME and at != "0" else ""
+        start = At(self._names[b], first).plus(str(place.start))
+        return f"{self.write.pointer(start)}, {b.width}"
 
     def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
         """Samples that have ended keep their state, and hand its adjoint on; carries move on."""
@@ -246,7 +255,7 @@ class Source(Script):
             hold, old, new = (self._names[self.buffers[name]] for name in names)
             width = self.buffers[names[0]].width
             now, prev = (self._names[self.buffers[n]] for n in (state, f"prev.{state}"))
-            start = f"copyEnded(ended, at, rows, {width}"
+            start = f"copy_ended(ended, at, rows, {width}"
             if backward:
                 before += [f"{start}, {hold}, 0, {old}, 0);", f"{start}, {old}, 0, null, 0);"]
                 after += [f"{start}, {new}, 0, {hold}, 0);", f"{old}.set({new});"]
@@ -255,88 +264,9 @@ class Source(Script):
         return before, after
 
 
-class _Rows:
-    """Statements for one sample's rows; `used` are the buffers that have a row for each sample."""
-
-    def __init__(self, names: Mapping[Buffer, str], printer: Printer) -> None:
-        self._names, self._print = names, printer
-        self.used: dict[Buffer, None] = {}
-
-    def start(self, buffer: Buffer) -> str:
-        """The variable for where a sample's row begins."""
-        return self._names[buffer].replace("b", "o", 1)
-
-    def pointer(self, place: Place, more: str = "0") -> str:
-        """The array and the offset of a value, or of its entry `more`."""
-        start = "0"
-        if place.buffer.kind not in (Kind.WEIGHT, Kind.TOTAL):
-            self.used[place.buffer] = None
-            start = self.start(place.buffer)
-        return further(f"{self._names[place.buffer]}, {start}", place.start, more)
-
-    def at(self, place: Place, entry: str = "j") -> str:
-        """An entry of a value."""
-        return "{}[{}]".format(*self.pointer(place, entry).split(", "))
-
-    def entry(self, operand: Operand, shape: tuple[int, ...]) -> str:
-        """The entry of an operand that belongs to entry j of a result."""
-        if isinstance(operand, Number):
-            return self._print.literal(operand.value)
-        assert isinstance(operand, Place)
-        if operand.shape == shape:
-            return self.at(operand)
-        if operand.size == 1:
-            return self.at(operand, "0")
-        numbers = np.broadcast_to(np.arange(operand.size).reshape(operand.shape), shape)
-        return self.at(operand, f"{self._print.table(numbers)}[j]")
-
-    def lines(self, s: Statement) -> Iterator[str]:
-        """What a sweep, a join or an operation alone does for one sample."""
-        if isinstance(s, Sweep):
-            yield from _each(math.prod(s.shape), self._sweep(s))
-        elif isinstance(s, Join):
-            for out, x in s.copies:
-                yield from _each(out.size, [f"{self.at(out)} = {self.entry(x, out.shape)};"])
-        else:
-            assert isinstance(s, Apply)
-            operands = [self.pointer(place) for place in s.operands]
-            yield from self._print.lines(s.node, self.pointer(s.out), operands)
-
-    def _sweep(self, sweep: Sweep) -> Iterator[str]:
-        local: dict[Assign, str] = {}
-        taken: set[str] = set()
-
-        def value(i: Operand) -> str:
-            return local[i] if isinstance(i, Assign) else self.entry(i, sweep.shape)
-
-        for assign in sweep.assigns:
-            own = assign.node.name or str(len(local) + 1)
-            name = f"v_{distinct(own, taken, ascii_only=True)}"
-            text = self._print.expression(assign.node, [value(i) for i in assign.operands])
-            note = f"  {comment(assign.line)}" if assign.line else ""
-            yield f"const {name} = {self._print.rounded(text)};{note}"
-            local[assign] = name
-            for place in assign.places:
-                yield f"{self.at(place)} = {name};"
-        for place, operand in sweep.copies:
-            yield f"{self.at(place)} = {value(operand)};"
-        for place, operand in sweep.totals:
-            yield f"{self.at(place)} += {value(operand)};"
-
-
-def _each(n: int, lines: Iterable[str]) -> list[str]:
-    return [f"for (let j = 0; j < {n}; j++) {{", *lines, "}"]
-
-
 def _row(buffer: Buffer) -> str:
     step = "(at + r)" if buffer.kind is Kind.TIME else "r"
     return f"{step} * {buffer.width}"
-
-
-def matrix(product: Multiply) -> tuple[int, int]:
-    """Rows and columns of what an operand's rows are multiplied with."""
-    m, n = map(int, product.weight.shape)
-    return (m, n) if product.transposed else (n, m)
 
 
 def _strides(product: Multiply) -> tuple[int, int]:
@@ -376,11 +306,6 @@ def _key(name: str) -> str:
 def file(name: str) -> str:
     """A file of this room."""
     return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
-
-
-def comment(text: str) -> str:
-    """A line of the plan."""
-    return f"// {comment_text(text, 160)}".rstrip()
 
 
 def _function(head: str, lines: Iterable[str], depth: int = 0) -> str:

@@ -161,8 +161,10 @@ def lower_program(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -
             statements.append(Sweep((), (), (), node.shape, (assign,), (), ()))
         else:
             statements.append(Apply((), (), (), node, operands, place))
-    found = ({n: layout.stores[t][0] for n, t in own.items()} for own in (inputs, outputs))
-    return Straight([*layout.buffers.values()], *found, numbers, statements)
+    given, found = (
+        {name: layout.stores[node][0] for name, node in own.items()} for own in (inputs, outputs)
+    )
+    return Straight([*layout.buffers.values()], given, found, numbers, statements)
 
 
 def lower(plan: Plan, start: Mapping[str, Array] | None = None) -> Loops:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.kernels.toolchain import NoCompiler
 from tinygrad_lstm.tensor import Array
@@ -33,7 +35,7 @@ class Child:
     """A node process, to which messages go one at a time."""
 
     def __init__(self, program: str) -> None:
-        self.owner, self.cells = os.getpid(), 0
+        self.owner, self.cells, self._late = os.getpid(), 0, False
         self._lock = threading.Lock()
         text = resources.files("tinygrad_lstm.kernels").joinpath("child.js").read_text("utf-8")
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
@@ -53,6 +55,10 @@ class Child:
         """Whether it can be asked; not by a process that was forked from the one that began it."""
         return self.owner == os.getpid() and self._process.poll() is None
 
+    def _stop(self) -> None:
+        self._late = True
+        self._process.kill()
+
     def load(self, script: str) -> int:
         """The number of a cell that it knows from now on."""
         text = script.encode()
@@ -65,8 +71,7 @@ class Child:
     ) -> None:
         """Send a message; what is answered is read into arrays."""
         with self._lock:
-            stopped = threading.Event()
-            late = threading.Timer(SECONDS, lambda: (stopped.set(), self._process.kill()))
+            late = threading.Timer(SECONDS, self._stop)
             late.daemon = True
             late.start()
             try:
@@ -77,17 +82,15 @@ class Child:
                 (length,) = struct.unpack("<I", self._receive.read(4))
                 said = json.loads(self._receive.read(length))
                 for array in () if "error" in said else into:
-                    if self._receive.readinto(memoryview(array).cast("B")) != array.nbytes:
+                    if self._receive.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
                         raise EOFError
             except (OSError, EOFError, ValueError, struct.error) as error:
                 late.cancel()
                 self.close()
-                if stopped.is_set():
-                    raise TinygradError(
-                        f"node gave no answer in {SECONDS} s; it was stopped."
-                    ) from error
-                code = self._process.returncode
-                raise TinygradError(f"node ended before it answered (exit code {code}).") from error
+                what = f"ended before it answered (exit code {self._process.returncode})"
+                if self._late:
+                    what = f"gave no answer in {SECONDS} s and was stopped"
+                raise TinygradError(f"node {what}.") from error
             finally:
                 late.cancel()
         if "error" in said:
@@ -106,6 +109,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
 
 
 _child: Child | None = None
