@@ -45,25 +45,26 @@ _ONCE = (Kind.WEIGHT, Kind.TOTAL)
 _EACH_ROW = "for (let r = 0; r < rows; r++) {"
 
 
-class Script:
-    """What the JavaScript of a plan has around its loops, whoever computes them.
+def buffers_of(loops: Loops) -> dict[str, Buffer]:
+    """The memory of a script by name: a plan's, and a sum for each weight that has a gradient."""
+    plan = loops.plan
+    buffers = [*plan.buffers.values()]
+    carries = plan.layout.of(Space.CARRY).values()
+    buffers += [Buffer(Space.HOLD, b.label, b.width) for b in carries]
+    totals, weights = plan.layout.of(Space.WEIGHT_ADJOINT), plan.layout.of(Space.WEIGHT)
+    for weight in dict.fromkeys(s.weight for s in loops.after if isinstance(s, Outer)):
+        if (own := weight.removeprefix(WEIGHT)) not in totals:
+            buffers.append(Buffer(Space.WEIGHT_ADJOINT, own, weights[own].width))
+    return {b.name: b for b in buffers}
 
-    `buffers` is the memory that it has by name.
-    """
+
+class Script:
+    """What the JavaScript of a plan has around its loops, whoever computes them."""
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
-        self.loops, self.dtype, plan = loops, np.dtype(dtype), loops.plan
+        self.loops, self.dtype = loops, np.dtype(dtype)
         self.write = JavaScript(self.dtype == np.float32)
-        carries = plan.layout.of(Space.CARRY)
-        buffers = [*plan.buffers.values()]
-        buffers += [Buffer(Space.HOLD, state, b.width) for state, b in carries.items()]
-        widths = {b.name: b.width for b in plan.layout.of(Space.WEIGHT).values()}
-        totals = plan.layout.of(Space.WEIGHT_ADJOINT)
-        self.outers = [s for s in loops.after if isinstance(s, Outer)]
-        for weight in dict.fromkeys(s.weight for s in self.outers):
-            if (own := weight.removeprefix(WEIGHT)) not in totals:
-                buffers.append(Buffer(Space.WEIGHT_ADJOINT, own, widths[weight]))
-        self.buffers = {b.name: b for b in buffers}
+        self.buffers = buffers_of(loops)
 
     def around(self, machine: str, panels: Mapping[str, Multiply]) -> str:
         """The script around `machine`, the text that defines reserve, prepare and loops.
