@@ -99,13 +99,13 @@ class _Loop:
     def __init__(self, code: CCode, name: str, views: Views, workers: int) -> None:
         self._code, self._views, made = code, views, code.made
         self._loop, size = code.loops[name], code.dtype.itemsize
-        self._numbers = address(code.sizes)
         self._addresses()
         self._pack(name)
         self._parts = split(views.batch, views.steps * views.batch * code.works[name], workers)
         most = max(last - first for first, last in self._parts)
         piece = min(views.steps, -(-_ROWS[name] // most))
-        self._sizes = [(views.steps, views.batch, *part, piece) for part in self._parts]
+        sizes = address(code.sizes)
+        self._sizes = [(sizes, views.steps, views.batch, *part, piece) for part in self._parts]
         back = name == "backward"
         width = sum(b.width for b in made.totals) if back else 0
         products = sum(s.left.size * s.right.size for s in made.outers) if back else 0
@@ -129,7 +129,7 @@ class _Loop:
         ended = None if mask is None else address(mask)
 
         def share(first: int, last: int, k: int) -> None:
-            self._loop(self._numbers, *self._sizes[k], *self._arrays, ended, *self._own[k])
+            self._loop(*self._sizes[k], *self._arrays, ended, *self._own[k])
 
         in_parallel(share, self._parts)
         if len(self._parts) > 1:
