@@ -21,17 +21,24 @@ class JavaScriptCode:
 
     title: ClassVar[str] = "JavaScript"
     rows: Iterable[Buffer] = ()
-    transient: Collection[Buffer] = ()
+    transient: Collection[Buffer]
     work = 0.0
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self.source = self.script(loops, dtype)
         self.dtype, self.plan = np.dtype(dtype), loops.plan
+        self.transient = self.without(loops)
         self._totals = {
             name: b.width for name, b in buffers_of(loops).items() if b.kind is Kind.TOTAL
         }
+        self._kept = [b.name for b in self.plan.kept_buffers if b not in self.transient]
         self._known: tuple[Child, int] | None = None
         self._child()
+
+    @staticmethod
+    def without(loops: Loops) -> Collection[Buffer]:
+        """The plan's buffers that it has no memory for at each step."""
+        return ()
 
     @staticmethod
     def script(loops: Loops, dtype: Any) -> str:
@@ -59,12 +66,11 @@ class JavaScriptCode:
         return partial(self._backward, views)
 
     def _forward(self, views: Views) -> None:
-        kept = {b.name: views[b.name] for b in self.plan.kept_buffers}
-        self._run("forward", views, {}, kept)
+        self._run("forward", views, {}, {name: views[name] for name in self._kept})
 
     def _backward(self, views: Views) -> dict[str, Array]:
         layout = self.plan.layout
-        given = [b.name for b in (*self.plan.kept_buffers, *layout.of(Space.SEED).values())]
+        given = [*self._kept, *(b.name for b in layout.of(Space.SEED).values())]
         wanted = {b.name: views[b.name] for b in layout.of(Space.INPUT_ADJOINT).values()}
         sums = {name: np.empty(width, self.dtype) for name, width in self._totals.items()}
         carry = {f"carry.{n}": pair[views.steps % 2] for n, pair in views.carry.items()}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -38,7 +38,7 @@ from tinygrad_lstm.kernels.printing import At, Rows
 _MEMORY = """const reserve = () => (count) => new Numbers(count);
 
 function prepare(b) {
-  for (const [name, weight, inner, columns, down, right] of CELL.panels)
+  for (const [name, weight, inner, columns, down, right] of PANELS)
     fillPanels(inner, columns, b[weight], 0, down, right, b[name]);
 }"""
 _ONCE = (Kind.WEIGHT, Kind.TOTAL)
@@ -66,10 +66,11 @@ class Script:
         self.write = JavaScript(self.dtype == np.float32)
         self.buffers = buffers_of(loops)
 
-    def around(self, machine: str, panels: Mapping[str, Multiply]) -> str:
+    def around(self, machine: str, panels: Mapping[str, int], own: Collection[Buffer] = ()) -> str:
         """The script around `machine`, the text that defines reserve, prepare and loops.
 
-        panels: weights as the products of the loops read them, by the name of their memory.
+        panels: memory for weights as products read them, by name; own: buffers that the machine
+        itself keeps.
         """
         plan = self.loops.plan
         gradient = plan.once.gradient() if plan.once.outputs else plan.once
@@ -82,7 +83,7 @@ class Script:
             "(function (root) {",
             '"use strict";',
             f"const Numbers = Float{8 * self.dtype.itemsize}Array, F = Math.fround;",
-            f"const CELL = {as_json(self._described(panels))};",
+            f"const CELL = {as_json(self._described(panels, own))};",
             functions("\n".join([body, *tables])),
             "\n".join(tables),
             body,
@@ -100,18 +101,16 @@ class Script:
         lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
         return "\n".join(map(js_comment, lines))
 
-    def _described(self, panels: Mapping[str, Multiply]) -> dict[str, Any]:
+    def _described(self, panels: Mapping[str, int], own: Collection[Buffer]) -> dict[str, Any]:
         """What the functions of cell.js read of a cell."""
         plan, step = self.loops.plan, self.loops.plan.step
         places = {n: plan.layout.at(node) for n, node in step.equations.items()}
         buffers = {
             name: [b.kind.value, b.width]
             for name, b in self.buffers.items()
-            if b.space is not Space.PREVIOUS
+            if b.space is not Space.PREVIOUS and b not in own
         }
-        for name, s in panels.items():
-            inner, columns = matrix(s)
-            buffers[name] = ["weight", inner * -(-columns // 8) * 8]
+        buffers |= {name: ["weight", count] for name, count in panels.items()}
         return {
             "name": plan.name,
             "sizes": dict(step.sizes),
@@ -123,9 +122,6 @@ class Script:
             "seeds": plan.seeds,
             "wants": plan.wants,
             "buffers": buffers,
-            "panels": [
-                [n, s.weight.buffer.name, *matrix(s), *_strides(s)] for n, s in panels.items()
-            ],
         }
 
     def _packing(self, straight: Straight) -> str:
@@ -172,9 +168,11 @@ class Source(Script):
         self._names = _variables({b: name for name, b in self.buffers.items()})
         self._panels: dict[str, Multiply] = {}
         both = self._loop("forward", loops.forward), self._loop("backward", loops.backward)
-        self.text = self.around(
-            "\n\n".join([_MEMORY, "const loops = {", *both, "};"]), self._panels
-        )
+        packs = [packed(name, s) for name, s in self._panels.items()]
+        known = f"const PANELS = {as_json(packs)};"
+        machine = "\n\n".join([known, _MEMORY, "const loops = {", *both, "};"])
+        sizes = {name: inner * -(-columns // 8) * 8 for name, _, inner, columns, *_ in packs}
+        self.text = self.around(machine, sizes)
 
     def _loop(self, name: str, statements: Iterable[Statement]) -> str:
         backward = name == "backward"
@@ -270,10 +268,11 @@ def _row(buffer: Buffer) -> str:
     return f"{step} * {buffer.width}"
 
 
-def _strides(product: Multiply) -> tuple[int, int]:
-    """How far the next row of that matrix lies in the weight, and the next column."""
-    inner, columns = matrix(product)
-    return (columns, 1) if product.transposed else (1, inner)
+def packed(name: str, s: Multiply) -> tuple[str, str, int, int, int, int]:
+    """A weight in panels: its name there, the weight; rows, columns and strides of the matrix."""
+    inner, columns = matrix(s)
+    strides = (columns, 1) if s.transposed else (1, inner)
+    return name, s.weight.buffer.name, inner, columns, *strides
 
 
 def _variables(names: Mapping[Buffer, str]) -> dict[Buffer, str]:
