@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -73,8 +73,29 @@ class Compiled(Cell):
         self._kernels: dict[Any, Kernel] = {}
         self._bound: dict[Any, Bound] = {}
 
+    def program(self, **sizes: int) -> Program:
+        """One step as a Program, that of the cell."""
+        return self.plain.program(**sizes)
+
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Every size from those that are free, as the cell finds them."""
+        return self.plain.complete(given, needed)
+
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes that the shapes of parameters imply, as the cell finds them."""
+        return self.plain.infer_sizes(parameters, given)
+
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
+
+    @property
+    def output(self) -> str:
+        """What a layer above reads."""
+        return self.plain.output
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
