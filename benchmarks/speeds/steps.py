@@ -125,11 +125,13 @@ def by_torch(w: Steps, name: str) -> Found:
         tensor.requires_grad_()
     bound = cell.bind({n: w.arrays[n] for n in cell.parameters})
     if name.startswith("nn."):
-        module = getattr(torch.nn, MODULES[w.cell])(w.inputs, w.hidden)
+        kind = getattr(torch.nn, MODULES[w.cell])
+        module = kind(w.inputs, w.hidden, dtype=getattr(torch, w.dtype))
         arrays = pytorch.to_pytorch(cell, bound)
         module.load_state_dict({n: torch.from_numpy(a) for n, a in arrays.items()})
         trained = list(module.parameters())
-        if sum(t.ndim == 1 for t in bound.values()) * 2 == sum(t.ndim == 1 for t in trained):
+        biases = [sum(t.shape[0] for t in p if t.ndim == 1) for p in (bound.values(), trained)]
+        if biases[1] == 2 * biases[0]:  # the second of two that are added stays as it is
             trained = [t for n, t in module.named_parameters() if not n.startswith("bias_hh")]
 
         def network(xs: Any) -> Any:
