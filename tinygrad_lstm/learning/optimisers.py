@@ -1,25 +1,56 @@
-"""Optimisers: how gradients move parameters. Pure functions of mappings name -> array.
+"""Optimisers: how gradients move parameters. Pure functions, each a few passes over flat vectors.
 
 `start` gives the averages an optimiser keeps, all zero; `update` returns new parameters and new
 averages and changes nothing in place, so that a training can be stopped between any two lines.
+Both take any mapping of names to arrays; what they return is one, too, `Flat`, packed once: given
+back to them, it is not packed again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.tensor import Array
 
 Arrays = Mapping[str, Array]
 Averages = Mapping[str, Arrays]  # such as {"m": {"W_f": …}, "v": {"W_f": …}}
+Vectors = tuple[Array, ...]
+
+
+class _Passes:
+    """What optimisers have in common; `_pass` is the rule of one, on vectors."""
+
+    kinds: ClassVar[tuple[str, ...]]
+
+    def start(self, parameters: Arrays) -> Averages:
+        """The averages before the first step: zeros."""
+        flat = Flat.of(parameters)
+        return {kind: flat.like(np.zeros_like(flat.vector)) for kind in self.kinds}
+
+    def update(
+        self, parameters: Arrays, gradients: Arrays, averages: Averages, step: int
+    ) -> tuple[Arrays, Averages]:
+        """Parameters and averages after step number `step`, which counts from 1.
+
+        A parameter without a gradient is moved as by one of zero.
+        """
+        flat = Flat.of(parameters)
+        kept = tuple(flat.fit(averages[kind]).vector for kind in self.kinds)
+        moved, kept = self._pass(flat.vector, flat.fit(gradients).vector, kept, step)
+        return flat.like(moved), dict(zip(self.kinds, map(flat.like, kept), strict=True))
+
+    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Passes):
     """Adam (Kingma & Ba 2015, algorithm 1), at step t = 1, 2, …
 
         m ← β₁ m + (1 - β₁) g              v ← β₂ v + (1 - β₂) g²
@@ -32,6 +63,7 @@ class Adam:
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    kinds: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def __post_init__(self) -> None:
         _positive("rate", self.rate)
@@ -39,60 +71,75 @@ class Adam:
         _share("beta1", self.beta1)
         _share("beta2", self.beta2)
 
-    def start(self, parameters: Arrays) -> Averages:
-        """The averages m and v before the first step: zeros."""
-        return {"m": _zeros(parameters), "v": _zeros(parameters)}
-
-    def update(
-        self, parameters: Arrays, gradients: Arrays, averages: Averages, step: int
-    ) -> tuple[Arrays, Averages]:
-        """Parameters and averages after step number `step`, which counts from 1."""
-        new: dict[str, Array] = {}
-        m: dict[str, Array] = {}
-        v: dict[str, Array] = {}
+    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
         share1, share2 = 1 - self.beta1**step, 1 - self.beta2**step
-        for name, g in gradients.items():
-            m[name] = self.beta1 * averages["m"][name] + (1 - self.beta1) * g
-            v[name] = self.beta2 * averages["v"][name] + (1 - self.beta2) * (g * g)
-            pace = np.sqrt(v[name] / share2) + self.epsilon
-            new[name] = parameters[name] - (self.rate / share1) * m[name] / pace
-        return new, {"m": m, "v": v}
+        m = self.beta1 * kept[0] + (1 - self.beta1) * g
+        v = self.beta2 * kept[1] + (1 - self.beta2) * (g * g)
+        pace = np.sqrt(v / share2) + self.epsilon
+        return p - (self.rate / share1) * m / pace, (m, v)
 
 
 @dataclass(frozen=True)
-class SGD:
+class RMSProp(_Passes):
+    """RMSProp (Tieleman & Hinton 2012, lecture 6.5), with momentum μ.
+
+        v ← α v + (1 - α) g²       u ← μ u + g / (√v + ε)       θ ← θ - rate · u
+
+    v is a running mean of the gradient's square, u = g / (√v + ε) where μ = 0.
+    """
+
+    rate: float = 0.001
+    decay: float = 0.99
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+    kinds: ClassVar[tuple[str, ...]] = ("v", "u")
+
+    def __post_init__(self) -> None:
+        _positive("rate", self.rate)
+        _positive("epsilon", self.epsilon)
+        _share("decay", self.decay)
+        _share("momentum", self.momentum)
+
+    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
+        v = self.decay * kept[0] + (1 - self.decay) * (g * g)
+        u = g / (np.sqrt(v) + self.epsilon)
+        if self.momentum:
+            u += self.momentum * kept[1]
+        return p - self.rate * u, (v, u)
+
+
+@dataclass(frozen=True)
+class SGD(_Passes):
     """Stochastic gradient descent with momentum μ (Polyak 1964, as in Sutskever et al. 2013).
 
-        u ← μ u + g              θ ← θ - rate · u
+        u ← μ u + g              θ ← θ - rate · u, or with Nesterov's momentum - rate · (g + μ u)
 
     With momentum 0 it is plain gradient descent.
     """
 
     rate: float = 0.1
     momentum: float = 0.0
+    nesterov: bool = False
+    kinds: ClassVar[tuple[str, ...]] = ("u",)
 
     def __post_init__(self) -> None:
         _positive("rate", self.rate)
         _share("momentum", self.momentum)
+        if self.nesterov and not self.momentum:
+            raise DataError("nesterov needs a momentum above 0: SGD(0.1, 0.9, nesterov=True).")
 
-    def start(self, parameters: Arrays) -> Averages:
-        """The running sum u before the first step: zeros."""
-        return {"u": _zeros(parameters)}
-
-    def update(
-        self, parameters: Arrays, gradients: Arrays, averages: Averages, step: int
-    ) -> tuple[Arrays, Averages]:
-        """Parameters and running sums after a step; its number does not matter here."""
-        u = {name: self.momentum * averages["u"][name] + g for name, g in gradients.items()}
-        return {name: parameters[name] - self.rate * u[name] for name in u}, {"u": u}
+    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
+        u = self.momentum * kept[0] + g
+        return p - self.rate * (g + self.momentum * u if self.nesterov else u), (u,)
 
 
-Optimiser = Adam | SGD
+Optimiser = Adam | RMSProp | SGD
 
 
 def global_norm(gradients: Arrays) -> float:
     """√Σ g², over every entry of every array, in float64."""
-    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients.values())))
+    parts = [gradients.vector] if isinstance(gradients, Flat) else [*gradients.values()]
+    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in parts)))
 
 
 def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, float]:
@@ -103,11 +150,14 @@ def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, float]:
     norm = global_norm(gradients)
     if not norm > limit:
         return gradients, norm
-    return {name: g * g.dtype.type(limit / norm) for name, g in gradients.items()}, norm
+    flat = Flat.of(gradients)
+    return flat.like(flat.vector * flat.vector.dtype.type(limit / norm)), norm
 
 
-def _zeros(parameters: Arrays) -> Arrays:
-    return {name: np.zeros_like(value) for name, value in parameters.items()}
+def clip_by_entry(gradients: Arrays, limit: float) -> Arrays:
+    """The gradients with every entry between -limit and limit (Graves 2013, section 2.1)."""
+    flat = Flat.of(gradients)
+    return flat.like(np.clip(flat.vector, -limit, limit))
 
 
 def _positive(name: str, value: float) -> None:
