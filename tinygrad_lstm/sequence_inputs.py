@@ -345,11 +345,12 @@ def _extra_inputs(
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The cell's further inputs, checked, as functions of the step; those each sample has."""
     time, batch_shape = inputs.time, inputs.batch_shape
+    declared = {**cell.sequences, **cell.constants}
     values = dict(inputs.below)
     each = {n for n, below in values.items() if below(0).ndim > program.inputs[n].ndim}
     for name, value in inputs.extra_inputs.items():
         node = _tensor(f"{cell}: {name}", value)
-        own, words = program.inputs[name].shape, f"({program.dimensions[name]})"
+        own, words = program.inputs[name].shape, f"({declared[name]})"
         steps = name in cell.sequences
         if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):
             raise ShapeError(

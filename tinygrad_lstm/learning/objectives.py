@@ -177,7 +177,8 @@ class _Batches:
         each = self.call.equation(LOSS)[..., 0]  # (time, batch)
         loss = np.sum(each * counts, dtype=np.float64, where=counts > 0)
         gradient = p.like(np.zeros_like(p.vector))
-        _, inputs, _ = self.call.backward(given, {LOSS: counts[..., None]}, {}, gradient)
+        into = {n: gradient[n] if n in gradient else np.empty_like(v) for n, v in once.items()}
+        _, inputs, _ = self.call.backward(given, {LOSS: counts[..., None]}, {}, into)
         if model.embeds:
             add_rows(gradient[E], xs.reshape(-1), inputs["x"].reshape(xs.size, -1))
         shapes = {n: (*self.lead, *self.own[f"prev.{n}"]) for n in self.first}
