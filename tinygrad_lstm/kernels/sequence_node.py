@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +67,11 @@ class SequenceNode:
     every: int
     kernel: Callable[[frozenset[str]], Kernel]
     interpreted: Callable[[], Run]
+    ragged: bool = field(init=False)  # whether some sequences end before others
     record: Record | Segmented = field(init=False)
 
     def __post_init__(self) -> None:
+        self.ragged = any(present is not None for present in self.inputs.mask)
         self.record = self.forward(self.seeds)
 
     def forward(self, seeds: frozenset[str]) -> Record | Segmented:
@@ -85,7 +87,9 @@ class SequenceNode:
                 inputs[name] = np.broadcast_to(data, (time, *data.shape[1:]))
             elif name not in once:
                 inputs[name] = self._batched(name, node.data)
-        ended = [None if p is None else np.flatnonzero(~p.ravel()) for p in self.inputs.mask]
+        ended = None
+        if self.ragged:
+            ended = [None if p is None else np.flatnonzero(~p.ravel()) for p in self.inputs.mask]
         given = Given(once, inputs, ended, self.inputs.reverse)
         if self.every:
             return Segmented(kernel, self.every, given, initial)
@@ -125,7 +129,7 @@ class SequenceNode:
         ends: dict[str, Array] = {}
         for (name, moment), share in g.parts.items():
             if moment == "final":
-                ends[name] = np.reshape(share, (self.record.given.batch, -1))
+                ends[name] = np.reshape(share, (math.prod(self.inputs.batch_shape), -1))
             else:
                 parts.setdefault(name, {})[moment] = share
         record = self.record
@@ -133,8 +137,7 @@ class SequenceNode:
             record = self.forward(frozenset(parts))
         seeds = record.kernel.plan.seeds
         given = {name: self._given(name, parts.get(name, {}), record) for name in seeds}
-        weights, inputs, initial = record.backward(given, ends)
-        found = record.kernel.parameter_gradients(self.once_values(), weights)
+        found, inputs, initial = record.backward(given, ends)
         found |= {f"prev.{name}": value for name, value in initial.items()} | inputs
         reached = self._reached(set(g.parts))
         return [
@@ -145,10 +148,10 @@ class SequenceNode:
     def _given(self, name: str, parts: dict[Moment, Array], record: Record | Segmented) -> Array:
         """The adjoint of an equation from outside, (time, batch, width)."""
         width = record.kernel.plan.buffers[f"given.{name}"].width
-        shape, dtype = (record.given.time, record.given.batch, width), record.kernel.dtype
+        shape, dtype = (*record.given.shape, width), record.kernel.dtype
         if not parts:
             return np.broadcast_to(np.zeros((1, *shape[1:]), dtype), shape)
-        if [*parts] == ["all"] and not record.given.ragged:
+        if [*parts] == ["all"] and not self.ragged:
             return np.ascontiguousarray(parts["all"], dtype).reshape(shape)
         whole = np.array(parts.get("all", np.zeros(shape)), dtype).reshape(shape)
         for moment, share in parts.items():
@@ -202,7 +205,7 @@ class SequenceNode:
             array = self.record.final(name).reshape((*lead, *equation.shape))
         else:
             array = self.record.equation(name)
-            if self.record.given.ragged:
+            if self.ragged:
                 self._end(array := np.array(array))
             array = array.reshape(self.inputs.time, *lead, *equation.shape)
             array = array if moment == "all" else array[int(moment), ...]
@@ -277,8 +280,6 @@ def run_node(
 
     def read(name: str, moment: Moment, value: Array) -> Tensor:
         attributes = {"sequence": sequence, "name": name, "moment": moment}
-        if value.flags.writeable:  # the block that it lies in is written again, but not by callers
-            value = np.asarray(memoryview(cast(Any, value)).toreadonly())
         found = computed(value, "read", (node,), attributes)
         if moment != "all":
             found.name = inputs.prefix + name

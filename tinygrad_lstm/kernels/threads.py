@@ -19,9 +19,9 @@ def threads() -> int:
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def split(rows: int, work: float) -> list[tuple[int, int]]:
+def split(rows: int, work: float, workers: int) -> list[tuple[int, int]]:
     """The rows in nearly equal parts, one for each thread that is worth its while."""
-    n = max(1, min(threads(), rows, int(work / _WORTH)))
+    n = max(1, min(workers, rows, int(work / _WORTH)))
     ends = [rows * k // n for k in range(n + 1)]
     return list(zip(ends, ends[1:], strict=False))
 
