@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.kernels.memory import address
 from tinygrad_lstm.tensor import Array, Tensor
 
 Places = Mapping[str, tuple[slice, tuple[int, ...]]]
@@ -20,10 +21,11 @@ class Flat(Mapping[str, Array]):
     `flat["W_f"]` is a view of its entries, made when it is asked for.
     """
 
-    __slots__ = ("_places", "vector")
+    __slots__ = ("_places", "_views", "address", "vector")
 
-    def __init__(self, vector: Array, places: Places) -> None:
-        self.vector, self._places = vector, places
+    def __init__(self, vector: Array, places: Places, at: int | None = None) -> None:
+        self.vector, self._places, self._views = vector, places, dict[str, Array]()
+        self.address = address(vector) if at is None else at  # of the first entry
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any]) -> Flat:
@@ -56,9 +58,17 @@ class Flat(Mapping[str, Array]):
         """Another vector with the same places."""
         return Flat(vector, self._places)
 
+    def fresh(self, count: int) -> list[Flat]:
+        """So many more vectors with the same places, whose values are arbitrary."""
+        block = np.empty((count, self.vector.size), self.vector.dtype)
+        at, step = address(block), block.strides[0]
+        return [Flat(vector, self._places, at + k * step) for k, vector in enumerate(block)]
+
     def __getitem__(self, name: str) -> Array:
-        place, shape = self._places[name]
-        return self.vector[place].reshape(shape)
+        if name not in self._views:
+            place, shape = self._places[name]
+            self._views[name] = self.vector[place].reshape(shape)
+        return self._views[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -69,10 +79,6 @@ class Flat(Mapping[str, Array]):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {shape}" for name, (_, shape) in self._places.items())
         return f"Flat of {self.vector.size:,} numbers: {shapes}"
-
-    def place(self, name: str) -> slice:
-        """Where an array lies in the vector."""
-        return self._places[name][0]
 
 
 def entries(shape: tuple[int, ...]) -> int:

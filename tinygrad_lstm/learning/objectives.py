@@ -23,6 +23,7 @@ from tinygrad_lstm.kernels.kernel import Call, Given
 from tinygrad_lstm.kernels.threads import threads
 from tinygrad_lstm.learning.flat import Flat, entries
 from tinygrad_lstm.learning.losses import check_indices, check_weights
+from tinygrad_lstm.learning.passes import add_rows
 from tinygrad_lstm.learning.readouts import LOSS, TARGET, E, Readout
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.sequence_inputs import Fixed, Prepared, SequenceInputs, prepare, read_inputs
@@ -187,12 +188,12 @@ class _Batches:
 
     def _states(self, value: Any, name: str) -> Array:
         """States of all samples, (batch, width)."""
-        data, own = np.asarray(getattr(value, "data", value), self.dtype), self.own[f"prev.{name}"]
+        data, own = _array(value, self.dtype), self.own[f"prev.{name}"]
         return np.broadcast_to(data, (*self.lead, *own)).reshape(self.batch, -1)
 
     def _given(self, name: str, value: Any, steady: bool) -> Array:
         """A further input: as it is if steady, else (time, batch, width)."""
-        data, own = np.asarray(getattr(value, "data", value), self.dtype), self.own[name]
+        data, own = _array(value, self.dtype), self.own[name]
         if steady:
             return data
         if name in self.moving:
@@ -221,12 +222,5 @@ def _whole(value: Any) -> Array:
     return (value.value if isinstance(value, Fixed) else value.sequence).data  # type: ignore[no-any-return]
 
 
-def add_rows(total: Array, numbers: Array, rows: Array) -> None:
-    """total[numbers[k]] += rows[k] for each k."""
-    if len(total) <= 256:  # few symbols: a product with their one-hot vectors is fastest
-        total += (numbers == np.arange(len(total))[:, None]).astype(rows.dtype) @ rows
-        return
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    total[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+def _array(value: Any, dtype: Any) -> Array:
+    return np.asarray(value.data if isinstance(value, Tensor) else value, dtype)

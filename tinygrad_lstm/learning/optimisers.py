@@ -8,14 +8,17 @@ back to them, it is not packed again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.flat import Flat
+from tinygrad_lstm.learning.passes import passed
+from tinygrad_lstm.learning.schema import LATER
 from tinygrad_lstm.tensor import Array
 
 Arrays = Mapping[str, Array]
@@ -24,7 +27,7 @@ Vectors = tuple[Array, ...]
 
 
 class _Passes:
-    """What optimisers have in common; `_pass` is the rule of one, on vectors."""
+    """What optimisers have in common: each has its rule twice, in C and in NumPy."""
 
     kinds: ClassVar[tuple[str, ...]]
 
@@ -35,17 +38,26 @@ class _Passes:
 
     def update(
         self, parameters: Arrays, gradients: Arrays, averages: Averages, step: int
-    ) -> tuple[Arrays, Averages]:
+    ) -> tuple[Flat, Averages]:
         """Parameters and averages after step number `step`, which counts from 1.
 
         A parameter without a gradient is moved as by one of zero.
         """
         flat = Flat.of(parameters)
-        kept = tuple(flat.fit(averages[kind]).vector for kind in self.kinds)
-        moved, kept = self._pass(flat.vector, flat.fit(gradients).vector, kept, step)
-        return flat.like(moved), dict(zip(self.kinds, map(flat.like, kept), strict=True))
+        read = [flat, flat.fit(gradients), *(flat.fit(averages[kind]) for kind in self.kinds)]
+        made = flat.fresh(1 + len(self.kinds))
+        name, *numbers = self._compiled(step)
+        if passed(name, [*read, *made], *numbers) is None:
+            found = self._computed(*(each.vector for each in read), step)
+            made = list(map(flat.like, found))
+        return made[0], dict(zip(self.kinds, made[1:], strict=True))
 
-    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
+    def _compiled(self, step: int) -> tuple[Any, ...]:
+        """The name of the pass in C, and its numbers."""
+        raise NotImplementedError
+
+    def _computed(self, *vectors: Any) -> Vectors:
+        """The pass in NumPy: new parameters and averages from p, g, the averages, and the step."""
         raise NotImplementedError
 
 
@@ -71,12 +83,15 @@ class Adam(_Passes):
         _share("beta1", self.beta1)
         _share("beta2", self.beta2)
 
-    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
-        share1, share2 = 1 - self.beta1**step, 1 - self.beta2**step
-        m = self.beta1 * kept[0] + (1 - self.beta1) * g
-        v = self.beta2 * kept[1] + (1 - self.beta2) * (g * g)
-        pace = np.sqrt(v / share2) + self.epsilon
-        return p - (self.rate / share1) * m / pace, (m, v)
+    def _compiled(self, step: int) -> tuple[Any, ...]:
+        pace, share2 = self.rate / (1 - self.beta1**step), 1 - self.beta2**step
+        return "adam", self.beta1, self.beta2, pace, share2, self.epsilon
+
+    def _computed(self, p: Array, g: Array, m: Array, v: Array, step: int) -> Vectors:
+        _, _, _, pace, share2, _ = self._compiled(step)
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * (g * g)
+        return p - pace * m / (np.sqrt(v / share2) + self.epsilon), m, v
 
 
 @dataclass(frozen=True)
@@ -100,12 +115,13 @@ class RMSProp(_Passes):
         _share("decay", self.decay)
         _share("momentum", self.momentum)
 
-    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
-        v = self.decay * kept[0] + (1 - self.decay) * (g * g)
-        u = g / (np.sqrt(v) + self.epsilon)
-        if self.momentum:
-            u += self.momentum * kept[1]
-        return p - self.rate * u, (v, u)
+    def _compiled(self, step: int) -> tuple[Any, ...]:
+        return "rmsprop", self.decay, self.momentum, self.rate, self.epsilon
+
+    def _computed(self, p: Array, g: Array, v: Array, u: Array, step: int) -> Vectors:
+        v = self.decay * v + (1 - self.decay) * (g * g)
+        u = self.momentum * u + g / (np.sqrt(v) + self.epsilon)
+        return p - self.rate * u, v, u
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,7 @@ class SGD(_Passes):
 
     rate: float = 0.1
     momentum: float = 0.0
-    nesterov: bool = False
+    nesterov: bool = field(default=False, metadata=LATER)
     kinds: ClassVar[tuple[str, ...]] = ("u",)
 
     def __post_init__(self) -> None:
@@ -128,9 +144,12 @@ class SGD(_Passes):
         if self.nesterov and not self.momentum:
             raise DataError("nesterov needs a momentum above 0: SGD(0.1, 0.9, nesterov=True).")
 
-    def _pass(self, p: Array, g: Array, kept: Vectors, step: int) -> tuple[Array, Vectors]:
-        u = self.momentum * kept[0] + g
-        return p - self.rate * (g + self.momentum * u if self.nesterov else u), (u,)
+    def _compiled(self, step: int) -> tuple[Any, ...]:
+        return "sgd", self.momentum, self.rate, self.nesterov
+
+    def _computed(self, p: Array, g: Array, u: Array, step: int) -> Vectors:
+        u = self.momentum * u + g
+        return p - self.rate * (g + self.momentum * u if self.nesterov else u), u
 
 
 Optimiser = Adam | RMSProp | SGD
@@ -138,7 +157,11 @@ Optimiser = Adam | RMSProp | SGD
 
 def global_norm(gradients: Arrays) -> float:
     """√Σ g², over every entry of every array, in float64."""
-    parts = [gradients.vector] if isinstance(gradients, Flat) else [*gradients.values()]
+    parts = [*gradients.values()]
+    if isinstance(gradients, Flat):
+        parts = [gradients.vector]
+        if (square := passed("square_sum", [gradients])) is not None:
+            return math.sqrt(square)
     return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in parts)))
 
 
@@ -150,14 +173,16 @@ def clip_by_norm(gradients: Arrays, limit: float) -> tuple[Arrays, float]:
     norm = global_norm(gradients)
     if not norm > limit:
         return gradients, norm
-    flat = Flat.of(gradients)
-    return flat.like(flat.vector * flat.vector.dtype.type(limit / norm)), norm
+    if isinstance(gradients, Flat):
+        return gradients.like(gradients.vector * gradients.vector.dtype.type(limit / norm)), norm
+    return {name: g * g.dtype.type(limit / norm) for name, g in gradients.items()}, norm
 
 
 def clip_by_entry(gradients: Arrays, limit: float) -> Arrays:
     """The gradients with every entry between -limit and limit (Graves 2013, section 2.1)."""
-    flat = Flat.of(gradients)
-    return flat.like(np.clip(flat.vector, -limit, limit))
+    if isinstance(gradients, Flat):
+        return gradients.like(np.clip(gradients.vector, -limit, limit))
+    return {name: np.clip(g, -limit, limit) for name, g in gradients.items()}
 
 
 def _positive(name: str, value: float) -> None:

@@ -53,9 +53,12 @@ class Readout:
     input: str = "embedding"
 
     def __post_init__(self) -> None:
-        taken = [n for n in (E, W_Y, B_Y) if n in self.network.parameters]
-        if taken:
-            raise CellError(f"{self.network} has parameters of the read-out, {', '.join(taken)}.")
+        known = {*self.network.parameters, *self.network.program().equations}
+        if taken := [name for name in (E, W_Y, B_Y, Z, LOSS, TARGET) if name in known]:
+            raise CellError(
+                f"{self.network} has {', '.join(taken)}, which is what the read-out is called.\n"
+                f"  Call its part input or output otherwise."
+            )
 
     def __str__(self) -> str:
         return f"{self.network} with {self.outputs} outputs and {self.loss.name}"
