@@ -24,7 +24,8 @@ class Flat(Mapping[str, Array]):
     __slots__ = ("_places", "_views", "address", "vector")
 
     def __init__(self, vector: Array, places: Places, at: int | None = None) -> None:
-        self.vector, self._places, self._views = vector, places, dict[str, Array]()
+        self.vector, self._places = vector, places
+        self._views: dict[str, Array] | None = None
         self.address = address(vector) if at is None else at  # of the first entry
 
     @classmethod
@@ -65,10 +66,13 @@ class Flat(Mapping[str, Array]):
         return [Flat(vector, self._places, at + k * step) for k, vector in enumerate(block)]
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._views:
-            place, shape = self._places[name]
-            self._views[name] = self.vector[place].reshape(shape)
+        if self._views is None:
+            own = self._places.items()
+            self._views = {n: self.vector[place].reshape(shape) for n, (place, shape) in own}
         return self._views[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

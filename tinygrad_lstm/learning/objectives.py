@@ -90,7 +90,7 @@ class Objective:
             check_indices("symbols", xs, model.symbols)
         if model.loss.indices:
             check_indices("targets", target, model.outputs)
-        key = xs.shape, target.shape, threads(), *((n, np.shape(v)) for n, v in given.items())
+        key = xs.shape, target.shape, *((n, np.shape(v)) for n, v in given.items())
         batches = self._batches.get(key)
         if batches is None or lengths is not None or self._cell.noise:
             x = np.zeros((*xs.shape, p[E].shape[1])) if model.embeds else xs
@@ -149,6 +149,9 @@ class _Batches:
         alike = np.zeros((self.time, self.batch), dtype)
         alike[-1 if end else slice(None)] = 1.0
         self._alike = alike / alike.sum()
+        self._losses = self.call.equation(LOSS)[..., 0]  # (time, batch)
+        shapes = {n: (*self.lead, *self.own[f"prev.{n}"]) for n in cell.state}
+        self._final = {n: self.call.final(n).reshape(shape) for n, shape in shapes.items()}
 
     def __call__(
         self,
@@ -172,18 +175,19 @@ class _Batches:
             steady = name in self.cell.constants and name not in self.moving
             (once if steady else sequences)[name] = self._given(name, value, steady)
         ended = None if present is None else [np.flatnonzero(~now) for now in present]
-        given = Given(once, sequences, ended)
-        self.call.forward(given, self.first | {n: self._states(v, n) for n, v in initial.items()})
-        counts = self._counts(present, weights)
-        each = self.call.equation(LOSS)[..., 0]  # (time, batch)
-        loss = np.sum(each * counts, dtype=np.float64, where=counts > 0)
-        gradient = p.like(np.zeros_like(p.vector))
+        given, counts = Given(once, sequences, ended), self._counts(present, weights)
+        first = {n: self._states(v, n) for n, v in initial.items()}
+        self.call.forward(given, {**self.first, **first} if first else self.first)
+        if counts is self._alike:
+            loss = np.vdot(self._losses, counts)
+        else:  # what does not count may be nan
+            loss = np.sum(self._losses * counts, dtype=float, where=counts > 0)
+        gradient = p.like(np.zeros(p.vector.size, self.dtype))
         into = {n: gradient[n] if n in gradient else np.empty_like(v) for n, v in once.items()}
         _, inputs, _ = self.call.backward(given, {LOSS: counts[..., None]}, {}, into)
         if model.embeds:
             add_rows(gradient[E], xs.reshape(-1), inputs["x"].reshape(xs.size, -1))
-        shapes = {n: (*self.lead, *self.own[f"prev.{n}"]) for n in self.first}
-        final = {n: np.array(self.call.final(n)).reshape(shape) for n, shape in shapes.items()}
+        final = {name: value.copy() for name, value in self._final.items()}
         return Outcome(float(loss), gradient, final)
 
     def _states(self, value: Any, name: str) -> Array:
@@ -200,7 +204,8 @@ class _Batches:
             data = data.reshape(1, self.batch, -1)
         else:
             data = data.reshape(self.time, 1 if data.ndim == 1 + len(own) else self.batch, -1)
-        return np.ascontiguousarray(np.broadcast_to(data, (self.time, self.batch, data.shape[-1])))
+        whole = self.time, self.batch, data.shape[-1]
+        return data if data.shape == whole else np.ascontiguousarray(np.broadcast_to(data, whole))
 
     def _counts(self, present: Array | None, weights: Any) -> Array:
         """How much each position counts, 1 in all: (time, batch)."""
