@@ -82,11 +82,16 @@ def _surprise(z: Tensor, target: Tensor) -> Tensor:
     return logsumexp(z) - (z * equal(np.arange(z.shape[0]), target)).sum()
 
 
+def _squares(z: Tensor, target: Tensor) -> Tensor:
+    difference = z - target
+    return (difference * difference).mean()
+
+
 LOSSES = {
     loss.name: loss
     for loss in (
         Loss("cross-entropy", _surprise, cross_entropy, indices=True),
-        Loss("squared-error", lambda z, target: ((z - target) ** 2).mean(), squared_error),
+        Loss("squared-error", _squares, squared_error),
         Loss("bernoulli", lambda z, target: (softplus(z) - z * target).sum(), bernoulli),
     )
 }
