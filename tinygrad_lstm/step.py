@@ -39,6 +39,7 @@ class Cell(Declarations):
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[Any, ...], dict[str, int]] = {}
         self._examined: set[Any] = set()
+        self.prepared: dict[Any, Any] = {}  # what `sequence_inputs.prepare` found, by shapes
 
     def __reduce__(self) -> Any:
         module = sys.modules.get(self.step.__module__)

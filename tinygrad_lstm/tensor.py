@@ -174,8 +174,9 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
                     f"{self.shape}.\n  Reduce it first, as in t.sum().backward(), or pass the "
                     f"adjoint to start from: t.backward(seed) with a seed of shape {self.shape}."
                 )
-            seed = np.ones_like(data)
-        seed = np.array(seed, dtype=data.dtype)
+            seed = np.ones(data.shape, data.dtype)
+        else:
+            seed = np.array(seed, dtype=data.dtype)
         if seed.shape != self.shape:
             raise ShapeError(
                 f"the seed has shape {seed.shape}, but {_called(self)} has shape {self.shape}."

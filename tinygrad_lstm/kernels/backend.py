@@ -24,6 +24,7 @@ class Code(Protocol):
     `Code(loops, dtype)` makes it; it raises `Unsupported`, or `NoCompiler` where what is missing is
     a program on this machine. title: how the backend is called in a sentence; source: what runs,
     the same as `text(loops, dtype)`; rows: memory (batch, width) that it needs beside the plan's;
+    work: about how many multiplications a row takes that threads may share, 0 where none may;
     transient: the plan's buffers (time, batch, width) that it keeps itself, so that none are made.
     """
 
@@ -31,6 +32,7 @@ class Code(Protocol):
     source: str
     rows: Iterable[Buffer]
     transient: Collection[Buffer]
+    work: float
 
     def __init__(self, loops: Loops, dtype: Any) -> None: ...
 

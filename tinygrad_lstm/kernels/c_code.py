@@ -36,10 +36,11 @@ class CCode:
         self.made = made = Source(loops, dtype, machine())
         self.dtype, self.source, self.rows = made.dtype, made.text, made.rows
         self.transient = made.transient.keys()
-        self.work = {
+        self.works = {
             "forward": sum(map(_work, [*loops.ahead, *loops.forward])),
             "backward": sum(map(_work, [*loops.backward, *made.outers])),
         }
+        self.work = max(self.works.values())
         library = load(self.source, made.products, machine())
         pointer, number = ctypes.c_void_p, ctypes.c_ssize_t
         self.pack = library.pack
@@ -94,7 +95,7 @@ class _Loop:
         self._loop, size = code.loops[name], code.dtype.itemsize
         self._addresses()
         self._pack(name)
-        self._parts = split(views.batch, views.steps * views.batch * code.work[name], workers)
+        self._parts = split(views.batch, views.steps * views.batch * code.works[name], workers)
         most = max(last - first for first, last in self._parts)
         piece = min(views.steps, -(-_ROWS[name] // most))
         self._sizes = [(views.steps, views.batch, *part, piece) for part in self._parts]
@@ -117,7 +118,7 @@ class _Loop:
         for product in self._packing:
             self._code.pack(*product)
         self._sums.fill(0.0)
-        mask = _mask(views) if views.ragged else None
+        mask = views.mask()
         ended = None if mask is None else address(mask)
 
         def share(first: int, last: int, k: int) -> None:
@@ -177,11 +178,3 @@ def _work(statement: Statement) -> float:
     if isinstance(statement, Sweep):
         return 4.0 * len(statement.assigns) * math.prod(statement.shape)
     return 4.0 * statement.out.size if isinstance(statement, Apply) else 0.0
-
-
-def _mask(views: Views) -> Array:
-    mask = np.zeros((views.steps, views.batch), np.uint8)
-    for step, ended in enumerate(views.ended):
-        if ended is not None:
-            mask[step, ended] = 1
-    return mask

@@ -12,7 +12,7 @@ lends one of the right shape for as long as somebody looks at what it computed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from tinygrad_lstm.kernels.backend import Code, Unsupported
 from tinygrad_lstm.kernels.c_code import CCode
+from tinygrad_lstm.kernels.js_code import JavaScriptCode
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.memory import Lending, Views, address, carved
 from tinygrad_lstm.kernels.numpy_code import NumpyCode
@@ -33,22 +34,22 @@ from tinygrad_lstm.tensor import Array
 
 Arrays = Mapping[str, Array]
 Carry = Mapping[str, tuple[Array, Array]]
+Shapes = dict[str, tuple[int, ...]]
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
-BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode}  # "auto" tries them in turn
+BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode, "js": JavaScriptCode}
 
 
 def code_of(plan: Plan, dtype: Any, backend: str) -> Code:
-    """The code of a plan by a backend, or by the next one that can where it is unsupported."""
-    loops, names = lower(plan), list(BACKENDS)
-    name, *others = names if backend == "auto" else names[names.index(backend) :]
+    """The code of a plan by a backend, or NumPy's where that has not got all; "auto" is C."""
+    loops, asked = lower(plan), "c" if backend == "auto" else backend
     try:
-        return BACKENDS[name](loops, dtype)
+        return BACKENDS[asked](loops, dtype)
     except (NoCompiler, Unsupported) as error:
-        if not others or (name == backend and isinstance(error, NoCompiler)):
+        if asked == "numpy" or (asked == backend and isinstance(error, NoCompiler)):
             raise
-        say(f"compiled cells use {BACKENDS[others[0]].title}, since {error}")
-    return code_of(plan, dtype, others[0])
+        say(f"compiled cells use {NumpyCode.title}, since {error}")
+    return NumpyCode(loops, dtype)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Kernel:
 
     def forward(self, given: Given, initial: Arrays) -> Record:
         """Run over a sequence from the states before it, (batch, width)."""
-        key = (*given.shape, given.reverse, threads())
+        time, batch = given.shape
+        key = (time, batch, given.reverse, threads(time * batch * self.code.work))
         call, block = self._lending.lend(key, partial(Call, self, *key))
         call.forward(given, initial)
         return Record(call, block, given)
@@ -111,12 +113,13 @@ class Call:
         self.key, self.workers = (time, batch, reverse, workers), workers
         kept = [b for b in plan.kept_buffers if b not in transient]
         rows = [b for b in plan.buffers.values() if b.kind is Kind.ROW]
-        shapes = {b.name: (time + (b.name in plan.states), batch, b.width) for b in kept}
+        shapes: Shapes = {b.name: (time + (b.name in plan.states), batch, b.width) for b in kept}
         shapes |= {b.name: (batch, b.width) for b in (*rows, *kernel.code.rows)}
         shapes |= {name: node.shape for name, node in plan.once.outputs.items()}
         shapes |= {name: value.shape for name, value in plan.fixed.items()}
         self.block, self.arrays = carved(shapes, kernel.dtype)
         self.nbytes = self.block.nbytes
+        self.places: dict[tuple[str, str], Any] = {}  # of what was read, within the block
         for name, value in plan.fixed.items():
             self.arrays[name][...] = value
         self._first = [(name, self.arrays[name][-1 if reverse else 0]) for name in plan.states]
@@ -217,7 +220,7 @@ class _Back:
             b.label: (time, batch, b.width) for b in own if b.space is Space.INPUT_ADJOINT
         }
         kept = [b for b in own if b.space is not Space.INPUT_ADJOINT]
-        shapes = {b.name: (time, batch, b.width) for b in kept if b not in plan.reuses}
+        shapes: Shapes = {b.name: (time, batch, b.width) for b in kept if b not in plan.reuses}
         carries = plan.layout.of(Space.CARRY)
         shapes |= {f"{k} {s}": (batch, b.width) for k in (0, 1) for s, b in carries.items()}
         totals = kernel.totals.values()
@@ -269,16 +272,20 @@ class Record:
 
     def equation(self, name: str) -> Array:
         """A named equation at all steps, (time, batch, width), not to be written to."""
-        return self._shown(self.call.equation(name))
+        return self._shown(name, self.call.equation)
 
     def final(self, state: str) -> Array:
         """A state after the last step that was read, (batch, width), not to be written to."""
-        return self._shown(self.call.final(state))
+        return self._shown(state, self.call.final)
 
-    def _shown(self, array: Array) -> Array:
-        """The same entries as a view of the block, which is lent as long as it lives."""
-        place = address(array) - address(self.call.block)
-        return np.ndarray(array.shape, array.dtype, self.block, place, array.strides)
+    def _shown(self, name: str, find: Callable[[str], Array]) -> Array:
+        """What is found, as a view of the block, which is lent as long as the view lives."""
+        places, key = self.call.places, (name, find.__name__)
+        if key not in places:
+            array = find(name)
+            places[key] = array.shape, address(array) - address(self.call.block), array.strides
+        shape, place, strides = places[key]
+        return np.ndarray(shape, self.call.kernel.dtype, self.block, place, strides)
 
     def backward(self, seeds: Arrays, final: Arrays) -> Gradients:
         """Gradients of parameters and constants, of the inputs, and of the initial states."""

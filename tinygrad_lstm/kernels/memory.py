@@ -132,6 +132,16 @@ class Views:
         for name in self.given:
             self._arrays.pop(name, None)
 
+    def mask(self) -> Array | None:
+        """1 where a sample has ended before a step, (steps, batch); None where none has."""
+        if not self.ragged:
+            return None
+        mask = np.zeros((self.steps, self.batch), np.uint8)
+        for step, ended in enumerate(self.ended):
+            if ended is not None:
+                mask[step, ended] = 1
+        return mask
+
     def flat(self, name: str) -> Array:
         """A buffer (time, batch, width) as (time * batch, width), in the order of time."""
         array = self[name]

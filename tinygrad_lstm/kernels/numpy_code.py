@@ -25,6 +25,7 @@ class NumpyCode:
     title: ClassVar[str] = "NumPy"
     rows: Iterable[Buffer]
     transient: Collection[Buffer] = ()
+    work = 0.0
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self._calls = Calls()

@@ -17,6 +17,7 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor
 
 Arrays = Mapping[str, Array]
+Own = dict[str, Array]
 Index = tuple[Any, ...]
 _ALL: Index = (...,)
 
@@ -28,7 +29,7 @@ class Packing:
     """
 
     def __init__(self, once: Program, dtype: Any, trained: Collection[str]) -> None:
-        self._once, self._dtype = once, dtype
+        self._dtype = dtype
         self._copies: list[tuple[str, Index, str, Index]] = []
         self._general: tuple[Lifted, Lifted] | None = None
         names = {node: name for name, node in once.inputs.items()}
@@ -36,19 +37,18 @@ class Packing:
             for name, node in once.outputs.items():
                 self._copies += [(name, *copy) for copy in _copies(node, names)]
         except _Computed:
+            self._copies = []
             gradient = once.gradient()
             back = Lifted(simplified(gradient, (), {}), gradient.inputs, dtype=dtype)
             self._general = Lifted(once.outputs, once.inputs, dtype=dtype), back
         self._back = [copy for copy in self._copies if copy[0] in trained]
-        self._fresh = dict(self._targets())  # of an array that is filled once no entry is cleared
-
-    def _targets(self) -> Iterator[tuple[str, tuple[tuple[int, ...], bool]]]:
-        for name in dict.fromkeys(copy[2] for copy in self._back):
-            times = np.zeros(self._once.inputs[name].shape, np.uint8)
-            for _, _, other, index in self._back:
-                if other == name:
-                    times[index] += 1
-            yield name, (times.shape, bool((times == 1).all()))
+        shapes = {copy[2]: once.inputs[copy[2]].shape for copy in self._back}
+        self._shapes = {name: tuple(map(int, shape)) for name, shape in shapes.items()}
+        times = {name: np.zeros(shape, np.uint8) for name, shape in self._shapes.items()}
+        for _, _, source, index in self._back:
+            times[source][index] += 1
+        # gradients whose entries do not come from one place each
+        self._cleared = {name for name, found in times.items() if not (found == 1).all()}
 
     def pack(self, parameters: Arrays, into: Arrays) -> None:
         """Write the packed weights."""
@@ -58,9 +58,7 @@ class Packing:
             for name, value in _carried_out(self._general[0], parameters).items():
                 into[name][...] = value
 
-    def unpack(
-        self, parameters: Arrays, gradients: Arrays, into: Arrays | None = None
-    ) -> dict[str, Array]:
+    def unpack(self, parameters: Arrays, gradients: Arrays, into: Own | None = None) -> Own:
         """From gradients of the packed weights those of the parameters: fresh arrays, or `into`."""
         if self._general is not None:
             seeds = {f"seed.{name}": value for name, value in gradients.items()}
@@ -69,17 +67,17 @@ class Packing:
                 return {name: np.array(value, self._dtype) for name, value in found.items()}
             for name, value in found.items():
                 into[name][...] = value
-            return dict(into)
-        made = {}
-        for name, (shape, once) in self._fresh.items():
-            made[name] = np.empty(shape, self._dtype) if into is None else into[name]
-            if not once:
-                made[name][...] = 0.0
+            return into
+        made = into
+        if made is None:
+            made = {name: np.empty(shape, self._dtype) for name, shape in self._shapes.items()}
+        for name in self._cleared:
+            made[name][...] = 0.0
         for name, part, source, index in self._back:
-            if self._fresh[source][1]:
-                made[source][index] = gradients[name][part]
-            else:
+            if source in self._cleared:
                 made[source][index] += gradients[name][part]
+            else:
+                made[source][index] = gradients[name][part]
         return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,10 @@ _WORTH = 3e6  # multiplications that are worth a thread's while
 _pool: list[ThreadPoolExecutor] = []
 
 
-def threads() -> int:
-    """How many threads may be used: TINYGRAD_LSTM_THREADS, or the processors there are."""
+def threads(work: float = math.inf) -> int:
+    """How many threads may share this work: TINYGRAD_LSTM_THREADS, or the processors there are."""
+    if work < 2 * _WORTH:
+        return 1
     given = os.environ.get("TINYGRAD_LSTM_THREADS", "")
     if given.isdigit() and int(given) > 0:
         return int(given)
