@@ -375,12 +375,11 @@ def _extra_inputs(
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The cell's further inputs, checked, as functions of the step; those each sample has."""
     time, batch_shape = inputs.time, inputs.batch_shape
-    declared = {**cell.sequences, **cell.constants}
     values = dict(inputs.below)
     each = {n for n, below in values.items() if below(0).ndim > program.inputs[n].ndim}
     for name, value in inputs.extra_inputs.items():
         node = _tensor(f"{cell}: {name}", value)
-        own, words = program.inputs[name].shape, f"({declared[name]})"
+        own = program.inputs[name].shape
         steps = name in cell.sequences
         if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):
             raise ShapeError(
@@ -394,8 +393,8 @@ def _extra_inputs(
         elif node.shape != shared:
             batch = f", shared by the batch, or {full}, one for each sample" if batch_shape else ""
             raise ShapeError(
-                f"{cell}: {name} has shape {node.shape}, but {words} = {own} was declared.\n"
-                f"  Pass {shared}{batch}."
+                f"{cell}: {name} has shape {node.shape}, but ({cell.shapes()[name]}) = {own} was "
+                f"declared.\n  Pass {shared}{batch}."
             )
         check_finite(f"{cell}: {name}", node)
         called = inputs.prefix + name

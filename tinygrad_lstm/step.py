@@ -269,7 +269,7 @@ class _OfProgram(Cell):
     ) -> None:
         self.name, self.papers, self.loss = name or program.name, tuple(papers), loss
         self.doc = self.__doc__ = f"The step of {program.name}, as a Program."
-        self._program, self._examined = program, set()
+        self._program, self._examined, self.prepared = program, set(), {}
         own = {f"prev.{state}" for state in program.outputs}
         inputs = [n for n in program.inputs if n not in own and n != "x"]
         static = set(inputs) if program.static is None else program.static

@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import DataError, TinygradError
-from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.objectives import Objective, Outcome
-from tinygrad_lstm.learning.optimisers import (
-    Adam,
-    Averages,
-    Optimiser,
-    clip_by_entry,
-    clip_by_norm,
-    global_norm,
-)
+from tinygrad_lstm.learning.objectives import Objective
+from tinygrad_lstm.learning.optimisers import Adam, Averages, Optimiser, clipped
 from tinygrad_lstm.learning.readouts import Readout
 from tinygrad_lstm.tensor import Array
 
@@ -87,7 +79,7 @@ class Learner:
         """
         with np.errstate(all="ignore"):  # what overflows is found and named below
             found = self.objective(self.parameters, xs, target, **options)
-            gradient, norm = clipped(found, self.clip, self.clip_entries)
+            gradient, norm = clipped(found.gradient, self.clip, self.clip_entries)
             if not np.isfinite(found.loss + norm):
                 raise DivergenceError(
                     f"after step {self.steps} the loss is {found.loss} and the gradient's norm "
@@ -101,14 +93,3 @@ class Learner:
     def loss(self, xs: Any, target: Any, **options: Any) -> float:
         """The mean loss of a batch, without learning from it."""
         return self.objective(self.parameters, xs, target, **options).loss
-
-
-def clipped(found: Outcome, norm: float | None, entry: float | None) -> tuple[Flat, float]:
-    """A gradient within limits, first of its entries, then of its norm, and its norm before."""
-    gradient = found.gradient
-    before = global_norm(gradient)
-    if entry is not None:
-        gradient = clip_by_entry(gradient, entry)
-    if norm is not None:
-        gradient = clip_by_norm(gradient, norm)[0]
-    return gradient, before

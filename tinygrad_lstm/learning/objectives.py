@@ -26,7 +26,14 @@ from tinygrad_lstm.learning.losses import check_indices, check_weights
 from tinygrad_lstm.learning.passes import add_rows
 from tinygrad_lstm.learning.readouts import LOSS, TARGET, E, Readout
 from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.sequence_inputs import Fixed, Prepared, SequenceInputs, prepare, read_inputs
+from tinygrad_lstm.sequence_inputs import (
+    Fixed,
+    Prepared,
+    SequenceInputs,
+    Steps,
+    prepare,
+    read_inputs,
+)
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
@@ -60,7 +67,7 @@ class Objective:
             return None
         cell = self.model.step(**sizes)
         outside = with_outer_inputs(cell.program()).inputs.keys() - cell.program().inputs
-        return None if outside else compiled(cell)  # type: ignore[no-any-return]
+        return None if outside else compiled(cell)
 
     def __call__(
         self,
@@ -72,15 +79,16 @@ class Objective:
         lengths: Any = None,
         weights: Any = None,
         seed: int = 0,
-        **further: Any,
+        further: Mapping[str, Any] | None = None,
     ) -> Outcome:
         """The mean loss over all positions that have a target, and its gradient.
 
         xs: vectors (time, batch, …), or the numbers of symbols (time, batch); target: for each
         position, or for each sequence where the model reads out at the end; weights: how much each
-        of these counts; initial, lengths, seed and further inputs as `unroll` takes them. What lies
-        past the end of a sequence counts nothing.
+        of these counts; initial, lengths and seed as `unroll` takes them; further: the network's
+        further inputs by name. What lies past the end of a sequence counts nothing.
         """
+        further = further or {}
         if self._cell is None:
             options = {"initial": initial, "lengths": lengths, "seed": seed, **further}
             return self._by_graph(p, xs, target, weights, options)
@@ -120,7 +128,8 @@ class Objective:
         def loss(leaves: Mapping[str, Tensor]) -> Tensor:
             run = model.run(leaves, xs, self.network, **options)
             final.update({name: state.data for name, state in run.final.items()})
-            return model.mean_loss(model.predict(leaves, run, lengths), target, weights)
+            found: Tensor = model.mean_loss(model.predict(leaves, run, lengths), target, weights)
+            return found
 
         value, gradients = value_and_grad(loss)({name: p[name] for name in p})
         return Outcome(value.item(), p.fit(gradients), final)
@@ -193,7 +202,8 @@ class _Batches:
     def _states(self, value: Any, name: str) -> Array:
         """States of all samples, (batch, width)."""
         data, own = _array(value, self.dtype), self.own[f"prev.{name}"]
-        return np.broadcast_to(data, (*self.lead, *own)).reshape(self.batch, -1)
+        whole: Array = np.broadcast_to(data, (*self.lead, *own)).reshape(self.batch, -1)
+        return whole
 
     def _given(self, name: str, value: Any, steady: bool) -> Array:
         """A further input: as it is if steady, else (time, batch, width)."""
@@ -219,12 +229,13 @@ class _Batches:
         if weights is not None:
             shape = self.lead if self.model.at == "end" else (self.time, *self.lead)
             counts *= check_weights(weights, shape, self.dtype)[0].reshape(-1, self.batch)
-        return (counts / counts.sum()).astype(self.dtype)
+        shares: Array = (counts / counts.sum()).astype(self.dtype)
+        return shares
 
 
-def _whole(value: Any) -> Array:
+def _whole(value: Steps | Fixed) -> Array:
     """A further input as an array, once checked."""
-    return (value.value if isinstance(value, Fixed) else value.sequence).data  # type: ignore[no-any-return]
+    return (value.value if isinstance(value, Fixed) else value.sequence).data
 
 
 def _array(value: Any, dtype: Any) -> Array:

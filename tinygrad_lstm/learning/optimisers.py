@@ -185,6 +185,17 @@ def clip_by_entry(gradients: Arrays, limit: float) -> Arrays:
     return {name: np.clip(g, -limit, limit) for name, g in gradients.items()}
 
 
+def clipped(gradient: Flat, limit: float | None, entry: float | None = None) -> tuple[Flat, float]:
+    """A gradient within limits, first of its entries, then of its norm, and the norm it had."""
+    before = norm = global_norm(gradient)
+    if entry is not None:
+        gradient = gradient.like(np.clip(gradient.vector, -entry, entry))
+        norm = global_norm(gradient)
+    if limit is not None and norm > limit:
+        gradient = gradient.like(gradient.vector * gradient.vector.dtype.type(limit / norm))
+    return gradient, before
+
+
 def _positive(name: str, value: float) -> None:
     if not (value > 0 and np.isfinite(value)):
         raise DataError(f"{name} must be a number above 0, got {value}.")

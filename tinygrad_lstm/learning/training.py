@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.checkpoints import CheckpointError
 from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.learner import DivergenceError, clipped
+from tinygrad_lstm.learning.learner import DivergenceError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
 from tinygrad_lstm.learning.objectives import Objective
+from tinygrad_lstm.learning.optimisers import clipped
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.texts import (
     SHAKESPEARE,
@@ -53,6 +55,7 @@ class Training:
     ) -> None:
         self.model = model
         parameters = Flat.of(model.parameters)
+        self.cell = model.cell if eager else compiled(model.cell)
         self.objective = Objective(model.readout, parameters, eager=eager, **model.sizes)
         self.text = text if isinstance(text, Text) else Text(text)
         self.settings = Settings(**settings)
@@ -173,9 +176,12 @@ class Training:
         reads, comes = chunk(self.train_ids, batch, start, stop, offset)
         further = model.inputs(reads, start)
         with np.errstate(all="ignore"):  # what overflows is found and named below
-            options = {"initial": s.carried or None, "seed": start, **further}
-            found = self.objective(s.parameters, reads, comes, **options)
-            gradients, norm = clipped(found, self.settings.clip, self.settings.clip_entries)
+            found = self.objective(
+                *(s.parameters, reads, comes), initial=s.carried, seed=start, further=further
+            )
+            gradients, norm = clipped(
+                found.gradient, self.settings.clip, self.settings.clip_entries
+            )
             cost = bits(found.loss)
             if not np.isfinite([cost, norm]).all():
                 raise self._diverged(f"loss is {cost} and the gradient's norm {norm}")
@@ -226,7 +232,7 @@ class Training:
         s, settings = self.state, self.settings
         try:
             with np.errstate(all="ignore"):  # as in a step
-                held_out = evaluate(self.model, self.validation_ids, cell=self.objective.network)
+                held_out = evaluate(self.model, self.validation_ids, cell=self.cell)
                 written = sample(self.model, settings.sample, seed=[settings.seed, s.step])
         except DataError as error:
             raise self._diverged(f"model computes what is not a number ({error})") from error
