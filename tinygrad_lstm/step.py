@@ -268,6 +268,7 @@ class _OfProgram(Cell):
         papers: Collection[str] = (),
     ) -> None:
         self.name, self.papers, self.loss = name or program.name, tuple(papers), loss
+        self.step = _unwritten
         self.doc = self.__doc__ = f"The step of {program.name}, as a Program."
         self._program, self._examined, self.prepared = program, set(), {}
         own = {f"prev.{state}" for state in program.outputs}
@@ -359,6 +360,10 @@ class _OfProgram(Cell):
         """The Program itself."""
         self.complete(sizes)
         return self._program
+
+
+def _unwritten(*given: Any, **further: Any) -> None:
+    raise CellError("the step of a cell that was made of a Program is that Program.")
 
 
 # --- cells by where they are found ----------------------------------------------------------------

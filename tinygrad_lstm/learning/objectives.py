@@ -235,7 +235,8 @@ class _Batches:
 
 def _whole(value: Steps | Fixed) -> Array:
     """A further input as an array, once checked."""
-    return (value.value if isinstance(value, Fixed) else value.sequence).data
+    tensor: Tensor = value.value if isinstance(value, Fixed) else value.sequence
+    return tensor.data
 
 
 def _array(value: Any, dtype: Any) -> Array:
