@@ -14,10 +14,11 @@ import numpy as np
 from tinygrad_lstm import python_files
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.dead_starts import warn_of_dead_starts
-from tinygrad_lstm.declarations import Declarations, Step
+from tinygrad_lstm.declarations import Declarations, Step, check_name
 from tinygrad_lstm.errors import CellError, DTypeError, ShapeError, TinygradError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
+from tinygrad_lstm.parts import Sized, Tracing, lengths, take_parts
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.text import UNICODE
@@ -100,12 +101,15 @@ class Cell(Declarations):
         return self._programs[key]
 
     def _trace(self, sizes: Mapping[str, int]) -> Program:
-        shapes = self.shapes()
-        inputs = {n: Tensor.input(n, dimensions.shape(w, sizes)) for n, w in shapes.items()}
-        written = write_equations(self, inputs, sizes)
-        outputs = {name: written[name] for name in self.state}
+        shapes, scope = self.shapes(), lengths(sizes)
+        inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in shapes.items()}
+        tracing = Tracing(str(self), "", inputs, {}, scope, [])
+        written = self.written(tracing)
+        handed_on = self.state or (self.declared_output or next(reversed(written), "")).split()
+        outputs = {name: written[name] for name in handed_on}
         static = {*self.parameters, *self.constants}
-        program = Program(self.name, inputs, written, outputs, shapes, sizes, static)
+        inputs = {name: inputs[name] for name in shapes}
+        program = Program(self.name, inputs, written, outputs, shapes, sizes, static, tracing.calls)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:
@@ -114,6 +118,27 @@ class Cell(Declarations):
                     f"({words}) = {expected}, but this value has shape {written[name].shape}."
                 )
         return program
+
+    def written(self, tracing: Tracing) -> dict[str, Tensor]:
+        """The equations of a step that is being traced, the author's function called for them."""
+        return write_equations(self, tracing)
+
+    # --- as a part, and its own parts -------------------------------------------------------------
+    def sized(self, **sizes: str) -> Sized:
+        """The cell as a part whose sizes have these lengths of the cell around it, in words."""
+        return Sized(self, sizes)
+
+    def _take_parts(self) -> None:
+        """Trace the step once, to learn what its parts read and how long that is."""
+        for name, given in self.components.items():
+            check_name(name)
+            if not isinstance(given, Cell | Sized):
+                raise CellError(
+                    f"{self}: part {name!r} is a cell or a layer, made by @cell or @layer, got "
+                    f"{given!r}."
+                )
+        if self.components:
+            take_parts(self)
 
     # --- its parameters ---------------------------------------------------------------------------
     def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
@@ -228,6 +253,7 @@ def cell(
     loss: str | None = None,
     noise: Mapping[str, str] | None = None,
     sizes: Mapping[str, str] | None = None,
+    parts: Mapping[str, Cell | Sized] | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -246,7 +272,8 @@ def cell(
     loss: a scalar equation; a run's loss is its sum over the steps, mean over the batch. noise:
     sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
     others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
-    has an argument `size` gets the sizes by name: `size.hidden`.
+    has an argument `size` gets the sizes by name: `size.hidden`. parts: cells and layers at work
+    inside the step, which has an argument `part` for them, see `parts.py`.
     """
     declared = locals()  # the arguments, and nothing else yet
     return lambda step: Cell(step, **declared)
@@ -284,7 +311,7 @@ class _OfProgram(Cell):
         known = {*self.constants, *self.parameters}
         self.sequences = {n: words[n] for n in inputs if n not in known}
         self.sizes, self.derived, self.bounds = list(program.sizes), {}, {}
-        self.output = output or ("h" if "h" in self.state else next(iter(self.state)))
+        self.declared_output, self.components = output, {}
         self._check(
             own,
             {w: ([n], program.equations) for w in ("output", "loss") if (n := getattr(self, w))},

@@ -21,30 +21,36 @@ from tinygrad_lstm.errors import (
     UnknownNameError,
     unknown,
 )
+from tinygrad_lstm.parts import Part, Tracing
 from tinygrad_lstm.program import named
-from tinygrad_lstm.tensor import Tensor, apply, constant
+from tinygrad_lstm.tensor import Tensor, TensorLike, apply, constant
 
 
 class Names:
     """Values by name, and no method that a name could meet: `p.count` is the parameter count."""
 
-    __slots__ = ("_values", "_owner", "_missing")
+    __slots__ = ("_values", "_owner", "_missing", "_prefix")
     _empty = "none"
 
-    def __init__(self, owner: str, values: Mapping[str, Any], missing: str) -> None:
+    def __init__(
+        self, owner: str, values: Mapping[str, Any], missing: str, prefix: str = ""
+    ) -> None:
         object.__setattr__(self, "_owner", owner)
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_missing", missing)  # with {owner}, {name}, {known}
+        object.__setattr__(self, "_prefix", prefix)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in self._values:
-            known = ", ".join(self._values)
-            raise UnknownNameError(
-                self._missing.format(owner=self._owner, name=name, known=known or self._empty)
-            )
-        return self._values[name]
+        full = self._prefix + name
+        if full in self._values:
+            return self._values[full]
+        if any(known.startswith(f"{full}.") for known in self._values):  # of a part
+            return Names(self._owner, self._values, self._missing, f"{full}.")
+        names = [n.removeprefix(self._prefix) for n in self._values if n.startswith(self._prefix)]
+        known = ", ".join(names) or self._empty
+        raise UnknownNameError(self._missing.format(owner=self._owner, name=name, known=known))
 
     __getitem__ = __getattr__
 
@@ -59,20 +65,27 @@ class Now(Names):
     _empty = "nothing"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        values = self._values
+        values, name_here, name = self._values, name, self._prefix + name
         if name in values:
             raise CellError(
                 f"{self._owner}: equation {name} is written twice; defined so far: "
                 f"{', '.join(values)}.\n  Give the second value a name of its own."
             )
-        check_name(name)
-        if not isinstance(value, Tensor):
-            value = constant(value, np.dtype(float))
-        if not value.traced:  # of outside: it keeps its own name
-            value = apply("identity", value)
-        values[name] = named(value, name)
+        check_name(name_here)
+        record(self, name, value)
 
     __setitem__ = __setattr__
+
+
+def record(now: Now, name: str, value: TensorLike) -> Tensor:
+    """Write an equation under its whole name, `rnn.h`."""
+    if not isinstance(value, Tensor):
+        value = constant(value, np.dtype(float))
+    if not value.traced:  # of outside: it keeps its own name
+        value = apply("identity", value)
+    now._values[name] = named(value, name)
+    made: Tensor = now._values[name]
+    return made
 
 
 # messages where a name is not there: with {owner}, {name}, {known}
@@ -86,23 +99,25 @@ _NO_STATE = (
 )
 _NO_PARAMETER = "{owner} has no parameter {name!r}; it declares {known}."
 _NO_SIZE = "{owner} has no size {name!r}; it has {known}."
+_NO_PART = "{owner} has no part {name!r}; it has {known}."
 
 
-def write_equations(
-    cell: Declarations, values: Mapping[str, Any], sizes: Mapping[str, int]
-) -> dict[str, Tensor]:
-    """The equations that the author's function writes for these inputs."""
-    owner, written = str(cell), dict[str, Tensor]()
-    now = Now(owner, written, _UNWRITTEN)
-    previous = {name: values[f"prev.{name}"] for name in cell.state}
-    prev = Names(owner, previous, _NO_STATE)
+def write_equations(cell: Declarations, tracing: Tracing) -> dict[str, Tensor]:
+    """The equations that the author's function writes, in `tracing.written`."""
+    owner, written, values = str(cell), tracing.written, tracing.values
+    now = Now(owner, written, _UNWRITTEN, tracing.prefix)
+    before = {n[5:]: value for n, value in values.items() if n.startswith("prev.")}
+    prev = Names(owner, before, _NO_STATE)
     p = Names(owner, {name: values[name] for name in cell.parameters}, _NO_PARAMETER)
-    extra_inputs = {name: values[name] for name in cell.extra_inputs}
-    if "size" in inspect.signature(cell.step).parameters and "size" not in extra_inputs:
-        known = {name: dimensions.Size(n, {(name,): 1}) for name, n in sizes.items()}
-        extra_inputs["size"] = Names(owner, known, _NO_SIZE)
+    extra_inputs: dict[str, Any] = {name: values[name] for name in cell.extra_inputs}
+    takes = inspect.signature(cell.step).parameters
+    if "size" in takes and "size" not in extra_inputs:
+        extra_inputs["size"] = Names(owner, tracing.sizes, _NO_SIZE)
+    if cell.components and "part" not in extra_inputs:
+        at_work = {name: Part(name, given, tracing) for name, given in cell.components.items()}
+        extra_inputs["part"] = Names(owner, at_work, _NO_PART)
     try:
-        cell.step(now, prev, values["x"], p, **extra_inputs)
+        cell.call(now, prev, values["x"], p, extra_inputs)
     except (ShapeError, TracedError) as error:
         place = _place(cell, error)
         declared = dimensions.declared(cell.parameters, place)
@@ -112,6 +127,17 @@ def write_equations(
         raise
     except BaseException as error:  # exit() too
         raise CellError(f"{_place(cell, error)}\n  {type(error).__name__}: {error}") from error
+    _check(cell, owner, tracing)
+    return written
+
+
+def _check(cell: Declarations, owner: str, tracing: Tracing) -> None:
+    prefix = tracing.prefix
+    written = {
+        name.removeprefix(prefix): node
+        for name, node in tracing.written.items()
+        if name.startswith(prefix)
+    }
     for name in cell.state:
         if name not in written:
             raise CellError(
@@ -119,16 +145,16 @@ def write_equations(
                 f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
                 f'take {name} out of state="{" ".join(cell.state)}".'
             )
-    for what, wanted in (("output", cell.output), ("loss", cell.loss)):
-        if wanted is not None and wanted not in written:
-            what = f"{owner}: the {what} {wanted!r} is never written"
-            raise unknown(what, "the step defines", written)
+    for what, several in (("output", cell.declared_output), ("loss", cell.loss)):
+        for name in (several or "").split():
+            if name not in written:
+                what = f"{owner}: the {what} {name!r} is never written"
+                raise unknown(what, "the step defines", written)
     if cell.loss is not None and written[cell.loss].shape:
         raise ShapeError(
             f"{owner}: the loss {cell.loss} has shape {written[cell.loss].shape}, but it is "
             f"one number a step.\n  Sum it: now.{cell.loss} = sum(…)."
         )
-    return written
 
 
 def _place(cell: Declarations, error: BaseException) -> str:

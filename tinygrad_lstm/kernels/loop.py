@@ -25,9 +25,10 @@ from tinygrad_lstm.text import UNICODE, expression
 
 @dataclass(frozen=True)
 class Number:
-    """A number of the cell."""
+    """A number of the cell; words: the sizes it is made of, if it is."""
 
     value: float
+    words: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,7 @@ class _Lowering:
         if (place := self.layout.place(node)) is not None:
             return place
         assert not node.inputs and not node.traced and node.size == 1, f"{node!r} has no place"
-        return Number(node.data.item())
+        return Number(node.data.item(), node.attributes.get("words", ""))
 
     def multiply(self, stage: Stage) -> Multiply:
         """A product with a weight in a loop."""
