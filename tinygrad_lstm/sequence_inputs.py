@@ -287,11 +287,8 @@ def _with_noise(
     # each part of a network draws numbers of its own
     random = np.random.default_rng([inputs.seed, *inputs.prefix.encode()])
     front = (inputs.time, *inputs.batch_shape)
-    drawn = {
-        name: random.standard_normal((*front, *dimensions.shape(cell.noise[name], full)))
-        for name in names
-    }
-    noise = {name: array.astype(dtype) for name, array in drawn.items()}
+    shapes = {name: (*front, *dimensions.shape(cell.noise[name], full)) for name in names}
+    noise = {n: random.standard_normal(shape).astype(dtype) for n, shape in shapes.items()}
     return replace(inputs, extra_inputs={**inputs.extra_inputs, **noise})
 
 

@@ -37,7 +37,7 @@ from tinygrad_lstm.sequence_inputs import (
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
-Arrays = Mapping[str, Array]
+_KEPT = 16  # shapes of batches whose memory is kept
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class Objective:
             names = self._cell.parameters
             ready = prepare(self._cell, Parameters({n: Tensor(p[n], n) for n in names}, ""), inputs)
             if batches is None:
+                if len(self._batches) >= _KEPT:
+                    del self._batches[next(iter(self._batches))]
                 batches = self._batches[key] = _Batches(model, self._cell, ready, inputs, p)
             further = {n: _whole(value) for n, value in ready.extra_inputs.items() if n != TARGET}
         present = None
@@ -240,4 +242,5 @@ def _whole(value: Steps | Fixed) -> Array:
 
 
 def _array(value: Any, dtype: Any) -> Array:
-    return np.asarray(value.data if isinstance(value, Tensor) else value, dtype)
+    data: Array = np.asarray(value.data if isinstance(value, Tensor) else value, dtype)
+    return data
