@@ -6,7 +6,10 @@ SHARED void move(count n, real *out, const int *to, const real *x, const int *fr
 }
 
 SHARED void fill(count n, real *out, real value) { EACH(j, n) out[j] = value; }
-SHARED void scale(count n, real *out, real factor) { EACH(j, n) out[j] *= factor; }
+SHARED void average(count m, count n, real *out)
+{
+    EACH(j, m) out[j] *= (real)((double)m / (double)n);
+}
 SHARED void truth(count n, real *out) { EACH(j, n) out[j] = out[j] != 0; }
 
 /* The largest entry, the sum, and the sum of e^(x - most), in parts that become vectors. */
@@ -63,13 +66,14 @@ SHARED void largest(count n, real *out, const int *to, const real *x)
     }
 }
 
-SHARED void log_sum_exp(count m, count n, real *out, const int *to, const real *x, real *most)
+SHARED void log_sum_exp_(count m, count n, real *out, const int *to, const real *x, real *most)
 {
     if (!to) {
         const real top = largest_of(n, x), base = isfinite(top) ? top : 0;
         *out = base + LOG(exp_sum_of(n, x, base));
         return;
     }
+    fill(m, out, 0);
     fill(m, most, -INFINITY);
     largest(n, most, to, x);
     EACH(j, m) most[j] = isfinite(most[j]) ? most[j] : 0;

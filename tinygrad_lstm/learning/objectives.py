@@ -217,7 +217,7 @@ class _Batches:
         else:
             data = data.reshape(self.time, 1 if data.ndim == 1 + len(own) else self.batch, -1)
         whole = self.time, self.batch, data.shape[-1]
-        return data if data.shape == whole else np.ascontiguousarray(np.broadcast_to(data, whole))
+        return np.ascontiguousarray(data if data.shape == whole else np.broadcast_to(data, whole))
 
     def _counts(self, present: Array | None, weights: Any) -> Array:
         """How much each position counts, 1 in all: (time, batch)."""
