@@ -64,7 +64,7 @@ PAIRS = [
     if WHOLE or name in ("lstm", "depth_gated") or (k + j) % len(SITUATIONS) == 0
 ]
 OTHERS = sorted({*CELLS} - {*NAMES})
-SAMPLE = OTHERS if WHOLE else random.Random(11).sample(OTHERS, 20)
+SAMPLE = OTHERS if WHOLE else random.Random(11).sample(OTHERS, 12)
 
 
 @needs_node
