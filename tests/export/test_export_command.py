@@ -19,12 +19,16 @@ from tinygrad_lstm import (
     cell,
     cells,
     compiled,
+    exp,
     export,
     learning,
+    log,
+    maximum,
     sigmoid,
     softmax,
     tanh,
     weights,
+    where,
 )
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.exporting import FORMATS
@@ -183,6 +187,26 @@ def test_names_that_are_spoken_for(to: str, tmp_path: Path) -> None:
     needs(to)
     file = tmp_path / "odd"
     export(spoken_for, to, file, dtype="float64")
+    right, words = tried(file, to)
+    assert right, words
+
+
+@cell(state="h on", parameters={"W": "hidden, inputs"})
+def numbers(now, prev, x, p):
+    """Equations that are numbers, and operations on them."""
+    now.half = 0.5
+    now.rate = log(now.half) / 2
+    now.steps = np.arange(3.0)
+    now.wide = maximum(now.half, tanh(p.W @ x)) + now.steps.sum()
+    now.on = now.half * np.ones(prev.on.shape[0])
+    now.h = where(now.wide > now.half, now.rate, 1.0) * now.wide + exp(now.rate) * prev.h
+
+
+@pytest.mark.parametrize("to", ["c", "js", "torch", "onnx"])
+def test_equations_that_are_numbers(to: str, tmp_path: Path) -> None:
+    needs(to)
+    file = tmp_path / "numbers"
+    export(numbers, to, file, dtype="float64")
     right, words = tried(file, to)
     assert right, words
 
