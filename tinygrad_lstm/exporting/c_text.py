@@ -19,9 +19,9 @@ from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 
 
-def c_text(subject: Subject, wasm: bool = False) -> str:
-    """The text of a C file; for WebAssembly without a test, which is in the loader."""
-    return "\n".join(_File(subject).lines(not wasm)) + "\n"
+def c_text(subject: Subject) -> str:
+    """The text of a C file."""
+    return "\n".join(_File(subject).lines()) + "\n"
 
 
 class _File:
@@ -44,7 +44,7 @@ class _File:
             for stage in self.shape.stages
         }
 
-    def lines(self, test: bool) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """The file."""
         body = [line for stage in self.shape.stages for line in self._step(stage)]
         yield from self._head()
@@ -70,9 +70,8 @@ class _File:
         if self.shape.reader:
             yield ""
             yield from self._symbols()
-        if test:
-            yield ""
-            yield from self._test()
+        yield ""
+        yield from self._test()
 
     # --- what is said first -----------------------------------------------------------------------
     def _head(self) -> Iterator[str]:
@@ -86,7 +85,8 @@ class _File:
             "",
             *shape.words(),
             "",
-            "    cc -std=c99 -DSELF_TEST FILE.c -lm && ./a.out      returns 0 if all is right",
+            "    cc -std=c99 FILE.c -lm && ./a.out      runs the test; 0 if all is right",
+            "    cc -std=c99 -DNO_MAIN -c FILE.c        a part of a program of your own",
             "",
             f"{name}_weights, and any array passed in its place, holds one after another:",
             "",
@@ -329,8 +329,8 @@ class _File:
     def _test(self) -> Iterator[str]:
         answers, shape, real = self.subject.answers, self.shape, self.real
         time, batch = answers.xs.shape[:2]
-        yield "#ifdef SELF_TEST"
-        yield "#include <stdio.h>"
+        yield "#if !defined(NO_MAIN) || defined(SELF_TEST)"
+        yield f"int {self.name}_self_test(double *worst);"
         yield ""
         first = "ids" if shape.reader else "xs"
         yield from self._array("int" if shape.reader else real, f"test_{first}", answers.xs)
