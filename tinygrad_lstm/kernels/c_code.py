@@ -17,7 +17,7 @@ from tinygrad_lstm.kernels.threads import in_parallel, split
 from tinygrad_lstm.kernels.toolchain import load, machine
 from tinygrad_lstm.tensor import Array
 
-_ROWS = {"forward": 28, "backward": 160}  # of a piece of the loop, whose memory stays at hand
+PIECES = {"forward": 28, "backward": 160}  # of a piece of the loop, whose memory stays at hand
 
 
 class CCode:
@@ -34,22 +34,28 @@ class CCode:
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self.made = made = Source(loops, dtype, machine())
-        self.dtype, self.source, self.rows = made.dtype, made.text, made.rows
+        self.dtype, self.rows = made.dtype, made.rows
         self.transient = made.transient.keys()
         self.works = {
             "forward": sum(map(_work, [*loops.ahead, *loops.forward])),
             "backward": sum(map(_work, [*loops.backward, *made.outers])),
         }
         self.work = max(self.works.values())
-        library = load(self.source, made.products, machine())
+        self.sizes, self._tables = made.sizes.values(self.dtype)
+        library = load(made.code, made.products, machine())
         pointer, number = ctypes.c_void_p, ctypes.c_ssize_t
         self.pack = library.pack
         self.loops = {"forward": library.forward, "backward": library.backward}
         self.pack.argtypes = [number, number, pointer, number, number, pointer]
         for loop in self.loops.values():
-            loop.argtypes = [number, number, number, number, number, *[pointer] * 7]
+            loop.argtypes = [pointer, *[number] * 5, *[pointer] * 7]
         for function in (self.pack, *self.loops.values()):
             function.restype = None
+
+    @property
+    def source(self) -> str:
+        """All of the source, with these sizes."""
+        return self.made.text
 
     @staticmethod
     def text(loops: Loops, dtype: Any) -> str:
@@ -97,8 +103,9 @@ class _Loop:
         self._pack(name)
         self._parts = split(views.batch, views.steps * views.batch * code.works[name], workers)
         most = max(last - first for first, last in self._parts)
-        piece = min(views.steps, -(-_ROWS[name] // most))
-        self._sizes = [(views.steps, views.batch, *part, piece) for part in self._parts]
+        piece = min(views.steps, -(-PIECES[name] // most))
+        sizes = address(code.sizes)
+        self._sizes = [(sizes, views.steps, views.batch, *part, piece) for part in self._parts]
         back = name == "backward"
         width = sum(b.width for b in made.totals) if back else 0
         products = sum(s.left.size * s.right.size for s in made.outers) if back else 0
