@@ -160,6 +160,8 @@ class Step:
             attributes["shape"] = (0,) * operands[0].batched + node.inputs[0].shape
         if op == "broadcast_to" and any(o.batched for o in operands):
             attributes["shape"] = (-1, *node.shape)
+        if TABLE[op].definition is not None and not self.style.knows(op):
+            pieces = [self._tensor(piece) for piece in pieces]  # a function of tensors
         if TABLE[op].slopes is not None:
             self.functions.setdefault(op, list(surrogate(op)))
             return self.style.call(f"{_class_name(op)}.apply", *(p.text for p in pieces))
@@ -178,6 +180,11 @@ class Step:
             attributes["axis"] = axis % n - n
         made = self.style.operation(op, pieces, attributes)
         return made
+
+    def _tensor(self, piece: Piece) -> Piece:
+        """A number as a tensor."""
+        plain = piece.kind in ("number", "length")
+        return Piece(f"{self.x}.new_tensor({piece.text})") if plain else piece
 
     def _numeric(self, node: Tensor, pieces: list[Piece]) -> list[Piece]:
         """Truths as numbers where they are computed with."""
