@@ -242,10 +242,13 @@ class Story:
 
 @cache
 def _words() -> dict[str, dict[str, str]]:
-    text = resources.files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    found: dict[str, dict[str, str]] = {}
+    for file in resources.files(__package__).iterdir():
+        if file.name.endswith("words.toml"):
+            found |= tomllib.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def say(message: str, language: str, **words: Any) -> str:
-    """A sentence of words.toml, filled."""
+    """A sentence of words.toml or of its neighbours, filled."""
     return _words()[message][language].format(**words)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.diagnosis.among import diagnose_among
+from tinygrad_lstm.diagnosis.answers import is_forward
 from tinygrad_lstm.diagnosis.backward import Array, Changes, Mistake, Recorded
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis, Explanation
+from tinygrad_lstm.diagnosis.forward import diagnose_forward
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.step import Cell
@@ -22,9 +25,11 @@ Backward = Callable[..., Mapping[str, Any]]
 
 
 def diagnose(
-    cell: Cell,
+    cell: Cell | None = None,
     backward: Backward | None = None,
     *,
+    forward: Any = None,
+    among: Any = None,
     found: Mapping[str, Any] | None = None,
     p: Mapping[str, Any] | None = None,
     xs: Any = None,
@@ -43,9 +48,29 @@ def diagnose(
     too. Further inputs and first states go to arguments of these names, where it has them.
     found: the gradients themselves, with the p, xs and h_bar that they belong to.
 
-    Only `backward` itself is called; nothing else of the caller's is evaluated. ShapeError,
+    forward: a step `forward(p, x, prev)` that returns the states, as a mapping or in their order,
+    and perhaps more equations by name; or a sequence's `forward(p, xs)`, which returns them over
+    time; for a batch or for one sample. Which equation it writes otherwise, and how, is told;
+    `backward` may be such a function as well. Its values instead: forward={…}, p=p, xs=xs. Kinds
+    are those of gradients and "activation".
+    among: without a cell, the cells that the forward may be; True: all that are built in;
+    `diagnose(among=my_step)` is short for it. The result, a `Diagnosis`, also has `cell`, its
+    name, `same`, those that compute the same, and `candidates`, those for which it ran.
+
+    Only the function itself is called; nothing else of the caller's is evaluated. ShapeError,
     DTypeError, UnknownNameError, DataError: gradients that cannot be compared.
     """
+    if cell is None or among is not None:
+        own: Any = among if callable(among) else forward or backward
+        several = None if callable(among) else among
+        return diagnose_among(own, several, seed)
+    if forward is None and callable(backward) and is_forward(cell, backward):
+        forward, backward = backward, None
+    if forward is not None:
+        function, arrays = (forward, None) if callable(forward) else (None, forward)
+        return diagnose_forward(
+            cell, function, found=arrays, p=p, xs=xs, initial=initial, seed=seed, **further
+        )
     if (backward is None) == (found is None):
         raise DataError(
             f"{cell}: diagnose needs a function, diagnose(cell, my_backward), or arrays, "
