@@ -1,0 +1,273 @@
+"""The search of `identify`: which cell, with which blocks at which gates, gives a recording.
+
+Plain ways are tried before odd ones, and where one level has an answer the next is not tried.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.diagnosis.expressions import Sites
+from tinygrad_lstm.diagnosis.readings import Array, Pools, Reading, pools
+from tinygrad_lstm.diagnosis.recordings import DIRECTIONS, Frame, directed, first_states
+from tinygrad_lstm.diagnosis.rewrites import Rewrite, rewritten
+from tinygrad_lstm.diagnosis.step_mistakes import step_mistakes
+from tinygrad_lstm.diagnosis.structure import Structure
+from tinygrad_lstm.diagnosis.trials import Trial, Ways, matrix_parameters, vector_parameters
+from tinygrad_lstm.program import Program
+
+SAMPLES = 2  # of a batch, that the search looks at
+MOST_WAYS = 20000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One cell with parameters that give the recording.
+
+    order: the gates in the order of their blocks; sign, more: by gate, where they are not 1 and 0;
+    rewrite: another activation than the cell's. order_h: where the blocks on h are in another.
+    """
+
+    cell: Structure
+    frame: Frame
+    direction: str
+    pools: Pools
+    ways: Ways  # one way
+    order: tuple[str, ...]
+    order_h: tuple[str, ...]
+    sign: Mapping[str, float]
+    more: Mapping[str, float]
+    rewrite: Rewrite | None
+    program: Program
+    error: float
+    spare: int = 0
+
+    def parameters(self, pooled: Pools | None = None) -> dict[str, Array]:
+        """The cell's parameters, of these pools or of others that were read in the same way."""
+        own = pooled or self.pools
+        vectors = vector_parameters(self.cell, own, self.ways)
+        found = matrix_parameters(self.cell, own, self.ways, 0)
+        found |= {name: array[0] for name, array in vectors.items()}
+        return {name: found[name] for name in self.cell.cell.parameters}
+
+
+@dataclass
+class Nearest:
+    """How near the search came where nothing is exact: the steps that are right, and the error."""
+
+    steps: int = -1
+    error: float = float("inf")
+    cell: str = ""
+
+    def note(self, found: tuple[int, float, int], cell: str) -> None:
+        """Keep what is nearer."""
+        if (-found[0], found[1]) < (-self.steps, self.error):
+            self.steps, self.error, self.cell = found[0], found[1], cell
+
+
+@dataclass(frozen=True)
+class Level:
+    """Which ways are tried together."""
+
+    directions: Sequence[str] = ("forward",)
+    odd: bool = False  # signs of shares, constants added to biases, blocks without effect
+    rewrites: bool = False  # other activations
+    layouts: bool = False  # gates of a unit side by side, matrices turned in different ways
+    apart: bool = False  # every kind of block in an order of its own
+
+
+LEVELS = (
+    Level(),
+    Level(DIRECTIONS, odd=True),
+    Level(DIRECTIONS, layouts=True),
+    Level(DIRECTIONS, odd=True, rewrites=True),
+    Level(apart=True),
+    Level(DIRECTIONS, apart=True, layouts=True),
+)
+
+
+@dataclass
+class Search:
+    """One recording, the arrays' readings, and the cells that it may be."""
+
+    cells: Sequence[Structure]
+    frames: Sequence[Frame]
+    readings: Mapping[str, Sequence[Reading]]
+    initial: Any
+    tolerance: float
+    nearest: Nearest = field(default_factory=Nearest)
+    fitting: set[str] = field(default_factory=set)
+
+    def run(self) -> list[Hit]:
+        """The hits of the first level that has any."""
+        for level in LEVELS:
+            hits = [hit for cell in self.cells for hit in self._of_cell(cell, level)]
+            if hits:
+                return hits
+        return []
+
+    def _of_cell(self, cell: Structure, level: Level) -> Iterator[Hit]:
+        spares = [0, 1] if level.odd and any(gate.share for gate in cell.gates) else [0]
+        for spare in spares:
+            several = pools(cell, self.readings, spare)
+            if several:
+                self.fitting.add(cell.cell.name)
+            several = [p for p in several if level.layouts or level.apart or p.level < 4]
+            if not several:
+                continue
+            for ways in _ways(cell, several[0], level, spare):
+                for rewrite in _rewrites(cell) if level.rewrites else [None]:
+                    program = cell.program if rewrite is None else rewritten(cell.program, [rewrite])
+                    if program is not None:
+                        for pool in several:
+                            yield from self._tried(cell, pool, ways, program, rewrite, level, spare)
+
+    def _tried(
+        self,
+        cell: Structure,
+        pool: Pools,
+        ways: Ways,
+        program: Program,
+        rewrite: Rewrite | None,
+        level: Level,
+        spare: int,
+    ) -> Iterator[Hit]:
+        trial = Trial(cell, program, pool)
+        for frame in self.frames:
+            initial = self._first_states(cell, frame)
+            for direction in level.directions:
+                if len(frame.xs) == 1 and direction != "forward":
+                    continue
+                if direction == "go_backwards" and not frame.every:
+                    continue
+                some = directed(frame, initial, direction, slice(SAMPLES))
+                matched = trial.run(ways, some, self.tolerance)
+                self.nearest.note(matched.nearest, cell.cell.name)
+                if not len(matched.places):
+                    continue
+                whole = directed(frame, initial, direction, slice(None))
+                chosen = ways.some(matched.places)
+                matched = trial.run(chosen, whole, self.tolerance)
+                for place, error in zip(matched.places, matched.errors, strict=True):
+                    one = chosen.some(np.array([place]))
+                    yield _hit(cell, frame, direction, pool, one, rewrite, program, error, spare)
+
+    def _first_states(self, cell: Structure, frame: Frame) -> list[Array]:
+        batch, hidden = frame.output.shape[1:]
+        names = list(cell.cell.state)
+        given = first_states(names, self.initial, batch, hidden)
+        return [
+            np.broadcast_to(cell.cell.initial(name, (hidden,), float), (batch, hidden))
+            if value is None
+            else value
+            for name, value in zip(names, given, strict=True)
+        ]
+
+
+def _hit(
+    cell: Structure,
+    frame: Frame,
+    direction: str,
+    pool: Pools,
+    ways: Ways,
+    rewrite: Rewrite | None,
+    program: Program,
+    error: float,
+    spare: int,
+) -> Hit:
+    names = [gate.name for gate in cell.gates]
+
+    def order(kind: str) -> tuple[str, ...]:
+        places = getattr(ways, kind)[0]
+        gates = {int(places[k]): names[gate] for k, gate in enumerate(cell.having(kind))}
+        return tuple(gates.get(k, "-") for k in range(len(getattr(pool, kind))))
+
+    by_x, by_h = order("x"), order("h")
+    longer = by_x if len(by_x) >= len(by_h) else by_h
+    other = by_h if longer is by_x else by_x
+    same = [n for n in longer if n in other] == [n for n in other if n in longer]
+    sign = {names[k]: float(s) for k, s in enumerate(ways.sign[0]) if s != 1}
+    more = {names[k]: float(m) for k, m in enumerate(ways.more[0]) if m != 0}
+    return Hit(
+        cell, frame, direction, pool, ways, longer, () if same else other, sign, more, rewrite,
+        program, float(error), spare,
+    )  # fmt: skip
+
+
+# --- ways ----------------------------------------------------------------------------------------
+def _ways(cell: Structure, pool: Pools, level: Level, spare: int) -> Iterator[Ways]:
+    """Every order of the gates, with the signs and constants that the level has."""
+    count = len(cell.gates)
+    if level.apart:
+        yield from _apart(cell)
+        return
+    orders = list(itertools.islice(itertools.permutations(range(count + spare), count), MOST_WAYS))
+    odd = [*_odd(cell)] if level.odd else [(np.ones(count), np.zeros(count))]
+    places = np.array([order for order in orders for _ in odd])  # of each gate's block
+    sign = np.array([s for _ in orders for s, _ in odd])
+    more = np.array([m for _ in orders for _, m in odd])
+    kinds = [_ranks(places, cell.having(kind), spare) for kind in ("x", "h", "biases", "peephole")]
+    if spare and len(pool.p):  # peepholes of gates alone: i, o and f of i, o, f and C
+        kinds[3] = _peepholes_with_spare(places, cell)
+    yield Ways(*kinds, sign, more)
+
+
+def _ranks(places: Array, having: Sequence[int], spare: int) -> Array:
+    """Of the gates that have something, the order of its blocks: that of the gates."""
+    own = places[:, list(having)]
+    if spare or own.shape[1] == places.shape[1]:
+        return own
+    return own.argsort(axis=1).argsort(axis=1)
+
+
+def _peepholes_with_spare(places: Array, cell: Structure) -> Array:
+    """The blocks of peepholes where there is one more: all gates but those that have none."""
+    having = cell.having("peephole")
+    without = [k for k in range(places.shape[1]) if k not in having]
+    own = places[:, having]
+    return own - (places[:, None, without] < own[:, :, None]).sum(axis=2)
+
+
+def _odd(cell: Structure) -> Iterator[tuple[Array, Array]]:
+    """Signs of the gates that share, and 1 added to a bias."""
+    shares = [k for k, gate in enumerate(cell.gates) if gate.share]
+    biased = [k for k in cell.having("biases") if cell.gates[k].activation == "sigmoid"]
+    for signs in itertools.product((1.0, -1.0), repeat=min(len(shares), 4)):
+        for more in [None, *biased]:
+            sign, added = np.ones(len(cell.gates)), np.zeros(len(cell.gates))
+            for k, s in zip(shares, signs, strict=False):
+                sign[k] = s
+            if more is not None:
+                added[more] = 1.0
+            yield sign, added
+
+
+def _apart(cell: Structure) -> Iterator[Ways]:
+    """The blocks on x, on h and the biases each in an order of their own."""
+    counts = [len(cell.having(kind)) for kind in ("x", "h", "biases", "peephole")]
+    every = [list(itertools.permutations(range(n))) for n in counts]
+    total = int(np.prod([len(orders) for orders in every]))
+    if total > MOST_WAYS:
+        every[2:] = [orders[:1] for orders in every[2:]]  # biases as they come
+        total = int(np.prod([len(orders) for orders in every]))
+        if total > MOST_WAYS:
+            return
+    grid = np.array(list(itertools.product(*[range(len(orders)) for orders in every])))
+    kinds = [
+        np.array(orders, dtype=int).reshape(len(orders), -1)[grid[:, k]]
+        for k, orders in enumerate(every)
+    ]
+    ones = np.ones((total, len(cell.gates)))
+    yield Ways(*kinds, ones, 0 * ones)
+
+
+def _rewrites(cell: Structure) -> list[Rewrite | None]:
+    """Other activations, one everywhere or in one place."""
+    found = step_mistakes(Sites(cell.program), False)
+    wanted = ("activation all", "activation none", "activation other", "activation missing")
+    return [r for r in found if r.message in wanted]
