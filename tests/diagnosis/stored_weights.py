@@ -67,10 +67,8 @@ def gru(
     r_ = {k: w["r"] * (biases > 1) for k, w in g.items()}
     for x in xs:
         r, z = (gate(x @ g[k]["W"].T + h @ g[k]["R"].T + b[k] + r_[k]) for k in "rz")
-        if after:
-            inner = r * (h @ g["n"]["R"].T + r_["n"])
-        else:
-            inner = (r * h) @ g["n"]["R"].T + r_["n"]
+        R = g["n"]["R"].T
+        inner = r * (h @ R + r_["n"]) if after else (r * h) @ R + r_["n"]
         n = np.tanh(x @ g["n"]["W"].T + b["n"] + inner)
         h = z * h + (1 - z) * n if keeps else (1 - z) * h + z * n
         out.append(h)

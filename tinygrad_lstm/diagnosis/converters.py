@@ -54,15 +54,18 @@ def converter(hit: Hit, weights: Mapping[str, Array]) -> tuple[str, Any, Any] | 
             network, parameters = call()
         except TinygradError:
             continue
-        side = "backward." if hit.direction == "reverse" else ""
+        side = next((s for s in ("backward.", "1.") if f"{s}{next(iter(found))}" in parameters), "")
         own = under(side, parameters) if side else parameters
-        if getattr(network, "cell", network) is not None and set(own) == set(found):
-            same = all(
-                np.allclose(own[n].data, found[n], rtol=1e-6, atol=1e-9) for n in found
-            )
-            if same:
-                return text, network, parameters
+        if set(own) == set(found) and all(
+            np.allclose(own[n].data, found[n], rtol=1e-6, atol=1e-9) for n in found
+        ):
+            return text, network, parameters
     return None
+
+
+def _item(name: str) -> str:
+    """An array of those that were given: of a list by its place."""
+    return f"w[{name}]" if name.isdigit() else f"w[{name!r}]"
 
 
 def _calls(hit: Hit, weights: Mapping[str, Array]) -> Iterator[tuple[str, Any]]:
@@ -79,14 +82,14 @@ def _calls(hit: Hit, weights: Mapping[str, Array]) -> Iterator[tuple[str, Any]]:
     if cell in LAYOUTS["pytorch"] and forward and len(biases) in (0, 2):
         roles = {"weight_ih": W, "weight_hh": R}
         roles |= dict(zip(("bias_ih", "bias_hh"), biases, strict=False))
-        text = ", ".join(f'"{role}": w[{name!r}]' for role, name in roles.items())
+        text = ", ".join(f'"{role}": {_item(name)}' for role, name in roles.items())
         given = {role: weights[name] for role, name in roles.items()}
         yield f"weights.from_pytorch({{{text}}})", lambda: from_pytorch(given)
     if cell in LAYOUTS["keras"] and forward and len(biases) < 2:
         layout = LAYOUTS["keras"][cell]
         config = {"class_name": layout.kind, "config": dict(layout.options)}
         several = [W, R, *biases]
-        text = ", ".join(f"w[{name!r}]" for name in several)
+        text = ", ".join(f"{_item(name)}" for name in several)
         layer = repr(config) if layout.options else repr(layout.kind)
         arrays = [weights[name] for name in several]
         yield f"weights.from_keras({layer}, [{text}])", lambda: from_keras(config, arrays)
@@ -109,6 +112,6 @@ def _onnx(
         array = weights[name]
         axes = 2 + (role in "WR")
         given[role] = array if array.ndim == axes else array[None]
-        text.append(f"{role}=w[{name!r}]" + "[None]" * (array.ndim != axes))
+        text.append(f"{role}={_item(name)}" + "[None]" * (array.ndim != axes))
     called = f"weights.from_onnx({layout.kind!r}, {attributes!r}, {', '.join(text)})"
     yield called, lambda: from_onnx(layout.kind, attributes, **given)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.diagnosis.among import candidates
 from tinygrad_lstm.diagnosis.converters import converter
+from tinygrad_lstm.diagnosis.diagnosis import say
 from tinygrad_lstm.diagnosis.identify_words import found_lines, none_lines
 from tinygrad_lstm.diagnosis.readings import Array, Pools, Reading, pools, readings_of
-from tinygrad_lstm.diagnosis.recordings import Frame, directed, frames, read_weights
+from tinygrad_lstm.diagnosis.recordings import (
+    Frame,
+    check_given,
+    directed,
+    frames,
+    halves,
+    read_weights,
+    two_directions,
+)
 from tinygrad_lstm.diagnosis.search import Hit, Search
 from tinygrad_lstm.diagnosis.structure import Structure, structure
 from tinygrad_lstm.diagnosis.trials import Trial
-from tinygrad_lstm.errors import DataError, ShapeError, UnknownNameError
-from tinygrad_lstm.networks import Backward
+from tinygrad_lstm.errors import DataError, ShapeError, TinygradError, UnknownNameError
+from tinygrad_lstm.networks import Backward, bidirectional
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.weights.gates import CELLS
@@ -37,11 +47,12 @@ class Identification:
     their blocks, in the letters of `weights`' tables where the cell stands there ("ifCo"), else
     names with blanks between; "-" is a block without effect. transposed: whether the gates are
     along the columns. joined: "[h, x]" and the like where both matrices are one array, else "".
-    bias: "none", "one" or "two". direction: "forward", "reverse", or "go_backwards" where the
-    outputs stand in the order of reading. flipped: gates all of whose weights have the opposite
-    sign here (z for 1 - z); added: by gate what is added to its bias; activation: what another
-    function than the cell's is, "" where none is. same: names of cells that compute the same
-    function; open: what the recording does not decide. call: the converter's call as text, with w
+    bias: "none", "one" or "two". direction: "forward", "reverse", "go_backwards" where the outputs
+    stand in the order of reading, or "bidirectional". flipped: gates all of whose weights have the
+    opposite sign here (z for 1 - z); added: by gate what is added to its bias; activation: what
+    another function than the cell's is, "" where none is. same: names of cells that compute the
+    same function; open: what the recording does not decide ("h": the matrices on the state, "order"
+    of the gates, a gate's name, …). call: the converter's call as text, with w
     for the arrays; "" where none fits. error: the largest difference, relative to the largest entry
     of the output. nearest: the cell that came nearest where none is found.
     """
@@ -65,6 +76,7 @@ class Identification:
     nearest: str = ""
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     hit: Hit | None = field(default=None, repr=False, compare=False)
+    backward: Hit | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.found
@@ -86,12 +98,22 @@ class Identification:
         if self.hit is None or self.cell is None:
             raise DataError("identify found no cell, so there is nothing to convert by.")
         arrays = read_weights(weights)
-        wanted = {reading.name for reading in self.hit.pools.readings}
+        wanted = self.hit.names | (self.backward.names if self.backward else set())
         if set(arrays) != wanted:
             raise UnknownNameError(
                 f"identify: the arrays are {', '.join(sorted(wanted))}, got {', '.join(arrays)}."
             )
-        return _bound(self.hit, self.hit.parameters(_read_again(self.hit, arrays)))[1]
+        if self.backward is None:
+            return _bound(self.hit, self.hit.parameters(_read_again(self.hit, arrays)))[1]
+        sides = halves(arrays) if self.hit.names == self.backward.names else [(arrays, arrays)]
+        own: dict[str, Array] = {}
+        for side, hit, given in zip(
+            ("forward", "backward"), (self.hit, self.backward), sides[0], strict=True
+        ):
+            found = hit.parameters(_read_again(hit, given))
+            own |= {f"{side}.{name}": array for name, array in found.items()}
+        parameters: Parameters = self.network.bind(own)
+        return parameters
 
 
 def identify(
@@ -115,11 +137,33 @@ def identify(
     that are not finite.
     """
     arrays = read_weights(weights)
+    check_given(output)
+    kinds = [np.asarray(v).dtype.itemsize for v in _plain(weights, xs, output)]
+    tolerance = max(ROUNDING.get(size, 3e-5) for size in kinds)
+    alone: Identification | TinygradError
+    try:
+        alone = _one_direction(arrays, xs, output, initial, cells, tolerance)
+    except TinygradError as error:
+        alone = error
+    if not isinstance(alone, Identification) or not alone.found:
+        for sides, outputs in two_directions(arrays, output):
+            both = []
+            for arrays_of, output_of in zip(sides, outputs, strict=True):
+                with contextlib.suppress(TinygradError):
+                    both.append(_one_direction(arrays_of, xs, output_of, None, cells, tolerance))
+            if len(both) == 2 and initial is None and (found := _joined(*both)):
+                return found
+    if isinstance(alone, TinygradError):
+        raise alone
+    return alone
+
+
+def _one_direction(
+    arrays: Mapping[str, Array], xs: Any, output: Any, initial: Any, cells: Any, tolerance: float
+) -> Identification:
     several = frames(xs, output)
     inputs, hidden = several[0].xs.shape[-1], several[0].output.shape[-1]
     known = candidates(cells)
-    kinds = {n: np.asarray(v).dtype.itemsize for n, v in _plain(weights, xs, output).items()}
-    tolerance = max(ROUNDING.get(size, 3e-5) for size in kinds.values())
     structures = [s for c in _in_order(known) if (s := structure(c, inputs, hidden)) is not None]
     if not structures:
         raise DataError(
@@ -133,23 +177,52 @@ def identify(
         raise ShapeError(_misfit(arrays, readings, structures, inputs, hidden))
     if not hits:
         near = search.nearest
-        lines = none_lines(near.cell, near.steps, near.error)
+        lines = none_lines(near.cell, near.steps, near.error, search.skipped)
         return Identification(False, nearest=near.cell, error=near.error, lines=lines)
     if tolerance <= ROUNDING[8] and min(hit.error for hit in hits) < EXACT:
         hits = [hit for hit in hits if hit.error < EXACT]
     return _told(hits, arrays)
 
 
-def _plain(weights: Any, xs: Any, output: Any) -> dict[str, Any]:
+def _plain(weights: Any, xs: Any, output: Any) -> list[Any]:
+    """All that was given, as what NumPy reads."""
     own = weights.values() if isinstance(weights, Mapping) else weights
     if isinstance(output, tuple | list) and len(output) and hasattr(output[0], "shape"):
         output = output[0]
-    found = {"xs": xs, "output": output, **{str(k): v for k, v in enumerate(own)}}
-    for name, value in found.items():
+    found = []
+    for value in (xs, output, *own):
         for method in ("detach", "cpu"):
             value = getattr(value, method, lambda given=value: given)()
-        found[name] = value
+        found.append(value)
     return found
+
+
+def _joined(forward: Identification, backward: Identification) -> Identification | None:
+    """Two directions as one layer; None where they are not one."""
+    one, other = forward.hit, backward.hit
+    if one is None or other is None or forward.cell is not backward.cell:
+        return None
+    if forward.direction != "forward" or backward.direction not in ("reverse", "forward"):
+        return None
+    if backward.direction == "forward" and len(one.frame.xs) > 1:
+        return None
+    cell = forward.cell
+    assert cell is not None
+    network = bidirectional(cell)
+    own = {f"forward.{n}": v for n, v in one.parameters().items()}
+    own |= {f"backward.{n}": v for n, v in other.parameters().items()}
+    lines = {}
+    for tag, shown in forward.lines.items():
+        both = [say("identify both", tag, side=shown[0]), *shown[1:]]
+        call = say("identify call", tag, call=forward.call or "found.convert(w)")
+        lines[tag] = tuple(
+            say("identify call", tag, call="found.convert(w)") if line == call else line
+            for line in both
+        )
+    return replace(
+        forward, network=network, parameters=network.bind(own), direction="bidirectional",
+        call="", error=max(forward.error, backward.error), lines=lines, backward=other,
+    )  # fmt: skip
 
 
 def _in_order(known: Mapping[str, Cell]) -> list[Cell]:
@@ -178,12 +251,12 @@ def _told(hits: Sequence[Hit], arrays: Mapping[str, Array]) -> Identification:
         else:
             other.append(hit)
     names = [n for n in dict.fromkeys(same) if n != best.cell.cell.name]
-    left = _open(best, other)
+    left, unseen = _open(best, other), _unseen(best)
     converted = converter(best, arrays)
     network, parameters = _bound(best, best.parameters())
     call = converted[0] if converted else ""
     sides = [r.turned for r in best.pools.readings if r.count("x") or r.count("h")]
-    lines = found_lines(best, call, names, left, len(other) + 1)
+    lines = found_lines(best, call, names, left, len(other) + 1, unseen)
     return Identification(
         True,
         best.cell.cell,
@@ -198,7 +271,7 @@ def _told(hits: Sequence[Hit], arrays: Mapping[str, Array]) -> Identification:
         dict(best.more),
         str(best.rewrite.words.get("other", "none")) if best.rewrite else "",
         tuple(names),
-        left,
+        tuple(dict.fromkeys([*left, *unseen])),
         call,
         best.error,
         "",
@@ -226,6 +299,27 @@ def _signature(hit: Hit) -> Array:
     return found[::-1] if hit.direction == "reverse" else found
 
 
+def _unseen(hit: Hit) -> tuple[str, ...]:
+    """What the recording does not depend on: "h", the matrices on the state, and gates' names."""
+    made = directed(hit.frame, hit.initial, hit.direction, slice(1))
+
+    def output(pooled: Pools) -> Array:
+        found = Trial(hit.cell, hit.program, pooled).outputs(hit.ways, made)
+        return found if made.every else found[-1:]
+
+    true = output(hit.pools)
+    noise = np.random.default_rng(0).standard_normal
+    found = []
+    if np.array_equal(output(replace(hit.pools, h=noise(hit.pools.h.shape))), true):
+        found.append("h")
+    for place, k in enumerate(hit.cell.having("x")):
+        x = hit.pools.x.copy()
+        x[hit.ways.x[0, place]] = noise(x.shape[1:])
+        if np.array_equal(output(replace(hit.pools, x=x)), true):
+            found.append(hit.cell.gates[k].name)
+    return tuple(found)
+
+
 def _open(best: Hit, other: Sequence[Hit]) -> tuple[str, ...]:
     """What differs between ways that all give the recording: keys of the words."""
 
@@ -244,9 +338,7 @@ def _open(best: Hit, other: Sequence[Hit]) -> tuple[str, ...]:
     own = facts(best)
     words = ("cell", "order", "h", "x", "bias", "direction", "activation")
     return tuple(
-        word
-        for k, word in enumerate(words)
-        if any(facts(hit)[k] != own[k] for hit in other)
+        word for k, word in enumerate(words) if any(facts(hit)[k] != own[k] for hit in other)
     )
 
 
@@ -297,5 +389,3 @@ def _misfit(
         words += f", {p} peepholes ({hidden})" * (p > 0)
         lines.append(f"  {name} has {words}, together or apart.")
     return "\n".join(lines)
-
-

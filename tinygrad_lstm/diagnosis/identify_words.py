@@ -13,20 +13,33 @@ from tinygrad_lstm.diagnosis.search import Hit
 WHAT = ("cell", "order", "h", "x", "bias", "direction", "activation")
 
 
-def none_lines(cell: str, steps: int, error: float) -> Lines:
+def none_lines(cell: str, steps: int, error: float, skipped: bool) -> Lines:
     """Where nothing gives the output."""
     lines = {}
     for tag in LANGUAGES:
         how = say("identify off", tag, error=f"{error:.1e}", step=steps)
-        lines[tag] = (say("identify none", tag, cell=cell, how=how),)
+        more = (say("identify skipped", tag),) if skipped else ()
+        lines[tag] = (say("identify none", tag, cell=cell, how=how), *more)
     return lines
 
 
 def found_lines(
-    hit: Hit, call: str, same: Sequence[str], left: Sequence[str], count: int
+    hit: Hit, call: str, same: Sequence[str], left: Sequence[str], count: int, unseen: Sequence[str]
 ) -> Lines:
-    """The recipe of a hit; same: cells that compute the same; left: what is not decided."""
-    return {tag: tuple(_lines(hit, call, same, left, count, tag)) for tag in LANGUAGES}
+    """The recipe of a hit.
+
+    same: cells that compute the same; left: what is not decided between `count` ways; unseen: what
+    the recording does not depend on.
+    """
+    lines = {}
+    for tag in LANGUAGES:
+        shown = _lines(hit, call, same, left, count, tag)
+        if unseen:
+            words = say("identify what", tag).split(" | ")
+            what = ", ".join(words[WHAT.index(k)] if k in WHAT else k for k in unseen)
+            shown.append(say("identify unseen", tag, what=what))
+        lines[tag] = tuple(shown)
+    return lines
 
 
 def _lines(
@@ -39,7 +52,9 @@ def _lines(
 
     shown = [tell("is", cell=cell, error=f"{hit.error:.0e}")]
     if hit.rewrite is not None:
-        shown.append(tell("activation", cell=cell, mistake=mistake(hit.cell.program, hit.rewrite, tag)))
+        shown.append(
+            tell("activation", cell=cell, mistake=mistake(hit.cell.program, hit.rewrite, tag))
+        )
     known = known_orders(hit)
     if len(hit.order) > 1:
         after = tell("known", known=", ".join(known)) if known else ""

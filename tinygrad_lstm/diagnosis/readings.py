@@ -70,7 +70,7 @@ def readings_of(name: str, array: Array, inputs: int, hidden: int) -> list[Readi
     for matrix, turned in _flat(array):
         found += _matrix(name, matrix, turned, inputs, hidden)
     found += _vectors(name, array, hidden)
-    unique = []
+    unique: list[Reading] = []
     for reading in found:
         if not any(_same(reading, other) for other in unique):
             unique.append(reading)
@@ -98,9 +98,7 @@ def _flat(array: Array) -> Iterator[tuple[Array, bool]]:
                 yield turned.reshape(-1, array.shape[rest]), rest < units
 
 
-def _matrix(
-    name: str, matrix: Array, turned: bool, inputs: int, hidden: int
-) -> Iterator[Reading]:
+def _matrix(name: str, matrix: Array, turned: bool, inputs: int, hidden: int) -> Iterator[Reading]:
     rows, columns = matrix.shape
     if not rows or rows % hidden:
         return
@@ -169,7 +167,7 @@ def _turned_alike(several: Sequence[Reading], x: bool, h: bool) -> list[Reading]
     """
     found = []
     for kind, wanted in (("x", x), ("h", h), ("", False)):
-        own = [r for r in several if (("x" if r.count("x") else "h" if r.count("h") else "")) == kind]
+        own = [r for r in several if ("x" if r.count("x") else "h" if r.count("h") else "") == kind]
         found += [r for r in own if r.turned in (wanted, None)] or own
     return [r for r in several if any(r is other for other in found)]
 

@@ -44,13 +44,18 @@ def read_weights(weights: Any) -> dict[str, Array]:
     return {name: value.astype(float) for name, value in found.items()}
 
 
-def frames(xs: Any, output: Any) -> list[Frame]:
-    """The orders in which the axes of xs and of the output may stand, time first before others."""
+def check_given(output: Any) -> None:
+    """DataError where there is no output."""
     if output is None:
         raise DataError(
             f"{_OWNER}: an output is needed, what was computed for xs: (time, batch, hidden) or of "
             f"the last step, (batch, hidden)."
         )
+
+
+def frames(xs: Any, output: Any) -> list[Frame]:
+    """The orders in which the axes of xs and of the output may stand, time first before others."""
+    check_given(output)
     if isinstance(output, tuple | list) and len(output) and hasattr(output[0], "shape"):
         output = output[0]  # with the states, as libraries return it
     x, y = array(_OWNER, "xs", xs), array(_OWNER, "the output", output)
@@ -101,6 +106,37 @@ def _without_direction(y: Array) -> list[Array]:
     elif y.ndim == 3 and y.shape[0] == 1:
         found.append(y[0])  # the last state
     return found
+
+
+Sides = tuple[Mapping[str, Array], Mapping[str, Array]]
+
+
+def halves(arrays: Mapping[str, Array]) -> list[Sides]:
+    """The arrays of two directions: along the first axis of each, or the first half of them."""
+    found: list[Sides] = []
+    if all(a.ndim > 1 and len(a) == 2 for a in arrays.values()):
+        found.append(({n: a[0] for n, a in arrays.items()}, {n: a[1] for n, a in arrays.items()}))
+    items = list(arrays.items())
+    if len(items) % 2 == 0:
+        found.append((dict(items[: len(items) // 2]), dict(items[len(items) // 2 :])))
+    return found
+
+
+def two_directions(
+    arrays: Mapping[str, Array], output: Any
+) -> Iterator[tuple[Sides, tuple[Array, Array]]]:
+    """Weights and outputs of two directions apart, if they may be such."""
+    y = array(_OWNER, "the output", output[0] if isinstance(output, tuple | list) else output)
+    outputs: list[tuple[Array, Array]] = []
+    if y.ndim and y.shape[-1] % 2 == 0 and y.shape[-1]:
+        half = y.shape[-1] // 2
+        outputs.append((y[..., :half], y[..., half:]))
+    for axis in {4: (1, 2), 3: (0,)}.get(y.ndim, ()):  # as ONNX has it
+        if y.shape[axis] == 2:
+            outputs.append((np.take(y, 0, axis=axis), np.take(y, 1, axis=axis)))
+    for sides in halves(arrays):
+        for pair in outputs:
+            yield sides, pair
 
 
 def first_states(names: Sequence[str], initial: Any, batch: int, hidden: int) -> list[Array | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,20 @@ from tinygrad_lstm.diagnosis.readings import Array, Pools, Reading, pools
 from tinygrad_lstm.diagnosis.recordings import DIRECTIONS, Frame, directed, first_states
 from tinygrad_lstm.diagnosis.rewrites import Rewrite, rewritten
 from tinygrad_lstm.diagnosis.step_mistakes import step_mistakes
-from tinygrad_lstm.diagnosis.structure import Structure
-from tinygrad_lstm.diagnosis.trials import Trial, Ways, matrix_parameters, vector_parameters
+from tinygrad_lstm.diagnosis.structure import Structure, structure
+from tinygrad_lstm.diagnosis.trials import (
+    Recording,
+    Trial,
+    Ways,
+    matrix_parameters,
+    vector_parameters,
+)
 from tinygrad_lstm.program import Program
 
 SAMPLES = 2  # of a batch, that the search looks at
-MOST_WAYS = 20000
+MOST_WAYS = 5040
+MOST_ORDERS = 120  # of one kind of block, where each kind has its own
+MOST_NUMBERS = 2e8  # that one trial may compute of a value
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,12 @@ class Hit:
     program: Program
     error: float
     spare: int = 0
+    initial: tuple[Array, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the arrays that were read."""
+        return {reading.name for reading in self.pools.readings}
 
     def parameters(self, pooled: Pools | None = None) -> dict[str, Array]:
         """The cell's parameters, of these pools or of others that were read in the same way."""
@@ -87,8 +101,8 @@ LEVELS = (
     Level(DIRECTIONS, layouts=True),
     Level(DIRECTIONS, odd=True, rewrites=True),
     Level(apart=True),
-    Level(DIRECTIONS, apart=True, layouts=True),
 )
+NARROW = 8  # units that the first step is tried on where there are many, and it begins at zero
 
 
 @dataclass
@@ -102,6 +116,7 @@ class Search:
     tolerance: float
     nearest: Nearest = field(default_factory=Nearest)
     fitting: set[str] = field(default_factory=set)
+    skipped: bool = False
 
     def run(self) -> list[Hit]:
         """The hits of the first level that has any."""
@@ -112,50 +127,77 @@ class Search:
         return []
 
     def _of_cell(self, cell: Structure, level: Level) -> Iterator[Hit]:
-        spares = [0, 1] if level.odd and any(gate.share for gate in cell.gates) else [0]
-        for spare in spares:
+        coupled = level.odd and any(gate.share for gate in cell.gates) and _whole(cell)
+        for spare in (0, 1) if coupled else (0,):
             several = pools(cell, self.readings, spare)
             if several:
                 self.fitting.add(cell.cell.name)
             several = [p for p in several if level.layouts or level.apart or p.level < 4]
             if not several:
                 continue
-            for ways in _ways(cell, several[0], level, spare):
-                for rewrite in _rewrites(cell) if level.rewrites else [None]:
-                    program = cell.program if rewrite is None else rewritten(cell.program, [rewrite])
-                    if program is not None:
-                        for pool in several:
-                            yield from self._tried(cell, pool, ways, program, rewrite, level, spare)
+            for number, rewrite in enumerate(_rewrites(cell) if level.rewrites else [None]):
+                program = cell.program if rewrite is None else rewritten(cell.program, [rewrite])
+                narrow = self._narrow(cell, number if level.rewrites else None)
+                for pool in several if program is not None else ():
+                    ways = _ways(cell, pool, level, spare)
+                    if ways is None:
+                        continue
+                    trial = Trial(cell, program or cell.program, pool)
+                    small = narrow and Trial(*narrow, _narrowed(pool))
+                    for hit in self._tried(trial, small, ways, level):
+                        states = tuple(self._first_states(cell, hit.frame))
+                        yield replace(hit, rewrite=rewrite, spare=spare, initial=states)
 
-    def _tried(
-        self,
-        cell: Structure,
-        pool: Pools,
-        ways: Ways,
-        program: Program,
-        rewrite: Rewrite | None,
-        level: Level,
-        spare: int,
-    ) -> Iterator[Hit]:
-        trial = Trial(cell, program, pool)
+    def _narrow(self, cell: Structure, number: int | None) -> tuple[Structure, Program] | None:
+        """The cell with few units, and its Program, rewritten in the same place."""
+        inputs, hidden = self.frames[0].xs.shape[-1], self.frames[0].output.shape[-1]
+        if hidden <= 2 * NARROW or cell.cell.x in cell.cell.state.values():
+            return None
+        small = structure(cell.cell, inputs, NARROW)
+        if small is None:
+            return None
+        if number is None:
+            return small, small.program
+        rewrite = _rewrites(small)[number]
+        program = rewritten(small.program, [rewrite]) if rewrite else None
+        return (small, program) if program else None
+
+    def _tried(self, trial: Trial, small: Trial | None, ways: Ways, level: Level) -> Iterator[Hit]:
+        cell = trial.cell
         for frame in self.frames:
             initial = self._first_states(cell, frame)
+            scale = float(np.abs(frame.output).max(initial=0.0)) or 1.0
+            at_zero = frame.every and not any(state.any() for state in initial)
             for direction in level.directions:
                 if len(frame.xs) == 1 and direction != "forward":
                     continue
                 if direction == "go_backwards" and not frame.every:
                     continue
-                some = directed(frame, initial, direction, slice(SAMPLES))
-                matched = trial.run(ways, some, self.tolerance)
+                some, own = directed(frame, initial, direction, slice(SAMPLES)), ways
+                if at_zero:  # what multiplies the state has no say yet
+                    first = Recording(some.xs[:1], some.output[:1], some.initial, True)
+                    if small is not None:
+                        first = _narrow_recording(first)
+                    found = (small or trial).run(own, first, self.tolerance, scale)
+                    self.nearest.note(found.nearest, cell.cell.name)
+                    if not len(found.places):
+                        continue
+                    own = own.some(found.places)
+                if level.apart:
+                    own = _orders_of_h(own, cell, trial.pools)
+                if len(own) * some.output.size * len(some.xs) > MOST_NUMBERS:
+                    self.skipped = True
+                    continue
+                matched = trial.run(own, some, self.tolerance, scale)
                 self.nearest.note(matched.nearest, cell.cell.name)
                 if not len(matched.places):
                     continue
                 whole = directed(frame, initial, direction, slice(None))
-                chosen = ways.some(matched.places)
+                chosen = own.some(matched.places)
                 matched = trial.run(chosen, whole, self.tolerance)
                 for place, error in zip(matched.places, matched.errors, strict=True):
                     one = chosen.some(np.array([place]))
-                    yield _hit(cell, frame, direction, pool, one, rewrite, program, error, spare)
+                    yield _hit(trial, frame, direction, one, float(error))
 
     def _first_states(self, cell: Structure, frame: Frame) -> list[Array]:
         batch, hidden = frame.output.shape[1:]
@@ -169,17 +211,8 @@ class Search:
         ]
 
 
-def _hit(
-    cell: Structure,
-    frame: Frame,
-    direction: str,
-    pool: Pools,
-    ways: Ways,
-    rewrite: Rewrite | None,
-    program: Program,
-    error: float,
-    spare: int,
-) -> Hit:
+def _hit(trial: Trial, frame: Frame, direction: str, ways: Ways, error: float) -> Hit:
+    cell, pool = trial.cell, trial.pools
     names = [gate.name for gate in cell.gates]
 
     def order(kind: str) -> tuple[str, ...]:
@@ -194,18 +227,34 @@ def _hit(
     sign = {names[k]: float(s) for k, s in enumerate(ways.sign[0]) if s != 1}
     more = {names[k]: float(m) for k, m in enumerate(ways.more[0]) if m != 0}
     return Hit(
-        cell, frame, direction, pool, ways, longer, () if same else other, sign, more, rewrite,
-        program, float(error), spare,
+        cell, frame, direction, pool, ways, longer, () if same else other, sign, more, None,
+        trial.program, error,
     )  # fmt: skip
 
 
+def _narrowed(pool: Pools) -> Pools:
+    """The first units of every block; the state is zero and what multiplies it is not read."""
+    h = np.ascontiguousarray(pool.h[:, :NARROW, :NARROW])
+    own = {k: getattr(pool, k)[:, :NARROW] for k in "xbrp"}
+    return replace(pool, h=h, **own)
+
+
+def _narrow_recording(recording: Recording) -> Recording:
+    initial = tuple(state[:, :NARROW] for state in recording.initial)
+    return Recording(recording.xs, recording.output[..., :NARROW], initial, True)
+
+
+def _whole(cell: Structure) -> bool:
+    """Whether every gate has a matrix on x and one on the state, and biases."""
+    return all(len(cell.having(k)) == len(cell.gates) for k in ("x", "h", "biases"))
+
+
 # --- ways ----------------------------------------------------------------------------------------
-def _ways(cell: Structure, pool: Pools, level: Level, spare: int) -> Iterator[Ways]:
+def _ways(cell: Structure, pool: Pools, level: Level, spare: int) -> Ways | None:
     """Every order of the gates, with the signs and constants that the level has."""
     count = len(cell.gates)
     if level.apart:
-        yield from _apart(cell)
-        return
+        return _apart(cell, pool)
     orders = list(itertools.islice(itertools.permutations(range(count + spare), count), MOST_WAYS))
     odd = [*_odd(cell)] if level.odd else [(np.ones(count), np.zeros(count))]
     places = np.array([order for order in orders for _ in odd])  # of each gate's block
@@ -214,7 +263,15 @@ def _ways(cell: Structure, pool: Pools, level: Level, spare: int) -> Iterator[Wa
     kinds = [_ranks(places, cell.having(kind), spare) for kind in ("x", "h", "biases", "peephole")]
     if spare and len(pool.p):  # peepholes of gates alone: i, o and f of i, o, f and C
         kinds[3] = _peepholes_with_spare(places, cell)
-    yield Ways(*kinds, sign, more)
+    found = Ways(kinds[0], kinds[1], kinds[2], kinds[3], sign, more)
+    return _orders_of_p(found) if level.layouts and len(pool.p) else found
+
+
+def _orders_of_p(ways: Ways) -> Ways:
+    """Peepholes in every order of their own, too."""
+    orders = np.array(list(itertools.permutations(range(ways.p.shape[1]))))
+    repeated = ways.some(np.repeat(np.arange(len(ways)), len(orders)))
+    return replace(repeated, p=np.tile(orders, (len(ways), 1)))
 
 
 def _ranks(places: Array, having: Sequence[int], spare: int) -> Array:
@@ -230,7 +287,8 @@ def _peepholes_with_spare(places: Array, cell: Structure) -> Array:
     having = cell.having("peephole")
     without = [k for k in range(places.shape[1]) if k not in having]
     own = places[:, having]
-    return own - (places[:, None, without] < own[:, :, None]).sum(axis=2)
+    before: Array = (places[:, None, without] < own[:, :, None]).sum(axis=2)
+    return own - before
 
 
 def _odd(cell: Structure) -> Iterator[tuple[Array, Array]]:
@@ -247,23 +305,37 @@ def _odd(cell: Structure) -> Iterator[tuple[Array, Array]]:
             yield sign, added
 
 
-def _apart(cell: Structure) -> Iterator[Ways]:
-    """The blocks on x, on h and the biases each in an order of their own."""
-    counts = [len(cell.having(kind)) for kind in ("x", "h", "biases", "peephole")]
-    every = [list(itertools.permutations(range(n))) for n in counts]
-    total = int(np.prod([len(orders) for orders in every]))
-    if total > MOST_WAYS:
-        every[2:] = [orders[:1] for orders in every[2:]]  # biases as they come
-        total = int(np.prod([len(orders) for orders in every]))
-        if total > MOST_WAYS:
-            return
+def _apart(cell: Structure, pool: Pools) -> Ways | None:
+    """The blocks on x and the biases each in an order of their own, where each is an array.
+
+    Those on h are put in order by `_orders_of_h`, when the first step has left few ways.
+    """
+    kinds, names = ("x", "h", "biases", "peephole"), "xhbp"
+    every = []
+    for kind, name in zip(kinds, names, strict=True):
+        orders = list(itertools.permutations(range(len(cell.having(kind)))))
+        several = len(pool.names[name]) > 1 and len(orders) <= MOST_ORDERS
+        every.append(orders if several or name == "x" else orders[:1])
+    if sum(len(orders) > 1 for orders in every) < 2 and len(pool.names["h"]) < 2:
+        return None
+    every[1] = every[1][:1]
     grid = np.array(list(itertools.product(*[range(len(orders)) for orders in every])))
-    kinds = [
+    places = [
         np.array(orders, dtype=int).reshape(len(orders), -1)[grid[:, k]]
         for k, orders in enumerate(every)
     ]
-    ones = np.ones((total, len(cell.gates)))
-    yield Ways(*kinds, ones, 0 * ones)
+    ones = np.ones((len(grid), len(cell.gates)))
+    return Ways(places[0], places[1], places[2], places[3], ones, 0 * ones)
+
+
+def _orders_of_h(ways: Ways, cell: Structure, pool: Pools) -> Ways:
+    """Blocks on h in every order of their own, where each is an array; else in that of x."""
+    count = len(cell.having("h"))
+    if len(pool.names["h"]) < 2 or count > 5:
+        return replace(ways, h=ways.x) if ways.x.shape[1] == count else ways
+    orders = np.array(list(itertools.permutations(range(count))))
+    repeated = ways.some(np.repeat(np.arange(len(ways)), len(orders)))
+    return replace(repeated, h=np.tile(orders, (len(ways), 1)))
 
 
 def _rewrites(cell: Structure) -> list[Rewrite | None]:

@@ -129,16 +129,20 @@ class Trial:
                 own.parts.append((kind, place, part.start, part.stop))
         self._gate_of = {kind: cell.having(kind) for kind in "xh"}
 
-    def run(self, ways: Ways, recording: Recording, tolerance: float) -> Matched:
-        """Which ways give the recording."""
+    def run(
+        self, ways: Ways, recording: Recording, tolerance: float, scale: float | None = None
+    ) -> Matched:
+        """Which ways give the recording; scale: its largest entry, if it is only a part."""
         kept = np.arange(len(ways))
         errors = np.zeros(len(ways))
         states = [array[None] for array in recording.initial]  # (1 or ways, batch, hidden)
-        scale = float(np.abs(recording.output).max(initial=0.0)) or 1.0
+        scale = scale or float(np.abs(recording.output).max(initial=0.0)) or 1.0
         time = len(recording.xs)
         names = list(self.cell.cell.state)
         for t in range(time):
-            found = self._step(ways.some(kept), recording.xs[t][None], dict(zip(names, states, strict=True)))
+            found = self._step(
+                ways.some(kept), recording.xs[t][None], dict(zip(names, states, strict=True))
+            )
             states = [found[name] for name in names]
             if recording.every or t == time - 1:
                 true = recording.output[t if recording.every else 0]
@@ -215,8 +219,8 @@ def _applied(node: Tensor, operands: Sequence[Any], batch: tuple[int, ...]) -> A
     for k, (array, i) in enumerate(zip(operands, node.inputs, strict=True)):
         if own[k]:
             ready[k] = np.broadcast_to(array, (*batch, *i.shape))
-    for op, k, attributes in lift(node, own, batch) if any(own) else ():
-        if k is None:
+    for op, place, attributes in lift(node, own, batch) if any(own) else ():
+        if place is None:
             return np.asarray(TABLE[op].forward(*ready, **attributes))
-        ready[k] = TABLE[op].forward(ready[k], **attributes)
+        ready[place] = TABLE[op].forward(ready[place], **attributes)
     return np.asarray(operation.forward(*ready, **node.attributes))
