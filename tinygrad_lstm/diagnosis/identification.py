@@ -19,6 +19,7 @@ from tinygrad_lstm.diagnosis.recordings import (
     check_given,
     directed,
     frames,
+    frames_with,
     halves,
     read_weights,
     two_directions,
@@ -161,7 +162,7 @@ def identify(
 def _one_direction(
     arrays: Mapping[str, Array], xs: Any, output: Any, initial: Any, cells: Any, tolerance: float
 ) -> Identification:
-    several = frames(xs, output)
+    several = frames_with(frames(xs, output), initial)
     inputs, hidden = several[0].xs.shape[-1], several[0].output.shape[-1]
     known = candidates(cells)
     structures = [s for c in _in_order(known) if (s := structure(c, inputs, hidden)) is not None]

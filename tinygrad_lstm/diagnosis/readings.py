@@ -150,7 +150,7 @@ def pools(
     for turned in ((False, False), (True, True), (True, False), (False, True)):
         alike = [_turned_alike(several, *turned) for several in readings.values()]
         for chosen in _choices(alike, wanted, max(vectors)):
-            if sum(r.count("v") for r in chosen) in vectors:
+            if sum(r.count("v") for r in chosen) in vectors and _uniform(chosen):
                 key = tuple(map(id, chosen))
                 if key not in seen:
                     seen.add(key)
@@ -158,6 +158,13 @@ def pools(
         if len(found) > MOST:
             break
     return sorted(found, key=lambda p: p.level)[:MOST]
+
+
+def _uniform(chosen: Sequence[Reading]) -> bool:
+    """Whether what stands side by side, and how gates follow one another, is alike in all."""
+    joined = {r.joined for r in chosen if r.joined}
+    by_unit = {r.by_unit for r in chosen if max(r.count(kind) for kind in "xhv") > 1}
+    return len(joined) < 2 and len(by_unit) < 2
 
 
 def _turned_alike(several: Sequence[Reading], x: bool, h: bool) -> list[Reading]:

@@ -166,6 +166,20 @@ def first_states(names: Sequence[str], initial: Any, batch: int, hidden: int) ->
     return found
 
 
+def frames_with(several: Sequence[Frame], initial: Any) -> list[Frame]:
+    """The frames whose batch is that of the first states; ShapeError where there is none."""
+    fitting, errors = [], []
+    for frame in several:
+        try:
+            first_states("12345", initial, *frame.output.shape[1:])
+            fitting.append(frame)
+        except ShapeError as error:
+            errors.append(error)
+    if not fitting:
+        raise errors[0]
+    return fitting
+
+
 def directed(frame: Frame, initial: Sequence[Array], direction: str, samples: slice) -> Recording:
     """The recording as a cell reads it that goes forward."""
     xs, y = frame.xs[:, samples], frame.output[:, samples]

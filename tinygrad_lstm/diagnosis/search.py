@@ -90,7 +90,7 @@ class Level:
 
     directions: Sequence[str] = ("forward",)
     odd: bool = False  # signs of shares, constants added to biases, blocks without effect
-    rewrites: bool = False  # other activations
+    rewrites: Sequence[str] = ()  # other activations, by the messages of their rules
     layouts: bool = False  # gates of a unit side by side, matrices turned in different ways
     apart: bool = False  # every kind of block in an order of its own
 
@@ -99,7 +99,8 @@ LEVELS = (
     Level(),
     Level(DIRECTIONS, odd=True),
     Level(DIRECTIONS, layouts=True),
-    Level(DIRECTIONS, odd=True, rewrites=True),
+    Level(DIRECTIONS, odd=True, rewrites=("activation all", "activation none")),
+    Level(DIRECTIONS, odd=True, rewrites=("activation other", "activation missing")),
     Level(apart=True),
 )
 NARROW = 8  # units that the first step is tried on where there are many, and it begins at zero
@@ -135,9 +136,9 @@ class Search:
             several = [p for p in several if level.layouts or level.apart or p.level < 4]
             if not several:
                 continue
-            for number, rewrite in enumerate(_rewrites(cell) if level.rewrites else [None]):
+            for number, rewrite in enumerate(_rewrites(cell, level.rewrites)):
                 program = cell.program if rewrite is None else rewritten(cell.program, [rewrite])
-                narrow = self._narrow(cell, number if level.rewrites else None)
+                narrow = self._narrow(cell, number, level)
                 for pool in several if program is not None else ():
                     ways = _ways(cell, pool, level, spare)
                     if ways is None:
@@ -148,7 +149,9 @@ class Search:
                         states = tuple(self._first_states(cell, hit.frame))
                         yield replace(hit, rewrite=rewrite, spare=spare, initial=states)
 
-    def _narrow(self, cell: Structure, number: int | None) -> tuple[Structure, Program] | None:
+    def _narrow(
+        self, cell: Structure, number: int, level: Level
+    ) -> tuple[Structure, Program] | None:
         """The cell with few units, and its Program, rewritten in the same place."""
         inputs, hidden = self.frames[0].xs.shape[-1], self.frames[0].output.shape[-1]
         if hidden <= 2 * NARROW or cell.cell.x in cell.cell.state.values():
@@ -156,10 +159,8 @@ class Search:
         small = structure(cell.cell, inputs, NARROW)
         if small is None:
             return None
-        if number is None:
-            return small, small.program
-        rewrite = _rewrites(small)[number]
-        program = rewritten(small.program, [rewrite]) if rewrite else None
+        rewrite = _rewrites(small, level.rewrites)[number]
+        program = rewritten(small.program, [rewrite]) if rewrite else small.program
         return (small, program) if program else None
 
     def _tried(self, trial: Trial, small: Trial | None, ways: Ways, level: Level) -> Iterator[Hit]:
@@ -316,7 +317,8 @@ def _apart(cell: Structure, pool: Pools) -> Ways | None:
         orders = list(itertools.permutations(range(len(cell.having(kind)))))
         several = len(pool.names[name]) > 1 and len(orders) <= MOST_ORDERS
         every.append(orders if several or name == "x" else orders[:1])
-    if sum(len(orders) > 1 for orders in every) < 2 and len(pool.names["h"]) < 2:
+    of_h = len(pool.names["h"]) > 1 and pool.names["h"] != pool.names["x"]
+    if sum(len(orders) > 1 for orders in every) < 2 and not of_h:
         return None
     every[1] = every[1][:1]
     grid = np.array(list(itertools.product(*[range(len(orders)) for orders in every])))
@@ -331,15 +333,16 @@ def _apart(cell: Structure, pool: Pools) -> Ways | None:
 def _orders_of_h(ways: Ways, cell: Structure, pool: Pools) -> Ways:
     """Blocks on h in every order of their own, where each is an array; else in that of x."""
     count = len(cell.having("h"))
-    if len(pool.names["h"]) < 2 or count > 5:
+    if len(pool.names["h"]) < 2 or pool.names["h"] == pool.names["x"] or count > 5:
         return replace(ways, h=ways.x) if ways.x.shape[1] == count else ways
     orders = np.array(list(itertools.permutations(range(count))))
     repeated = ways.some(np.repeat(np.arange(len(ways)), len(orders)))
     return replace(repeated, h=np.tile(orders, (len(ways), 1)))
 
 
-def _rewrites(cell: Structure) -> list[Rewrite | None]:
-    """Other activations, one everywhere or in one place."""
+def _rewrites(cell: Structure, wanted: Sequence[str]) -> list[Rewrite | None]:
+    """Other activations, everywhere or in one place; as it is, where none are wanted."""
+    if not wanted:
+        return [None]
     found = step_mistakes(Sites(cell.program), False)
-    wanted = ("activation all", "activation none", "activation other", "activation missing")
-    return [r for r in found if r.message in wanted]
+    return [rewrite for rewrite in found if rewrite.message in wanted]
