@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from wrong_programs import changed
 
 from lesson.commands import main
-from tinygrad_lstm import cells, diagnose, diagnosis
+from tinygrad_lstm import Program, cells, concat, diagnose, diagnosis
+from tinygrad_lstm import sigmoid as sigmoid_of
+from tinygrad_lstm.cell_files import load
 from tinygrad_lstm.errors import (
     CellError,
     DataError,
@@ -22,6 +26,7 @@ from tinygrad_lstm.errors import (
 )
 
 Arrays = Mapping[str, Any]
+CORPUS = Path(__file__).parents[1] / "corpus"
 
 
 def sigmoid(z: Any) -> Any:
@@ -269,6 +274,67 @@ def test_every_cell_is_right_and_its_states_may_be_lost(cell: Any) -> None:
     assert (found.kind, found.where) == ("carried", state), str(found)
 
 
+@pytest.mark.parametrize("cell", load(CORPUS / "inside.py").values(), ids=str)
+def test_names_with_dots(cell: Any) -> None:
+    assert diagnose(cell, by_program(cell, lambda name, value, prev: value)).right
+
+
+def drawn(program: Program, rng: np.random.Generator) -> tuple[set[str], Program] | None:
+    """A step with one node made otherwise, and the kinds that this may be called."""
+    choices: list[tuple[set[str], Any, Any]] = []
+    for node in program.nodes():
+        if node.op == "add":
+            for k in (0, 1):
+                if node.inputs[k].op == "add" and node.inputs[k].name is None:
+                    continue
+                if node.inputs[k].shape == node.inputs[1 - k].shape:
+                    choices += [
+                        ({"missing term"}, node, lambda o, k=k: o[1 - k] + 0.0),
+                        ({"double term", "factor"}, node, lambda o, k=k: o[0] + o[1] + o[k]),
+                        ({"sign"}, node, lambda o, k=k: o[1 - k] - o[k]),
+                    ]
+        if node.op == "tanh":
+            choices.append(({"activation"}, node, lambda o: o[0] + 0.0))
+        if node.op == "sigmoid":
+            choices.append(({"activation"}, node, lambda o: o[0] + 0.0))
+            choices.append(({"value"}, node, lambda o: sigmoid_of(o[0] + 1.0)))
+        if node.op == "concat" and node.ndim == 1 and len(node.inputs) == 2:
+            choices.append(({"order"}, node, lambda o: concat(o[1], o[0])))
+    if not choices:
+        return None
+    kinds, node, change = choices[rng.integers(len(choices))]
+    return kinds, changed(program, node, change)
+
+
+def test_mistakes_drawn_in_the_steps_of_many_cells_are_named() -> None:
+    rng = np.random.default_rng(5)
+    pool = [c for c in cells.all().values() if c is not cells.fgr]
+    named, tried, told = 0, 0, []
+    count = int(os.environ.get("MISTAKES", "24"))
+    for _ in range(count):
+        cell = pool[rng.integers(len(pool))]
+        found = diagnose(cell, forward=wrong_step(cell, int(rng.integers(2**31)), kinds := set()))
+        if not found.right:
+            tried += 1
+            named += bool(kinds & {found.kind, *found.likely[:3]})
+            if not kinds & {found.kind}:
+                told.append((cell.name, kinds, found.kind, found.likely))
+    assert tried > 0.7 * count and named >= 0.95 * tried, told
+
+
+def wrong_step(cell: Any, seed: int, kinds: set[str]) -> Callable[..., Any]:
+    def step(p: Arrays, x: Any, prev: Arrays, **further: Any) -> dict[str, Any]:
+        program = cell.program(**cell.infer_sizes(p))
+        wrong = drawn(program, np.random.default_rng(seed))
+        assert wrong is not None
+        kinds.update(wrong[0])
+        values = wrong[1].run(x=x, prev=prev, **p, **further)
+        return {name: values[name].astype(np.float32) for name in cell.state}
+
+    step.__signature__ = _signature(cell)  # type: ignore[attr-defined]
+    return step
+
+
 # --- among cells ---------------------------------------------------------------------------------
 def test_which_cell_a_step_is() -> None:
     found = diagnose(among=lstm)
@@ -298,7 +364,7 @@ def test_cells_that_compute_the_same_are_said_together() -> None:
 
 
 # --- what cannot be compared ---------------------------------------------------------------------
-def changed(change: Callable[[Any], Any]) -> Callable[..., Any]:
+def altered(change: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda p, x, prev: {"h": change(lstm(p, x, prev)["h"])}
 
 
@@ -310,13 +376,13 @@ def fails(p: Any, x: Any, prev: Any) -> Any:
     ("step", "error", "message"),
     [
         (
-            changed(lambda h: h[:, :2]),
+            altered(lambda h: h[:, :2]),
             ShapeError,
             "h of <lambda> has shape (2, 2), but it is (batch",
         ),
-        (changed(lambda h: h.astype(int)), DTypeError, "holds whole numbers (int64)"),
-        (changed(lambda h: h.astype(str)), DTypeError, "holds <U"),
-        (changed(lambda h: h * np.nan), DataError, "your h is nan at [0, 0]"),
+        (altered(lambda h: h.astype(int)), DTypeError, "holds whole numbers (int64)"),
+        (altered(lambda h: h.astype(str)), DTypeError, "holds <U"),
+        (altered(lambda h: h * np.nan), DataError, "your h is nan at [0, 0]"),
         (lambda p, x, prev: {"q": x}, UnknownNameError, "returns 'q', which is no equation"),
         (lambda p, x, prev: {}, DataError, "returns nothing; the states are h, C"),
         (lambda p, x, prev: None, DTypeError, "a mapping of names to arrays is needed"),

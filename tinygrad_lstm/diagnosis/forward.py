@@ -260,6 +260,9 @@ class Comparison:
                 values = {**self.right, a: self.right[b], b: self.right[a]}
                 words = {"a": a, "b": b}
                 returned.append((Rewrite("exchange", "states exchanged", a, words=words), values))
+        for name in states:
+            rewrite = Rewrite("sign", "value sign", name)
+            returned.append((rewrite, {**self.right, name: -self.right[name]}))
         for name in states if problem.time == 1 else ():
             old = problem.initial[name].reshape(self.right[name].shape)
             words = {"name": name}
