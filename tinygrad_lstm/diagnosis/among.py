@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.diagnosis.answers import Forward, name_of, unread
 from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, Diagnosis, say
-from tinygrad_lstm.diagnosis.forward import Comparison, compare, smallest, try_forward
+from tinygrad_lstm.diagnosis.steps import Comparison, compare, smallest, try_forward
 from tinygrad_lstm.errors import CellError, DataError, TinygradError
 from tinygrad_lstm.step import Cell
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lstm.array_files import under
 from tinygrad_lstm.diagnosis.readings import Array
-from tinygrad_lstm.diagnosis.search import Hit
+from tinygrad_lstm.diagnosis.weight_search import Hit
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.weights.gates import LAYOUTS
 from tinygrad_lstm.weights.keras import from_keras

@@ -12,8 +12,8 @@ from tinygrad_lstm.diagnosis.among import diagnose_among
 from tinygrad_lstm.diagnosis.answers import is_forward
 from tinygrad_lstm.diagnosis.backward import Array, Changes, Mistake, Recorded
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis, Explanation
-from tinygrad_lstm.diagnosis.forward import diagnose_forward
 from tinygrad_lstm.diagnosis.mistakes import mistakes
+from tinygrad_lstm.diagnosis.steps import diagnose_forward
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.testing.inputs import Case, random_inputs

@@ -24,9 +24,9 @@ from tinygrad_lstm.diagnosis.recordings import (
     read_weights,
     two_directions,
 )
-from tinygrad_lstm.diagnosis.search import Hit, Search
 from tinygrad_lstm.diagnosis.structure import Structure, structure
 from tinygrad_lstm.diagnosis.trials import Trial
+from tinygrad_lstm.diagnosis.weight_search import Hit, Search
 from tinygrad_lstm.errors import DataError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, bidirectional
 from tinygrad_lstm.parameters import Parameters

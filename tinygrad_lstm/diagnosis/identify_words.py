@@ -8,7 +8,7 @@ from typing import Any
 from tinygrad_lstm.diagnosis.converters import known_orders
 from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, say
 from tinygrad_lstm.diagnosis.forward_words import Lines, mistake
-from tinygrad_lstm.diagnosis.search import Hit
+from tinygrad_lstm.diagnosis.weight_search import Hit
 
 WHAT = ("cell", "order", "h", "x", "bias", "direction", "activation")
 
