@@ -224,7 +224,7 @@ class Recorded:
         if around:
             return self.values[t % self.time][node]
         name = self.step.known.get(node, "")
-        if name in self.start and t == -1:
+        if t == -1 and name in self.start and node is self.program.equations[name]:
             return self.flat(self.start[name], 0)
         state = name.removeprefix("prev.")
         if name.startswith("prev.") and t == self.time:
@@ -284,8 +284,11 @@ class Recorded:
     def _slopes_of(
         self, rule: Expression, edge: Edge, t: int, taken: Mapping[str, Taken]
     ) -> list[Array]:
-        values = {}
-        for leaf, node in edge.reads().items():
+        values, reads = {}, edge.reads()
+        for leaf, own in rule.leaves.items():
+            if leaf == "g":
+                continue
+            node = reads.get(leaf, own)
             value = self.value(taken[leaf], t) if leaf in taken else self.values[t][node]
             if leaf in rule.shared and value.ndim > node.ndim:
                 value = value[0]

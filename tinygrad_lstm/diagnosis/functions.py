@@ -58,10 +58,13 @@ class Problems:
         seeds = {
             n: random.standard_normal((steps, batch, *program.equations[n].shape)) for n in names
         }
-        initial = case.initial if self.step else {}
-        return Recorded(
-            self.cell, case.parameters, case.xs, seeds, initial or None, **case.further
-        )
+        initial = case.initial
+        if not self.step:
+            initial = {
+                n: np.broadcast_to(self.cell.initial(n, v.shape[1:], v.dtype), v.shape)
+                for n, v in initial.items()
+            }
+        return Recorded(self.cell, case.parameters, case.xs, seeds, initial, **case.further)
 
 
 def _distinct(cell: Cell) -> dict[str, int]:

@@ -8,12 +8,14 @@ in `reading`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tinygrad_lstm.diagnosis.backward import Change, Changes, Mistake, Recorded, Taken
 from tinygrad_lstm.diagnosis.overall import over_time
-from tinygrad_lstm.diagnosis.rules import Edge, Place
-from tinygrad_lstm.diagnosis.slopes import ACTIVATIONS, PASSING, Variant, slopes, within
+from tinygrad_lstm.diagnosis.rules import Edge, Expression, Place, Point
+from tinygrad_lstm.diagnosis.slopes import ACTIVATIONS, PASSING, Variant, apart, slopes, untransposed, within
+from tinygrad_lstm.graph import ancestors
 from tinygrad_lstm.tensor import Tensor
 
 NOTHING = Change(None)
@@ -37,6 +39,8 @@ class _Drawn:
         self.copies: dict[tuple[Tensor, int], list[Edge]] = {}
         for edge in self.step.edges:
             self.copies.setdefault(edge.original, []).append(edge)
+        self.from_loss = {self.program.equations[n] for n in graph.seeds}
+        self.seeded = {self.program.equations[n] for n in (*graph.seeds, *graph.start)}
         self.parameters = {self.program.inputs[n]: n for n in graph.parameters}
         self.named = {t: n for t, n in self.step.known.items() if t.dtype.kind == "f"}
 
@@ -65,16 +69,15 @@ class _Drawn:
     def terms(self, edge: Edge, edges: list[Edge], later: float) -> Iterator[Mistake]:
         """The term is not there, twice, or with the other sign."""
         into = self.step.into[edge.target]
-        only = all(any(e is other for other in edges) for e in into)
         state = self._state(edge.source)
-        seeded = self.step.known.get(edge.source) in {*self.graph.seeds, *self.graph.start}
-        only_term = only and not seeded
-        kind = "carried" if state and only else "missing term"
+        alone = all(any(e is other for other in edges) for e in into)
+        only_term = all(self._only(target, edges) for target in self._reached(edge))
+        kind = "carried" if state and alone else "missing term"
         message = "lost" if kind == "carried" else "missing"
         yield _all(kind, message, NOTHING, edges, 1.0 + later)
         if only_term and edge.source not in self.parameters:
             yield _all("factor", "double", _scaled(edge, 2.0), edges, 1.2 + later)
-        elif not only_term or state:
+        elif not only_term:
             yield _all("double term", "double", _scaled(edge, 2.0), edges, 1.1 + later)
         yield _all("sign", "sign", _scaled(edge, -1.0), edges, 1.0 + later)
         if not only_term:
@@ -85,6 +88,29 @@ class _Drawn:
         name = self.step.known.get(node, "")
         return name.removeprefix("prev.") if name.startswith("prev.") else None
 
+    def _reached(self, edge: Edge) -> list[Tensor]:
+        """The named values whose adjoints an edge contributes to."""
+        if edge.source in self.step.known:
+            return [edge.source]
+        inside = ancestors([edge.source], requires_grad=True, stop=self.step.known)
+        return [n for n in inside if n in self.step.known]
+
+    def _only(self, target: Tensor, edges: list[Edge]) -> bool:
+        """Whether a named value's adjoint has no other term than what these edges contribute."""
+        state = self._state(target)
+        root = self.program.equations[state] if state else target
+        if root in self.from_loss or state and self.step.into.get(Point("", root)):
+            return False
+        points = [Point("", target)]
+        while points:
+            for e in self.step.into.get(points.pop(), []):
+                if any(e is own for own in edges):
+                    continue
+                if e.node in self.step.known:
+                    return False
+                points.append(Point(e.place.owner, e.node))
+        return state is not None or target not in self.seeded
+
     def variants(self, edge: Edge) -> Iterator[Variant]:
         """Other expressions for the rule."""
         yield from slopes(self.step, edge)
@@ -94,27 +120,35 @@ class _Drawn:
     def operands(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
         """Values in a rule that are taken from another step, or are another equation's."""
         for leaf, node in _read(edge).items():
-            for taken in self.shifted(node):
-                change = Change(edge.rule, taken={leaf: taken})
-                rank = 1.1 + 0.1 * (taken.by > 0) + 0.2 * taken.around
-                words = {"by": taken.by, "value": node, "part": taken.part}
-                message = "step around" if taken.around else "step"
-                yield _all("step", message, change, copies, rank, words)
-            for other in self.like(node):
-                change = Change(edge.rule, taken={leaf: Taken(other)})
-                name = self.named.get(other)
-                gates = name in self.program.equations and node.name in self.program.equations
-                words = {"other": name or other, "value": node}
-                kind = "exchange" if gates else "value"
-                yield _all(kind, "other value", change, copies, 1.5 - 0.1 * (name is None), words)
+            ways = [(edge.rule, leaf, 0.0)]
+            ways += [(rule, "other", 0.3) for rule in apart(self.step, edge, leaf)]
+            for rule, read, later in ways:
+                yield from self._replaced(node, rule, read, copies, later)
+
+    def _replaced(
+        self, node: Tensor, rule: Expression, leaf: str, copies: list[Edge], later: float
+    ) -> Iterator[Mistake]:
+        """Another value for a node that a rule reads."""
+        for taken in self.shifted(node):
+            change = Change(rule, taken={leaf: taken})
+            rank = 1.1 + 0.1 * (taken.by > 0) + 0.2 * taken.around + later
+            words = {"by": taken.by, "value": node, "part": taken.part}
+            message = "step around" if taken.around else "step"
+            yield _all("step", message, change, copies, rank, words)
+        for other in self.like(node):
+            change = Change(rule, taken={leaf: Taken(other)})
+            name = self.named.get(other)
+            gates = name in self.program.equations and node.name in self.program.equations
+            words = {"other": name or other, "value": node}
+            kind = "exchange" if gates else "value"
+            rank = 1.5 - 0.1 * (name is None) + later
+            yield _all(kind, "other value", change, copies, rank, words)
 
     def shifted(self, node: Tensor) -> Iterator[Taken]:
         """The same value, one step earlier or later; parts of a joined one, too."""
-        moving = {*self.step.each}
-        if node not in moving or len(self.graph) == 1 and not self._state(node):
-            state = self.step.known.get(node) in self.graph.start
-            if not state:
-                return
+        moving = self.step.each
+        if node not in moving:
+            return
         for by in (-1, 1):
             yield Taken(node, by)
             if node.op == "concat" and node.name is None:
@@ -144,8 +178,9 @@ class _Drawn:
 
     def _matrices(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
         W = edge.node.inputs[0]
-        if W.ndim == 2 and W.shape[0] <= W.shape[1] and W in self.parameters:
-            yield _one(_untransposed(self.graph, edge), copies)
+        turned = untransposed(self.step, edge) if W in self.parameters else None
+        if turned is not None:
+            yield _one(turned, copies)
         for other, name in self.parameters.items():
             if other.shape == W.shape and other is not W and W in self.parameters:
                 change = Change(edge.rule, taken={"_0": Taken(other)})
@@ -253,11 +288,8 @@ class _Drawn:
                 continue
             several: dict[str, list[tuple[Edge, Variant]]] = {}
             for edge in edges:
-                found = (
-                    [_untransposed(self.graph, edge)]
-                    if op == "matvec"
-                    else list(slopes(self.step, edge))
-                )
+                turned = untransposed(self.step, edge) if op == "matvec" else None
+                found = slopes(self.step, edge) if op != "matvec" else [turned] if turned else []
                 for variant in found:
                     several.setdefault(variant.key, []).append((edge, variant))
             for ways in several.values():
@@ -294,15 +326,9 @@ class _Drawn:
 
 
 def _read(edge: Edge) -> dict[str, Tensor]:
-    """The values that a rule reads, besides the one whose adjoint it is about."""
-    read = {
-        leaf: node
-        for leaf, node in edge.reads().items()
-        if leaf != "y" and (leaf != f"_{edge.k}" or edge.op == "power")
-    }
-    if len(edge.node.inputs) == 1:
-        read["y"] = edge.node
-    return read
+    """The values that a rule reads."""
+    used = set(ancestors([edge.rule.root]))
+    return {leaf: n for leaf, n in edge.reads().items() if edge.rule.leaves[leaf] in used}
 
 
 def _scaled(edge: Edge, factor: float) -> Change:
@@ -328,16 +354,7 @@ def _all(
     first: Edge | None = None
     for edge in edges:
         first = first or edge
-        same = change.rule is None or change.rule is edge.rule
-        changes[edge.place] = (
-            change if same else Change(edge.rule, change.factor, change.taken, change.without)
-        )
+        own = change.rule is not None and change.rule is first.rule
+        changes[edge.place] = replace(change, rule=edge.rule) if own else change
     place = first.place if first else None
     return Mistake(kind, message, Changes(changes), rank, place, words or {})
-
-
-def _untransposed(graph: Recorded, edge: Edge) -> Variant:
-    """W · g in place of Wᵀ · g; of a matrix that is wider its square block at the front."""
-    from tinygrad_lstm.diagnosis.slopes import untransposed
-
-    return untransposed(graph.step, edge)

@@ -202,7 +202,7 @@ class Step:
         return self.expression(unbroadcast(part, node.inputs[k].shape), node, leaves)
 
     def expression(self, root: Tensor, node: Tensor, leaves: Mapping[str, Tensor]) -> Expression:
-        """An expression in the leaves of a node's rule."""
+        """An expression in the leaves of a node's rule; others may have a value for each sample."""
         reads = {"y": node, **{f"_{j}": i for j, i in enumerate(node.inputs)}}
         return Expression(root, leaves, [n for n, t in reads.items() if t not in self.each])
 

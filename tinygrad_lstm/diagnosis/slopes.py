@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_lstm.diagnosis.backward import Change
-from tinygrad_lstm.diagnosis.rules import Edge, Step, leaves_of
+from tinygrad_lstm.diagnosis.rules import Edge, Expression, Step, leaves_of
 from tinygrad_lstm.functions import concat, swapaxes
 from tinygrad_lstm.graph import ancestors, fold, unbroadcast
 from tinygrad_lstm.operation import TABLE
@@ -167,8 +167,32 @@ def _edited(root: Tensor, target: Tensor, make: Make) -> Tensor:
     return found
 
 
-def untransposed(step: Step, edge: Edge) -> Variant:
+def apart(step: Step, edge: Edge, leaf: str) -> Iterator[Expression]:
+    """The rule with another value, the leaf `other`, in one of the places where it reads a leaf."""
+    own, root = edge.rule.leaves[leaf], edge.rule.root
+    inside = ancestors([root])
+    places = [(n, k) for n in inside for k, i in enumerate(n.inputs) if i is own]
+    if len(places) < 2:
+        return
+    for place in places:
+        other = Tensor.input("other", own.shape, own.dtype)
+
+        def made(node: Tensor, operands: list[Tensor]) -> Tensor:
+            if not node.inputs:
+                return node
+            if node is place[0]:
+                operands = [other if k == place[1] else i for k, i in enumerate(operands)]
+            return remade(node, operands)
+
+        found: Tensor = fold([root], {}, made)[root]
+        yield step.expression(found, edge.node, {**edge.rule.leaves, "other": other})
+
+
+def untransposed(step: Step, edge: Edge) -> Variant | None:
     """W · g in place of Wᵀ · g; of a matrix that is wider its square block at the front."""
+    W = edge.node.inputs[0]
+    if W.ndim != 2 or W.shape[0] > W.shape[1] or edge.node.ndim != 1:
+        return None
     leaves = leaves_of(edge.node)
     W, g = leaves["_0"], leaves["g"]
     rows = W.shape[0]

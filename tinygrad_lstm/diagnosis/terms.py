@@ -119,10 +119,13 @@ class Terms:
         rule = change.rule if change is not None and change.rule is not None else edge.rule
         labels: dict[Tensor, str] = {}
         leaves = {rule.leaves["g"]: g}
-        for leaf, node in edge.reads().items():
+        reads = edge.reads()
+        for leaf, own in rule.leaves.items():
             taken = change.taken.get(leaf) if change else None
-            read = node if taken is None else self._taken(taken, time, labels)
-            leaves[rule.leaves[leaf]] = read
+            if taken is not None:
+                leaves[own] = self._taken(taken, time, labels)
+            elif leaf in reads:
+                leaves[own] = reads[leaf]
         part = fold([rule.root], leaves, _plain)[rule.root]
         part = unbroadcast(part, edge.source.shape)
         factor = change.factor if change else 1.0
