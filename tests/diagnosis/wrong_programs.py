@@ -241,7 +241,7 @@ def _shifted(
         for by in (-1, 1):
             key = f"now.{name}" if name in forward else name
             leaf = Tensor.input(f"alt.{key}", read.shape)
-            yield {"step"}, node, lambda o, _, leaf=leaf: put(o, leaf), f"{name} at {by}", {key: by}  # type: ignore[misc]
+            yield {"step"}, node, lambda o, _, leaf=leaf, put=put: put(o, leaf), f"{name} at {by}", {key: by}  # type: ignore[misc]
         if operand is not read:
             continue
         for other, label in named.items():
@@ -251,7 +251,7 @@ def _shifted(
                     kinds = {"step"}
                 yield (
                     kinds, node,
-                    lambda o, new, other=other: put(o, new[other]), f"{label} for {name}", {},
+                    lambda o, new, other=other, put=put: put(o, new[other]), f"{label} for {name}", {},
                 )  # fmt: skip
 
 

@@ -34,13 +34,15 @@ class Taken:
     """A value that a wrong rule reads in place of the right one.
 
     node: of the step; by: from so many steps later; part: of a joined vector that part alone is
-    from there; around: before the first step comes the last one, as with an index of -1.
+    from there; around: before the first step comes the last one, as with an index of -1; ends: a
+    state is 0 before the first step and after the last, whatever it is.
     """
 
     node: Tensor
     by: int = 0
     part: int | None = None
     around: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +210,7 @@ class Recorded:
         node = taken.node
         if taken.part is not None:
             parts = [
-                self._at(i, t + taken.by if k == taken.part else t, taken.around)
+                self._at(i, t + taken.by if k == taken.part else t, taken)
                 for k, i in enumerate(node.inputs)
             ]
             whole = [
@@ -216,14 +218,16 @@ class Recorded:
                 for p, i in zip(parts, node.inputs, strict=True)
             ]
             return np.concatenate(whole, axis=node.attributes["axis"])
-        return self._at(node, t + taken.by, taken.around)
+        return self._at(node, t + taken.by, taken)
 
-    def _at(self, node: Tensor, t: int, around: bool) -> Array:
+    def _at(self, node: Tensor, t: int, taken: Taken) -> Array:
         if 0 <= t < self.time:
             return self.values[t][node]
-        if around:
+        if taken.around:
             return self.values[t % self.time][node]
         name = self.step.known.get(node, "")
+        if taken.ends:
+            return np.zeros_like(self.values[0][node])
         if t == -1 and name in self.start and node is self.program.equations[name]:
             return self.flat(self.start[name], 0)
         state = name.removeprefix("prev.")

@@ -131,7 +131,7 @@ class _Drawn:
         """Another value for a node that a rule reads."""
         for taken in self.shifted(node):
             change = Change(rule, taken={leaf: taken})
-            rank = 1.1 + 0.1 * (taken.by > 0) + 0.2 * taken.around + later
+            rank = 1.1 + 0.1 * (taken.by > 0) + 0.2 * taken.around + 0.05 * taken.ends + later
             words = {"by": taken.by, "value": node, "part": taken.part}
             message = "step around" if taken.around else "step"
             yield _all("step", message, change, copies, rank, words)
@@ -151,12 +151,23 @@ class _Drawn:
             return
         for by in (-1, 1):
             yield Taken(node, by)
+            if self._ends(node, by):
+                yield Taken(node, by, ends=True)
             if node.op == "concat" and node.name is None:
                 for part, i in enumerate(node.inputs):
                     if i in moving:
                         yield Taken(node, by, part)
+                        if self._ends(i, by):
+                            yield Taken(node, by, part, ends=True)
         if self._state(node) and len(self.graph) > 1:
             yield Taken(node, 0, None, True)
+
+    def _ends(self, node: Tensor, by: int) -> bool:
+        """Whether a value is known where there is no such step: a first or a last state."""
+        if by > 0:
+            return self._state(node) is not None
+        name = self.step.known.get(node)
+        return name in self.graph.start and node is self.program.equations.get(name or "")
 
     def like(self, node: Tensor) -> Iterator[Tensor]:
         """Other values that a rule could read in the place of one: of the same shape."""
