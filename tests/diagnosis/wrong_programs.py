@@ -132,24 +132,29 @@ def _full(array: Any, batch: int, node: Tensor) -> Any:
 
 
 # --- mistakes in a node --------------------------------------------------------------------------
-def changed(gradient: Program, target: Tensor, change: Change, alt: Arrays) -> Program:
-    """The Program with one node made in another way."""
+def changed(gradient: Program, changes: Mapping[Tensor, Change]) -> Program:
+    """The Program with some nodes made in another way."""
     roots = [*gradient.equations.values(), *gradient.outputs.values()]
     new: dict[Tensor, Tensor] = {}
+    leaves: dict[str, Tensor] = {}
     for node in ancestors(roots):
         if not node.inputs:
             new[node] = node
             continue
         operands = [new[i] for i in node.inputs]
-        made = change(operands, new) if node is target else remade(node, operands)
+        made = changes[node](operands, new) if node in changes else remade(node, operands)
         if not isinstance(made, Tensor) or made.shape != node.shape:
             raise ValueError("another shape")
+        if node in changes:
+            for leaf in ancestors([made]):
+                if (leaf.name or "").startswith("alt."):
+                    leaves[leaf.name or ""] = leaf
         if node.name is not None and made.name is None:
             made.name = node.name
         new[node] = made
     equations = {name: new[node] for name, node in gradient.equations.items()}
     outputs = {name: new[node] for name, node in gradient.outputs.items()}
-    inputs = {**gradient.inputs, **alt}
+    inputs = {**gradient.inputs, **leaves}
     return Program("wrong", inputs, equations, outputs, gradient.dimensions, gradient.sizes)
 
 
@@ -270,34 +275,35 @@ def _matrices(node: Tensor, parameters: Mapping[Tensor, str]) -> Iterator[Choice
             )  # fmt: skip
 
 
-def draw_node(cell: Cell, sizes: Mapping[str, int], random: np.random.Generator) -> Wrong | None:
-    """A mistake in one node of the backward pass; what it is about is drawn before where."""
+def draw_nodes(
+    cell: Cell, sizes: Mapping[str, int], random: np.random.Generator, count: int = 1
+) -> list[Wrong]:
+    """Mistakes in so many nodes; what they are about is drawn before where. The last is of all."""
     gradient = gradient_of(cell, sizes)
     groups: dict[str, list[Choice]] = {}
     for choice in node_choices(cell, gradient):
         groups.setdefault(" ".join(sorted(choice[0])), []).append(choice)
-    if not groups:
-        return None
-    group = groups[sorted(groups)[random.integers(len(groups))]]
-    kinds, node, change, what, alt = group[random.integers(len(group))]
-    leaves: Arrays = {}
+    chosen: list[Choice] = []
+    while groups and len(chosen) < count:
+        group = groups[sorted(groups)[random.integers(len(groups))]]
+        chosen.append(group[random.integers(len(group))])
+    if len({choice[1] for choice in chosen}) < count:
+        return []
+    made = []
+    for several in [[c] for c in chosen] + ([chosen] if count > 1 else []):
+        kinds = frozenset().union(*(c[0] for c in several))
+        alt = {name: by for c in several for name, by in c[4].items()}
+        try:
+            program = changed(gradient, {c[1]: c[2] for c in several})
+        except ValueError:
+            return []
+        made.append(Wrong(kinds, " + ".join(c[3] for c in several), program, alt))
+    return made
 
-    def making(operands: list[Tensor], new: Mapping[Tensor, Tensor]) -> Any:
-        made = change(operands, new)
-        for leaf in ancestors([made]):
-            if (leaf.name or "").startswith("alt."):
-                leaves[leaf.name or ""] = leaf
-        return made
 
-    try:
-        program = changed(gradient, node, making, {})
-    except ValueError:
-        return None
-    inputs = {**program.inputs, **leaves}
-    whole = Program(
-        "wrong", inputs, program.equations, program.outputs, program.dimensions, program.sizes
-    )
-    return Wrong(frozenset(kinds), what, whole, alt)
+def draw_node(cell: Cell, sizes: Mapping[str, int], random: np.random.Generator) -> Wrong | None:
+    """A mistake in one node of the backward pass."""
+    return next(iter(draw_nodes(cell, sizes, random)), None)
 
 
 def shapes_of(cell: Cell, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from wrong_programs import Arrays, Task, Wrong, draw_node, shapes_of
+from wrong_programs import Arrays, Task, Wrong, draw_node, draw_nodes, shapes_of
 
 from tinygrad_lstm import Cell
 
@@ -82,3 +82,14 @@ def draw(task: Task, random: np.random.Generator) -> Wrong | None:
     if sort == 3:
         return draw_loop(task.cell, random) if steps > 1 else None
     return draw_result(task.cell, task.sizes, steps, batch, random)
+
+
+def draw_pair(task: Task, random: np.random.Generator) -> tuple[Wrong, Wrong, Wrong] | None:
+    """Two mistakes, and both together: in a third of the cases each is in a node."""
+    if random.random() < 1 / 3:
+        nodes = draw_nodes(task.cell, task.sizes, random, 2)
+        return (nodes[0], nodes[1], nodes[2]) if len(nodes) == 3 else None
+    one, two = draw(task, random), draw(task, random)
+    if one is None or two is None or (one.program and two.program):
+        return None
+    return one, two, one + two

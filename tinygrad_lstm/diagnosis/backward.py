@@ -66,8 +66,8 @@ class Changes:
     """What a wrong backward pass does in another way than the right one.
 
     edges: what is handed on along edges; seeds: what the loss hands in, by output over the steps;
-    skipped: the steps that are left out; carry: "added" where what is carried is added to what was
-    carried before; result: what is read off, from the adjoints and from each step's
+    skipped: the steps that are left out; carry: of a state "added" where what is carried is added to
+    what was carried before, "kept" where it is added to the state's whole adjoint; result: what is read off, from the adjoints and from each step's
     part of a parameter's gradient.
     """
 

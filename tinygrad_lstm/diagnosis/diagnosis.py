@@ -211,7 +211,9 @@ class Story:
     def __init__(self, graph: Recorded, terms: Terms, mistake: Mistake, where: str) -> None:
         self.graph, self.terms, self.mistake, self.where = graph, terms, mistake, where
         self.edge: Edge | None = graph.step.at.get(mistake.place) if mistake.place else None
-        found = terms.along(self.edge) if self.edge else None
+        # of a matrix that is not transposed the square part is that of the state
+        self.carried = mistake.message == "transposed matrix"
+        found = terms.along(self.edge, self.carried) if self.edge else None
         name = mistake.words.get("name")
         if found is None and name in graph.start and mistake.kind == "carried":
             found = next((t for t in terms.of(str(name)) if "{t+1}" in t.text), None)
@@ -241,7 +243,7 @@ class Story:
             change = changes.get(self.edge.place)
             if change is None or change.without is not None or change.rolled:
                 return ""
-            theirs = self.terms.theirs(self.edge, change)
+            theirs = self.terms.theirs(self.edge, change, self.carried)
             return _formula(
                 self.terms, self.found.value, self.found, theirs.text if theirs else None
             )

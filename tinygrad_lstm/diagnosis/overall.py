@@ -57,12 +57,14 @@ def _carried(graph: Recorded) -> Iterator[Mistake]:
         if own and len(own) < len(every):
             yield Mistake("carried", "lost", Changes(own), 0.95, words=words)
         if own:
-            added = Changes(carry={name: "added"})
-            yield Mistake("carried", "carried added", added, 1.3, words=words)
+            for way in ("added", "kept"):
+                added = Changes(carry={name: way})
+                yield Mistake("carried", f"carried {way}", added, 1.3, words=words)
     if len([edges for edges in into.values() if edges]) > 1:
-        added = Changes(carry=dict.fromkeys(into, "added"))
         words = {"name": ", ".join(into)}
-        yield Mistake("carried", "carried added", added, 1.3, words=words)
+        for way in ("added", "kept"):
+            added = Changes(carry=dict.fromkeys(into, way))
+            yield Mistake("carried", f"carried {way}", added, 1.3, words=words)
 
 
 def _seeds(name: str, factor: Any) -> Changes:

@@ -63,7 +63,9 @@ class Passes:
             for t in {0, len(graph) - 1}
         }
         self._added = {
-            name: [m for m, c in enumerate(several) if name in c.carry] for name in graph.start
+            (name, way): [m for m, c in enumerate(several) if c.carry.get(name) == way]
+            for name in graph.start
+            for way in ("added", "kept")
         }
         wanted = {Point("", program.inputs[n]) for n in graph.parameters if n in self._names}
         self._edges = self._leading_to(wanted, step.edges)
@@ -103,7 +105,8 @@ class Passes:
                 if (node := graph.over_time.get(name)) is not None:
                     over[name].append(self._get(adjoints, node))
             new = {n: self._get(adjoints, program.inputs[f"prev.{n}"]) for n in graph.start}
-            carried = {n: self._carry(n, t, g, carried.get(n)) for n, g in new.items()}
+            whole = {n: self._get(adjoints, program.equations[n]) for n in graph.start}
+            carried = {n: self._carry(n, t, g, carried.get(n), whole[n]) for n, g in new.items()}
         for name in self._names:
             if over[name]:
                 self.arrays[name] = self._stack(over[name][::-1])
@@ -187,15 +190,16 @@ class Passes:
             return np.zeros((1, self.graph.batch, *node.shape), self.graph.dtype)
         return found
 
-    def _carry(self, name: str, t: int, g: Array, before: Array | None) -> Array:
+    def _carry(self, name: str, t: int, g: Array, before: Array | None, whole: Array) -> Array:
         if before is None:
             before = np.zeros_like(g[:1])
         if skipped := self._skipped.get(t):
             g = self._all(g)
             g[skipped] = before if len(before) == 1 else before[skipped]
-        if added := self._added[name]:
-            g = self._all(g)
-            g[added] += before if len(before) == 1 else before[added]
+        for way, more in (("added", before), ("kept", whole)):
+            if which := self._added[name, way]:
+                g = self._all(g)
+                g[which] += more if len(more) == 1 else more[which]
         return g
 
     def _stack(self, each: list[Array]) -> Array:

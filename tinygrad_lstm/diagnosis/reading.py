@@ -75,6 +75,43 @@ def read_off(
     return explained
 
 
+def read_twice(
+    graph: Recorded,
+    right: Mapping[str, Array],
+    parts: Mapping[str, Array],
+    found: Mapping[str, Array],
+    close: Close,
+) -> list[Reading]:
+    """A number that all gradients, or all of parameters, are multiplied with, and one thing more."""
+    explained = []
+    own = [n for n in found if n in graph.parameters]
+    for names in [list(found), own] if 0 < len(own) < len(found) else [list(found)]:
+        for factor, kind, message in _usual(graph):
+            true = {n: factor * a if n in names else a for n, a in right.items()}
+            scaled = {n: factor * a if n in names else a for n, a in parts.items()}
+            detail = factor if message == "factor" else None
+            hows = {n: How(kind, message, 1.2, true[n], detail) for n in names}
+            for each in read_off(graph, true, scaled, found, close):
+                told = (*each.mistakes, _mistake(graph, hows, found))
+                explained.append(Reading(told, each.gradients))
+    return explained
+
+
+def _usual(graph: Recorded) -> list[tuple[float, str, str]]:
+    """The numbers that a gradient is wrongly multiplied with, and what each is."""
+    steps, batch = len(graph), graph.batch
+    usual: list[tuple[float, str, str]] = []
+    if batch > 1:
+        usual += [(1 / batch, "sum", "mean over batch"), (float(batch), "factor", "factor")]
+    if steps > 1:
+        usual += [(1 / steps, "sum", "mean over steps"), (float(steps), "factor", "factor")]
+    if batch > 1 and steps > 1:
+        both = batch * steps
+        usual += [(1 / both, "sum", "mean over both"), (float(both), "factor", "factor")]
+    usual += [(-1.0, "sign", "sign of all")]
+    return usual + [(f, "factor", "factor") for f in (2.0, 0.5, -2.0, -0.5)]
+
+
 def _key(how: How) -> tuple[Any, ...]:
     same = how.detail if how.message == "factor" else None
     return how.kind, how.message, same
@@ -133,19 +170,8 @@ def _factors(
     if not square or not given.any():
         return
     ratio = float((true * given).sum()) / square
-    steps, batch = len(graph), graph.batch
-    usual: list[tuple[float, str, str]] = []
-    if batch > 1:
-        usual += [(1 / batch, "sum", "mean over batch"), (float(batch), "factor", "factor")]
-    if steps > 1:
-        usual += [(1 / steps, "sum", "mean over steps"), (float(steps), "factor", "factor")]
-    if batch > 1 and steps > 1:
-        both = batch * steps
-        usual += [(1 / both, "sum", "mean over both"), (float(both), "factor", "factor")]
-    usual += [(-1.0, "sign", "sign of all")]
-    usual += [(f, "factor", "factor") for f in (2.0, 0.5, -2.0, -0.5)]
     told = set()
-    for factor, kind, message in usual:
+    for factor, kind, message in _usual(graph):
         if abs(ratio / factor - 1) < 1e-2 and close(factor * true) and (kind, message) not in told:
             told.add((kind, message))
             detail = factor if message == "factor" else None

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lstm.diagnosis.backward import Changes, Mistake, Recorded
+from tinygrad_lstm.diagnosis.forward import in_forward
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.passes import in_parts
-from tinygrad_lstm.diagnosis.reading import read_off
+from tinygrad_lstm.diagnosis.reading import read_off, read_twice
 from tinygrad_lstm.diagnosis.rules import Array
 
 MATCH = 1e-5  # what the numbers of a mistake may differ by from those found, of the largest
-PAIRS = 4000  # pairs of mistakes that are carried out, those first that add up best
+WORK = 1_500_000  # edges of pairs of mistakes that are walked over, those first that add up best
 FIRST = 24  # mistakes that mend something, with which every other one is tried
 ENTRIES = 400  # of all gradients, from which it is told which mistakes add up
 
@@ -65,6 +66,12 @@ class _Search:
             for m, e in zip(self.known, self.errors, strict=True)
             if e <= 1
         ]
+        if not explained:
+            explained = [
+                Explanation((mistake,), error)
+                for mistake, gradients in in_forward(self.graph, self.found)
+                if (error := self._error(gradients)) <= 1
+            ]
         if not explained:
             explained = list(self._pairs())
         return _likeliest(explained)
@@ -117,6 +124,7 @@ class _Search:
     # --- two at once -----------------------------------------------------------------------------
     def _pairs(self) -> Iterator[Explanation]:
         both = read_off(self.graph, self.right, self.parts, self.found, self.close, 2)
+        both += read_twice(self.graph, self.right, self.parts, self.found, self.close)
         explained = [Explanation(each.mistakes, self._error(each.gradients)) for each in both]
         explained += self._with_reading()
         if not explained:
@@ -159,8 +167,8 @@ class _Search:
         """Two mistakes in the way back: those first that nearly add up to what was found."""
         explained: list[Explanation] = []
         tried: set[tuple[int, int]] = set()
-        for candidates in (self._mending(), self._adding_up()):
-            new = [pair for pair in candidates if pair not in tried]
+        for candidates in (self._mending, self._overall, self._adding_up):
+            new = [pair for pair in candidates() if pair not in tried]
             tried |= set(new)
             explained += self._try(new)
             if explained:
@@ -182,6 +190,12 @@ class _Search:
                 firsts.append(k)
         different = self._different()
         return [(min(a, b), max(a, b)) for a in firsts for b in different if a != b]
+
+    def _overall(self) -> list[tuple[int, int]]:
+        """What is about no edge, with everything else."""
+        different = self._different()
+        overall = [k for k in different if self.known[k].place is None]
+        return [(min(a, b), max(a, b)) for a in overall for b in different if a != b]
 
     def _different(self) -> list[int]:
         """One of all mistakes that give the same numbers, without those that change nothing."""
@@ -210,7 +224,9 @@ class _Search:
         gap -= 2 * (along[:, None] + along[None])
         gap[np.tril_indices(len(kept))] = np.inf
         flat = gap.ravel()
-        most = min(PAIRS, int(np.isfinite(flat).sum()))
+        step, entries = self.graph.step, self.graph.batch * max(n.size for n in self.graph.step.nodes)
+        most = WORK // int(len(self.graph) * len(step.edges) * (1 + entries / 500))
+        most = min(max(most, 500), int(np.isfinite(flat).sum()))
         if not most:
             return []
         best = np.argpartition(flat, most - 1)[:most]

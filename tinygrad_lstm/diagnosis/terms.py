@@ -79,15 +79,15 @@ class Terms:
         return expression(fold([node], leaves, _squared)[node], UNICODE, names)
 
     # --- the term of one edge --------------------------------------------------------------------
-    def along(self, edge: Edge) -> Term | None:
-        """The term that one edge of a step contributes to."""
-        return self._along(edge, None)
+    def along(self, edge: Edge, carried: bool = False) -> Term | None:
+        """The term that one edge of a step contributes to: of several, a carried one if asked."""
+        return self._along(edge, None, carried)
 
-    def theirs(self, edge: Edge, change: Change) -> Term | None:
+    def theirs(self, edge: Edge, change: Change, carried: bool = False) -> Term | None:
         """The same term as a mistake makes it; None where nothing is handed on."""
-        return None if change.rule is None else self._along(edge, change)
+        return None if change.rule is None else self._along(edge, change, carried)
 
-    def _along(self, edge: Edge, change: Change | None) -> Term | None:
+    def _along(self, edge: Edge, change: Change | None, carried: bool) -> Term | None:
         reader, node = edge.place.owner, edge.node
         root, leaf = self.program.equations[reader], self._leaf(reader)
         g = leaf if node is root else pullback({root: leaf}, False, wrt=[node]).get(node)
@@ -106,7 +106,7 @@ class Terms:
             if not further:
                 return None
             source, part = min(
-                further.items(), key=lambda way: self.known[way[0]].startswith("prev.")
+                further.items(), key=lambda way: self.known[way[0]].startswith("prev.") != carried
             )
         name = self.known[source]
         text = self._text(part, name.startswith("prev."), labels)
