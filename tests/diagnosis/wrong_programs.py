@@ -246,7 +246,13 @@ def _shifted(
         for by in (-1, 1):
             key = f"now.{name}" if name in forward else name
             leaf = Tensor.input(f"alt.{key}", read.shape)
-            yield {"step"}, node, lambda o, _, leaf=leaf, put=put: put(o, leaf), f"{name} at {by}", {key: by}  # type: ignore[misc]
+            yield (
+                {"step"},
+                node,
+                lambda o, _, leaf=leaf, put=put: put(o, leaf),
+                f"{name} at {by}",
+                {key: by},
+            )  # type: ignore[misc]
         if operand is not read:
             continue
         for other, label in named.items():

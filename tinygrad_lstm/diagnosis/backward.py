@@ -9,7 +9,7 @@ adjoint has an axis of passes in front, of length one for as long as they all ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
 if TYPE_CHECKING:
-    from tinygrad_lstm.diagnosis.passes import Passes
+    pass
 
 ENTRIES = 200_000  # about so many of an adjoint's are computed at once
 

@@ -45,6 +45,8 @@ class Diagnosis:
     concerned, as text. confidence: 1 where one mistake alone gives all numbers, less where others
     would give the same ones, 0 where none does. kinds: of all mistakes, where there are two.
     likely: the kinds of the likeliest explanations, the first first.
+    compared, worst: how many gradients agree, if they are right, and the largest difference, of the
+    largest entry of its own.
     `print(d)` tells it in English, `d.text("ko")` in Korean, `d.text("zh")` in Chinese.
     """
 
@@ -57,6 +59,8 @@ class Diagnosis:
     likely: tuple[str, ...] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    compared: int = 0
+    worst: float = 0.0
 
     def text(self, language: str = "en") -> str:
         """The diagnosis in words: en, ko or zh."""
@@ -75,7 +79,7 @@ class Diagnosis:
         """Of gradients that are right."""
         worst = f"{max(off.values()):.0e}"
         lines = {tag: (say("right", tag, count=len(off), worst=worst),) for tag in LANGUAGES}
-        return cls(True, lines=lines)
+        return cls(True, lines=lines, compared=len(off), worst=max(off.values()))
 
     @classmethod
     def of(

@@ -95,11 +95,13 @@ def _wrong_shape(graph: Recorded, name: str, array: Array, true: Array) -> str:
         wanted = f"{name} is {graph.program.shape_text(own)}"
         fix = ""
         if array.size == true.size:
-            fix = f"\n  Write .reshape{true.shape}." if true.ndim == 1 else ""
+            fix = f"\n  Write .reshape({true.size})." if true.ndim == 1 else ""
     else:
         front = ("time", "batch") if name in graph.over_time else ("batch",)
         names = dict(zip(front, true.shape, strict=False))
-        axes = ", ".join([*(f"{k}={n}" for k, n in names.items()), *map(str, true.shape[len(front) :])])
+        axes = ", ".join(
+            [*(f"{k}={n}" for k, n in names.items()), *map(str, true.shape[len(front) :])]
+        )
         wanted, fix = f"it is needed as ({axes})", ""
     return f"{graph.cell}: the gradient of {name} has shape {array.shape}, but {wanted}.{fix}"
 

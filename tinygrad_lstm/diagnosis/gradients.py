@@ -150,9 +150,7 @@ def _in_order(graph: Recorded, names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: place.get(name, len(order)))
 
 
-def _smallest(
-    backward: Backward, problems: Problems
-) -> tuple[Recorded, dict[str, Array]] | None:
+def _smallest(backward: Backward, problems: Problems) -> tuple[Recorded, dict[str, Array]] | None:
     """The smallest problem on which the function is wrong."""
     for steps, batch in ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2)):
         if problems.step and steps > 1:

@@ -14,7 +14,15 @@ from typing import Any
 from tinygrad_lstm.diagnosis.backward import Change, Changes, Mistake, Recorded, Taken
 from tinygrad_lstm.diagnosis.overall import over_time
 from tinygrad_lstm.diagnosis.rules import Edge, Expression, Place, Point
-from tinygrad_lstm.diagnosis.slopes import ACTIVATIONS, PASSING, Variant, apart, slopes, untransposed, within
+from tinygrad_lstm.diagnosis.slopes import (
+    ACTIVATIONS,
+    PASSING,
+    Variant,
+    apart,
+    slopes,
+    untransposed,
+    within,
+)
 from tinygrad_lstm.graph import ancestors
 from tinygrad_lstm.tensor import Tensor
 

@@ -82,7 +82,7 @@ def read_twice(
     found: Mapping[str, Array],
     close: Close,
 ) -> list[Reading]:
-    """A number that all gradients, or all of parameters, are multiplied with, and one thing more."""
+    """A number that all gradients are multiplied with, or all of parameters, and one thing more."""
     explained = []
     own = [n for n in found if n in graph.parameters]
     for names in [list(found), own] if 0 < len(own) < len(found) else [list(found)]:
@@ -224,5 +224,3 @@ def _exchanged(graph: Recorded, given: Mapping[str, str]) -> tuple[str, dict[str
             return "gates exchanged", {"a": a, "b": b, "names": list(given)}
     told = ", ".join(f"{a} ← {b}" for a, b in given.items())
     return "in place", {"told": told, "names": list(given)}
-
-

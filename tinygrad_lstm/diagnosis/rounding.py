@@ -35,8 +35,7 @@ def tolerances(graph: Recorded, right: Mapping[str, Array]) -> dict[str, float]:
     usual = float(np.median(shares)) if shares else 0.0
     least = FLOOR * max(largest.values(), default=0.0)
     return {
-        n: max(MARGIN * max(noise[n], usual * largest[n]), LEAST * largest[n], least)
-        for n in right
+        n: max(MARGIN * max(noise[n], usual * largest[n]), LEAST * largest[n], least) for n in right
     }
 
 

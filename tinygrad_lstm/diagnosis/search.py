@@ -224,7 +224,10 @@ class _Search:
         gap -= 2 * (along[:, None] + along[None])
         gap[np.tril_indices(len(kept))] = np.inf
         flat = gap.ravel()
-        step, entries = self.graph.step, self.graph.batch * max(n.size for n in self.graph.step.nodes)
+        step, entries = (
+            self.graph.step,
+            self.graph.batch * max(n.size for n in self.graph.step.nodes),
+        )
         most = WORK // int(len(self.graph) * len(step.edges) * (1 + entries / 500))
         most = min(max(most, 500), int(np.isfinite(flat).sum()))
         if not most:
@@ -250,7 +253,8 @@ class _Search:
                     off = np.abs(array - given).max(axis=tuple(range(1, array.ndim)), initial=0.0)
                     worst = np.maximum(worst, np.nan_to_num(off, nan=np.inf) / self.allowed[name])
                 explained += [
-                    Explanation(told[k + int(m)], float(worst[m])) for m in np.flatnonzero(worst <= 1)
+                    Explanation(told[k + int(m)], float(worst[m]))
+                    for m in np.flatnonzero(worst <= 1)
                 ]
         return explained
 
