@@ -82,7 +82,8 @@ def _own_backward(cell: Cell, given: tuple[Any, ...], seed: int) -> Agreement:
     if len(given) != 1 or not callable(given[0]):
         raise DataError(
             f"check_gradients takes a cell with a backward pass of your own: check_gradients("
-            f"{cell.name}, my_backward); without one write gradcheck({cell.name}), or pass a function."
+            f"{cell.name}, my_backward); without one write gradcheck({cell.name}), or pass a "
+            f"function."
         )
     diagnosis = diagnose(cell, given[0], seed=seed)
     if not diagnosis.right:

@@ -1,4 +1,4 @@
-"""Backward passes as people write them in NumPy: RNN, GRU, LSTM with peepholes, each with mistakes."""
+"""Backward passes as people write them in NumPy, each with mistakes that circulate."""
 
 from __future__ import annotations
 

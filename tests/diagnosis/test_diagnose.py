@@ -173,18 +173,18 @@ def test_one_step() -> None:
 
 # --- arrays, and any cell ------------------------------------------------------------------------
 def test_gradients_of_the_engine_are_right_for_every_cell() -> None:
-    for k, (name, cell) in enumerate(cells.all().items()):
-        case = random_inputs(cell, steps=4, batch=2, rng=k)
+    for k, (name, own) in enumerate(cells.all().items()):
+        case = random_inputs(own, steps=4, batch=2, rng=k)
         run = case.unroll()
-        h_bar = np.random.default_rng(k).standard_normal(run[cell.output].shape)
-        x, p = Tensor(case.xs), cell.bind(case.parameters)
-        (unroll(cell, p, x, case.initial, **case.further)[cell.output] * h_bar).sum().backward()
+        h_bar = np.random.default_rng(k).standard_normal(run[own.output].shape)
+        x, p = Tensor(case.xs), own.bind(case.parameters)
+        (unroll(own, p, x, case.initial, **case.further)[own.output] * h_bar).sum().backward()
         found = {n: t.grad.numpy() for n, t in p.items() if t.grad is not None}
         found["x"] = x.grad.numpy()
         single = {n: v.astype(np.float32) for n, v in found.items()}
         for given in (found, single):
             verdict = diagnose(
-                cell, found=given, p=case.parameters, xs=case.xs, h_bar=h_bar,
+                own, found=given, p=case.parameters, xs=case.xs, h_bar=h_bar,
                 initial=case.initial, **case.further,
             )  # fmt: skip
             assert verdict.right, name

@@ -216,7 +216,8 @@ def _factors(
         y = square.inputs[0]
         if y.op == "tanh":
             x = y.inputs[0]
-            yield {"slope"}, node, lambda o, new: o[k] * (1 - new[x] * new[x]), "slope of input", {}
+            of_input: Change = lambda o, new: o[k] * (1 - new[x] * new[x])  # noqa: E731
+            yield {"slope"}, node, of_input, "slope of input", {}
             yield (
                 {"slope"}, node,
                 lambda o, new: o[k] * (1 - apply("tanh", new[y]) ** 2.0), "slope twice", {},
@@ -260,10 +261,8 @@ def _shifted(
                 kinds = {"exchange", "value"}
                 if label == f"prev.{name}" or name == f"prev.{label}":
                     kinds = {"step"}
-                yield (
-                    kinds, node,
-                    lambda o, new, other=other, put=put: put(o, new[other]), f"{label} for {name}", {},
-                )  # fmt: skip
+                instead: Change = lambda o, new, other=other, put=put: put(o, new[other])  # noqa: E731
+                yield kinds, node, instead, f"{label} for {name}", {}
 
 
 def _matrices(node: Tensor, parameters: Mapping[Tensor, str]) -> Iterator[Choice]:

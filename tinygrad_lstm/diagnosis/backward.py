@@ -51,7 +51,7 @@ class Change:
 
     rule: another expression of the same leaves, None for nothing at all; factor: of the whole;
     taken: leaves whose value is taken from elsewhere; without: the term that the adjoint which
-    is handed on lacks, a place, "loss" or "carried"; rolled: by how much the entries of g are moved.
+    is handed on lacks, a place, "loss" or "carried"; rolled: by how much the entries of g move.
     """
 
     rule: Expression | None
@@ -66,9 +66,9 @@ class Changes:
     """What a wrong backward pass does in another way than the right one.
 
     edges: what is handed on along edges; seeds: what the loss hands in, by output over the steps;
-    skipped: the steps that are left out; carry: of a state "added" where what is carried is added to
-    what was carried before, "kept" where it is added to the state's whole adjoint; result: what is read off, from the adjoints and from each step's
-    part of a parameter's gradient.
+    skipped: the steps that are left out; carry: of a state "added" where what is carried is added
+    to what was carried before, "kept" where to the state's whole adjoint; result: what is read off,
+    from the adjoints and from each step's part of a parameter's gradient.
     """
 
     edges: Mapping[Place, Change] = field(default_factory=dict)

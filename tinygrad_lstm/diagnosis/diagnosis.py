@@ -192,7 +192,7 @@ def _formula(terms: Terms, where: str, term: Term | None, theirs: str | None) ->
     parts = [t.text for t in own]
     if term is not None:
         parts = [
-            theirs if t.text == term.text and t.reader == term.reader else t.text
+            str(theirs) if t.text == term.text and t.reader == term.reader else t.text
             for t in own
             if theirs is not None or t.text != term.text or t.reader != term.reader
         ]

@@ -1,4 +1,4 @@
-"""Mistakes in the forward pass that a right backward pass belongs to: a parameter in another's place.
+"""Mistakes in the forward pass, of a right backward pass: a parameter in another's place.
 
 The gradients are those of other numbers: what another gate's bias, or a matrix with its columns in
 another order, would have given.

@@ -324,7 +324,7 @@ class _Drawn:
                     )  # fmt: skip
 
     def _operand_everywhere(self) -> Iterator[Mistake]:
-        """One value of another step in every rule that reads it, or in all parameters' gradients."""
+        """One value of another step in every rule that reads it, or in those of parameters."""
         reading: dict[tuple[Tensor, bool], list[tuple[Edge, str]]] = {}
         for edge in self.step.edges:
             if edge.op in PASSING:

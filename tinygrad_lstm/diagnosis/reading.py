@@ -51,7 +51,8 @@ def read_off(
     for name, each in ways.items():
         for how in each:
             keys.setdefault(_key(how), set()).add(name)
-    chosen = [(key,) for key, names in keys.items() if len(names) == len(wrong)]
+    whole = [key for key, names in keys.items() if len(names) == len(wrong)]
+    chosen: list[tuple[Any, ...]] = [(key,) for key in whole]
     if not chosen and most > 1:
         several = list(keys)
         chosen = [

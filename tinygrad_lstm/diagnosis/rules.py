@@ -116,8 +116,9 @@ class Expression:
             rows, columns = np.swapaxes(g, 1, 2), slopes[0]  # (passes, m, batch), (1, batch, n)
             if not self._each[0]:
                 columns = np.broadcast_to(columns, (1, g.shape[1], *columns.shape))
-            return np.matmul(rows, columns)
-        found: Array = self(g, slopes).sum(axis=1)
+            found: Array = np.matmul(rows, columns)
+        else:
+            found = self(g, slopes).sum(axis=1)
         return found
 
 

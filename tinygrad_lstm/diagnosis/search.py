@@ -224,10 +224,8 @@ class _Search:
         gap -= 2 * (along[:, None] + along[None])
         gap[np.tril_indices(len(kept))] = np.inf
         flat = gap.ravel()
-        step, entries = (
-            self.graph.step,
-            self.graph.batch * max(n.size for n in self.graph.step.nodes),
-        )
+        step = self.graph.step
+        entries = self.graph.batch * max(node.size for node in step.nodes)
         most = WORK // int(len(self.graph) * len(step.edges) * (1 + entries / 500))
         most = min(max(most, 500), int(np.isfinite(flat).sum()))
         if not most:

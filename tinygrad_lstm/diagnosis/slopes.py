@@ -176,16 +176,14 @@ def apart(step: Step, edge: Edge, leaf: str) -> Iterator[Expression]:
         return
     for place in places:
         other = Tensor.input("other", own.shape, own.dtype)
-
-        def made(node: Tensor, operands: list[Tensor]) -> Tensor:
-            if not node.inputs:
-                return node
-            if node is place[0]:
-                operands = [other if k == place[1] else i for k, i in enumerate(operands)]
-            return remade(node, operands)
-
-        found: Tensor = fold([root], {}, made)[root]
+        found = _edited(root, place[0], _with(place, other))
         yield step.expression(found, edge.node, {**edge.rule.leaves, "other": other})
+
+
+def _with(place: tuple[Tensor, int], other: Tensor) -> Make:
+    """A node on its operands, with another one in one place."""
+    node, at = place
+    return lambda v: remade(node, [other if k == at else i for k, i in enumerate(v)])
 
 
 def untransposed(step: Step, edge: Edge) -> Variant | None:
