@@ -77,6 +77,7 @@ def compiler() -> tuple[str, ...] | None:
     return None
 
 
+@functools.lru_cache(maxsize=256)
 def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
     """The library of a cell's source and of the products it uses, made unless it is kept."""
     command = compiler()
@@ -89,6 +90,19 @@ def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
             ending = ".dll" if sys.platform == "win32" else ".so"
             return ctypes.CDLL(str(_made(folder, source, ending, target, command, part)))
         except OSError as error:  # not writable, full, or what lies there cannot be loaded
+            last = error
+    raise NoCompiler(f"compiled code can be kept nowhere: {last}")
+
+
+def kept(
+    source: str, ending: str, target: Machine, command: tuple[str, ...], flags: tuple[str, ...]
+) -> bytes:
+    """What a compiler of another machine makes of a source, made unless it is kept."""
+    last: Exception | None = None
+    for folder in _folders():
+        try:
+            return _made(folder, source, ending, target, command, flags=flags).read_bytes()
+        except OSError as error:
             last = error
     raise NoCompiler(f"compiled code can be kept nowhere: {last}")
 
@@ -149,24 +163,32 @@ def _private(folder: Path) -> bool:
 
 
 def _made(
-    folder: Path, source: str, ending: str, target: Machine, command: tuple[str, ...], *parts: Path
+    folder: Path,
+    source: str,
+    ending: str,
+    target: Machine,
+    command: tuple[str, ...],
+    *parts: Path,
+    flags: tuple[str, ...] = (),
 ) -> Path:
     """The compiled form of a source in a folder, made unless it is there."""
     names = [part.name for part in parts]
-    all_of_it = [source, ending, target.name, *command, *_flags(source), _age(command), *names]
+    flags = flags or _flags(source, ending)
+    all_of_it = [source, ending, target.name, *command, *flags, _age(command), *names]
     name = hashlib.sha256("\0".join(all_of_it).encode()).hexdigest()[:32] + ending
     made, note = folder / name, folder / f"{name}.json"
     if not _whole(made, note):
-        _compile(made, note, source, command, parts)
+        _compile(made, note, source, (*command, *flags), parts)
     return made
 
 
-def _flags(source: str) -> list[str]:
+def _flags(source: str, ending: str) -> tuple[str, ...]:
     """What the compiler is told: for a long source, to make vectors but not to unroll loops."""
     arm = platform.machine().lower() in ("arm64", "aarch64")
     effort = ("-O2", "-ftree-vectorize") if len(source) > _LONG else ("-O3",)
     wide = ("-mprefer-vector-width=512",) if "VECTOR 64" in source else ()
-    return ["-mcpu=native" if arm else "-march=native", *effort, *_FLAGS, *wide]
+    kind = "-c" if ending == ".o" else "-shared"
+    return ("-mcpu=native" if arm else "-march=native", *effort, *_FLAGS, *wide, kind)
 
 
 def _whole(library: Path, note: Path) -> bool:
@@ -189,11 +211,10 @@ def _compile(
     try:
         text, made = work / "cell.c", work / target.name
         text.write_text(source, encoding="utf-8")
-        kind = ["-c"] if target.suffix == ".o" else ["-shared"]
-        files = [str(text), *map(str, parts)]
+        files = [str(text), *map(str, parts), *["-lm"] * (target.suffix != ".wasm")]
         try:
             done = subprocess.run(
-                [*command, *_flags(source), *kind, "-o", str(made), *files, "-lm"],
+                [*command, "-o", str(made), *files],
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
