@@ -404,6 +404,8 @@ def test_steps_that_fit_no_cell() -> None:
         diagnose(among=lambda p, x, prev: p["kernel"] @ x)
     with pytest.raises(DataError, match="a function of .p, x, prev. is needed"):
         diagnose(forward=3)
+    with pytest.raises(DataError, match="either a forward or gradients, not both"):
+        diagnose(cells.lstm, forward=lstm, found={})
     with pytest.raises(CellError, match="a cell is needed, got 'lstm'"):
         diagnose(forward=lstm, among=["lstm"])
 
