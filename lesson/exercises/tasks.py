@@ -64,10 +64,7 @@ class Exercise:
     place: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise ExerciseError(
-                f"an exercise's name is lower-case letters, digits and hyphens, got {self.name!r}."
-            )
+        self.check_name()
         if isinstance(self.hints, str) or not self.hints:
             raise ExerciseError(
                 f"exercise {self.name!r}: hints is a list of texts, the last one the solution, "
@@ -89,6 +86,13 @@ class Exercise:
                     f"exercise {self.name!r}: title and {what} are not in the same languages "
                     f"({', '.join(sorted(lacking))})."
                 )
+
+    def check_name(self) -> None:
+        """Raise an ExerciseError for a name that does not make a file's name everywhere."""
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
+            raise ExerciseError(
+                f"an exercise's name is lower-case letters, digits and hyphens, got {self.name!r}."
+            )
 
     @property
     def languages(self) -> frozenset[str]:
