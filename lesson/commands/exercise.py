@@ -36,6 +36,7 @@ class Chosen:
     title: str
     path: Path
     command: str
+    elsewhere: bool = False  # the file is another than the one that beginning writes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,13 +92,15 @@ def run(options: argparse.Namespace) -> int:
     title = f"{number}. {say(exercise.title, language)}"
     path = Path(f"exercise-{number}-{exercise.name}.py")
     command = f"tinygrad-lstm exercise {number}{_arguments(options)}"
-    return _do(options, Chosen(exercise, title, options.answer or path, command), language)
+    elsewhere = options.answer is not None
+    chosen = Chosen(exercise, title, options.answer or path, command, elsewhere)
+    return _do(options, chosen, language)
 
 
 def _fits(options: argparse.Namespace) -> None:
     """Raise where options do not belong together."""
     derive = options.exercise == "derive"
-    if options.answer and not options.check:
+    if options.answer and not (options.check or options.hint):
         raise ExerciseError("--answer names the file that --check is to read: add --check.")
     if not derive and (given := [n for n in ("adjoint", "formula") if getattr(options, n)]):
         raise ExerciseError(f"--{given[0]} belongs to: tinygrad-lstm exercise derive")
@@ -118,11 +121,7 @@ def _fits(options: argparse.Namespace) -> None:
 
 def _do(options: argparse.Namespace, chosen: Chosen, language: str) -> int:
     if options.check:
-        if options.answer:
-            path = shlex.quote(str(options.answer))
-            command = f"{chosen.command} --check --answer {path}"
-            return _check(chosen, language, command)
-        return _check(chosen, language, f"{chosen.command} --check")
+        return _check(chosen, language)
     if options.hint:
         return _hint(chosen, language)
     return _begin(chosen, language, options.seed)
@@ -159,7 +158,7 @@ def _derive(options: argparse.Namespace) -> int:
     command = f"tinygrad-lstm exercise derive{more} --adjoint {exercise.typed}"
     title = exercise.fill(exercise.title, 0, language)
     path = options.answer or Path(f"exercise-{exercise.name}.py")
-    chosen = Chosen(exercise, title, path, command)
+    chosen = Chosen(exercise, title, path, command, options.answer is not None)
     if options.formula is None:
         return _do(options, chosen, language)
     answer = Answer(path, {}, 0, language, exercise.says)
@@ -312,7 +311,7 @@ def _there(chosen: Chosen) -> None:
         raise ExerciseError(f"{chosen.path} does not exist; begin with\n  {chosen.command}")
 
 
-def _check(chosen: Chosen, language: str, command: str) -> int:
+def _check(chosen: Chosen, language: str) -> int:
     _there(chosen)
     live = sys.stderr.isatty()
     progress = (lambda line: print(f"\r  {line} \x1b[K", end="", file=sys.stderr)) if live else None
@@ -335,7 +334,8 @@ def _judged(chosen: Chosen, verdict: Verdict, language: str) -> int:
     done.write()
     hints = done.hints.get(name, 0)
     key = "not_yet" if not verdict.passed else "solved_with" if hints else "solved"
-    command = f"{chosen.command} --hint"
+    elsewhere = f" --answer {shlex.quote(str(chosen.path))}" if chosen.elsewhere else ""
+    command = f"{chosen.command} --hint{elsewhere}"
     _tell(key, language, command=command, tries=done.tries[name], hints=hints)
     return 0 if verdict.passed else 1
 

@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from lesson.exercises.engine_words import told
 from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table
 from tinygrad_lstm import cell_files
-from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.errors import ShapeError, TinygradError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
@@ -186,6 +187,13 @@ class Answer:
             self.stop(SAYS["not_a_number"], name=name, value=repr(found))
         return float(found)
 
+    def whole(self, name: str) -> int:
+        """The whole number `name`."""
+        found = self.number(name)
+        if found != int(found):
+            self.stop(SAYS["not_whole"], name=name, value=f"{found:g}")
+        return int(found)
+
     def choice(self, name: str, choices: Iterable[Any]) -> Any:
         """What `name` was chosen to be, one of the choices."""
         found, known = self.value(name), list(choices)
@@ -269,11 +277,25 @@ def checked(
                 f"  {type(error).__name__}: {error}"
             ) from error
         if isinstance(error, TinygradError):
-            answer.wrong(SAYS["refused"], error=str(error))
+            _refused(answer, error)
         else:
             told = f"{type(error).__name__}: {error}"
             answer.wrong(SAYS["fails"], line=theirs[-1].lineno, error=told)
     return Verdict(answer.findings)
+
+
+def _refused(answer: Answer, error: TinygradError) -> None:
+    """Say what the engine says, once, and what a shape that does not fit is most often due to."""
+    file = re.match(r"file .*?(?:, line (\d+))? does not run:\n  ", str(error))
+    text = str(error)[file.end() :] if file else told(str(error), answer.language)
+    if file and file[1]:
+        answer.wrong(SAYS["fails"], line=file[1], error=text)
+        return
+    answer.wrong(SAYS["refused"], error=text)
+    matrix = r"p\.[WURV]\w*"
+    line = str(error).partition("\n")[0]
+    if isinstance(error, ShapeError) and re.search(rf"{matrix} \* |\* {matrix}", line):
+        answer.wrong(SAYS["star"])
 
 
 def _blanks(path: Path) -> list[tuple[int, str]]:

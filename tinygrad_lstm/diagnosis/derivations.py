@@ -40,6 +40,7 @@ class Derivations:
     def __init__(self, cell: Cell, seed: int = 0) -> None:
         self.cell, self.point = cell, Point(cell, seed)
         self._slips = Slips(self.point)
+        self._rules: dict[str, list[Slip]] = {}
 
     def adjoints(self) -> list[str]:
         """Every label that `grade` takes: `bar.C`, `delta.o`, `bar.W_f`, `bar.x`, …."""
@@ -192,7 +193,9 @@ class Derivations:
     ) -> Diagnosis:
         """The likeliest single mistake, else two."""
         right = self.right(label)
-        rules = sorted(self._slips.of(label), key=lambda slip: slip.rank)
+        if label not in self._rules:
+            self._rules[label] = sorted(self._slips.of(label), key=lambda slip: slip.rank)
+        rules = self._rules[label]
         ways = [s for s in rules if self._same(found, s.value)]
         ways += [s for s in slips if self._same(s.value, right)]
         ways.sort(key=lambda slip: slip.rank)

@@ -146,16 +146,24 @@ def written(part: Part, text: Callable[[Reference], str]) -> str:
     if part.op in _INFIX:
         return _INFIX[part.op].join(inner)
     if part.op == "group":
-        return f"({inner[0]})"
+        return inner[0] if part.inputs[0].op in ("number", "value") else f"({inner[0]})"
     if part.op == "list":
         return f"[{', '.join(inner)}]"
     if part.op == "block":
-        return f"[{inner[0]}]_{part.block}"
+        block = part.block if part.block.isalnum() else f"{{{part.block}}}"
+        return f"[{inner[0]}]_{block}"
     shown = {"negative": "-{}", "transposed": "{}ᵀ", "over steps": "Σ_t {}", "abs": "|{}|"}
     if part.op in shown:
         return shown[part.op].format(inner[0])
     if part.op == "power":
-        return f"{inner[0]}^{inner[1]}".replace("^2", "²")
+        base = part.inputs[0]
+        upper = (
+            "²" if inner[1] == "2" else f"^{inner[1] if inner[1].isalnum() else f'({inner[1]})'}"
+        )
+        if base.inputs and base.op.isalpha() and base.op not in (*_INFIX, *shown, "group", "list"):
+            name, _, rest = inner[0].partition("(")
+            return f"{name}{upper}({rest}"
+        return f"{inner[0]}{upper}"
     name = part.op.replace("sigmoid", "σ")
     name = name.removeprefix("slope ") + "'" * name.startswith("slope ")
     return f"{name}({', '.join(inner)})"

@@ -155,6 +155,11 @@ class Slips:
         elif same := [t for t in self.terms.of(name) if t.reader == own.reader]:
             story.found, theirs = same[0], self.terms.adjoint(name)
             shown = term = same[0].text
+        alone = len(self.terms.of(name)) < 2 and name not in self.point.seeds
+        if mistake.message == "missing" and (alone or space == "delta"):
+            return self.sentence("part missing", label, term=term), term
+        if mistake.message in ("missing", "lost") and "t+1}" in term and space == "bar":
+            return self.sentence("not carried", label, term=term, value=self.point.text(name)), term
         if mistake.message == "slope left out" and edge and edge.node.op in ("multiply", "divide"):
             return self.sentence("factor left out", label, term=term), term
 
