@@ -63,6 +63,10 @@ class Derivations:
         if left is not None and not self._is(label, source[left.start : left.end]):
             words = {"name": source[left.start : left.end], "asked": self.point.text(label)}
             raise FormulaError("other side", source, left.start, left.end, **words)
+        for part in _named(formula):
+            if part.reference and part.reference.label in self.point.gradients - {label}:
+                name = source[part.start : part.end]
+                raise FormulaError("whole", source, part.start, part.end, name=name)
         found, summed = evaluate(self.point, formula, source, right.shape[1:]), False
         if len(right) == 1 < len(found):
             formula, summed = Part("over steps", (formula,)), True
@@ -139,9 +143,7 @@ class Derivations:
 
     def _is(self, label: str, word: str) -> bool:
         """Whether the left-hand side of a formula is this adjoint."""
-        if self.point.words.get(word) == Reference(label):
-            return True
-        return label in self.steady() and word in {*map(cleaned, self.point.spelled(label))}
+        return self.point.words.get(word) == Reference(label)
 
     # --- comparing -------------------------------------------------------------------------------
     @staticmethod
@@ -287,6 +289,13 @@ class Derivations:
 def _space(label: str) -> str:
     space, dot, _ = label.partition(".")
     return space if dot and space in ("bar", "delta", "seed", "pre") else ""
+
+
+def _named(part: Part) -> Iterator[Part]:
+    if part.reference is not None:
+        yield part
+    for i in part.inputs:
+        yield from _named(i)
 
 
 def _operations(part: Part) -> Iterator[str]:

@@ -83,7 +83,13 @@ class FormulaError(DataError):
 
 def read(text: str, spellings: Spellings) -> tuple[Part | None, Part]:
     """The left-hand side of a formula, if it has one, and its right-hand side."""
-    return _Reader(text, spellings).formula()
+    left, right = _Reader(text, spellings).formula()
+    level, depth = [right], 0
+    while level := [i for part in level for i in part.inputs]:
+        depth += 1
+    if depth > 3 * DEPTH:
+        raise FormulaError("long", cleaned(text)[:LENGTH], 0, 1, limit=LENGTH)
+    return left, right
 
 
 class _Reader:
@@ -143,15 +149,11 @@ class _Reader:
 
     def sum(self) -> Part:
         start = self.at
-        self.depth += 1
-        if self.depth > DEPTH:
-            self.fail("deep", self.at, limit=DEPTH)
         found = self.product()
         while sign := self.take("+", "-"):
             right = self.product()
             op = "add" if sign == "+" else "subtract"
             found = Part(op, (found, right), start=start, end=self.at)
-        self.depth -= 1
         if op := self.take(*COMPARISONS):
             right = self.sum()
             found = Part(COMPARISONS[op], (found, right), start=start, end=self.at)
@@ -163,7 +165,9 @@ class _Reader:
         while sign := self.take("+", "-"):
             negative ^= sign == "-"
         if self.take("Σ_t", "Σ_{t}", "sum_t"):
+            self.deeper()
             inner = self.product()
+            self.depth -= 1
             found = Part("over steps", (inner,), start=start, end=self.at)
         else:
             found = self.factors(start)
@@ -204,7 +208,7 @@ class _Reader:
         while True:
             if self.take("ᵀ", ".T", "^T", "^{T}", "^⊤", "^{⊤}"):
                 found = Part("transposed", (found,), start=start, end=self.at)
-            elif found.op != "list" and self.see("[", "_[", "_{") or self.at_block(found):
+            elif self.see("[", "_[", "_{") or self.at_block(found):
                 found = self.blocked(found, start)
             elif (exponent := self.exponent()) is not None:
                 found = Part("power", (found, exponent), start=start, end=self.at)
@@ -261,7 +265,18 @@ class _Reader:
         return Part("block", (inner,), block=block, start=start, end=self.at)
 
     # --- atoms -----------------------------------------------------------------------------------
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > DEPTH:
+            self.fail("deep", min(self.at, len(self.text) - 1), limit=DEPTH)
+
     def atom(self) -> Part:
+        self.deeper()
+        found = self.inner_atom()
+        self.depth -= 1
+        return found
+
+    def inner_atom(self) -> Part:
         self.skip()
         start = self.at
         if start >= len(self.text):

@@ -158,9 +158,13 @@ class Point:
     # --- names -----------------------------------------------------------------------------------
     @cached_property
     def names(self) -> list[str]:
-        """Every label that a formula may name."""
-        steady = [f"bar.{n}" for n in (*self.cell.parameters, *self.cell.constants)]
-        return [name for name in self.values if name not in steady]
+        """Every label that a formula may be made of."""
+        return [name for name in self.values if name not in self.gradients]
+
+    @cached_property
+    def gradients(self) -> set[str]:
+        """Labels of what is summed over all steps: a formula may be of one, but not made of it."""
+        return {n for n, v in self.values.items() if n.startswith("bar.") and len(v) == 1}
 
     def text(self, label: str, shift: int = 0) -> str:
         """A value as one reads it: C̄_{t+1}, W_f."""
@@ -176,9 +180,10 @@ class Point:
     def words(self) -> dict[str, Reference]:
         """What each word of a formula stands for: the cell's own names come first."""
         found: dict[str, Reference] = {}
+        found |= {cleaned(n): Reference(n) for n in self.values if not _rank(n)}
         for rank in range(3):
             layer: dict[str, set[Reference]] = {}
-            for label in self.names:
+            for label in self.values:
                 if _rank(label) == rank:
                     for word, reference in self._spelled(label):
                         layer.setdefault(cleaned(word), set()).add(reference)
