@@ -149,7 +149,7 @@ def gradients_hold(answer: Answer, own: Cell) -> bool:
     case = random_inputs(own, steps=2, rng=answer.seed)
     try:
         agreement = check_gradients(
-            lambda p, xs, begin: unroll(own, p, xs, begin)[own.output],
+            lambda p, xs, begin: unroll(own, p, xs, begin, **case.further)[own.output],
             *(case.parameters, case.xs, case.initial),
         )
     except GradientError as error:

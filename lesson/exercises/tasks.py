@@ -202,6 +202,14 @@ class Answer:
             self.stop(SAYS["not_a_choice"], name=name, value=repr(found), choices=several)
         return found
 
+    def callable(self, name: str) -> Callable[..., Any]:
+        """The function `name`, whose result is read by the check."""
+        found = self.value(name)
+        if not callable(found) or isinstance(found, Cell):
+            self.stop(SAYS["not_a_function"], name=name)
+        called: Callable[..., Any] = found
+        return called
+
     def function(self, name: str) -> Callable[..., Array]:
         """The function `name`, whose result is read as an array."""
         found = self.value(name)
