@@ -132,7 +132,7 @@ class Derivations:
         """Adjoints of the same step that are computed from this one: to use them is a circle."""
         space, _, own = label.partition(".")
         equations = self.point.program.equations
-        name = own if own in equations else own.rpartition(".")[0]
+        name = self.point.owner(own)
         if name not in equations:
             return {label}
         nodes = set(ancestors([equations[name]]))

@@ -380,13 +380,14 @@ class _Reader:
         slope = bool(self.take("'"))
         exponent = self.exponent()
         bracket = self.take("(", "{")
+        opened = self.at - 1
         if not bracket and name != "√":
             self.fail("no argument", start, self.at, name=name)
         inputs = [self.sum()] if bracket else [self.power()]
         while bracket and self.take(","):
             inputs.append(self.sum())
         if bracket:
-            self.need(")" if bracket == "(" else "}", self.at)
+            self.need(")" if bracket == "(" else "}", opened)
         op, count = FUNCTIONS[name]
         if len(inputs) != count and count:
             self.fail("arguments", start, self.at, name=name, count=count)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_lstm.diagnosis.backward import Recorded
 from tinygrad_lstm.diagnosis.formula import Reference
 from tinygrad_lstm.diagnosis.signs import cleaned
+from tinygrad_lstm.graph import pullback
 from tinygrad_lstm.notation import look_alikes, name_latex, name_unicode
 from tinygrad_lstm.operation import TABLE
 from tinygrad_lstm.program import Program
+from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 from tinygrad_lstm.testing.inputs import random_inputs
@@ -52,22 +53,30 @@ class Point:
         case = random_inputs(cell, cell.small_sizes(), steps=STEPS, rng=seed)
         self.program: Program = cell.program(**case.sizes)
         self.sizes = dict(self.program.sizes)
+        self.case = case
+        self.parameters = cell.bind(
+            {name: Tensor(array) for name, array in case.parameters.items()}, **case.sizes
+        )
         self.further = {name: Tensor(array, name) for name, array in case.further.items()}
+        self.start = {name: Tensor(array) for name, array in case.initial.items()}
+        xs = Tensor(case.xs, "x")
+        run = unroll(cell, self.parameters, xs, self.start, **self.further)
+        self.steps = run.steps
         loss = getattr(cell, "loss", None) or cell.output
         shape = self.program.equations[loss].shape
         self.seeds = {loss: np.random.default_rng(seed + 1).normal(size=(STEPS, *shape))}
-        initial = case.initial or None
-        self.graph = Recorded(cell, case.parameters, case.xs, self.seeds, initial, **self.further)
+        self.given = {"x": xs, **dict(self.parameters.items()), **self.further}
         self.inner = _insides(self.program)
         self._twins = [self._twin(t) for t in range(STEPS)]
-        self.adjoints = self._adjoints()
+        seeds = {step[n]: g[t] for n, g in self.seeds.items() for t, step in enumerate(self.steps)}
+        self.adjoints: dict[Tensor, Array] = pullback(seeds, numeric=True)
         self.values: dict[str, Array] = {}
         self._keep()
 
     # --- numbers ---------------------------------------------------------------------------------
     def _twin(self, t: int) -> dict[Tensor, Tensor]:
         """The run's node for each node of the Program, as far as they correspond."""
-        found, step = dict[Tensor, Tensor](), self.graph.steps[t]
+        found, step = dict[Tensor, Tensor](), self.steps[t]
         known = {*self.program.inputs.values(), *self.program.equations.values()}
         for name, root in self.program.equations.items():
             stack = [(root, step[name])]
@@ -79,37 +88,19 @@ class Point:
                     stack += [(i, j) for i, j in pairs if i not in known]
         return found
 
-    def _adjoints(self) -> dict[Tensor, Array]:
-        graph, found = self.graph, dict[Tensor, Array]()
-        for name, g in self.seeds.items():
-            for t, step in enumerate(graph.steps):
-                found[step[name]] = g[t]
-        for node, ways in graph.edges:
-            upstream = found.get(node)
-            if upstream is None:
-                continue
-            for _, edge in ways:
-                part = edge.part(upstream)
-                if part is not None:
-                    before = found.get(edge.source)
-                    found[edge.source] = part if before is None else before + part
-        return found
-
-    def _over(self, nodes: Sequence[Tensor]) -> Array:
-        return np.stack([self.adjoints.get(n, np.zeros(n.shape)) for n in nodes])
+    def _adjoint(self, node: Tensor) -> Array:
+        return np.asarray(self.adjoints.get(node, np.zeros(node.shape)))
 
     def _keep(self) -> None:
-        graph, own = self.graph, self.values
+        own = self.values
         for name in self.program.equations:
-            nodes = [step[name] for step in graph.steps]
+            nodes = [step[name] for step in self.steps]
             own[name] = np.stack([n.data for n in nodes])
-            own[f"bar.{name}"] = self._over(nodes)
-        self.given = {"x": graph.xs, **dict(graph.parameters.items()), **self.further}
-        self.named = {node for step in graph.steps for node in step.values()}
+            own[f"bar.{name}"] = np.stack([self._adjoint(n) for n in nodes])
         for name, tensor in self.given.items():
             label = f"input.{name}" if name in self.program.equations else name
             timed = name == "x" or name in self.cell.sequences
-            adjoint = self.adjoints.get(tensor, np.zeros(tensor.shape))
+            adjoint = self._adjoint(tensor)
             own[label] = tensor.data if timed else tensor.data[None]
             own[f"bar.{label}"] = adjoint if timed else adjoint[None]
         for name, g in self.seeds.items():
@@ -118,28 +109,24 @@ class Point:
             if all(n in twin for n in inside for twin in self._twins):
                 first = [twin[inside[0]] for twin in self._twins]
                 own[f"pre.{label}"] = np.stack([n.data for n in first])
-                name = label if label in self.program.equations else label.rpartition(".")[0]
-                shares = [self._share(name, t, inside) for t in range(STEPS)]
-                own[f"delta.{label}"] = np.stack(shares)
+                own[f"delta.{label}"] = np.stack(
+                    [self._share(self.owner(label), t, inside) for t in range(STEPS)]
+                )
+
+    def owner(self, label: str) -> str:
+        """The equation that a numbered value inside functions belongs to: k of k.1."""
+        return label if label in self.program.equations else label.rpartition(".")[0]
 
     def _share(self, equation: str, t: int, inside: Sequence[Tensor]) -> Array:
         """What values inside an equation receive of its adjoint; others may read them, too."""
-        twin, step = self._twins[t], self.graph.steps[t]
-        named, root = set(step.values()), step[equation]
-        wanted = {twin[n] for n in inside}
-        found = {root: self.adjoints.get(root, np.zeros(root.shape))}
-        for node, ways in self.graph.edges:
-            if node not in found or (node in named and node is not root):
-                continue
-            for _, edge in ways:
-                if (part := edge.part(found[node])) is not None and edge.source in self.graph.at:
-                    before = found.get(edge.source)
-                    found[edge.source] = part if before is None else before + part
-        return np.asarray(sum(found.get(n, np.zeros(n.shape)) for n in wanted))
-
-    def inside(self, label: str) -> dict[Tensor, int]:
-        """The run's nodes of what stands inside a function, each with its step."""
-        return {twin[n]: t for t, twin in enumerate(self._twins) for n in self.inner[label]}
+        root, found = self.steps[t][equation], np.zeros(inside[0].shape)
+        named = {*self.steps[t].values(), *self.start.values()} - {root}
+        if t:
+            named |= set(self.steps[t - 1].values())
+        for node in {self._twins[t][n] for n in inside}:
+            stop = named | {node}
+            found = found + pullback({root: self._adjoint(root)}, True, wrt=stop).get(node, 0.0)
+        return found
 
     def at(self, reference: Reference) -> Array:
         """A value at its step, for every t; nothing lies beyond the last, first states before."""
@@ -151,8 +138,8 @@ class Point:
             moved[:-1] = array[1:]
         else:
             moved[1:] = array[:-1]
-            if reference.label in self.graph.start:
-                moved[0] = self.graph.start[reference.label].data
+            if reference.label in self.start:
+                moved[0] = self.start[reference.label].data
         return moved
 
     # --- names -----------------------------------------------------------------------------------
@@ -251,7 +238,7 @@ def _bases(label: str) -> Iterator[str]:
     """A label's spellings without a step, as a person types them."""
     space, dot, own = label.partition(".")
     if not dot or space not in ("bar", "delta", "seed", "pre", "input"):
-        yield label
+        yield from {label, label.replace(".", "_")}
         return
     yield label
     own = own.replace(".", "_")
@@ -287,7 +274,7 @@ def _insides(program: Program) -> dict[str, list[Tensor]]:
         several: dict[str, list[Tensor]] = {}
         for node in _inside(root, known):
             nodes = several.setdefault(expression(node, UNICODE), [])
-            nodes += [node] * (node not in nodes)
+            nodes += [node] * (node not in set(nodes))
         for number, nodes in enumerate(several.values(), 1):
             found[f"{name}.{number}" if len(several) > 1 else name] = nodes
     return found

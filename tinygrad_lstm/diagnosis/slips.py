@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_lstm.diagnosis import formula_words
-from tinygrad_lstm.diagnosis.backward import Array, Change, Edge, Mistake, Place
+from tinygrad_lstm.diagnosis.backward import Array, Change, Edge, Mistake, Place, Recorded
 from tinygrad_lstm.diagnosis.diagnosis import Story, say
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.point import Point
@@ -40,8 +40,20 @@ class Slips:
     """The mistakes that the rules draw from a cell's graph, one adjoint at a time."""
 
     def __init__(self, point: Point) -> None:
-        self.point, self.graph = point, point.graph
-        self.terms = Terms(point.graph.program)
+        self.point, case = point, point.case
+        self.terms = Terms(point.program)
+        self.graph = Recorded(
+            case.cell, case.parameters, case.xs, point.seeds, case.initial or None, **case.further
+        )
+
+    @cached_property
+    def _right(self) -> dict[Tensor, Array]:
+        """The adjoint of every named value of every step."""
+        graph, found = self.graph, dict[Tensor, Array]()
+        for name in graph.steps[0]:
+            adjoint = self.point.values[f"bar.{name}"]
+            found |= {step[name]: adjoint[t] for t, step in enumerate(graph.steps)}
+        return found
 
     @cached_property
     def _mistakes(self) -> list[Mistake]:
@@ -89,11 +101,30 @@ class Slips:
     def _targets(self, label: str) -> tuple[dict[Tensor, int], bool]:
         """The nodes whose adjoint it is, each with its step; whether one node is that of all."""
         space, _, own = label.partition(".")
+        graph = self.graph
         if space == "delta":
-            return self.point.inside(own), False
+            return self._inside(own), False
         if own in self.point.program.equations:
-            return {step[own]: t for t, step in enumerate(self.graph.steps)}, False
-        return {self.point.given[own.removeprefix("input.")]: 0}, True
+            return {step[own]: t for t, step in enumerate(graph.steps)}, False
+        given = {"x": graph.xs, **dict(graph.parameters.items())}
+        node = given.get(own.removeprefix("input."))
+        return ({} if node is None else {node: 0}), True
+
+    def _inside(self, own: str) -> dict[Tensor, int]:
+        """The run's nodes of what stands inside a function, each with its step."""
+        program, name, found = self.point.program, self.point.owner(own), dict[Tensor, int]()
+        known = {*program.inputs.values(), *program.equations.values()}
+        wanted = set(self.point.inner[own])  # by identity: == compares entries
+        for t, step in enumerate(self.graph.steps):
+            stack = [(program.equations[name], step[name])]
+            while stack:
+                a, b = stack.pop()
+                if a in wanted:
+                    found[b] = t
+                if len(a.inputs) == len(b.inputs) and a.op == b.op:
+                    pairs = zip(a.inputs, b.inputs, strict=True)
+                    stack += [(i, j) for i, j in pairs if i not in known]
+        return found
 
     def _ways(self, targets: Collection[Tensor]) -> Ways:
         """The edges on ways from named values to the targets on which there is no other."""
@@ -101,7 +132,7 @@ class Slips:
         for node, ways in reversed(self.graph.edges):
             if own := [way for way in ways if way[1].source in inside]:
                 found.append((node, own))
-                if node not in self.point.named:
+                if node not in self._right:
                     inside.add(node)
         return found[::-1]
 
@@ -119,7 +150,7 @@ class Slips:
         found = np.zeros_like(right) if seeds is None else np.array(seeds)
         passing: dict[Tensor, Array] = {}
         for node, several in ways:
-            known = self.point.adjoints if node in self.point.named else passing
+            known = self._right if node in self._right else passing
             upstream = known.get(node)
             if upstream is None:
                 continue
@@ -172,7 +203,7 @@ class Slips:
     def _inside_term(self, label: str) -> str:
         """The adjoint of a value inside a function: ō_t ⊙ o_t ⊙ (1 - o_t)."""
         own, program = label.partition(".")[2], self.point.program
-        name = own if own in program.equations else own.rpartition(".")[0]
+        name = self.point.owner(own)
         root, inside = program.equations[name], self.point.inner[own][0]
         leaf = Tensor.input(f"bar.{name}", root.shape, root.dtype)
         found = pullback({root: leaf}, numeric=False, wrt=[inside]).get(inside)
