@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
         language = choose_language(options.language, known)
         return _class(options, every, language)
     if options.answers:
-        chosen = [find(every, options.exercise)[1]] if options.exercise else every
-        return _answers(options, chosen, choose_language(options.language, known))
+        some = [find(every, options.exercise)[1]] if options.exercise else every
+        return _answers(options, some, choose_language(options.language, known))
     if options.exercise is None:
         if options.check or options.hint or options.seed is not None or options.answer:
             raise ExerciseError("name an exercise, as in: tinygrad-lstm exercise 3 --check")
@@ -336,7 +336,7 @@ def _judged(chosen: Chosen, verdict: Verdict, language: str) -> int:
     key = "not_yet" if not verdict.passed else "solved_with" if hints else "solved"
     elsewhere = f" --answer {shlex.quote(str(chosen.path))}" if chosen.elsewhere else ""
     command = f"{chosen.command} --hint{elsewhere}"
-    _tell(key, language, command=command, tries=done.tries[name], hints=hints)
+    _tell(key, language, command=command, tries=str(done.tries[name]), hints=str(hints))
     return 0 if verdict.passed else 1
 
 

@@ -120,7 +120,7 @@ def derivations(cell: Cell) -> list[Derivation]:
         printer = CellPrinter(_Typed(sheet), apart=line.apart)
         left, right = printer.write(line.left), printer.write(line.right)
         try:
-            agreed = sheet.grade(label, right).right
+            agreed = sheet.agrees(label, right)
         except TinygradError:
             continue
         if agreed:

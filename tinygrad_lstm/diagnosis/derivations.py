@@ -78,6 +78,11 @@ class Derivations:
             return verdict
         return self._explained(label, found, self._of_formula(label, formula, source), summed)
 
+    def agrees(self, label: str, text: str) -> bool:
+        """Whether a formula gives the adjoint's numbers, without a word on why not."""
+        right, formula = self.right(label), read(text, self.point)[1]
+        return self._same(evaluate(self.point, formula, cleaned(text), right.shape[1:]), right)
+
     def grade_function(self, label: str, function: Callable[..., Any]) -> Diagnosis:
         """The same of a function of NumPy arrays, whose arguments are named after what they take.
 

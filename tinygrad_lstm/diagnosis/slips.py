@@ -6,6 +6,7 @@ given the others: here a mistake acts on the ways that lead from named values to
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from tinygrad_lstm.diagnosis.diagnosis import Story, say
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.point import Point
 from tinygrad_lstm.diagnosis.terms import Terms
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.graph import ancestors, pullback
 from tinygrad_lstm.tensor import Tensor
 from tinygrad_lstm.text import UNICODE, expression
@@ -40,11 +42,15 @@ class Slips:
     """The mistakes that the rules draw from a cell's graph, one adjoint at a time."""
 
     def __init__(self, point: Point) -> None:
-        self.point, case = point, point.case
+        self.point = point
         self.terms = Terms(point.program)
-        self.graph = Recorded(
-            case.cell, case.parameters, case.xs, point.seeds, case.initial or None, **case.further
-        )
+
+    @cached_property
+    def graph(self) -> Recorded:
+        """The run of the point, as `diagnose` records it."""
+        case, seeds = self.point.case, self.point.seeds
+        initial = case.initial or None
+        return Recorded(case.cell, case.parameters, case.xs, seeds, initial, **case.further)
 
     @cached_property
     def _right(self) -> dict[Tensor, Array]:
@@ -66,6 +72,13 @@ class Slips:
 
     def of(self, label: str) -> Iterator[Slip]:
         """Every mistake that concerns an adjoint, with what it would then be."""
+        space, _, name = label.partition(".")
+        if space == "bar" and name in self.point.seeds:
+            yield from self._of_loss(label, name, self.point.seeds[name])
+        with contextlib.suppress(TinygradError):  # a cell that cannot be recorded
+            yield from self._of_graph(label)
+
+    def _of_graph(self, label: str) -> Iterator[Slip]:
         targets, whole = self._targets(label)
         ways = self._ways(targets)
         places = {place for _, several in ways for place, _ in several}
@@ -77,8 +90,10 @@ class Slips:
 
         for mistake in self._mistakes:
             if places & set(mistake.changes.edges):
-                tell = self._teller(label, mistake)
-                yield Slip(mistake.kind, mistake.rank, changed(mistake.changes.edges), tell)
+                with contextlib.suppress(TypeError, ValueError):  # what no rule can be tried on
+                    value = changed(mistake.changes.edges)
+                    tell = self._teller(label, mistake)
+                    yield Slip(mistake.kind, mistake.rank, value, tell)
         later = [t.text for t in self.terms.of(name) if "t+1}" in t.text]
         if space == "bar" and name in self.graph.start and later:
             edges = [way for _, several in ways for way in several]
@@ -86,8 +101,6 @@ class Slips:
             words = {"term": " + ".join(later), "value": self.point.text(name)}
             sentence = self.sentence("not carried", label, **words)
             yield Slip("carried", 0.9, changed(lost), lambda: (sentence, words["term"]))
-        if seeds is not None:
-            yield from self._of_loss(label, name, seeds)
 
     def _of_loss(self, label: str, name: str, seeds: Array) -> Iterator[Slip]:
         right, term = self.point.values[label], self.point.text(f"seed.{name}")
@@ -148,6 +161,18 @@ class Slips:
         """An adjoint with changes on its own ways, all adjoints of other named values right."""
         right = self.point.values[label]
         found = np.zeros_like(right) if seeds is None else np.array(seeds)
+        with np.errstate(all="ignore"):
+            self._pass_on(found, ways, targets, whole, changes)
+        return found
+
+    def _pass_on(
+        self,
+        found: Array,
+        ways: Ways,
+        targets: Mapping[Tensor, int],
+        whole: bool,
+        changes: Mapping[Place, Change],
+    ) -> None:
         passing: dict[Tensor, Array] = {}
         for node, several in ways:
             known = self._right if node in self._right else passing
@@ -167,7 +192,6 @@ class Slips:
                 else:
                     before = passing.get(source)
                     passing[source] = part if before is None else before + part
-        return found
 
     # --- words -----------------------------------------------------------------------------------
     def _teller(self, label: str, mistake: Mistake) -> Callable[[], tuple[Told, str]]:
