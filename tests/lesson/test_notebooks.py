@@ -92,7 +92,7 @@ def test_a_notebook_is_the_same_in_every_language_but_for_its_words() -> None:
         assert len({cell.cell_type for cell in several}) == 1
         if several[0].cell_type == "markdown":
             assert len({cell.source for cell in several}) == 3
-            for mark in ("#", "- ", "`", "$"):
+            for mark in ("#", "- ", "$"):
                 assert len({cell.source.count(mark) for cell in several}) == 1, several[0].source
         else:
             codes = {re.sub(r'"""[^"]*"""|LANGUAGE = "\w+"', "", cell.source) for cell in several}
