@@ -26,6 +26,7 @@ from equations.lines import Equation
 from equations.symbolic import check_is_network
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.forwards import axes_of
+from tinygrad_lstm.kernels.js_operations import functions
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.sizes import ATOM, SUM
@@ -66,13 +67,10 @@ class Script:
 
     def text(self) -> str:
         """Both functions and the helpers that they use."""
-        source = resources.files("equations").joinpath("step.js").read_text("utf-8")
-        source = source.replace("  /* forward */", "\n".join(self._forward()))
-        source = source.replace("  /* backward */", "\n".join(self._backward()))
-        *helpers, forward, backward = source.split("\n\n")
-        body = f"{forward}\n\n{backward}"
-        used = [helper for helper in helpers if f"{helper.split()[1]}(" in body]
-        return "\n".join([*used, "", body] if used else [body])
+        body = resources.files("equations").joinpath("step.js").read_text("utf-8")
+        body = body.replace("  /* forward */", "\n".join(self._forward()))
+        body = body.replace("  /* backward */", "\n".join(self._backward()))
+        return "\n\n".join(filter(None, [functions(body), body]))
 
     # --- statements -----------------------------------------------------------------------------
     def _forward(self) -> Iterator[str]:

@@ -1,18 +1,3 @@
-const sigmoid = (x) => 0.5 * (1 + Math.tanh(x / 2));
-
-const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-
-const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
-  const a = Math.abs(x), e = Math.exp(-x * x) / Math.sqrt(Math.PI);
-  let sum = 0, term = 2 * a;
-  if (a > 3) {
-    for (let k = 60; k > 0; k--) sum = k / 2 / (a + sum);
-    return Math.sign(x) * (1 - e / (a + sum));
-  }
-  for (let k = 1; k < 100; k++) { sum += term; term *= 2 * x * x / (2 * k + 1); }
-  return Math.sign(x) * sum * e;
-};
-
 // One step forward. values: prev.h and so on, the states before it; x; given, further inputs; p,
 // the parameters; held (optional), pre-activations that are set and not computed. What has more
 // than one entry is an array. Returned: values with pre, the pre-activations, and now, the step's.

@@ -49,6 +49,14 @@ def softplus(x: Any) -> Any:
     return part + np.log1p(np.exp(-abs(x)))
 
 
+def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
+    if type(x) is not np.ndarray or x.ndim:
+        return np.broadcast_to(x, shape)
+    whole: Any = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))  # the same, much sooner
+    whole.flags.writeable = False
+    return whole
+
+
 def maximum(a: Any, b: Any) -> Any:
     return _chosen(np.maximum, np.greater_equal, a, b)
 

@@ -76,11 +76,12 @@ def fold(
 def contributions(node: N, g: Any, numeric: bool) -> list[tuple[N, Any]]:
     """What the adjoint of each input of `node` receives when that of `node` is `g`."""
     rules, inputs = TABLE[node.op or "identity"].derivatives, node.inputs
+    rule_of = rules if callable(rules) else rules.__getitem__
     y: Any = node._data if numeric else node
     values: Any = [i._data for i in inputs] if numeric else inputs
     received = []
     for k, i in enumerate(inputs):
-        rule = (rules(k) if callable(rules) else rules[k]) if i.requires_grad else None
+        rule = rule_of(k) if i.requires_grad else None
         if rule is not None:
             value = values[k]
             part = rule(g, y, *values, **node.attributes)

@@ -312,6 +312,12 @@ class _Value:
     def __call__(self, t: int) -> Tensor:
         return self._run.steps[t][self._name]
 
+    def like(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and dtype of the value at a step."""
+        if self._run.whole:  # so that no step is made
+            return self.sequence.shape[1:], self.sequence.dtype
+        return self(0).shape, self(0).dtype
+
     @property
     def sequence(self) -> Tensor:
         """The equation at all steps."""

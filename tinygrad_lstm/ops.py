@@ -36,6 +36,8 @@ def _along(g: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     if keepdims:
         return g
     gone = axes_of(axis, x.ndim)
+    if len(gone) == x.ndim and type(g) is np.ndarray:
+        return g  # one number, which needs no axes to be repeated
     return reshape(g, tuple(1 if k in gone else size for k, size in enumerate(x.shape)))
 
 
@@ -275,7 +277,7 @@ row.rearranging("transpose", np.transpose, (lambda g, y, x, axes:
 row.rearranging("swapaxes",  lambda x, a, b: np.swapaxes(x, a, b),
                                     (lambda g, y, x, a, b: swapaxes(g, a, b),), batch=negative_axes,
           examples=((((2, 3),), {"a": 0, "b": 1}), (((2, 3, 4),), {"a": -1, "b": 0})))
-row.rearranging("broadcast_to", np.broadcast_to, (lambda g, y, x, shape: g,), batch=shaped,
+row.rearranging("broadcast_to", forwards.broadcast_to, (lambda g, y, x, shape: g,), batch=shaped,
           examples=((((3,),), {"shape": (2, 3)}), (((2, 1),), {"shape": (2, 4)})))
 row.rearranging("getitem",   lambda x, index: x[index], (lambda g, y, x, index:
                                     apply("scatter", g, index=index, shape=x.shape),),

@@ -22,16 +22,20 @@ class Parameters(Mapping[str, Tensor]):
         self._owner = owner
         self._sizes = dict(sizes or {})
 
-    def __getattr__(self, name: str) -> Tensor:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        own = self.__dict__.get("_tensors", {})
+        inside = {n.removeprefix(f"{name}."): t for n, t in own.items() if n.startswith(f"{name}.")}
+        if inside and name not in own:  # those of a part
+            return Parameters(inside, f"{self._owner}, {name}")
         return self[name]
 
     def __getitem__(self, name: str) -> Tensor:
-        found = self.__dict__.get("_tensors", {}).get(name)
-        if found is None:
-            raise unknown(f"{self._owner} has no parameter {name!r}", "it declares", self._tensors)
-        return found  # type: ignore[no-any-return]
+        tensors: dict[str, Tensor] = self.__dict__.get("_tensors", {})
+        if name not in tensors:
+            raise unknown(f"{self._owner} has no parameter {name!r}", "it declares", tensors)
+        return tensors[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -70,6 +74,11 @@ class Parameters(Mapping[str, Tensor]):
             self[name]  # noqa: B018 - an unknown name is an error
         new = {k: Tensor(v, k) for k, v in tensors.items()}
         return Parameters({**self._tensors, **new}, self._owner, self._sizes)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """A dictionary of them, of one's own."""
+        return self._tensors.copy()
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -125,7 +134,7 @@ def check_finite(what: str, tensor: Tensor) -> None:
     """DataError where a value is nan or infinite; it names `what`, and the first such entry."""
     if tensor.traced:
         return
-    finite = np.isfinite(tensor.data)
+    finite = np.isfinite(tensor._data)  # type: ignore[arg-type]
     if not finite.all():
         place = tuple(int(k) for k in np.argwhere(~finite)[0])
         raise DataError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,25 +26,46 @@ class Moments(Sequence[Any]):
     """A value at each step of a sequence, made when it is first looked at."""
 
     def __init__(self, time: int, at: Callable[[int], Any]) -> None:
-        self._time, self._at = time, cache(at)
+        self._time, self._at = time, at
+        self._made: dict[int, Any] = {}
 
     def __getitem__(self, t: int | slice) -> Any:
         if isinstance(t, slice):
-            return [self._at(k) for k in range(self._time)[t]]
-        return self._at(range(self._time)[t])
+            return [self[k] for k in range(self._time)[t]]
+        t = range(self._time)[t]
+        if t not in self._made:
+            self._made[t] = self._at(t)
+        return self._made[t]
 
     def __len__(self) -> int:
         return self._time
 
 
-class _Final(dict[str, Tensor]):
-    """The states after the last step."""
+class Final(Mapping[str, Tensor]):
+    """The states after the last step, each made when it is first looked at."""
 
-    def __missing__(self, name: str) -> Tensor:
-        raise UnknownNameError(
-            f"there is no final state {name!r}; the states are {', '.join(self)}.\n"
-            f"  The last value of an equation is run.steps[-1][{name!r}]."
-        )
+    def __init__(self, names: Iterable[str], at: Callable[[str], Tensor]) -> None:
+        self._names, self._at = [*names], at
+        self._made: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._made:
+            if name not in self._names:
+                raise UnknownNameError(
+                    f"there is no final state {name!r}; the states are {', '.join(self)}.\n"
+                    f"  The last value of an equation is run.steps[-1][{name!r}]."
+                )
+            self._made[name] = self._at(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class Run:
@@ -69,7 +90,8 @@ class Run:
         names: Sequence[str] = (),
     ) -> None:
         self.cell, self.parameters, self.inputs = network, parameters, inputs
-        self.initial, self.steps, self.final = initial, steps, _Final(final)
+        self.initial, self.steps = initial, steps
+        self.final = final if isinstance(final, Final) else Final(final, final.__getitem__)
         self.names = list(names or steps[0])
         self.whole = whole  # an equation at all steps, where no step has to be made for it
         self._stacked: dict[str, Tensor] = {}
@@ -135,7 +157,9 @@ def unroll(
         raise CellError(
             f"unroll needs a cell, got {network!r}; write cells.lstm, or cells.all()[name]."
         )
-    known = isinstance(p, Parameters) and set(p) == set(network.parameters)
+    if not network.state:
+        raise CellError(f"{network} has no state to carry over a sequence; it is a part of cells.")
+    known = isinstance(p, Parameters) and p.tensors.keys() == network.parameters.keys()
     bound: Parameters = p if known else network.bind(p)  # type: ignore[assignment]
     inputs = read_inputs(network, xs, initial, lengths, reverse, seed, further)
     return over(network, bound, inputs)

@@ -18,6 +18,7 @@ from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
 from tinygrad_lstm.text import expression
 from tinygrad_lstm.types import Network
 
+_KNOWN = 256  # kinds of call that a cell remembers
 _MASK = "(time, batch) with padding at the end"
 _SHIFT = "\n  For padding at the front shift each sequence to step 0 first."
 
@@ -28,6 +29,10 @@ class Steps:
     def __init__(self, sequence: Tensor, name: str) -> None:
         self.sequence, self._name = sequence, name  # (time, …)
         self._made: dict[int, Tensor] = {}
+
+    def like(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and dtype of the value at a step."""
+        return self.sequence.shape[1:], self.sequence.dtype
 
     def __call__(self, t: int) -> Tensor:
         """The value at step t."""
@@ -56,7 +61,8 @@ class SequenceInputs:
 
     x: its value at a step, a node that is made when it is first read, and `x.sequence`, all of
     them; time: the number of steps; mask: for each step which sequences of the batch have not
-    ended, None where none has; reverse: from the last step to the first; initial, extra_inputs: as
+    ended, None where none has; ragged: whether any step has one; reverse: from the last step to
+    the first; initial, extra_inputs: as
     given by the caller; below: what the layer below computed, for inputs that are named after it;
     prefix: the name of the part of the network that reads; seed: of the noise.
     """
@@ -71,6 +77,7 @@ class SequenceInputs:
     below: Mapping[str, Any]
     prefix: str = ""
     seed: int = 0
+    ragged: bool = False
 
     def part(self, name: str, **changes: Any) -> SequenceInputs:
         """The same for a part of the network: with its own initial states and names."""
@@ -107,7 +114,8 @@ def read_inputs(
 ) -> SequenceInputs:
     """The arguments of `unroll`, checked."""
     x_rank = len(dimensions.parse(network.x))
-    xs = _tensor(f"{network}: xs", xs)
+    what = f"{network}: xs"
+    xs = _tensor(what, xs)
     if 0 in xs.shape:
         raise DataError(
             f"{network}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
@@ -117,14 +125,15 @@ def read_inputs(
             f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
             f"got shape {xs.shape}."
         )
-    check_finite(f"{network}: xs", xs)
-    _check_names(network, extra_inputs)
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+    check_finite(what, xs)
+    if extra_inputs:
+        _check_names(network, extra_inputs)
+    if not isinstance(seed, (int, np.integer)) or seed is True or seed is False or seed < 0:
         raise DataError(
             f"{network}: seed is a whole number of at least 0, from which noise is drawn, got "
             f"{seed!r}."
         )
-    if not isinstance(initial, Mapping | None):
+    if initial is not None and not isinstance(initial, Mapping):
         states = ", ".join(f"{name!r}: …" for name in network.state)
         raise DTypeError(
             f"{network}: initial is a mapping of states to values, got {type(initial).__name__}; "
@@ -137,8 +146,10 @@ def read_inputs(
     time, batch_shape = xs.shape[0], xs.shape[1 : xs.ndim - x_rank]
     mask = _mask(network, lengths, time, batch_shape)
     x = Steps(xs, "x")
+    ragged = lengths is not None and any(present is not None for present in mask)
+    own = initial or {}
     return SequenceInputs(
-        x, time, batch_shape, mask, reverse, initial or {}, extra_inputs, {}, seed=int(seed)
+        x, time, batch_shape, mask, reverse, own, extra_inputs, {}, seed=int(seed), ragged=ragged
     )
 
 
@@ -202,10 +213,29 @@ def _tensor(what: str, value: Any) -> Tensor:
 
 # --- what a cell is given -------------------------------------------------------------------------
 def prepare(cell: Cell, p: Parameters, inputs: SequenceInputs) -> Prepared:
-    """Check a cell's parameters and inputs against one another."""
-    x = inputs.x(0)
-    x_shape = x.shape[x.ndim - len(dimensions.parse(cell.x)) :]
-    weights = np.result_type(x.dtype, *(p[n].dtype for n in cell.parameters))
+    """Check a cell's parameters and inputs against one another.
+
+    What no value decides is found once for sequences and parameters of the same shapes.
+    """
+    shape, dtype = inputs.x.like()
+    known, key = cell.prepared, None
+    if not (inputs.extra_inputs or inputs.initial or inputs.below or cell.noise):
+        own = [(name, t.shape, t.dtype) for name, t in p.tensors.items()]
+        key = (shape, dtype, inputs.batch_shape, inputs.prefix, *p.sizes.items(), *own)
+        if key in known:
+            return known[key]  # type: ignore[no-any-return]
+    ready = _prepared(cell, p, inputs, shape[len(inputs.batch_shape) :], dtype)
+    if key is not None:
+        if len(known) >= _KNOWN:
+            known.clear()
+        known[key] = ready
+    return ready
+
+
+def _prepared(
+    cell: Cell, p: Parameters, inputs: SequenceInputs, x_shape: tuple[int, ...], dtype: Any
+) -> Prepared:
+    weights = np.result_type(dtype, *(p[n].dtype for n in cell.parameters))
     inputs = _with_noise(cell, p, inputs, x_shape, weights)
     program = cell.program(**_sizes_of(cell, p, inputs, x_shape))
     _check_x(cell, program, x_shape)

@@ -93,6 +93,13 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
         node._abstract, node.name = (tuple(shape), np.dtype(dtype)), name
         return node
 
+    @classmethod
+    def opaque(cls, like: Tensor, op: str, operands: Sequence[Tensor], **attributes: Any) -> Tensor:
+        """A traced value like another of which only is said what it is made of, by what name."""
+        node = _make(None, op, tuple(operands), attributes, True, cls.__new__(cls))
+        node._abstract = (like.shape, like.dtype)
+        return node
+
     # --- values ---------------------------------------------------------------------------------
     @property
     def data(self) -> Array:
@@ -174,8 +181,9 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
                     f"{self.shape}.\n  Reduce it first, as in t.sum().backward(), or pass the "
                     f"adjoint to start from: t.backward(seed) with a seed of shape {self.shape}."
                 )
-            seed = np.ones_like(data)
-        seed = np.array(seed, dtype=data.dtype)
+            seed = np.ones(data.shape, data.dtype)
+        else:
+            seed = np.array(seed, dtype=data.dtype)
         if seed.shape != self.shape:
             raise ShapeError(
                 f"the seed has shape {seed.shape}, but {_called(self)} has shape {self.shape}."

@@ -9,7 +9,7 @@ import numpy as np
 
 from speeds.workloads import Workload
 from tinygrad_lstm import Tensor, compiled, unroll
-from tinygrad_lstm.kernels.kernel import Given
+from tinygrad_lstm.kernels.kernel import Call, Given
 from tinygrad_lstm.weights import pytorch
 from tinygrad_lstm.weights.gates import LAYOUTS
 
@@ -107,11 +107,12 @@ def _kernel(code: str, w: Workload) -> Found:
     G = w.G.reshape(w.time, w.batch, -1)
     last: dict[str, Any] = {}
 
+    call, given = Call(kernel, w.time, w.batch, workers=w.threads), Given(once, inputs)
+
     def run() -> None:
-        record = kernel.forward(Given(once, inputs, [None] * w.time, False), initial)
-        last["loss"] = np.vdot(record.equation(cell.output), G)
-        weights, of_inputs, _ = record.backward({cell.output: G}, {})
-        last["gradients"] = kernel.parameter_gradients(once, weights)
+        call.forward(given, initial)
+        last["loss"] = np.vdot(call.equation(cell.output), G)
+        last["gradients"], of_inputs, _ = call.backward(given, {cell.output: G}, {})
         last["xs"] = of_inputs.get("x")
 
     def results() -> dict[str, Any]:

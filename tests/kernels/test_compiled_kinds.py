@@ -179,7 +179,7 @@ def test_nan_is_not_swallowed(code: str) -> None:
         assert run["larger"].data.tolist() == [2.0, 6.0]
         record = run["kept"].inputs[0].attributes["sequence"].record
         for name, value in (("kept", np.nan), ("larger", np.nan), ("smaller", np.nan)):
-            given = Given({}, {"x": np.full((2, 1, 1), value, dtype)}, [None, None], False)
+            given = Given({}, {"x": np.full((2, 1, 1), value, dtype)})
             again = record.kernel.forward(given, {"n": np.zeros((1, 1), dtype)})
             assert np.isnan(again.equation(name)).all(), (name, dtype)
 

@@ -5,7 +5,7 @@ A new one is a class with these members in a file of its own, and its name in `k
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from tinygrad_lstm.kernels.loop import Loops
@@ -24,6 +24,7 @@ class Code(Protocol):
     `Code(loops, dtype)` makes it; it raises `Unsupported`, or `NoCompiler` where what is missing is
     a program on this machine. title: how the backend is called in a sentence; source: what runs,
     the same as `text(loops, dtype)`; rows: memory (batch, width) that it needs beside the plan's;
+    work: about how many multiplications a row takes that threads may share, 0 where none may;
     transient: the plan's buffers (time, batch, width) that it keeps itself, so that none are made.
     """
 
@@ -31,6 +32,7 @@ class Code(Protocol):
     source: str
     rows: Iterable[Buffer]
     transient: Collection[Buffer]
+    work: float
 
     def __init__(self, loops: Loops, dtype: Any) -> None: ...
 
@@ -39,20 +41,23 @@ class Code(Protocol):
         """The source alone, which needs no compiler."""
         ...
 
-    def forward(self, views: Views) -> None:
-        """The hoisted statements for all steps, then the loop over time.
+    def forward(self, views: Views, workers: int) -> Callable[[], None]:
+        """The hoisted statements for all steps, then the loop over time, ready to run again.
 
-        Reads the inputs (time, batch, width), weights, and the first states; writes all that
-        `Plan.kept_buffers` names. `views` has the steps in the order of reading.
+        A run reads the inputs (time, batch, width), weights, and the first states; it writes all
+        that `Plan.kept_buffers` names. `views` has the steps in the order of reading; between two
+        runs arrays of `views.given`, and which samples end when, may have been replaced. workers:
+        how many threads may share the batch.
         """
         ...
 
-    def backward(self, views: Views) -> dict[str, Array]:
-        """The loop back through time, then the products after it.
+    def backward(self, views: Views, workers: int) -> Callable[[], Mapping[str, Array]]:
+        """The loop back through time, then the products after it, ready to run again.
 
-        Reads what `forward` wrote, the adjoints `given.NAME` (time, batch, width) and those of the
-        final states, carry (batch, width); writes the adjoints of the inputs and of the first
-        states, and adds to the totals (width,). Returns the weights' gradients by products, each
-        (rows, columns). `views` has the steps in the order of going back.
+        A run reads what `forward` wrote, the adjoints `given.NAME` (time, batch, width) and those
+        of the final states, carry (batch, width); it writes the adjoints of the inputs and of the
+        first states, and adds to the totals (width,). It returns the weights' gradients by
+        products, each (rows, columns), in memory that the next run may use. `views` has the steps
+        in the order of going back.
         """
         ...

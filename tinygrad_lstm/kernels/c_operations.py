@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.kernels.backend import Unsupported
+from tinygrad_lstm.kernels.c_sizes import Sizes
 from tinygrad_lstm.kernels.names import number
 from tinygrad_lstm.tensor import TABLE, Array, Tensor
-
-_MOST = 1 << 16  # entries of an index table in the source
 
 _REARRANGED = ["getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "concat", "stack"]
 _REDUCTIONS = {  # what a sum begins with, and how an entry enters it: see functions.c
@@ -26,19 +25,20 @@ _REDUCTIONS = {  # what a sum begins with, and how an entry enters it: see funct
 }
 
 
-def literal(value: Any) -> str:
-    """A number in C."""
-    return f"(real){number(value, 'INFINITY', 'NAN')}"
+def literal(value: Any, sizes: Sizes, sized: bool = False) -> str:
+    """A number in C; `sized`: one that is made of sizes."""
+    return sizes.real(value) if sized else f"(real){number(value, 'INFINITY', 'NAN')}"
 
 
-def expression(node: Tensor, operands: list[str]) -> str:
+def expression(node: Tensor, operands: list[str], sizes: Sizes) -> str:
     """One entry of an elementwise operation; that of a composite is its definition's."""
     op = node.op or ""
     if op == "clip":
         text = operands[0]
         for end, sign in (("high", ">"), ("low", "<")):
             if (edge := node.attributes[end]) is not None:
-                text = f"({operands[0]} {sign} {literal(edge)} ? {literal(edge)} : {text})"
+                limit = literal(edge, sizes, hasattr(edge, "words"))
+                text = f"({operands[0]} {sign} {limit} ? {limit} : {text})"
         return text
     template, definition = TABLE[op].c, TABLE[op].definition
     if template is not None:
@@ -48,7 +48,8 @@ def expression(node: Tensor, operands: list[str]) -> str:
         for n in definition.nodes():
             if n not in own:
                 parts = [own[i] for i in n.inputs]
-                own[n] = f"({expression(n, parts)})" if parts else literal(n.data.item())
+                text = expression(n, parts, sizes) if parts else literal(n.data.item(), sizes)
+                own[n] = f"({text})"
         (root,) = definition.outputs.values()
         text = own[root]
     else:
@@ -57,42 +58,41 @@ def expression(node: Tensor, operands: list[str]) -> str:
     return f"({text}) != 0" if op == "add" and node.dtype.kind == "b" else text
 
 
-def single(
-    node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
-) -> Iterator[str]:
+def single(node: Tensor, out: str, operands: list[str], sizes: Sizes) -> Iterator[str]:
     """Lines that compute one sample of an operation from pointers to its operands."""
-    op, x, n = node.op or "", operands[0], node.inputs[0].size
+    op, x = node.op or "", operands[0]
+    n, m = sizes.count("entries", node.inputs[0].size), sizes.count("entries", node.size)
     if op == "scatter":
-        yield f"fill({node.size}, {out}, 0);"
-        yield f"add_up({n}, {out}, {table(scatter_places(node))}, {x});"
+        yield f"fill({m}, {out}, 0);"
+        yield f"add_up({n}, {out}, {sizes.table(scatter_places(node))}, {x});"
     elif op in _REARRANGED:
-        yield from _rearranged(node, out, operands, table)
+        yield from _rearranged(node, out, operands, sizes)
     elif op in _REDUCTIONS:
-        to = "NULL" if node.size == 1 else table(_groups(node))
+        groups = _groups(node)
+        to = "NULL" if groups is None else sizes.table(groups)
         start, function = _REDUCTIONS[op]
-        yield f"fill({node.size}, {out}, {start});"
+        yield f"fill({m}, {out}, {start});"
         if op == "logsumexp":
-            arguments = f"{node.size}, {n}, {out}, {to}, {x}"
-            yield f"{{ real most[{node.size}]; {function}({arguments}, most); }}"
+            yield f"{{ real most[{m}]; {function}({m}, {n}, {out}, {to}, {x}, most); }}"
         else:
             yield f"{function}({n}, {out}, {to}, {x});"
         if op == "mean":
-            yield f"scale({node.size}, {out}, (real){node.size / n!r});"
+            yield f"scale({m}, {out}, (real)((double){m} / (double){n}));"
     elif op in ("softmax", "log_softmax", "cumsum"):
-        axis = node.attributes["axis"] % node.ndim
-        length, inner = node.shape[axis], math.prod(node.shape[axis + 1 :])
-        yield f"{op}_({n // (length * inner)}, {length}, {inner}, {out}, {x});"
+        axis, shape = node.attributes["axis"] % node.ndim, node.shape
+        outer = sizes.count("outer", math.prod(map(int, shape[:axis]))) if axis else "1"
+        inner = math.prod(map(int, shape[axis + 1 :]))
+        within = sizes.count("inner", inner) if axis + 1 < node.ndim else "1"
+        yield f"{op}_({outer}, {sizes.count('length', shape[axis])}, {within}, {out}, {x});"
     elif op == "einsum" or TABLE[op].signature.startswith("("):
-        yield from _contracted(node, out, operands)
+        yield from _contracted(node, out, operands, sizes)
     else:
         raise Unsupported(f"operation {op!r} has no C")
     if node.dtype.kind == "b":
-        yield f"truth({node.size}, {out});"
+        yield f"truth({m}, {out});"
 
 
-def _rearranged(
-    node: Tensor, out: str, operands: list[str], table: Callable[[Array], str]
-) -> Iterator[str]:
+def _rearranged(node: Tensor, out: str, operands: list[str], sizes: Sizes) -> Iterator[str]:
     """Each entry of the result is an entry of an operand."""
     ends = np.cumsum([0, *(i.size for i in node.inputs)])
     spans = list(zip(node.inputs, operands, ends, ends[1:], strict=False))
@@ -101,13 +101,14 @@ def _rearranged(
 
     def entries(numbers: Array) -> str:
         """An offset and a table of places, none for a run of them."""
-        run = (np.diff(numbers) == 1).all()
-        return f" + {numbers[0]}, NULL" if run else f", {table(numbers)}"
+        run = bool((np.diff(numbers) == 1).all())
+        start = sizes.count("from", numbers[0] if run and numbers.size else 0)
+        return f" + {start}, {sizes.table(None if run else numbers)}"
 
     for _, operand, start, stop in spans:
         (to,) = np.nonzero((source >= start) & (source < stop))
-        if to.size:
-            yield f"move({to.size}, {out}{entries(to)}, {operand}{entries(source[to] - start)});"
+        n = sizes.count("entries", to.size)
+        yield f"move({n}, {out}{entries(to)}, {operand}{entries(source[to] - start)});"
 
 
 def scatter_places(node: Tensor) -> Array:
@@ -117,11 +118,13 @@ def scatter_places(node: Tensor) -> Array:
     return np.asarray(whole[index]).reshape(-1)
 
 
-def _groups(node: Tensor) -> Array:
-    """For each entry of the operand the entry of the result that it is reduced to."""
+def _groups(node: Tensor) -> Array | None:
+    """For each entry of the operand that of the result it is reduced to; None if there is one."""
     shape = node.inputs[0].shape
     axis = node.attributes["axis"]
     axes = tuple(range(len(shape))) if axis is None else tuple(np.atleast_1d(axis) % len(shape))
+    if len(axes) == len(shape):
+        return None
     kept = tuple(1 if k in axes else n for k, n in enumerate(shape))
     numbers = np.arange(math.prod(kept)).reshape(kept)
     return np.broadcast_to(numbers, shape).reshape(-1)
@@ -138,33 +141,28 @@ def _letters(node: Tensor) -> list[str]:
     return [free[len(free) - n :] + own for n, own in zip(axes, cores, strict=True)]
 
 
-def _contracted(node: Tensor, out: str, operands: list[str]) -> Iterator[str]:
+def _contracted(node: Tensor, out: str, operands: list[str], sizes: Sizes) -> Iterator[str]:
     """A sum of products, over all letters that the result does not have."""
     groups, tensors = _letters(node), (*node.inputs, node)
-    sizes: dict[str, int] = {}
+    most: dict[str, int] = {}
     for group, t in zip(groups, tensors, strict=True):
         for c, n in zip(group, t.shape, strict=True):
-            sizes[c] = max(n, sizes.get(c, 1))
+            most[c] = max(n, most.get(c, 1))
+    count = {c: sizes.count(f"axis_{c}", n) for c, n in most.items()}
 
     def entry(pointer: str, group: str, shape: tuple[int, ...]) -> str:
-        place = "0"
+        place = ""
         for c, n in zip(group, shape, strict=True):
-            place = f"({place}) * {n} + i_{c}" if n > 1 else place
-        return f"{pointer}[{place}]"
+            if n == most[c]:  # else it is repeated along this axis
+                place = f"({place}) * {count[c]} + i_{c}" if place else f"i_{c}"
+        return f"{pointer}[{place or 0}]"
 
     def each(letters: Iterable[str]) -> str:
-        return " ".join(f"for (count i_{c} = 0; i_{c} < {sizes[c]}; i_{c}++)" for c in letters)
+        return " ".join(f"EACH(i_{c}, {count[c]})" for c in letters)
 
     left, right, to = map(entry, (*operands, out), groups, (t.shape for t in tensors))
     yield f"{each(dict.fromkeys(groups[-1]))} {{"
     yield "real total = 0;"
-    yield f"{each(sorted(sizes.keys() - set(groups[-1])))} total += {left} * {right};"
+    yield f"{each(sorted(most.keys() - set(groups[-1])))} total += {left} * {right};"
     yield f"{to} = total;"
     yield "}"
-
-
-def indices(table: Array) -> str:
-    """An index table as C writes it."""
-    if table.size > _MOST:
-        raise Unsupported(f"an index table of {table.size:,} entries")
-    return "{" + ", ".join(map(str, table.tolist())) + "}"

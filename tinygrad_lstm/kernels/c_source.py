@@ -1,13 +1,15 @@
 """The C source of a plan: one pass over the units between two products, to be read by people.
 
-    forward(steps, batch, first, last, piece, …)       samples first to last, a thread's share
+    forward(sizes, steps, batch, first, last, piece, …)    samples first to last, a thread's share
         for each piece of a few steps
             hoisted products of these steps             into memory that stays in the caches
             for each step: products and sweeps
     backward: for each piece the steps, then the deferred products of these steps
 
 `at[k]` is where the k-th buffer's first step lies, `by[k]` how far the next one is; `packs[k]` a
-weight in panels, as `products.c` reads it.
+weight in panels, as `products.c` reads it. Whatever depends on a size is a member of `sizes`: one
+compiled text serves all sizes. (Literal ones were tried: they are not faster, but for loops of one
+entry, which are none.)
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, cached_property
 from importlib import resources
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.c_operations import expression, indices, literal, single
+from tinygrad_lstm.kernels.c_operations import expression, literal, single
+from tinygrad_lstm.kernels.c_sizes import Sizes
 from tinygrad_lstm.kernels.loop import (
     Apply,
     Assign,
@@ -37,18 +41,25 @@ from tinygrad_lstm.kernels.loop import (
 from tinygrad_lstm.kernels.names import comment_text, distinct
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
 from tinygrad_lstm.kernels.toolchain import Machine
-from tinygrad_lstm.tensor import Array
 
 _EACH_STEP = "for (count step = begin; step < end; step++) {"
 _EACH_ROW = "for (count b = first; b < last; b++) {"
+_SHARED = ("products.h", "samples.c", "products.c")
+_HIDDEN = """#if defined(__GNUC__)
+#define SHARED __attribute__((visibility("hidden")))
+#else
+#define SHARED
+#endif"""
 
 
 class Source:
     """The C of a plan's loops, and what they need of memory.
 
-    `text` is the cell's own, `products` that of the matrix products it calls; `packs` lists the
-    weights in panels, (loop, statement, how many numbers); `scratch` is how many numbers a thread
-    needs for each row of a piece. A panel has `panel` columns, a strip `strip` rows.
+    `text` is all of it, which compiles and runs alone, with these sizes at its end; `code` the part
+    that serves all sizes and calls the matrix products, `products`, a source of its own; `sizes`
+    what `struct sizes` holds. `packs` lists the weights in panels, (loop, statement, how many
+    numbers); `scratch` is how many numbers a thread needs for each row of a piece. A panel has
+    `panel` columns, a strip `strip` rows.
     """
 
     def __init__(self, loops: Loops, dtype: Any, machine: Machine) -> None:
@@ -62,20 +73,38 @@ class Source:
         self.outers = [s for s in loops.after if isinstance(s, Outer)]
         self.packs: list[tuple[str, Multiply, int]] = []
         self.scratch = {loop: self._scratch(loop) for loop in ("forward", "backward")}
-        self._tables: dict[str, str] = {}
+        self.sizes = Sizes()
         self._id = {b: k for k, b in enumerate(self.buffers)}
         taken: set[str] = set()
         named = (*self.buffers, *self.totals)
         self._names = {b: distinct(b.name, taken, ascii_only=True) for b in named}
         self._by_name = {b.name: b for b in named}
-        bodies = [self._loop("forward", loops.forward), self._loop("backward", loops.backward)]
-        double, tables = int(self.dtype == np.float64), "\n".join(self._tables.values())
-        machines = {"DOUBLE": double, "VECTOR": machine.vector, "ROWS": machine.rows}
-        lines = [f"#define {name} {value}" for name, value in machines.items()]
-        prelude = "\n".join([*lines, "", _file("functions.c")])
-        self.products = f"{prelude}\n\n{_file('products.c')}"  # a source of its own
-        parts = [self._head(), prelude, tables, *bodies]
-        self.text = "\n\n".join(part for part in parts if part) + "\n"
+        loops_ = [self._loop("forward", loops.forward), self._loop("backward", loops.backward)]
+        self._loops = [self._places(), self.sizes.declaration(), *loops_]
+        double = int(self.dtype == np.float64)
+        self._machine = f"#define DOUBLE {double}\n" + "\n".join(
+            f"#ifndef {name}\n#define {name} {value}\n#endif"
+            for name, value in (("VECTOR", machine.vector), ("ROWS", machine.rows))
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """All of the source, for people and other compilers."""
+        told = ", ".join(f"{name} = {n}" for name, n in self.loops.plan.step.sizes.items())
+        shared = ["#define SHARED static UNUSED", *map(_file, _SHARED)]
+        parts = [self._head(), self._machine, _file("functions.c"), *shared, *self._loops]
+        numbers = "\n".join(self.sizes.definition(told or "These sizes."))
+        return "\n\n".join(part for part in [*parts, numbers] if part) + "\n"
+
+    @cached_property
+    def code(self) -> str:
+        """The loops without comments: the same for all sizes, and for cells of other names."""
+        return without_comments("\n\n".join([self._machine, _common(), *self._loops]))
+
+    @cached_property
+    def products(self) -> str:
+        """The matrix products and operations on whole samples that all cells share."""
+        return "\n\n".join([self._machine, _common(), *map(_file, _SHARED[1:])])
 
     # --- memory ---------------------------------------------------------------------------------
     def _scratch(self, loop: str) -> int:
@@ -108,17 +137,19 @@ class Source:
         backward = name == "backward"
         body = [line for s in statements for line in self._statement(s, name)]
         before, after = self._ended(backward)
-        memory, start = [], 0
+        memory, last = [], "sums"
         for b in self.totals if backward else []:
-            memory.append(f"real *const {self._row(b)} = sums + {start};")
-            start += b.width
-        start = 0
+            memory.append(f"real *const {self._row(b)} = {last};")
+            last = f"{self._row(b)} + {self._width(b)}"
+        last = "scratch"
         for b in self._kept(name):
-            memory.append(f"real *const all_{self._names[b]} = scratch + {start} * piece * rows;")
-            start += b.width
-        if backward:
-            memory.append(f"real *const gathered = scratch + {start} * piece * rows;")
-            memory.append(f"real *const space = gathered + {self._gathered} * piece * rows;")
+            memory.append(f"real *const all_{self._names[b]} = {last};")
+            last = f"all_{self._names[b]} + {self._width(b)} * piece * rows"
+        if backward and self.outers:
+            most = self.sizes.count("rows_of_all", max(s.left.size for s in self.outers))
+            memory.append(f"real *const gathered = {last};")
+            strips = f"({most} + ROWS - 1) / ROWS * ROWS"
+            memory.append(f"real *const space = gathered + {strips} * piece * rows;")
         parts = {
             "memory": _indented(memory, 1),
             "ahead": _indented([] if backward else self._whole(self.loops.ahead, name), 2),
@@ -129,6 +160,12 @@ class Source:
         filled = Template(_file("loop.c")).substitute(name=name, what=what, **parts)
         return "\n".join(line for line in filled.split("\n") if line)
 
+    def _places(self) -> str:
+        """What lies where in `at`, and which weight is which of `packs`."""
+        own = ", ".join(f"at_{self._names[b]}" for b in self.buffers)
+        packs = [f"packs[{k}]: {s.weight.buffer.name}" for k, (_, s, _) in enumerate(self.packs)]
+        return f"enum {{ {own} }};\n{_comment(', '.join(packs) or 'no packs')}"
+
     def _with_setup(self, body: list[str], step: str = "step") -> list[str]:
         """Lines, and before them where the row of this step begins of each buffer they name."""
         words = set(re.findall(r"\w+", "\n".join(body)))
@@ -136,14 +173,16 @@ class Source:
         for b in self.buffers:
             if self._now(b) not in words:
                 continue
-            k = self._id[b]
+            k = f"at_{self._names[b]}"
             if b in self.transient:
-                where = f"all_{self._names[b]} + (({step} - begin) * rows - first) * {b.width}"
+                start = f"(({step} - begin) * rows - first)" if step != "begin" else "first"
+                sign = "-" if step == "begin" else "+"
+                where = f"all_{self._names[b]} {sign} {start} * {self._width(b)}"
             elif b.kind is Kind.CARRY:
                 spaces = (Space.CARRY, Space.OUT)
-                turns = [self._id[self.loops.plan.layout.of(s)[b.label]] for s in spaces]
+                turns = [self.loops.plan.layout.of(s)[b.label] for s in spaces]
                 even, odd = turns if b.space is Space.CARRY else reversed(turns)
-                where = f"at[{step} % 2 ? {odd} : {even}]"
+                where = f"at[{step} % 2 ? at_{self._names[odd]} : at_{self._names[even]}]"
             else:
                 where = f"at[{k}] + {step} * by[{k}]"
             lines.append(f"real *const {self._now(b)} = {where};")
@@ -151,24 +190,25 @@ class Source:
 
     def _whole(self, statements: Iterable[Statement], loop: str) -> list[str]:
         """Hoisted statements and deferred products, for all steps of a piece at once."""
-        lines, start, last = [], 0, None
+        lines, start, last = list[str](), "products", None
         for s in statements:
             if isinstance(s, Multiply):
                 call = [_comment(s.lines[0]), self._product(s, loop, f"{self._by(s.operand)}, ")]
             elif isinstance(s, Outer):
                 left, right = s.left, s.right
+                height, width = (self.sizes.count("rows", p.size) for p in (left, right))
                 gather = (
-                    f"gather({left.size}, end - begin, rows, {self._rows_at(left)}, "
-                    f"{self._by(left)}, {left.buffer.width}, gathered);"
+                    f"gather({height}, end - begin, rows, {self._rows_at(left)}, "
+                    f"{self._by(left)}, {self._width(left.buffer)}, gathered);"
                 )
                 call = [
                     *([gather] if left != last else []),  # the same rows are gathered once
                     _comment(s.lines[0]),
-                    f"outer({left.size}, {right.size}, end - begin, rows, gathered, "
-                    f"{self._rows_at(right)}, {self._by(right)}, {right.buffer.width}, "
-                    f"products + {start}, space);",
+                    f"outer({height}, {width}, end - begin, rows, gathered, "
+                    f"{self._rows_at(right)}, {self._by(right)}, {self._width(right.buffer)}, "
+                    f"{start}, space);",
                 ]
-                last, start = left, start + left.size * right.size
+                last, start = left, f"{start} + {height} * {width}"
             else:
                 body = self._with_setup(list(self._statement(s, loop)))
                 lines += [_EACH_STEP, *body, "}"]
@@ -179,7 +219,8 @@ class Source:
     def _by(self, place: Place) -> str:
         """How far the next step lies."""
         b = place.buffer
-        return f"rows * {b.width}" if b in self.transient else f"by[{self._id[b]}]"
+        width, k = self._width(b), f"by[at_{self._names[b]}]"
+        return f"rows * {width}" if b in self.transient else k
 
     def _ended(self, backward: bool) -> tuple[list[str], list[str]]:
         """Samples that have ended keep their state, and hand its adjoint on."""
@@ -188,7 +229,7 @@ class Source:
             spaces = (f"hold.{state}", f"carry.{state}", f"out.{state}")
             hold, old, new = (self._now(self._by_name[name]) for name in spaces)
             now, prev = (self._now(self._by_name[name]) for name in (state, f"prev.{state}"))
-            start = f"copy_ended(ended, first, last, {self._by_name[spaces[0]].width}"
+            start = f"copy_ended(ended, first, last, {self._width(self._by_name[spaces[0]])}"
             before += [f"{start}, {hold}, {old});", f"{start}, {old}, NULL);"]
             after.append(f"{start}, {new}, {hold});" if backward else f"{start}, {now}, {prev});")
         return before if backward else [], after
@@ -202,18 +243,17 @@ class Source:
         """Where a sample's row begins."""
         return f"row_{self._names[buffer]}"
 
-    def _rows_at(self, place: Place) -> str:
-        start = f" + {place.start}" if place.start else ""
-        return f"{self._now(place.buffer)} + first * {place.buffer.width}{start}"
+    def _width(self, buffer: Buffer) -> str:
+        return self.sizes.count(f"width_{self._names[buffer]}", buffer.width, buffer)
 
-    def _table(self, numbers: Array) -> str:
-        text = indices(np.asarray(numbers))
-        for known, line in self._tables.items():
-            if line.endswith(f"= {text};"):
-                return known
-        name = f"table_{len(self._tables)}"
-        self._tables[name] = f"static const int {name}[] = {text};"
-        return name
+    def _start(self, place: Place) -> str:
+        """Where a value begins in a row, with a sign before it."""
+        name, b = f"start_in_{self._names[place.buffer]}", place.buffer
+        return f"{self.sizes.count(name, place.start, (b, place.start))} + " if place.start else ""
+
+    def _rows_at(self, place: Place) -> str:
+        width = self._width(place.buffer)
+        return f"{self._now(place.buffer)} + {self._start(place)}first * {width}"
 
     # --- statements -----------------------------------------------------------------------------
     def _statement(self, s: Statement, loop: str) -> Iterator[str]:
@@ -221,16 +261,17 @@ class Source:
             yield _comment(s.lines[0])
             yield self._product(s, loop)
             return
-        rows = _Rows(self._row, self._table)
+        rows = _Rows(self._row, self._start, self.sizes)
         if isinstance(s, Sweep):
-            lines = ["#pragma GCC ivdep", *_each(math.prod(s.shape), _sweep(s, rows))]
+            body = _sweep(s, rows)
+            lines = ["INDEPENDENT", *self._each(s.shape, body)] if s.shape else self._each((), body)
         elif isinstance(s, Join):
             copies = [(out, f"{rows.at(out)} = {rows.entry(x, out.shape)};") for out, x in s.copies]
-            lines = [line for out, text in copies for line in _each(out.size, [text])]
+            lines = [line for out, text in copies for line in self._each(out.shape, [text])]
         else:
             assert isinstance(s, Apply)
             operands = [rows.pointer(place) for place in s.operands]
-            lines = list(single(s.node, rows.pointer(s.out), operands, self._table))
+            lines = list(single(s.node, rows.pointer(s.out), operands, self.sizes))
         if not lines:
             return
         if not isinstance(s, Sweep):
@@ -239,31 +280,40 @@ class Source:
         for b in rows.used:
             weight = b.kind is Kind.WEIGHT
             if b.kind is not Kind.TOTAL:
-                start = "" if weight else f" + b * {b.width}"
+                start = "" if weight else f" + b * {self._width(b)}"
                 yield f"{'const ' * weight}real *const {self._row(b)} = {self._now(b)}{start};"
         yield from lines
         yield "}"
+
+    def _each(self, shape: tuple[int, ...], lines: Iterable[str]) -> list[str]:
+        """A loop over the entries of a shape."""
+        count = self.sizes.count("units", math.prod(map(int, shape))) if shape else "1"
+        return [f"for (count j = 0; j < {count}; j++) {{", *lines, "}"]
 
     def _product(self, s: Multiply, loop: str, by: str = "") -> str:
         """A product of one step; with `by`, how far the next step lies, of all of a piece."""
         inner, columns = matrix(s)
         panels = inner * -(-columns // self.panel) * self.panel
         self.packs.append((loop, s, panels))
-        function, steps, down = ("product", "", "")
+        function, steps, far = ("product", "", "")
         if by:
-            function, steps, down = "products_of", "end - begin, ", f"{self._by(s.result)}, "
+            function, steps, far = "products_of", "end - begin, ", f"{self._by(s.result)}, "
+        sizes = f"{self.sizes.count('columns', columns)}, {self.sizes.count('inner', inner)}"
+        down, stride = self._width(s.operand.buffer), self._width(s.result.buffer)
         return (
-            f"{function}({steps}rows, {columns}, {inner}, {self._rows_at(s.operand)}, {by}"
-            f"{s.operand.buffer.width}, packs[{len(self.packs) - 1}], {self._rows_at(s.result)}, "
-            f"{down}{s.result.buffer.width}, {int(s.onto)});"
+            f"{function}({steps}rows, {sizes}, {self._rows_at(s.operand)}, {by}{down}, "
+            f"packs[{len(self.packs) - 1}], {self._rows_at(s.result)}, {far}{stride}, "
+            f"{int(s.onto)});"
         )
 
 
 class _Rows:
     """Entries of one sample's rows; `used` are the buffers whose rows are named."""
 
-    def __init__(self, row: Callable[[Buffer], str], table: Callable[[Array], str]) -> None:
-        self._row, self._table = row, table
+    def __init__(
+        self, row: Callable[[Buffer], str], start: Callable[[Place], str], sizes: Sizes
+    ) -> None:
+        self._row, self._start, self.sizes = row, start, sizes
         self.used: dict[Buffer, None] = {}
 
     def _of(self, place: Place) -> str:
@@ -272,23 +322,24 @@ class _Rows:
 
     def at(self, place: Place) -> str:
         """Entry j of a value."""
-        return f"{self._of(place)}[{place.start} + j]"
+        return f"{self._of(place)}[{self._start(place)}j]"
 
     def pointer(self, place: Place) -> str:
         """Where a value begins."""
-        return f"({self._of(place)} + {place.start})"
+        return f"({self._start(place)}{self._of(place)})"
 
     def entry(self, operand: Operand, shape: tuple[int, ...]) -> str:
         """The entry of an operand that belongs to entry j of a result."""
         if isinstance(operand, Number):
-            return literal(operand.value)
+            return literal(operand.value, self.sizes, bool(operand.words))
         assert isinstance(operand, Place)
         if operand.shape == shape:
             return self.at(operand)
         if operand.size == 1:
-            return f"{self._of(operand)}[{operand.start}]"
+            return f"{self._of(operand)}[{self._start(operand)}0]"
         numbers = np.broadcast_to(np.arange(operand.size).reshape(operand.shape), shape)
-        return f"{self._of(operand)}[{operand.start} + {self._table(numbers.reshape(-1))}[j]]"
+        table = self.sizes.table(numbers.reshape(-1))
+        return f"{self._of(operand)}[{self._start(operand)}{table}[j]]"
 
 
 def _sweep(sweep: Sweep, rows: _Rows) -> Iterator[str]:
@@ -302,7 +353,7 @@ def _sweep(sweep: Sweep, rows: _Rows) -> Iterator[str]:
     for assign in sweep.assigns:
         own = assign.node.name or str(len(local) + 1)
         name = f"v_{distinct(own, taken, ascii_only=True)}"
-        text = expression(assign.node, [value(i) for i in assign.operands])
+        text = expression(assign.node, [value(i) for i in assign.operands], rows.sizes)
         note = f"  {_comment(assign.line)}" if assign.line else ""
         yield f"const real {name} = {text};{note}"
         local[assign] = name
@@ -314,18 +365,26 @@ def _sweep(sweep: Sweep, rows: _Rows) -> Iterator[str]:
         yield f"{rows.at(place)} += {value(operand)};"
 
 
-def _each(n: int, lines: Iterable[str]) -> list[str]:
-    return [f"for (count j = 0; j < {n}; j++) {{", *lines, "}"]
-
-
 def matrix(product: Multiply) -> tuple[int, int]:
     """Rows and columns of what an operand's rows are multiplied with."""
     m, n = map(int, product.weight.shape)
     return (m, n) if product.transposed else (n, m)
 
 
+@cache
+def _common() -> str:
+    return "\n\n".join([_file("functions.c"), _HIDDEN, _file(_SHARED[0])])
+
+
+@cache
 def _file(name: str) -> str:
     return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
+
+
+def without_comments(text: str) -> str:
+    """The same C for a compiler."""
+    lines = (line.rstrip() for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).split("\n"))
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def _comment(text: str) -> str:

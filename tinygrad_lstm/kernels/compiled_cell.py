@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from tinygrad_lstm.kernels.kernel import BACKENDS, Kernel
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.kernels.planning import plan_step
-from tinygrad_lstm.kernels.sequence_node import SequenceNode, run_node
+from tinygrad_lstm.kernels.sequence_node import Bound, SequenceNode, run_node
 from tinygrad_lstm.kernels.toolchain import say
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.parameters import Parameters
@@ -66,15 +67,34 @@ class Compiled(Cell):
     """
 
     def __init__(self, plain: Cell, code: str, memory: str, every: int | None) -> None:
+        vars(self).update(vars(plain))
         self.plain, self.code, self.memory, self.every = plain, code, memory, every
-        self.__doc__ = plain.__doc__
         self._kernels: dict[Any, Kernel] = {}
+        self._bound: dict[Any, Bound] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.plain, name)
+    def program(self, **sizes: int) -> Program:
+        """One step as a Program, that of the cell."""
+        return self.plain.program(**sizes)
+
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Every size from those that are free, as the cell finds them."""
+        return self.plain.complete(given, needed)
+
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes that the shapes of parameters imply, as the cell finds them."""
+        return self.plain.infer_sizes(parameters, given)
 
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
+
+    @property
+    def output(self) -> str:
+        """What a layer above reads."""
+        return self.plain.output
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
@@ -95,23 +115,33 @@ class Compiled(Cell):
         for name, value in ready.extra_inputs.items():
             nodes[name] = value.value if isinstance(value, Fixed) else value.sequence
         nodes |= {f"prev.{name}": node for name, node in ready.initial.items()}
-        nodes |= {name: p[name] for name in cell.parameters}
+        nodes |= p.tensors
         nodes |= {name: t for name, t in program.inputs.items() if name.startswith(OUTER)}
-        dtype = np.result_type(*(node.dtype for node in nodes.values()))
-        if dtype not in (np.float32, np.float64) or any(n.traced for n in nodes.values()):
+        kinds = {node.dtype for node in nodes.values()}
+        dtype = kinds.pop() if len(kinds) == 1 else np.result_type(*kinds)
+        if dtype not in (np.float32, np.float64) or any([n.traced for n in nodes.values()]):
             if dtype.kind == "f" and dtype not in (np.float32, np.float64):
                 say(f"compiled cells of {dtype} are interpreted, slowly; use float32 or float64")
             return interpret(cell, p, inputs)
-        timed, moving = frozenset(cell.sequences), ready.each & {*cell.constants}
-        wants = frozenset(n for n in ("x", *timed, *moving) if nodes[n].requires_grad)
+        by_step = ("x", *cell.sequences, *ready.each.intersection(cell.constants))
+        wants = frozenset([name for name in by_step if nodes[name].requires_grad])
+        key = (ready.program, dtype, wants, ready.each)
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self._bound[key] = self._bind(program, [*nodes], by_step, wants, dtype)
         every = 0 if self.memory == "full" else self.every or max(1, round(inputs.time**0.5))
-        seeds = seeds_expected(program, cell.output, frozenset(cell.state))
-        sequence = SequenceNode(
-            *(program, inputs, nodes, timed, moving, dtype, seeds, every),
-            kernel=lambda seeds: self.kernel(program, dtype, seeds, wants, moving),
-            interpreted=lambda: interpret(cell, p, inputs),
-        )
+        sequence = SequenceNode(bound, inputs, nodes, every, lambda: interpret(cell, p, inputs))
         return run_node(sequence, self, p, ready.initial)
+
+    def _bind(
+        self, program: Program, nodes: list[str], by_step: Sequence[str], wants: Names, dtype: Any
+    ) -> Bound:
+        moving = frozenset(by_step).intersection(self.plain.constants)
+        seeds = seeds_expected(program, self.plain.output, frozenset(self.plain.state))
+        return Bound(
+            *(program, nodes, frozenset(by_step), moving, dtype, seeds),
+            kernel=lambda seeds: self.kernel(program, dtype, seeds, wants, moving),
+        )
 
     def kernel(
         self, program: Program, dtype: Any, seeds: Names, wants: Names, moving: Names

@@ -13,21 +13,22 @@ it and the comments in the code are the statements' own `lines`, `reads` and `wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tinygrad_lstm.kernels import patterns
 from tinygrad_lstm.kernels.labels import Labels, Term, term_of
-from tinygrad_lstm.kernels.plan import Deferred, Layout, Place, Plan, Space, Stage
-from tinygrad_lstm.tensor import Tensor, ancestors
+from tinygrad_lstm.kernels.plan import Buffer, Deferred, Layout, Place, Plan, Space, Stage
+from tinygrad_lstm.tensor import Array, Tensor, ancestors
 from tinygrad_lstm.text import UNICODE, expression
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number of the cell."""
+    """A number of the cell; words: the sizes it is made of, if it is."""
 
     value: float
+    words: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,40 @@ class Loops:
         return {n: [s for s in getattr(self, n) if s.lines] for n in names}
 
 
+@dataclass(frozen=True)
+class Straight:
+    """A Program for one sample: each value has memory of its own, and nothing is repeated."""
+
+    buffers: list[Buffer]
+    inputs: dict[str, Place]
+    outputs: dict[str, Place]
+    numbers: dict[Buffer, Array]  # its constants
+    statements: list[Statement]
+
+
+def lower_program(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Straight:
+    """The statements that compute some values of others, such as weights of parameters."""
+    layout, numbers = Layout(), dict[Buffer, Array]()
+    for name, node in inputs.items():
+        layout.give(node, Space.WEIGHT, name)
+    statements = list[Statement]()
+    for node in ancestors(outputs.values(), stop=inputs.values()):
+        if node in layout.stores:
+            continue
+        own = layout.give(node, Space.FIXED)
+        operands = tuple(layout.stores[i][0] for i in node.inputs)
+        place = layout.stores[node][0]
+        if not operands:
+            numbers[own] = node.data
+        elif patterns.elementwise(node):
+            assign = Assign(node, operands, (place,), "")
+            statements.append(Sweep((), (), (), node.shape, (assign,), (), ()))
+        else:
+            statements.append(Apply((), (), (), node, operands, place))
+    found = ({n: layout.stores[t][0] for n, t in own.items()} for own in (inputs, outputs))
+    return Straight([*layout.buffers.values()], *found, numbers, statements)
+
+
 def lower(plan: Plan) -> Loops:
     """The loops of a plan."""
     labels = Labels(plan)
@@ -155,7 +190,7 @@ class _Lowering:
         if (place := self.layout.place(node)) is not None:
             return place
         assert not node.inputs and not node.traced and node.size == 1, f"{node!r} has no place"
-        return Number(node.data.item())
+        return Number(node.data.item(), node.attributes.get("words", ""))
 
     def multiply(self, stage: Stage) -> Multiply:
         """A product with a weight in a loop."""

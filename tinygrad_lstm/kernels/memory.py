@@ -1,94 +1,146 @@
-"""The arrays of one call, carved out of one block that later calls use again."""
+"""The memory of compiled code: blocks carved into arrays, views in the order of a loop, lending."""
 
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from tinygrad_lstm.tensor import Array
 
 _ALIGNED = 64  # bytes: a cache line, and the widest vector
-_KEPT = 16  # blocks that wait for another call
+_KEPT = 8  # calls that wait for another of their shape
+_BYTES = 64e6  # that they may hold together; the last one is kept whatever its size
 
 
-class Pool:
-    """Blocks of memory that are lent until nobody looks at them any more."""
+def carved(shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> tuple[Array, dict[str, Array]]:
+    """A block of bytes and arrays of these shapes in it, each on a cache line; values arbitrary."""
+    itemsize = np.dtype(dtype).itemsize
+    places, at = {}, 0
+    for name, shape in shapes.items():
+        places[name] = at
+        at += -(-itemsize * math.prod(shape) // _ALIGNED) * _ALIGNED
+    block = np.empty(at + _ALIGNED, np.uint8)
+    first = -address(block) % _ALIGNED
+    return block, {
+        name: np.ndarray(shape, dtype, block.data, first + places[name])
+        for name, shape in shapes.items()
+    }
+
+
+def address(array: Array) -> int:
+    """Where an array's first entry lies."""
+    place: int = array.__array_interface__["data"][0]
+    return place
+
+
+class Lent(Protocol):
+    """What is lent: a block of memory, one of `nbytes` in all, for whoever asks by this key."""
+
+    key: Any
+    block: Array
+    nbytes: int
+
+    def clear(self) -> None:
+        """Let go of what belongs to the last caller."""
+        ...
+
+
+L = TypeVar("L", bound=Lent)
+
+
+class Lending:
+    """Things with memory, each lent to one caller until nobody looks at its memory any more."""
 
     def __init__(self) -> None:
-        self._returned: deque[memoryview] = deque(maxlen=_KEPT)  # the last ones come last
-        self._lent: dict[int, tuple[weakref.ref[Array], memoryview]] = {}
-        self._lock = threading.Lock()
+        self._waiting: deque[Any] = deque(maxlen=_KEPT)  # the last ones come last
+        self._lent: dict[int, tuple[weakref.ref[Array], Any]] = {}
 
-    def block(self, size: int) -> Array:
-        """At least `size` bytes, which nobody else holds; views of it, and of them, keep it."""
-        with self._lock:
-            waiting = [block for block in (*self._returned,) if len(block) >= size]
-            block = min(waiting, key=len, default=None)
-            if block is not None and len(block) <= 4 * size + 65536:
-                self._returned.remove(block)
-            else:
-                block = np.empty(max(size, 1), np.uint8).data
-        lent = np.asarray(block)  # the base of all its views, since a memoryview is no array
-        seen = weakref.ref(lent, self._return)
-        self._lent[id(seen)] = seen, block
-        return lent
+    def lend(self, key: Any, make: Callable[[], L]) -> tuple[L, Array]:
+        """A thing of this key, and its block; who holds that, or a view of it, keeps both."""
+        thing = self._taken(key) or make()
+        # an array on a memoryview is the base of all its views, and none of them can be written to
+        block = np.asarray(thing.block.data.toreadonly())
+        seen = weakref.ref(block, self._return)
+        self._lent[id(seen)] = seen, thing
+        return thing, block
+
+    def _taken(self, key: Any) -> Any:
+        for thing in (*self._waiting,):
+            if thing.key == key:
+                try:
+                    self._waiting.remove(thing)
+                except ValueError:  # another thread has taken it
+                    continue
+                return thing
+        return None
 
     def _return(self, seen: weakref.ref[Array]) -> None:
-        self._returned.append(self._lent.pop(id(seen))[1])
-
-    def aligned(self, size: int, parts: int = 1) -> tuple[Array, list[int]]:
-        """A block for some parts of so many bytes, and where each begins, on a cache line."""
-        step = -(-size // _ALIGNED) * _ALIGNED
-        block = self.block(parts * step + _ALIGNED)
-        address: int = block.__array_interface__["data"][0]
-        first = address + (-address % _ALIGNED)
-        return block, [first + k * step for k in range(parts)]
-
-    def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: Any) -> dict[str, Array]:
-        """Arrays of these shapes, one behind the other in a block; their values are arbitrary."""
-        itemsize = np.dtype(dtype).itemsize
-        places, at = {}, 0
-        for name, shape in shapes.items():
-            places[name] = at
-            at += -(-itemsize * math.prod(shape) // _ALIGNED) * _ALIGNED
-        block = self.block(at + _ALIGNED)
-        first = -block.__array_interface__["data"][0] % _ALIGNED
-        return {
-            name: np.ndarray(shape, dtype, block, first + places[name])
-            for name, shape in shapes.items()
-        }
+        thing = self._lent.pop(id(seen))[1]
+        thing.clear()
+        if thing.nbytes + sum(other.nbytes for other in (*self._waiting,)) > _BYTES:
+            self._waiting.clear()
+        self._waiting.append(thing)
 
 
 class Views:
     """What the two loops of a plan read and write, in the order in which they do.
 
     `views[name]` is the array of a buffer; `carry[state]` are two that take turns; `ended[k]` are
-    the samples that have ended before step k, None where there are none.
+    the samples that have ended before step k, None where there are none. A loop that was made ready
+    for views finds other arrays at its next run where `put` replaced them: those in `given`, by the
+    names of their buffers. `ended` may change, too; `ragged`: whether any sample ends early.
     """
 
     def __init__(
         self,
-        arrays: Mapping[str, Array],
+        arrays: dict[str, Array],
         carry: Mapping[str, tuple[Array, Array]],
-        ended: Sequence[Array | None],
+        given: Sequence[str],
         states: Sequence[str],
-        batch: int,
-        pool: Pool,
+        sizes: tuple[int, int],
+        backwards: bool,
     ) -> None:
-        self._arrays, self.carry, self.ended, self._states = arrays, carry, ended, states
-        self.steps, self.batch, self.pool = len(ended), batch, pool
+        self._arrays, self.carry, self.given, self._states = arrays, carry, given, states
+        self.steps, self.batch = sizes
+        self._backwards = backwards
+        self._all: list[Array | None] = [None] * self.steps
+        self.end(None)
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
+
+    def put(self, name: str, array: Array) -> None:
+        """Another array (time, batch, width), in the order of time, for a buffer of `given`."""
+        self._arrays[name] = array[::-1] if self._backwards else array
+
+    def end(self, ended: Sequence[Array | None] | None) -> None:
+        """Which samples have ended before each step, in the order of time; None: none has."""
+        self.ragged = ended is not None
+        ended = self._all if ended is None else ended
+        self.ended = ended[::-1] if self.ragged and self._backwards else ended
+
+    def clear(self) -> None:
+        """Let go of what is given."""
+        for name in self.given:
+            self._arrays.pop(name, None)
+
+    def mask(self) -> Array | None:
+        """1 where a sample has ended before a step, (steps, batch); None where none has."""
+        if not self.ragged:
+            return None
+        mask = np.zeros((self.steps, self.batch), np.uint8)
+        for step, ended in enumerate(self.ended):
+            if ended is not None:
+                mask[step, ended] = 1
+        return mask
 
     def flat(self, name: str) -> Array:
         """A buffer (time, batch, width) as (time * batch, width), in the order of time."""

@@ -25,6 +25,7 @@ class NumpyCode:
     title: ClassVar[str] = "NumPy"
     rows: Iterable[Buffer]
     transient: Collection[Buffer] = ()
+    work = 0.0
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
         self._calls = Calls()
@@ -49,17 +50,25 @@ class NumpyCode:
         """The source alone."""
         return NumpyCode(loops, dtype).source
 
-    def forward(self, views: Views) -> None:
+    def forward(self, views: Views, workers: int) -> Callable[[], None]:
         """The hoisted products, then the loop over time."""
-        with np.errstate(over="ignore"):  # e^-x of a sigmoid
-            self._ahead(views)
-            self._forward(views)
 
-    def backward(self, views: Views) -> dict[str, Array]:
+        def run() -> None:
+            with np.errstate(over="ignore"):  # e^-x of a sigmoid
+                self._ahead(views)
+                self._forward(views)
+
+        return run
+
+    def backward(self, views: Views, workers: int) -> Callable[[], dict[str, Array]]:
         """The loop back through time, and the gradients of the packed weights."""
-        with np.errstate(over="ignore"):
-            self._backward(views)
-            return self._after(views)  # type: ignore[no-any-return]
+
+        def run() -> dict[str, Array]:
+            with np.errstate(over="ignore"):
+                self._backward(views)
+                return self._after(views)  # type: ignore[no-any-return]
+
+        return run
 
     # --- functions ------------------------------------------------------------------------------
     def _whole(self, name: str, statements: Iterable[Statement]) -> str:

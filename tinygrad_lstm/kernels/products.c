@@ -1,18 +1,25 @@
-/* Products of matrices for all compiled cells, compiled once for each kind of number. */
+/* Products of matrices for all compiled cells: compiled once for each kind of number, or as a part
+   of a cell's source. Without vectors of its own a compiler has one lane. */
 
+#if defined(__GNUC__) && !defined(PLAIN)
 typedef real vector __attribute__((vector_size(VECTOR), aligned(sizeof(real))));
+#else
+#undef VECTOR
+#define VECTOR sizeof(real)
+typedef real vector;
+#endif
 #define LANES ((count)(VECTOR / sizeof(real)))
 #define PANEL (2 * LANES)
 
 /* --- products ---------------------------------------------------------------------------------
    A block of `rows` rows and one panel of columns: the sums stay in registers. Entry (i, k) of
    the left matrix is a[i * down + k * right]; row k of the panel is b + k * next. */
-static inline __attribute__((always_inline)) void
+INLINE void
 block(const int rows, count inner, const real *a, count down, count right, const real *b,
       count next, real *restrict c, count stride, count columns, int onto)
 {
     vector sum[ROWS][2];
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < rows; i++) {
         sum[i][0] = (vector){0};
         sum[i][1] = (vector){0};
@@ -20,7 +27,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
     for (count k = 0; k < inner; k++) {
         const vector first = *(const vector *)(b + k * next);
         const vector second = *(const vector *)(b + k * next + LANES);
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < rows; i++) {
             const real left = a[i * down + k * right];
             sum[i][0] += left * first;
@@ -28,7 +35,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
         }
     }
     if (columns == PANEL) {
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < rows; i++) {
             vector *out = (vector *)(c + i * stride);
             vector *more = (vector *)(c + i * stride + LANES);
@@ -37,7 +44,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
         }
         return;
     }
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < rows; i++) {
         real line[PANEL];
         memcpy(line, sum[i], sizeof line);
@@ -47,7 +54,7 @@ block(const int rows, count inner, const real *a, count down, count right, const
 }
 
 /* Rows [0, rows) of left · panel, in blocks of nearly equal height. */
-static void
+static UNUSED void
 panel(count rows, count inner, const real *a, count down, count right, const real *b, count next,
       real *c, count stride, count columns, int onto)
 {
@@ -58,7 +65,10 @@ panel(count rows, count inner, const real *a, count down, count right, const rea
         real *out = c + at * stride;
         switch (height) {
 #define CASE(m) case m: block(m, inner, left, down, right, b, next, out, stride, columns, onto); break;
-            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+            CASE(1) CASE(2) CASE(3) CASE(4)
+#if ROWS > 4
+            CASE(5) CASE(6)
+#endif
 #if ROWS > 6
             CASE(7) CASE(8)
 #endif
@@ -68,8 +78,7 @@ panel(count rows, count inner, const real *a, count down, count right, const rea
     }
 }
 
-/* result (rows, columns) = left (rows, inner) · right, with right in panels as `pack` makes them. */
-HIDDEN void
+SHARED void
 product(count rows, count columns, count inner, const real *left, count down, const real *packed,
         real *result, count stride, int onto)
 {
@@ -77,6 +86,18 @@ product(count rows, count columns, count inner, const real *left, count down, co
         const count width = columns - at < PANEL ? columns - at : PANEL;
         panel(rows, inner, left, down, 1, packed + at * inner, PANEL, result + at, stride, width, onto);
     }
+}
+
+SHARED void
+products_of(count steps, count rows, count columns, count inner, const real *left, count by,
+            count down, const real *packed, real *result, count far, count stride, int onto)
+{
+    if (rows == 1)
+        product(steps, columns, inner, left, by, packed, result, far, onto);
+    else
+        for (count s = 0; s < steps; s++)
+            product(rows, columns, inner, left + s * by, down, packed, result + s * far, stride,
+                    onto);
 }
 
 /* A matrix (inner, columns) in panels of PANEL columns, the last one filled up with zeros; entry
@@ -94,7 +115,7 @@ pack(count inner, count columns, const real *from, count down, count right, real
 /* Rows of a matrix, row s * rows + b of which is at from + s * by + b * down, in strips of `strip`
    columns, the last one filled up with zeros: entry (k, j) is to[(j / strip) * strip * all + k * strip
    + j % strip]. */
-static inline __attribute__((always_inline)) void
+INLINE void
 strips(const count strip, count width, count steps, count rows, const real *from, count by,
        count down, real *to)
 {
@@ -113,13 +134,13 @@ strips(const count strip, count width, count steps, count rows, const real *from
     }
 }
 
-HIDDEN void
+SHARED void
 gather(count height, count steps, count rows, const real *left, count by, count down, real *to)
 {
     strips(ROWS, height, steps, rows, left, by, down, to);
 }
 
-HIDDEN void
+SHARED void
 outer(count height, count width, count steps, count rows, const real *gathered, const real *right,
       count by, count down, real *out, real *space)
 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,10 @@ _WORTH = 3e6  # multiplications that are worth a thread's while
 _pool: list[ThreadPoolExecutor] = []
 
 
-def threads() -> int:
-    """How many threads may be used: TINYGRAD_LSTM_THREADS, or the processors there are."""
+def threads(work: float = math.inf) -> int:
+    """How many threads may share this work: TINYGRAD_LSTM_THREADS, or the processors there are."""
+    if work < 2 * _WORTH:
+        return 1
     given = os.environ.get("TINYGRAD_LSTM_THREADS", "")
     if given.isdigit() and int(given) > 0:
         return int(given)
@@ -19,9 +22,9 @@ def threads() -> int:
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def split(rows: int, work: float) -> list[tuple[int, int]]:
+def split(rows: int, work: float, workers: int) -> list[tuple[int, int]]:
     """The rows in nearly equal parts, one for each thread that is worth its while."""
-    n = max(1, min(threads(), rows, int(work / _WORTH)))
+    n = max(1, min(workers, rows, int(work / _WORTH)))
     ends = [rows * k // n for k in range(n + 1)]
     return list(zip(ends, ends[1:], strict=False))
 

@@ -77,6 +77,7 @@ def compiler() -> tuple[str, ...] | None:
     return None
 
 
+@functools.lru_cache(maxsize=256)
 def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
     """The library of a cell's source and of the products it uses, made unless it is kept."""
     command = compiler()

@@ -3,7 +3,7 @@
 // functions that were printed from the cell's equations: forward(values) and backward(values, seeds).
 (() => {
   const PART = "sliders";
-  const FAR = 40; // where a sigmoid is 0 or 1 to the last digit
+  const FAR = 800; // where a sigmoid is 0 or 1 to the last digit
   const SAME = 5e-5; // what counts as unchanged: as many digits as are shown
   const say = (key, facts) => lesson.text(PART, `page.${key}`, facts);
 
