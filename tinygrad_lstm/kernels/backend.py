@@ -29,12 +29,16 @@ class Code(Protocol):
     """
 
     title: ClassVar[str]
-    source: str
     rows: Iterable[Buffer]
     transient: Collection[Buffer]
     work: float
 
     def __init__(self, loops: Loops, dtype: Any) -> None: ...
+
+    @property
+    def source(self) -> str:
+        """What runs."""
+        ...
 
     @staticmethod
     def text(loops: Loops, dtype: Any) -> str:
