@@ -110,7 +110,7 @@ def _input(cell: Cell, name: str, shared: bool) -> SymbolicValue:
 def _is_sequence(part: Any, name: str) -> bool:
     """Whether a further input, of a network also of a part, has a value at every step."""
     for own in parts_of(name)[0]:
-        part = part.parts[own]
+        part = getattr(part, "parts", {}).get(own, part)
     return parts_of(name)[1] in part.sequences
 
 
@@ -122,7 +122,7 @@ def _expression(
     if not node.inputs:
         expr = _constant(node)
     else:
-        if TABLE[node.op or ""].signature != "elementwise":  # what has axes keeps them
+        if node.op not in TABLE or TABLE[node.op].signature != "elementwise":  # axes stay
             for k, i in enumerate(node.inputs):
                 if operands[k].is_Number and i.ndim:
                     operands[k] = Literal(np.array(i.data))
@@ -181,12 +181,13 @@ def _outputs(program: Program, *arguments: Expr) -> tuple[Expr, ...]:
     return tuple(found[node] for node in program.outputs.values())
 
 
-def forward(cell: Cell) -> Equations:
+def forward(cell: Cell, folded: bool = False) -> Equations:
     r"""The equations of one step, in the author's order: f_t = σ(W_f · [h_{t-1}, x_t] + b_f), ….
 
-    Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole.
+    Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole. folded: the parts
+    of a cell are not opened, φ_x(x_t) stands for the equations of the part φ_x.
     """
-    step = symbolic_step(cell)
+    step = symbolic_step(cell, cell.program().folded() if folded else None)
     return Equations(
         [Equation(n, SymbolicValue(n), e, apart=step.apart) for n, e in step.equations.items()]
     )

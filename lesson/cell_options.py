@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_lstm import Cell
 from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.networks import System
 
 
 def add_size(parser: argparse.ArgumentParser, example: str) -> None:
@@ -22,11 +23,11 @@ def add_size(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def read_sizes(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+def read_sizes(options: argparse.Namespace, cell: Cell | System) -> dict[str, Any]:
     """The sizes that were asked for, by --size and by an option of their own such as --hidden."""
     own = {name: getattr(options, name, None) for name in ("inputs", "hidden")}
     sizes = {**{name: n for name, n in own.items() if n is not None}, **dict(options.size)}
-    known = [*cell.sizes, *cell.derived]
+    known = [*cell.sizes, *getattr(cell, "derived", ())]
     for name in sizes:
         if name not in known:
             raise UnknownNameError(

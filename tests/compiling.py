@@ -14,7 +14,10 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.tensor import Array
 
-TOLERANCE = {("numpy", "d"): 1e-12, ("numpy", "f"): 1e-5, ("c", "d"): 1e-10, ("c", "f"): 1e-5}
+TOLERANCE = {("numpy", "d"): 1e-12, ("numpy", "f"): 1e-5}
+TOLERANCE |= {
+    (c, kind): to for c in ("c", "js", "wasm") for kind, to in (("d", 1e-10), ("f", 1e-5))
+}
 LENGTHS = [6, 2, 4]
 
 FURTHER: dict[str, dict[str, Any]] = {  # further inputs of the built-in cells: their shapes
@@ -27,18 +30,20 @@ FURTHER: dict[str, dict[str, Any]] = {  # further inputs of the built-in cells: 
 }
 
 
-def compiler() -> str:
-    """Why there is no compiled C here; empty where there is."""
+def missing(code: str) -> str:
+    """Why code of a kind cannot run here; empty where it can."""
     try:
         p = cells.rnn.init(inputs=1, hidden=1)
-        unroll(compiled(cells.rnn, code="c"), p, np.ones((1, 1)))
+        unroll(compiled(cells.rnn, code=code), p, np.ones((1, 1)))
     except TinygradError as error:
         return str(error)
     return ""
 
 
-MISSING = compiler()
+MISSING = missing("c")
 CODES = ["numpy", pytest.param("c", marks=pytest.mark.skipif(bool(MISSING), reason=MISSING))]
+NO_NODE = missing("js")
+JS = pytest.param("js", marks=pytest.mark.skipif(bool(NO_NODE), reason=NO_NODE))
 
 
 @dataclass

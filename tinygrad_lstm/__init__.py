@@ -17,10 +17,14 @@ from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new
 from tinygrad_lstm.tensor import Tensor as Tensor  # isort: skip
 from tinygrad_lstm.differentiate import grad as grad
 from tinygrad_lstm.differentiate import value_and_grad as value_and_grad
+from tinygrad_lstm.layers import Layer as Layer
+from tinygrad_lstm.layers import layer as layer
 from tinygrad_lstm.networks import bidirectional as bidirectional
 from tinygrad_lstm.networks import stack as stack
 from tinygrad_lstm.parameters import Parameters as Parameters
 from tinygrad_lstm.program import Program as Program
+from tinygrad_lstm.random_variables import *  # noqa: F403
+from tinygrad_lstm.rewriting import otherwise as otherwise
 from tinygrad_lstm.running import Run as Run
 from tinygrad_lstm.running import unroll as unroll
 from tinygrad_lstm.step import Cell as Cell
@@ -40,6 +44,8 @@ from tinygrad_lstm.diagnosis import Diagnosis as Diagnosis  # isort: skip
 from tinygrad_lstm.diagnosis import diagnose as diagnose  # isort: skip
 from tinygrad_lstm import errors as errors
 from tinygrad_lstm import weights as weights
+from tinygrad_lstm.exporting import ExportError as ExportError
+from tinygrad_lstm.exporting import export as export
 
 # Public is what stands above, but no module's own parts; Python's own sum, max, min and abs stay
 # what they are after `import *`.

@@ -42,4 +42,5 @@ def parts(spec: str) -> tuple[Path | None, str]:
 
 def load(path: Path) -> dict[str, Cell]:
     """Run a Python file and return the cells that it defines, by name."""
-    return {name: value for name, value in run(path).items() if isinstance(value, Cell)}
+    found = run(path).items()
+    return {name: value for name, value in found if isinstance(value, Cell) and value.state}

@@ -13,15 +13,18 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, UnknownNameError, unknown
 from tinygrad_lstm.parameters import FILLS
+from tinygrad_lstm.tensor import Tensor
 
 Step = Callable[..., None]
-_MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes")
+_MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes", "parts")
 # the names of unroll's own arguments
 _TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
 
 
 class Declarations:
     """What the decorator `cell` is given; the attributes are those of a `Cell`."""
+
+    least_states = 1
 
     def __init__(self, step: Step, state: str | Mapping[str, str], **declared: Any) -> None:
         self.step, self.name = step, step.__name__
@@ -33,14 +36,15 @@ class Declarations:
             )
         states = state if isinstance(state, Mapping) else {state: "hidden"}
         self.state: Mapping[str, str] = _shapes(states)
-        if not self.state:
+        if len(self.state) < self.least_states:
             raise CellError('a cell needs at least one state: @cell(state="h", …).')
         for what in _MAPPINGS:
             if not isinstance(given := declared.get(what), Mapping | None):
                 raise CellError(f'{what} is a mapping, as in {what}={{"NAME": …}}, got {given!r}.')
-        parameters, sequences, constants, noise, start, sizes = (
+        parameters, sequences, constants, noise, start, sizes, parts = (
             declared.get(what) or {} for what in _MAPPINGS
         )
+        self.components: Mapping[str, Any] = _each(parts)
         output, self.loss = declared.get("output"), declared.get("loss")
         for what, name in {"output": output, "loss": self.loss}.items():
             if not isinstance(name, str | None):
@@ -58,11 +62,12 @@ class Declarations:
         said = _each(sizes)
         self.bounds = {n: least for n, words in said.items() if (least := dimensions.bound(words))}
         self.derived = {n: words for n, words in said.items() if n not in self.bounds}
+        self.declared_output, self.start = output, _each(start)
+        self._take_parts()
         every = dimensions.names({**self.shapes(), **self.derived})
         self.sizes = [name for name in every if name not in self.derived]
         self._check_names(names, every, said)
         self.complete(self.small_sizes())
-        self.start = _each(start)
         for name, value in self.start.items():
             if name not in self.parameters and name not in self.state:
                 raise UnknownNameError(
@@ -71,7 +76,27 @@ class Declarations:
                     f"({', '.join(self.state)})."
                 )
             self.check_start(name, value, finite=name in self.parameters)
-        self.output: str = output or ("h" if "h" in self.state else next(iter(self.state)))
+
+    @property
+    def output(self) -> str:
+        """What a layer above reads: the equation declared; else h, or the first state."""
+        return self.declared_output or ("h" if "h" in self.state else next(iter(self.state)))
+
+    def call(self, now: Any, prev: Any, x: Any, p: Any, further: Mapping[str, Any]) -> None:
+        """Call the author's function."""
+        self.step(now, prev, x, p, **further)
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What it hands on where it is a part."""
+        return (self.output,)
+
+    def written(self, tracing: Any) -> dict[str, Tensor]:
+        """The equations of a step that is being traced (`parts.Tracing`)."""
+        raise NotImplementedError
+
+    def _take_parts(self) -> None:
+        """Declare what parts bring along: parameters, states, starts and bounds."""
 
     def _check_names(self, declared: list[str], every: list[str], said: Collection[str]) -> None:
         takes = inspect.signature(self.step).parameters
@@ -207,7 +232,9 @@ def _shapes(declarations: Mapping[str, str]) -> dict[str, str]:
         dimensions.parse(words)
         names = unicodedata.normalize("NFKC", several).split()
         for name in names:
-            check_name(name)
+            first, *inside = name.split(".")  # of a part, and of its second call
+            for piece in (first, *(p for p in inside if not p.isdigit())):
+                check_name(piece)
             if name in shapes or names.count(name) > 1:
                 raise CellError(f"{name!r} is declared twice.")
         shapes |= dict.fromkeys(names, words)

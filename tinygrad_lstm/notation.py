@@ -36,6 +36,7 @@ GREEK = {  # "GREEK SMALL LETTER ALPHA"
 }
 GREEK |= {name.capitalize(): letter.upper() for name, letter in GREEK.items()} | {"ell": "ℓ"}
 _NAMES = {letter: name for name, letter in GREEK.items()}
+GREEK["eps"] = "ε"  # as code spells it
 # W_xi is the weight from x to the input gate i, in every paper
 _GREEK_BELOW = {name: letter for name, letter in GREEK.items() if name != "xi"}
 # Greek letters that look like Latin ones have no command of their own
@@ -89,15 +90,15 @@ def look_alikes(names: Iterable[str]) -> Apart:
 
 
 def parts_of(name: str) -> tuple[tuple[str, ...], str]:
-    """The parts of a network that a name goes through, and its own name there.
+    """The parts of a network or a cell that a name goes through, and its own name there.
 
-    `2.forward.h` is (("2", "forward"), "h"). A number that ends a name is none: `f.1`.
+    `2.forward.h` is (("2", "forward"), "h"), `phi_x.W` is (("phi_x",), "W"). A number that ends a
+    name is none: `f.1`.
     """
-    *before, own = name.split(".")
-    parts = []
-    while before and (before[0] in DIRECTIONS or before[0].isdigit()) and not own.isdigit():
-        parts.append(before.pop(0))
-    return tuple(parts), ".".join((*before, own))
+    *parts, own = name.split(".")
+    if own.isdigit() and parts:
+        own = f"{parts.pop()}.{own}"
+    return tuple(parts), own
 
 
 def step_before(name: str) -> int:
@@ -147,8 +148,10 @@ def index_of(name: str, time: Time = "t") -> Time:
 
     A weight matrix (W U V R) or bias (b), alone or with a subscript, carries none.
     """
-    spaces = "|".join((*SPACES, *DIRECTIONS))
-    own = re.sub(rf"^(({spaces}|\d+)\.)+", "", name)
+    own = name
+    while (found := space_of(own))[0]:
+        own = found[1]
+    own = parts_of(own)[1]
     return None if _PARAMETER.match(own) and not name.startswith("prev.") else time
 
 
@@ -240,6 +243,12 @@ def _name(name: str, time: Time, apart: Apart, latex: bool) -> str:
     return (_latex if latex else _unicode)(parse(name, apart), over, time)
 
 
+def _parts(symbol: Symbol, latex: bool) -> str:
+    """The parts that a symbol belongs to, as they stand above it: (2), (φ_x)."""
+    names = ",".join(_name(part, None, _NONE, latex) for part in symbol.layers)
+    return f"({names})" if names else ""
+
+
 def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
     text = _latex_base(symbol.base)
     wide = len(symbol.base) > 1
@@ -252,7 +261,7 @@ def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
         text = f"{command}{{{text}}}"
     below = [_latex_subscript(s) for s in symbol.subscripts] + ([] if time is None else [time])
     above = "".join(SUFFIXES[s][0] for s in symbol.suffixes)
-    above += f"({','.join(symbol.layers)})" if symbol.layers else ""
+    above += _parts(symbol, latex=True)
     if above:
         text += f"^{{{above}}}"
     return text + (f"_{_braced(', '.join(below))}" if below else "")
@@ -297,7 +306,7 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
         else:  # a terminal sets no stroke over a whole word
             text = f"{accent}({text})"
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
-    text += f"^({','.join(symbol.layers)})" if symbol.layers else ""
+    text += f"^{_parts(symbol, latex=False)}" if symbol.layers else ""
     below = [_GREEK_BELOW.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
     text = unicodedata.normalize("NFC", text)
     return text + (f"_{_wrapped(','.join(below))}" if below else "")

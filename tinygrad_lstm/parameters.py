@@ -22,9 +22,13 @@ class Parameters(Mapping[str, Tensor]):
         self._owner = owner
         self._sizes = dict(sizes or {})
 
-    def __getattr__(self, name: str) -> Tensor:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        own = self.__dict__.get("_tensors", {})
+        inside = {n.removeprefix(f"{name}."): t for n, t in own.items() if n.startswith(f"{name}.")}
+        if inside and name not in own:  # those of a part
+            return Parameters(inside, f"{self._owner}, {name}")
         return self[name]
 
     def __getitem__(self, name: str) -> Tensor:

@@ -177,6 +177,20 @@ class Plain:
         between = ", " if attributes["axis"] == -1 else "; "
         return Piece(f"[{between.join(part.text for part in parts)}]")
 
+    def write_part(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """φ_x(x_t), prior_μ(h_{t-1}): a part of a cell that is not opened."""
+        text = self.part_name(attributes["of"], attributes.get("result"))
+        return self.call(text, *(part.text for part in parts))
+
+    def part_name(self, name: str, result: str | None) -> str:
+        """How a part is called, and which of its results is meant if it has several."""
+        text = self.part(name)
+        return self.lowered(text, self.part(result)) if result else text
+
+    def part(self, name: str) -> str:
+        """The name of a part."""
+        return name
+
     def write_einsum(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """A sum of products with its letters: Σ_j [W]_ij [x]_j."""
         before, _, after = attributes["subscripts"].replace("...", "").partition("->")

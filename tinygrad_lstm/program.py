@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,8 @@ from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
 from tinygrad_lstm.notation import Apart, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
-from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback
+from tinygrad_lstm.parts import Call
+from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback, remade
 from tinygrad_lstm.text import PLAIN, UNICODE, Plain, expression
 
 
@@ -57,6 +58,7 @@ class Program:
         dimensions: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
         static: Collection[str] | None = None,
+        calls: Sequence[Call] = (),
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
@@ -65,6 +67,7 @@ class Program:
         self.dimensions = dict(dimensions or {})
         self.sizes = dict(sizes or {})
         self.static = None if static is None else frozenset(static)
+        self.calls = tuple(calls)
 
     @classmethod
     def trace(cls, function: Callable[..., Any], /, **shapes: tuple[int, ...]) -> Program:
@@ -142,6 +145,41 @@ class Program:
 
         found = fold(self.equations.values(), known, make)
         return {name: found[node] for name, node in self.equations.items()}
+
+    def folded(self) -> Program:
+        """The Program with each part as one operation, `φ_x(x_t)`: to be read, and not to be run.
+
+        A part of one result is written by its name, of several by its name and theirs: `prior_μ`.
+        """
+        calls = [call for call in self.calls if "." not in call.name]
+        known = {node: node for node in self.inputs.values()}
+        equations = {}
+
+        def remake(node: Tensor) -> Tensor:
+            known.update(fold([node], known, remade))
+            return known[node]
+
+        pending = {call.prefix: call for call in calls}
+        for name, node in self.equations.items():
+            around = [call for call in calls if name.startswith(call.prefix)]
+            inside = max(around, key=lambda call: len(call.prefix), default=None)
+            if inside is None:
+                equations[name] = remake(node)
+                continue
+            call = pending.pop(inside.prefix, None)
+            if call is None:
+                continue
+            operands = [remake(operand) for operand in call.operands.values()]
+            for result in call.results:
+                own = f"{call.prefix}{result}"
+                which = {"result": result} if len(call.results) > 1 else {}
+                made = Tensor.opaque(self.equations[own], "part", operands, of=call.name, **which)
+                known[self.equations[own]] = made
+                if own in self.outputs:
+                    equations[own] = known[self.equations[own]] = named(made, own)
+        outputs = {n: equations[n] for n in self.outputs}
+        words = {n: w for n, w in self.dimensions.items() if n in self.inputs}
+        return Program(self.name, self.inputs, equations, outputs, words, self.sizes, self.static)
 
     def gradient(
         self, wrt: str | Iterable[str] | None = None, of: str | Iterable[str] | None = None

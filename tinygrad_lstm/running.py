@@ -157,6 +157,8 @@ def unroll(
         raise CellError(
             f"unroll needs a cell, got {network!r}; write cells.lstm, or cells.all()[name]."
         )
+    if not network.state:
+        raise CellError(f"{network} has no state to carry over a sequence; it is a part of cells.")
     known = isinstance(p, Parameters) and p.tensors.keys() == network.parameters.keys()
     bound: Parameters = p if known else network.bind(p)  # type: ignore[assignment]
     inputs = read_inputs(network, xs, initial, lengths, reverse, seed, further)

@@ -59,8 +59,12 @@ def value(axis: Axis, sizes: Mapping[str, int]) -> int:
 
 
 def shape(words: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """The shape that a declaration means for given sizes; each length knows its name."""
-    return tuple(_sized(value(axis, sizes), axis) for axis in parse(words))
+    """The shape that a declaration means for given sizes; each length knows its name.
+
+    A size that knows another name of its own, as a part's do, keeps it.
+    """
+    lengths = ((value(axis, sizes), axis) for axis in parse(words))
+    return tuple(n if isinstance(n, Size) else _sized(n, axis) for n, axis in lengths)
 
 
 def names(declarations: Mapping[str, str]) -> list[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import linecache
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,82 +15,14 @@ from tinygrad_lstm import python_files
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.dead_starts import warn_of_dead_starts
 from tinygrad_lstm.declarations import Declarations, Step, check_name
-from tinygrad_lstm.errors import (
-    CellError,
-    DTypeError,
-    ShapeError,
-    TinygradError,
-    TracedError,
-    UnknownNameError,
-    unknown,
-)
+from tinygrad_lstm.errors import CellError, DTypeError, ShapeError, TinygradError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
-from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.tensor import Array, Tensor, TensorLike, apply, constant
+from tinygrad_lstm.parts import Sized, Tracing, lengths, take_parts
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.text import UNICODE
-
-
-class Names:
-    """Values by name, and no method that a name could meet: `p.count` is the parameter count."""
-
-    __slots__ = ("_values", "_owner", "_missing")
-    _empty = "none"
-
-    def __init__(self, owner: str, values: Mapping[str, Any], missing: str) -> None:
-        object.__setattr__(self, "_owner", owner)
-        object.__setattr__(self, "_values", values)
-        object.__setattr__(self, "_missing", missing)  # with {owner}, {name}, {known}
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name not in self._values:
-            known = ", ".join(self._values)
-            raise UnknownNameError(
-                self._missing.format(owner=self._owner, name=name, known=known or self._empty)
-            )
-        return self._values[name]
-
-    __getitem__ = __getattr__
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise CellError(f"a step writes now.NAME alone; {name} cannot be set here.")
-
-
-class Now(Names):
-    """The values of this step: `now.f = …` records the equation f, `now.f` reads it."""
-
-    __slots__ = ()
-    _empty = "nothing"
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        values = self._values
-        if name in values:
-            raise CellError(
-                f"{self._owner}: equation {name} is written twice; defined so far: "
-                f"{', '.join(values)}.\n  Give the second value a name of its own."
-            )
-        check_name(name)
-        if not isinstance(value, Tensor):
-            value = constant(value, np.dtype(float))
-        if not value.traced:  # of outside: it keeps its own name
-            value = apply("identity", value)
-        values[name] = named(value, name)
-
-    __setitem__ = __setattr__
-
-
-_UNWRITTEN = (
-    "{owner}: now.{name} is read before it is written; defined so far: {known}.\n  Write its "
-    "equation above this line, or use prev.{name} for its value one step earlier, if it is a state."
-)
-_NO_STATE = (
-    "{owner}: {name!r} is not a state, so there is no prev.{name}; the states are {known}.\n"
-    '  Add it to state="…" if it is to be carried.'
-)
-_NO_PARAMETER = "{owner} has no parameter {name!r}; it declares {known}."
-_NO_SIZE = "{owner} has no size {name!r}; it has {known}."
+from tinygrad_lstm.tracing import write_equations
 
 
 class Cell(Declarations):
@@ -146,6 +75,18 @@ class Cell(Declarations):
         text = "\n".join([summary, *(" ".join(filter(None, row)) for row in rows)])
         return bundle(text, f"<p>{escape(summary)}</p>{table(rows)}")
 
+    @staticmethod
+    def of(program: Program, **declared: Any) -> Cell:
+        """The cell whose step is a Program: `Cell.of(lstm.program(inputs=3, hidden=4))`.
+
+        Its states are the Program's outputs, which it finds as the inputs `prev.NAME`; `x` is its
+        input, what is `static` its parameters, all else its sequences. It has the Program's sizes
+        and no others. declared: `name`, and as in `cell` `output`, `loss`, `start` and `papers`;
+        `constants` and `noise` are the names of those inputs that are such. CellError says what a
+        Program lacks that is to be a step.
+        """
+        return _OfProgram(program, **declared)
+
     # --- the step as a Program --------------------------------------------------------------------
     def program(self, **sizes: int) -> Program:
         """One step as a Program, for one sample.
@@ -160,12 +101,15 @@ class Cell(Declarations):
         return self._programs[key]
 
     def _trace(self, sizes: Mapping[str, int]) -> Program:
-        shapes = self.shapes()
-        inputs = {n: Tensor.input(n, dimensions.shape(w, sizes)) for n, w in shapes.items()}
-        written = self._written(inputs, sizes)
-        outputs = {name: written[name] for name in self.state}
+        shapes, scope = self.shapes(), lengths(sizes)
+        inputs = {n: Tensor.input(n, dimensions.shape(w, scope)) for n, w in shapes.items()}
+        tracing = Tracing(str(self), "", inputs, {}, scope, [])
+        written = self.written(tracing)
+        handed_on = self.state or (self.declared_output or next(reversed(written), "")).split()
+        outputs = {name: written[name] for name in handed_on}
         static = {*self.parameters, *self.constants}
-        program = Program(self.name, inputs, written, outputs, shapes, sizes, static)
+        inputs = {name: inputs[name] for name in shapes}
+        program = Program(self.name, inputs, written, outputs, shapes, sizes, static, tracing.calls)
         for name, words in self.state.items():
             expected = dimensions.shape(words, sizes)
             if written[name].shape != expected:
@@ -175,55 +119,26 @@ class Cell(Declarations):
                 )
         return program
 
-    def _written(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """The equations that the author's function writes for these inputs."""
-        owner, written = str(self), dict[str, Tensor]()
-        now = Now(owner, written, _UNWRITTEN)
-        previous = {name: values[f"prev.{name}"] for name in self.state}
-        prev = Names(owner, previous, _NO_STATE)
-        p = Names(owner, {name: values[name] for name in self.parameters}, _NO_PARAMETER)
-        extra_inputs = {name: values[name] for name in self.extra_inputs}
-        if "size" in inspect.signature(self.step).parameters and "size" not in extra_inputs:
-            known = {name: dimensions.Size(n, {(name,): 1}) for name, n in sizes.items()}
-            extra_inputs["size"] = Names(owner, known, _NO_SIZE)
-        try:
-            self.step(now, prev, values["x"], p, **extra_inputs)
-        except (ShapeError, TracedError) as error:
-            place = self._place(error)
-            declared = dimensions.declared(self.parameters, place)
-            fix = declared if isinstance(error, ShapeError) else ""
-            raise type(error)(f"{place}\n  {error}{fix}") from error
-        except (TinygradError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # exit() too
-            raise CellError(f"{self._place(error)}\n  {type(error).__name__}: {error}") from error
-        for name in self.state:
-            if name not in written:
-                raise CellError(
-                    f"{owner}: the state {name} is never written; the step defines "
-                    f"{', '.join(written) or 'nothing'}.\n  Add an equation now.{name} = …, or "
-                    f'take {name} out of state="{" ".join(self.state)}".'
-                )
-        for what, wanted in (("output", self.output), ("loss", self.loss)):
-            if wanted is not None and wanted not in written:
-                what = f"{owner}: the {what} {wanted!r} is never written"
-                raise unknown(what, "the step defines", written)
-        if self.loss is not None and written[self.loss].shape:
-            raise ShapeError(
-                f"{owner}: the loss {self.loss} has shape {written[self.loss].shape}, but it is "
-                f"one number a step.\n  Sum it: now.{self.loss} = sum(…)."
-            )
-        return written
+    def written(self, tracing: Tracing) -> dict[str, Tensor]:
+        """The equations of a step that is being traced, the author's function called for them."""
+        return write_equations(self, tracing)
 
-    def _place(self, error: BaseException) -> str:
-        """The author's line that raised an error: the deepest one in the file of the step."""
-        file = self.step.__code__.co_filename
-        lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        if not lines:
-            return f"in {self}"
-        last = lines[-1]
-        source = (last.line or linecache.getline(file, last.lineno or 0)).split("#")[0].strip()
-        return f"in {self}, {Path(file).name} line {last.lineno}: {source}"
+    # --- as a part, and its own parts -------------------------------------------------------------
+    def sized(self, **sizes: str) -> Sized:
+        """The cell as a part whose sizes have these lengths of the cell around it, in words."""
+        return Sized(self, sizes)
+
+    def _take_parts(self) -> None:
+        """Trace the step once, to learn what its parts read and how long that is."""
+        for name, given in self.components.items():
+            check_name(name)
+            if not isinstance(given, Cell | Sized):
+                raise CellError(
+                    f"{self}: part {name!r} is a cell or a layer, made by @cell or @layer, got "
+                    f"{given!r}."
+                )
+        if self.components:
+            take_parts(self)
 
     # --- its parameters ---------------------------------------------------------------------------
     def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
@@ -338,6 +253,7 @@ def cell(
     loss: str | None = None,
     noise: Mapping[str, str] | None = None,
     sizes: Mapping[str, str] | None = None,
+    parts: Mapping[str, Cell | Sized] | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -356,10 +272,120 @@ def cell(
     loss: a scalar equation; a run's loss is its sum over the steps, mean over the batch. noise:
     sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
     others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
-    has an argument `size` gets the sizes by name: `size.hidden`.
+    has an argument `size` gets the sizes by name: `size.hidden`. parts: cells and layers at work
+    inside the step, which has an argument `part` for them, see `parts.py`.
     """
     declared = locals()  # the arguments, and nothing else yet
     return lambda step: Cell(step, **declared)
+
+
+class _OfProgram(Cell):
+    """A cell that nobody wrote as a function: its step is a Program, of one set of sizes."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        name: str | None = None,
+        output: str | None = None,
+        loss: str | None = None,
+        start: Mapping[str, Any] | None = None,
+        constants: Collection[str] = (),
+        noise: Collection[str] = (),
+        papers: Collection[str] = (),
+    ) -> None:
+        self.name, self.papers, self.loss = name or program.name, tuple(papers), loss
+        self.doc = self.__doc__ = f"The step of {program.name}, as a Program."
+        self._program, self._examined = program, set()
+        own = {f"prev.{state}" for state in program.outputs}
+        inputs = [n for n in program.inputs if n not in own and n != "x"]
+        static = set(inputs) if program.static is None else program.static
+        self._check(own, {"constants": (constants, inputs), "noise": (noise, inputs)})
+        self.x = self._words("x")
+        self.state = {state: self._words(f"prev.{state}") for state in program.outputs}
+        words = {n: self._words(n) for n in inputs}
+        self.constants = {n: words[n] for n in constants}
+        self.parameters = {n: words[n] for n in inputs if n in static and n not in constants}
+        self.noise = {n: words[n] for n in noise}
+        known = {*self.constants, *self.parameters}
+        self.sequences = {n: words[n] for n in inputs if n not in known}
+        self.sizes, self.derived, self.bounds = list(program.sizes), {}, {}
+        self.declared_output, self.components = output, {}
+        self._check(
+            own,
+            {w: ([n], program.equations) for w in ("output", "loss") if (n := getattr(self, w))},
+        )
+        if loss and program.equations[loss].shape:
+            raise ShapeError(f"{self}: the loss {loss} is no number, but {program.text(loss)}.")
+        self.start = {
+            n: self.check_start(n, v, n in self.parameters) for n, v in (start or {}).items()
+        }
+        self._check(own, {"start": (self.start, {**self.parameters, **self.state})})
+
+    def _check(
+        self, previous: set[str], named: Mapping[str, tuple[Collection[str], Collection[str]]]
+    ) -> None:
+        program = self._program
+        if not program.outputs or not {"x", *previous} <= {*program.inputs}:
+            wanted = ", ".join(["x", *previous]) if previous else "an output, its state"
+            raise CellError(f"{program.name} is no step of a cell, which has {wanted}.")
+        for state, node in program.outputs.items():
+            if (
+                state not in program.equations
+                or node.shape != program.inputs[f"prev.{state}"].shape
+            ):
+                raise CellError(
+                    f"{program.name}: the state {state} needs an equation shaped like prev.{state}."
+                )
+        for what, (names, known) in named.items():
+            for name in names:
+                if name not in known:
+                    raise unknown(
+                        f"{self}: {what} names {name!r}, which is not there", "there are", known
+                    )
+
+    def _words(self, name: str) -> str:
+        """The shape of an input in words, or in numbers where they do not tell it."""
+        program, shape = self._program, self._program.inputs[name].shape
+        words = program.dimensions.get(name, "")
+        known = set(dimensions.names({name: words})) <= {*program.sizes}
+        fit = known and dimensions.shape(words, program.sizes) == shape
+        return words if fit else ", ".join(map(str, map(int, shape)))
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self} does not pickle: it was made of a Program. Make it there again.")
+
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """The sizes of the Program, which are all that there are."""
+        own = self._program.sizes
+        full = super().complete({**own, **given}, needed)
+        if full != own:
+            have = ", ".join(f"{name}={n}" for name, n in own.items())
+            raise ShapeError(f"{self} was made of a Program with {have}; it has no other sizes.")
+        return full
+
+    def small_sizes(self) -> dict[str, int]:
+        """The sizes of the Program."""
+        return dict(self._program.sizes)
+
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes of the Program, once the shapes of parameters are found to be its own."""
+        for name in self.parameters:
+            node, shape = self._program.inputs[name], tuple(parameters[name].shape)
+            if shape != node.shape:
+                raise ShapeError(
+                    f"{self}: {name} has shape {shape}, but it is {self._program.shape_text(node)}."
+                )
+        return self.complete(given or {})
+
+    def program(self, **sizes: int) -> Program:
+        """The Program itself."""
+        self.complete(sizes)
+        return self._program
 
 
 # --- cells by where they are found ----------------------------------------------------------------

@@ -93,6 +93,13 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
         node._abstract, node.name = (tuple(shape), np.dtype(dtype)), name
         return node
 
+    @classmethod
+    def opaque(cls, like: Tensor, op: str, operands: Sequence[Tensor], **attributes: Any) -> Tensor:
+        """A traced value like another of which only is said what it is made of, by what name."""
+        node = _make(None, op, tuple(operands), attributes, True, cls.__new__(cls))
+        node._abstract = (like.shape, like.dtype)
+        return node
+
     # --- values ---------------------------------------------------------------------------------
     @property
     def data(self) -> Array:

@@ -22,7 +22,7 @@ from tinygrad_lstm.plain_style import Piece as Piece
 from tinygrad_lstm.plain_style import Plain as Plain
 from tinygrad_lstm.plain_style import is_transpose as is_transpose
 from tinygrad_lstm.plain_style import over as over
-from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT
+from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.tensor import Tensor, ancestors, fold
 
 COLOURS = {"added": "#12875c", "removed": "#d6362b"}  # readable on white and on near-black
@@ -44,11 +44,15 @@ class Unicode(Plain):
     usual = (("axis", -1), ("axis", (-1,)))
     dot, beside, hadamard = "·", " ", " ⊙ "
     root, ratio, partial = "√({})", "{}/{}", "∂{}/∂{}"
+    normal, distributed, parallel = "N", "∼", "‖"
     marks = {"added": "«{}»", "removed": "«{}»"}
     stretches = False  # a fraction takes the place of brackets
 
     def name(self, label: str, time: Time = UNSET, apart: Apart = frozenset()) -> str:  # noqa: D102
         return name_unicode(label, time, apart)
+
+    def part(self, name: str) -> str:  # noqa: D102
+        return self.name(name, None)
 
     def length(self, words: str) -> str:  # noqa: D102
         return words.replace(" ** ", "^").replace(" * ", "·")
@@ -142,6 +146,38 @@ class Unicode(Plain):
         """pad[1:3](v): zeros around v."""
         return self.call(f"{self.word('pad')}[{self.index(attributes['index'])}]", parts[0].text)
 
+    # --- random variables ------------------------------------------------------------------------
+    def gaussian(self, mu: Piece, sigma: Piece, of: str = "") -> str:
+        """N(μ, σ²), N(x; μ, σ²)."""
+        variance = "1" if sigma.text == "1" else self.raised(self.fitted(sigma, ATOM), "2")
+        return self.normal + self.bracketed(f"{of}{mu.text}, {variance}")
+
+    def write_normal(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """μ + σ ⊙ ε ∼ N(μ, σ²)."""
+        mu, sigma, eps = parts
+        noise = self.operation("multiply", [sigma, eps], {})
+        sample = self.operation("add", [mu, noise], {}).text
+        return Piece(f"{sample} {self.distributed} {self.gaussian(mu, sigma)}", SUM - 1)
+
+    def write_normal_divergence(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """KL(N(μ, σ²) ‖ N(μ₀, σ₀²))."""
+        mu, sigma, mu_0, sigma_0 = parts
+        mine, prior = self.gaussian(mu, sigma), self.gaussian(mu_0, sigma_0)
+        return self.call(self.word("KL"), f"{mine} {self.parallel} {prior}")
+
+    def write_normal_density(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """log N(x; μ, σ²)."""
+        x, mu, sigma = parts
+        text = f"{self.function_name('log')} {self.gaussian(mu, sigma, f'{x.text}; ')}"
+        return Piece(text, PRODUCT, "product")
+
+    def write_bernoulli_density(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """log Bern(x; σ(a))."""
+        x, logits = parts
+        chance = self.function("sigmoid", [logits], {}).text
+        of = self.word("Bern") + self.bracketed(f"{x.text}; {chance}")
+        return Piece(f"{self.function_name('log')} {of}", PRODUCT, "product")
+
     def write_clip(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """clip(x, -1, 1)."""
         limits = [
@@ -166,6 +202,7 @@ class Latex(Unicode):
     dot, beside, hadamard = r" \cdot ", r" \, ", r" \odot "
     root, ratio = r"\sqrt{{{}}}", r"\frac{{{}}}{{{}}}"
     partial = r"\frac{{\partial {}}}{{\partial {}}}"
+    normal, distributed, parallel = r"\mathcal{N}", r"\sim", r"\|"
     marks = {
         kind: rf"\textcolor{{{{{colour}}}}}{{{{\underline{{{{{{}}}}}}}}}}"
         for kind, colour in COLOURS.items()

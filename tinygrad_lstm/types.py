@@ -28,10 +28,13 @@ class Network(Protocol):
 
     name: str
     x: str
-    output: str
     state: Mapping[str, str]
     parameters: Mapping[str, str]
     sizes: list[str]
+
+    @property
+    def output(self) -> str:
+        """The equation that a layer above reads."""
 
     @property
     def extra_inputs(self) -> list[str]:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
-from viz.symbols import DOT, HOLE, Written, expression, named, within, written
+from viz.symbols import DOT, HOLE, Written, called, expression, named, within, written
 
 OUTPUT = "output"  # the key of the terminal above
 
@@ -135,9 +135,9 @@ class Anatomy:
 
 
 @lru_cache(maxsize=64)
-def anatomy(cell: Cell) -> Anatomy:
-    """Fold a cell's Program into parts."""
-    program = cell.program()
+def anatomy(cell: Cell, folded: bool = False) -> Anatomy:
+    """Fold a cell's Program into parts; folded: a cell inside the cell is one of them."""
+    program = cell.program().folded() if folded else cell.program()
     parameters = {program.inputs[name]: name for name in cell.parameters}
     key = {node: name for name, node in program.inputs.items() if node not in parameters}
     return _Folder(Anatomy(cell, program, key, parameters)).fold()
@@ -178,6 +178,9 @@ class _Folder:
         """How a node is drawn, and the values that its shape reads."""
         if node.op == "identity":
             return "alias", [node.inputs[0]]
+        if node.op == "part":
+            merged = [value for i in node.inputs for value in self.merged(i)]
+            return "layer", list(dict.fromkeys(merged))
         terms = self.affine(node)
         if terms is not None:
             return "linear", terms
@@ -190,6 +193,8 @@ class _Folder:
     def activates(self, node: Tensor) -> bool:
         """Whether it may be drawn as the activation of a layer."""
         if len(node.inputs) != 1 or node.op in ("negative", "detach"):
+            return False
+        if node.op not in TABLE:
             return False
         several = node.op in ("softmax", "log_softmax") and node.attributes["axis"] == -1
         return several or TABLE[node.op or ""].signature == "elementwise"
@@ -251,7 +256,10 @@ class _Folder:
         weights = tuple(self.parameters[n] for n in inside if n in self.parameters)
         inputs = tuple(dict.fromkeys(self.key[o] for o in operands))
         part = Part(key, "op", HOLE, equation, inputs, node, weights)
-        if kind == "op":
+        if node.op == "part":
+            part.kind, part.merges = "layer", True
+            part.sign = called(node)
+        elif kind == "op":
             self.sign(part)
         else:
             part.kind, part.merges, part.linear = "layer", True, kind == "linear"

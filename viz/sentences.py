@@ -75,7 +75,7 @@ def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
     if key not in a.parts or name != a.parts[key].names[0]:
         return Said("{left} is {right}", left=left, right=a.value(key).text)
     part = a.parts[key]
-    if part.merges:
+    if part.merges and part.node.op != "part":
         layer = Said("a {name} layer", name=part.sign.text)
         verb = "pass" if len(part.inputs) > 1 else "passes"
         if len(part.inputs) > 1 and f"part-{key}" in merged:

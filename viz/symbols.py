@@ -42,6 +42,12 @@ class _Text(Unicode):
         "equal": "=",
         "not_equal": "≠",
     }
+    names = {
+        "normal": "∼N",
+        "normal_divergence": "KL",
+        "normal_density": "log N",
+        "bernoulli_density": "log Bern",
+    }
     functions = {**Unicode.functions, "sum": "Σ"}
     numbers: Style = "unicode"
     minus = "−"
@@ -57,6 +63,8 @@ class _Text(Unicode):
             least = NEGATIVE if needs[0] == SUM else needs[0]
             left, right = self.fitted(parts[0], least), self.fitted(parts[1], needs[1])
             return Piece(self.around(left, sign, right, any(holes)), level)
+        if all(holes) and op in self.names:
+            return Piece(self.names[op])
         if all(holes) and not hasattr(self, f"write_{op}"):
             shown = ", ".join(
                 f"{self.word(key)}={self.bracketed(text) if isinstance(value, tuple) else text}"
@@ -100,6 +108,12 @@ class _Latex(Latex, _Text):
         "greater_equal": r"\geq",
         "not_equal": r"\neq",
     }
+    names = {
+        "normal": r"\sim\mathcal{N}",
+        "normal_divergence": r"\mathrm{KL}",
+        "normal_density": r"\log\mathcal{N}",
+        "bernoulli_density": r"\log\mathrm{Bern}",
+    }
     functions = {**Latex.functions, "sum": r"{\textstyle\sum}"}
     numbers, minus = Latex.numbers, Latex.minus
 
@@ -128,6 +142,13 @@ def named(name: str, time: str | None = "t") -> Written:
 def symbol_of(node: Tensor) -> Written:
     """The sign of an operation whose operands all come along lines."""
     return written(node, [HOLE] * len(node.inputs))
+
+
+def called(node: Tensor) -> Written:
+    """The name of a cell inside the cell: φ_x, prior_μ."""
+    of, result = node.attributes["of"], node.attributes.get("result")
+    latex, text = (style.part_name(of, result) for style in _STYLES)
+    return Written(latex, text)
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:

@@ -7,27 +7,18 @@ from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
 import viz
-from tinygrad_lstm import bidirectional, stack
-from tinygrad_lstm.cell_files import find, parts
-from tinygrad_lstm.cell_files import run as run_file
+from lesson.network_names import HELP, find_network
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from viz.figure import ENDINGS
 from viz.kinds import Kind, Option, all_kinds
-
-BOTH = "bi:"  # before what is read in both directions
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The cell or network, the kind of figure and the file; the options of every kind."""
     of_networks = ", ".join(name for name, kind in all_kinds().items() if System in kind.subjects)
     parser.add_argument(
-        "cell",
-        metavar="CELL",
-        nargs="?",
-        help="NAME or path/to/file.py:NAME; of a network its layers from the lowest, lstm,gru, "
-        f"where {BOTH}lstm reads in both directions, or a network's NAME in a file "
-        f"(with --kind {of_networks})",
+        "cell", metavar="CELL", nargs="?", help=f"{HELP} (with --kind {of_networks})"
     )
     parser.add_argument(
         "--kind", choices=list(all_kinds()), help="what to draw (cell; unrolled of a network)"
@@ -75,7 +66,7 @@ def _users(option: str) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the figure and say where it is."""
-    part = _network(options.cell) if options.cell else None
+    part = find_network(options.cell) if options.cell else None
     kind = all_kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
     given = {}
     for name in _options():
@@ -90,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
                 f"a figure of kind {kind.name} needs {option.help}: add {_flag(name)} OTHER."
             )
         if option.type is Cell:
-            given[name] = _network(given[name])
+            given[name] = find_network(given[name])
             _check_subject(kind, given[name])
     _check_subject(kind, part)
     print(kind.figure(part, **given).save(options.output))
@@ -109,19 +100,3 @@ def _check_subject(kind: Kind, part: Cell | System | None) -> None:
             f"--kind {kind.name} draws one cell, and {part} has several parts.\n"
             f"  Draw it with --kind {', '.join(others)}, or name one of its cells."
         )
-
-
-def _network(spec: str) -> Cell | System:
-    """The cell or network that a specification names: see the help of CELL."""
-    path, name = parts(spec)
-    several = [spec] if path and path.is_file() and "," not in name else spec.split(",")
-    layers = [_layer(layer.strip()) for layer in several]
-    return layers[0] if len(layers) == 1 else stack(layers)
-
-
-def _layer(spec: str) -> Cell | System:
-    if spec.startswith(BOTH):
-        return bidirectional(_layer(spec.removeprefix(BOTH)))
-    path, name = parts(spec)
-    value = run_file(path).get(name) if path else None
-    return value if isinstance(value, Cell | System) else find(spec)

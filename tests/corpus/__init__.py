@@ -29,7 +29,7 @@ for _module in pkgutil.iter_modules(__path__):
         continue  # the references
     _file = importlib.import_module(f"{__name__}.{_module.name}")
     for _name, _value in vars(_file).items():
-        if isinstance(_value, Cell):
+        if isinstance(_value, Cell) and _value.state:
             CELLS[_name] = _value
             INPUTS[_name] = getattr(_file, "inputs", {})
 

@@ -1,4 +1,4 @@
-"""Cells drawn at random: the interpreter, the NumPy code and the C code agree on all of them."""
+"""Cells drawn at random: the interpreter and the code of all kinds agree on all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiling import CODES, Problem, agree, by_samples, everything
+from compiling import CODES, JS, Problem, agree, by_samples, everything
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ from tinygrad_lstm.kernels import numpy_code, patterns, rewriting
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors
 from tinygrad_lstm.testing.programs import OPERATIONS, random_cells
 
-TOLERANCE = {"numpy": 1e-12, "c": 1e-10}  # of the largest number in the run
+TOLERANCE = {"numpy": 1e-12, "c": 1e-10, "js": 1e-10}  # of the largest number in the run
 KINK = 1e-9
 quick = settings(
     phases=[Phase.explicit, Phase.generate],  # shrinking compiles hundreds of cells
@@ -97,7 +97,7 @@ def check(own: Cell, given: Problem, code: str, memory: str = "full") -> None:
     agree(plain, everything(fast, given), TOLERANCE[code] * largest)
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", [*CODES, JS])
 @pytest.mark.parametrize("memory", ["full", "low"])
 def test_every_random_cell_agrees(code: str, memory: str) -> None:
     @settings(quick, max_examples=20 if code == "numpy" else 6)
@@ -108,10 +108,10 @@ def test_every_random_cell_agrees(code: str, memory: str) -> None:
     agrees()
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", [*CODES, JS])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_of_the_table(operation: str, code: str) -> None:
-    @settings(quick, max_examples=5 if code == "numpy" else 2)
+    @settings(quick, max_examples={"numpy": 5, "c": 2}.get(code, 1))
     @given(random_cells(operation, max_equations=4), situations)
     def agrees(own: Cell, how: Situation) -> None:
         assert operation in {node.op for node in own.program().nodes()}

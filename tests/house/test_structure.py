@@ -50,6 +50,7 @@ def test_the_engine_needs_numpy_only() -> None:
         foreign = imported(file) - set(sys.stdlib_module_names) - {"numpy", "tinygrad_lstm"}
         allowed = optional if "testing" in file.parts else set()
         allowed |= {"safetensors"} if "weights" in file.parts else set()
+        allowed |= {"onnx", "onnxruntime"} if "exporting" in file.parts else set()
         assert foreign <= allowed, file
 
 
@@ -152,7 +153,7 @@ def test_the_readme_s_own_cell_works_with_every_command(
         if command != "lesson":  # see test_own_cell
             assert commands.main([command, *words, *quickly.get(command, [])]) == 0, words
             ran.append(command)
-    assert ran == ["equations", "draw", "step", "check", "train"]
+    assert ran == ["equations", "draw", "step", "check", "train", "export"]
     assert (tmp_path / "keeper.svg").is_file()
 
 

@@ -17,7 +17,7 @@ from tinygrad_lstm.kernels.threads import in_parallel, split
 from tinygrad_lstm.kernels.toolchain import load, machine
 from tinygrad_lstm.tensor import Array
 
-_ROWS = {"forward": 28, "backward": 160}  # of a piece of the loop, whose memory stays at hand
+PIECES = {"forward": 28, "backward": 160}  # of a piece of the loop, whose memory stays at hand
 
 
 class CCode:
@@ -103,7 +103,7 @@ class _Loop:
         self._pack(name)
         self._parts = split(views.batch, views.steps * views.batch * code.works[name], workers)
         most = max(last - first for first, last in self._parts)
-        piece = min(views.steps, -(-_ROWS[name] // most))
+        piece = min(views.steps, -(-PIECES[name] // most))
         sizes = address(code.sizes)
         self._sizes = [(sizes, views.steps, views.batch, *part, piece) for part in self._parts]
         back = name == "backward"

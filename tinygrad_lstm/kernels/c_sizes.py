@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_lstm.kernels.names import comment_text, number
+from tinygrad_lstm.kernels.printing import At
 from tinygrad_lstm.tensor import Array
 
 
 class Sizes:
-    """The members of `struct sizes` and their values, collected while a source is printed.
+    """C as `Rows` prints it, with the members of `struct sizes` and their values, collected.
 
     Two plans of one structure print the same text, and differ in these alone. No number is shared
     because it happens to be equal to another one: then sizes that coincide would change the text.
     """
+
+    face: ClassVar[str] = "c"
+    whole: ClassVar[str] = "count"
+    real: ClassVar[str] = "real"
+    constant: ClassVar[str] = "const real"
+    null: ClassVar[str] = "NULL"
+    independent: ClassVar[tuple[str, ...]] = ("INDEPENDENT",)
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -41,10 +50,24 @@ class Sizes:
         self.tables[name] = None if numbers is None else np.ascontiguousarray(numbers, np.intc)
         return f"n->{name}"
 
-    def real(self, value: float) -> str:
-        """A number made of sizes."""
+    def literal(self, value: Any, sized: bool = False) -> str:
+        """A number; sized: one that is made of sizes."""
+        if not sized:
+            return f"(real){number(value, 'INFINITY', 'NAN')}"
         self.reals.append(value)
         return f"n->reals[{len(self.reals) - 1}]"
+
+    def stored(self, text: str, truth: bool = False) -> str:
+        """A value as it is kept; truth: whether it is not 0."""
+        return f"({text}) != 0" if truth else text
+
+    def pointer(self, at: At) -> str:
+        """Where a value begins."""
+        return f"({at.array} + {at.offset})" if at.offset else at.array
+
+    def comment(self, text: str) -> str:
+        """A comment."""
+        return c_comment(text)
 
     def declaration(self) -> str:
         """The struct."""
@@ -72,5 +95,11 @@ class Sizes:
             numbers = ", ".join(f"(real){number(v, 'INFINITY', 'NAN')}" for v in self.reals)
             yield f"static const real reals[] = {{{numbers}}};"
             members.append(".reals = reals")
-        yield f"/* {comment_text(told, 160)} */"
+        yield c_comment(told)
         yield f"const struct sizes sizes = {{\n    {f',{chr(10)}    '.join(members)}}};"
+
+
+def c_comment(text: str) -> str:
+    """A comment, which nothing in it ends."""
+    text = text if "\n" in text else comment_text(text, 160)
+    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */"

@@ -14,9 +14,8 @@ entry, which are none.)
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from importlib import resources
 from string import Template
@@ -24,22 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.kernels.c_operations import expression, literal, single
-from tinygrad_lstm.kernels.c_sizes import Sizes
-from tinygrad_lstm.kernels.loop import (
-    Apply,
-    Assign,
-    Join,
-    Loops,
-    Multiply,
-    Number,
-    Operand,
-    Outer,
-    Statement,
-    Sweep,
-)
-from tinygrad_lstm.kernels.names import comment_text, distinct
+from tinygrad_lstm.kernels.c_sizes import Sizes, c_comment
+from tinygrad_lstm.kernels.loop import Loops, Multiply, Outer, Statement, Sweep
+from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
+from tinygrad_lstm.kernels.printing import At, Rows
 from tinygrad_lstm.kernels.toolchain import Machine
 
 _EACH_STEP = "for (count step = begin; step < end; step++) {"
@@ -131,7 +119,7 @@ class Source:
         lines += [f"  {line}" for s in (*self.loops.ahead, *self.loops.forward) for line in s.lines]
         lines += ["", "where, made of the parameters once a call,", ""]
         lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
-        return _comment("\n   ".join(lines))
+        return c_comment("\n   ".join(lines))
 
     def _loop(self, name: str, statements: list[Statement]) -> str:
         backward = name == "backward"
@@ -164,7 +152,7 @@ class Source:
         """What lies where in `at`, and which weight is which of `packs`."""
         own = ", ".join(f"at_{self._names[b]}" for b in self.buffers)
         packs = [f"packs[{k}]: {s.weight.buffer.name}" for k, (_, s, _) in enumerate(self.packs)]
-        return f"enum {{ {own} }};\n{_comment(', '.join(packs) or 'no packs')}"
+        return f"enum {{ {own} }};\n{c_comment(', '.join(packs) or 'no packs')}"
 
     def _with_setup(self, body: list[str], step: str = "step") -> list[str]:
         """Lines, and before them where the row of this step begins of each buffer they name."""
@@ -193,7 +181,7 @@ class Source:
         lines, start, last = list[str](), "products", None
         for s in statements:
             if isinstance(s, Multiply):
-                call = [_comment(s.lines[0]), self._product(s, loop, f"{self._by(s.operand)}, ")]
+                call = [c_comment(s.lines[0]), self._product(s, loop, f"{self._by(s.operand)}, ")]
             elif isinstance(s, Outer):
                 left, right = s.left, s.right
                 height, width = (self.sizes.count("rows", p.size) for p in (left, right))
@@ -203,7 +191,7 @@ class Source:
                 )
                 call = [
                     *([gather] if left != last else []),  # the same rows are gathered once
-                    _comment(s.lines[0]),
+                    c_comment(s.lines[0]),
                     f"outer({height}, {width}, end - begin, rows, gathered, "
                     f"{self._rows_at(right)}, {self._by(right)}, {self._width(right.buffer)}, "
                     f"{start}, space);",
@@ -247,35 +235,26 @@ class Source:
         return self.sizes.count(f"width_{self._names[buffer]}", buffer.width, buffer)
 
     def _start(self, place: Place) -> str:
-        """Where a value begins in a row, with a sign before it."""
+        """Where a value begins in a row."""
         name, b = f"start_in_{self._names[place.buffer]}", place.buffer
-        return f"{self.sizes.count(name, place.start, (b, place.start))} + " if place.start else ""
+        return self.sizes.count(name, place.start, (b, place.start)) if place.start else ""
 
     def _rows_at(self, place: Place) -> str:
         width = self._width(place.buffer)
-        return f"{self._now(place.buffer)} + {self._start(place)}first * {width}"
+        start = At(self._now(place.buffer), self._start(place)).plus(f"first * {width}")
+        return f"{start.array} + {start.offset}"
 
     # --- statements -----------------------------------------------------------------------------
     def _statement(self, s: Statement, loop: str) -> Iterator[str]:
         if isinstance(s, Multiply):
-            yield _comment(s.lines[0])
+            yield c_comment(s.lines[0])
             yield self._product(s, loop)
             return
-        rows = _Rows(self._row, self._start, self.sizes)
-        if isinstance(s, Sweep):
-            body = _sweep(s, rows)
-            lines = ["INDEPENDENT", *self._each(s.shape, body)] if s.shape else self._each((), body)
-        elif isinstance(s, Join):
-            copies = [(out, f"{rows.at(out)} = {rows.entry(x, out.shape)};") for out, x in s.copies]
-            lines = [line for out, text in copies for line in self._each(out.shape, [text])]
-        else:
-            assert isinstance(s, Apply)
-            operands = [rows.pointer(place) for place in s.operands]
-            lines = list(single(s.node, rows.pointer(s.out), operands, self.sizes))
-        if not lines:
+        rows = Rows(self.sizes, lambda place: At(self._row(place.buffer), self._start(place)))
+        if not (lines := list(rows.lines(s))):
             return
         if not isinstance(s, Sweep):
-            yield _comment(s.lines[0])
+            yield c_comment(s.lines[0])
         yield _EACH_ROW
         for b in rows.used:
             weight = b.kind is Kind.WEIGHT
@@ -284,11 +263,6 @@ class Source:
                 yield f"{'const ' * weight}real *const {self._row(b)} = {self._now(b)}{start};"
         yield from lines
         yield "}"
-
-    def _each(self, shape: tuple[int, ...], lines: Iterable[str]) -> list[str]:
-        """A loop over the entries of a shape."""
-        count = self.sizes.count("units", math.prod(map(int, shape))) if shape else "1"
-        return [f"for (count j = 0; j < {count}; j++) {{", *lines, "}"]
 
     def _product(self, s: Multiply, loop: str, by: str = "") -> str:
         """A product of one step; with `by`, how far the next step lies, of all of a piece."""
@@ -305,64 +279,6 @@ class Source:
             f"packs[{len(self.packs) - 1}], {self._rows_at(s.result)}, {far}{stride}, "
             f"{int(s.onto)});"
         )
-
-
-class _Rows:
-    """Entries of one sample's rows; `used` are the buffers whose rows are named."""
-
-    def __init__(
-        self, row: Callable[[Buffer], str], start: Callable[[Place], str], sizes: Sizes
-    ) -> None:
-        self._row, self._start, self.sizes = row, start, sizes
-        self.used: dict[Buffer, None] = {}
-
-    def _of(self, place: Place) -> str:
-        self.used[place.buffer] = None
-        return self._row(place.buffer)
-
-    def at(self, place: Place) -> str:
-        """Entry j of a value."""
-        return f"{self._of(place)}[{self._start(place)}j]"
-
-    def pointer(self, place: Place) -> str:
-        """Where a value begins."""
-        return f"({self._start(place)}{self._of(place)})"
-
-    def entry(self, operand: Operand, shape: tuple[int, ...]) -> str:
-        """The entry of an operand that belongs to entry j of a result."""
-        if isinstance(operand, Number):
-            return literal(operand.value, self.sizes, bool(operand.words))
-        assert isinstance(operand, Place)
-        if operand.shape == shape:
-            return self.at(operand)
-        if operand.size == 1:
-            return f"{self._of(operand)}[{self._start(operand)}0]"
-        numbers = np.broadcast_to(np.arange(operand.size).reshape(operand.shape), shape)
-        table = self.sizes.table(numbers.reshape(-1))
-        return f"{self._of(operand)}[{self._start(operand)}{table}[j]]"
-
-
-def _sweep(sweep: Sweep, rows: _Rows) -> Iterator[str]:
-    """What is done for unit j of a sample."""
-    local: dict[Assign, str] = {}
-    taken: set[str] = set()
-
-    def value(operand: Operand) -> str:
-        return local[operand] if isinstance(operand, Assign) else rows.entry(operand, sweep.shape)
-
-    for assign in sweep.assigns:
-        own = assign.node.name or str(len(local) + 1)
-        name = f"v_{distinct(own, taken, ascii_only=True)}"
-        text = expression(assign.node, [value(i) for i in assign.operands], rows.sizes)
-        note = f"  {_comment(assign.line)}" if assign.line else ""
-        yield f"const real {name} = {text};{note}"
-        local[assign] = name
-        for place in assign.places:
-            yield f"{rows.at(place)} = {name};"
-    for place, operand in sweep.copies:
-        yield f"{rows.at(place)} = {value(operand)};"
-    for place, operand in sweep.totals:
-        yield f"{rows.at(place)} += {value(operand)};"
 
 
 def matrix(product: Multiply) -> tuple[int, int]:
@@ -385,11 +301,6 @@ def without_comments(text: str) -> str:
     """The same C for a compiler."""
     lines = (line.rstrip() for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).split("\n"))
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _comment(text: str) -> str:
-    text = text if "\n" in text else comment_text(text, 160)
-    return f"/* {text.replace('*/', '* /').replace('/*', '/ *')} */"
 
 
 def _indented(lines: Iterable[str], depth: int) -> str:

@@ -1,16 +1,20 @@
 // Memory for some steps of a batch, by name. given: [name, numbers], weights among them.
 function memory(steps, rows, given) {
   const b = { __proto__: null }, counts = { time: steps * rows, row: rows, carry: rows };
-  const space = reserve(steps, rows);
-  for (const [name, [kind, width]] of Object.entries(CELL.buffers)) {
-    const before = kind === "time" && name in CELL.states ? rows * width : 0;  // the first step's
-    const whole = space(width * (counts[kind] ?? 1) + before);
-    b[name] = whole.subarray(before);
-    if (before) b[`prev.${name}`] = whole.subarray(0, whole.length - before);
+  const sizes = Object.entries(CELL.buffers).map(([name, [kind, width]]) => {
+    const first = kind === "time" && name in CELL.states ? rows * width : 0;  // before the first step
+    return [name, first, first + width * (counts[kind] ?? 1)];
+  });
+  const space = reserve(b, sizes.map(([, , count]) => count), steps, rows);
+  for (const [name, first, count] of sizes) {
+    const whole = space(count);
+    b[name] = whole.subarray(first);
+    if (first) b[`prev.${name}`] = whole.subarray(0, count - first);
   }
+  for (const [name, own] of Object.entries(CELL.start))
+    for (let r = 0; r < rows; r++) b[`prev.${name}`].set(own, r * own.length);
   for (const [name, numbers] of given) b[name].set(numbers);
-  for (const [name, weight, inner, columns, down, right] of CELL.panels)
-    fillPanels(inner, columns, b[weight], 0, down, right, b[name]);
+  prepare(b, steps, rows);
   return b;
 }
 
@@ -30,13 +34,14 @@ function known(what, given, names) {
     if (!names.includes(name)) failed(`no ${what} ${name}; there are: ${names.join(", ")}.`);
 }
 
-// A named equation at all steps, or its place in memory where there is one row.
-function value(b, name) {
+// A named equation at all steps, 0 where a row has ended; of one row its place in memory.
+function value({ b, ended }, name) {
   known("equation", { [name]: 0 }, Object.keys(CELL.equations));
-  const [buffer, start, shape] = CELL.equations[name], all = b[buffer], n = size(shape);
-  const width = CELL.buffers[buffer][1];
-  if (all.length === width) return all.subarray(start, start + n);
-  return all.filter((_, k) => k % width >= start && k % width < start + n);
+  const [buffer, start, shape] = CELL.equations[name], width = CELL.buffers[buffer][1], all = b[buffer];
+  const end = start + size(shape);
+  if (all.length === width) return all.subarray(start, end);
+  const found = all.filter((_, k) => k % width >= start && k % width < end);
+  return ended ? found.map((entry, k) => ended[Math.floor(k / (end - start))] ? 0 : entry) : found;
 }
 
 const cell = {
@@ -52,13 +57,16 @@ const cell = {
   },
 
   // Over a sequence: inputs by name, (steps, rows, …) in the order of reading; initial: the states
-  // before it, zero unless given; lengths: of each row, where some end before others. Returned is
-  // `value(name)`, an equation at all steps, and what backward needs.
+  // before it, where they do not begin as usual; lengths: of each row, where some end before others.
+  // Returned are `value(name)`, an equation at all steps, `final(name)`, a state after the last one,
+  // and what backward needs.
   forward(weights, inputs, { rows = 1, initial = {}, lengths = null } = {}) {
     known("input", inputs, Object.keys(CELL.inputs));
     known("state", initial, Object.keys(CELL.states));
     const [first, shape] = Object.entries(CELL.inputs)[0];
-    const steps = Math.floor(flat(inputs[first] ?? []).length / (rows * size(shape)));
+    const width = rows * size(shape), found = flat(inputs[first] ?? []).length, steps = found / width;
+    if (!steps || !Number.isInteger(steps))
+      failed(`${first} has ${size(shape)} numbers a step for each of ${rows} rows, got ${found}.`);
     const b = memory(steps, rows, weights.packed);
     for (const [name, own] of Object.entries(CELL.inputs))
       b[`in.${name}`].set(numbers(name, inputs[name], steps * rows * size(own)));
@@ -67,7 +75,8 @@ const cell = {
     const ended = lengths && Uint8Array.from(
       { length: steps * rows }, (_, k) => Math.floor(k / rows) >= lengths[k % rows]);
     loops.forward(b, steps, rows, ended);
-    return { weights, b, steps, rows, ended, value: (name) => value(b, name) };
+    const final = (name) => b[name].slice(-rows * size(CELL.states[name]));
+    return { weights, b, steps, rows, ended, final, value: (name) => value({ b, ended }, name) };
   },
 
   // From the derivatives of a loss in equations at all steps, of those that `seeds` lists, and in
@@ -96,15 +105,17 @@ const cell = {
   stream(weights) {
     const b = memory(1, 1, weights.packed), inputs = { __proto__: null }, values = { __proto__: null };
     for (const name of Object.keys(CELL.inputs)) inputs[name] = b[`in.${name}`];
-    for (const name of Object.keys(CELL.equations)) values[name] = value(b, name);
+    for (const name of Object.keys(CELL.equations)) values[name] = value({ b }, name);
     const states = Object.keys(CELL.states).map((name) => [b[`prev.${name}`], b[name]]);
+    const first = states.map(([before]) => before.slice());
+    const reset = () => states.forEach(([, now], k) => now.set(first[k]));
+    reset();
     return {
-      inputs, values,
+      inputs, values, reset,
       step() {
         for (const [before, now] of states) for (let j = 0; j < now.length; j++) before[j] = now[j];
         loops.forward(b, 1, 1, null);
       },
-      reset() { for (const [, now] of states) now.fill(0); },
     };
   },
 

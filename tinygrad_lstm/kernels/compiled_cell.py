@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +36,8 @@ def compiled(
         fast = compiled(cells.lstm)
         run = unroll(fast, p, xs)          # as with the cell itself; so are training and checks
 
-    code: "c" (a C compiler is needed), "numpy", or "auto", which is C where there is a compiler.
+    code: "c" (a C compiler is needed), "numpy", or "auto", which is C where there is a compiler;
+    "js" and "wasm" run what `source` prints for a page in a node process, to check it.
     memory: "full" keeps what the backward pass needs of every step; "low" keeps the states of
     every k-th step alone and computes the rest again, k = `every` or √T: what is kept grows with
     √T, but for the equations that are read and their adjoints, and it takes about twice the time.
@@ -44,7 +45,7 @@ def compiled(
     interpreter's up to rounding. What is compiled is compiled when it is first used.
     """
     if code not in CODES:
-        raise CellError(f"code is 'auto', 'c' or 'numpy', got {code!r}.")
+        raise CellError(f"code is {one_of(CODES)}, got {code!r}.")
     if memory not in ("full", "low"):
         raise CellError(f"memory is 'full' or 'low', got {memory!r}.")
     if every is not None and (memory != "low" or not isinstance(every, int) or every < 1):
@@ -72,8 +73,29 @@ class Compiled(Cell):
         self._kernels: dict[Any, Kernel] = {}
         self._bound: dict[Any, Bound] = {}
 
+    def program(self, **sizes: int) -> Program:
+        """One step as a Program, that of the cell."""
+        return self.plain.program(**sizes)
+
+    def complete(
+        self, given: Mapping[str, float], needed: Collection[str] | None = None
+    ) -> dict[str, int]:
+        """Every size from those that are free, as the cell finds them."""
+        return self.plain.complete(given, needed)
+
+    def infer_sizes(
+        self, parameters: Mapping[str, Any], given: Mapping[str, int] | None = None
+    ) -> dict[str, int]:
+        """The sizes that the shapes of parameters imply, as the cell finds them."""
+        return self.plain.infer_sizes(parameters, given)
+
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
+
+    @property
+    def output(self) -> str:
+        """What a layer above reads."""
+        return self.plain.output
 
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
@@ -82,8 +104,17 @@ class Compiled(Cell):
         return self._plan(program, seeds, frozenset({"x"}), frozenset())
 
     def source(self, code: str = "c", dtype: Any = np.float32, **sizes: int) -> str:
-        """The code for these sizes as text, "c" or "numpy"."""
-        return BACKENDS[code].text(lower(self.plan(**sizes)), np.dtype(dtype))
+        """The code for these sizes as text, which needs nothing else: "c", "numpy", "js", "wasm".
+
+        "js" is a script for node and for a page, without dependencies: see `docs`. "wasm" is the C
+        of which Zig makes WebAssembly; its head says how.
+        """
+        if code not in BACKENDS:
+            raise CellError(f"code is {one_of(BACKENDS)}, got {code!r}.")
+        plan = self.plan(**sizes)
+        shapes = {name: plan.step.inputs[f"prev.{name}"].shape for name in self.state}
+        start = {name: self.initial(name, shape, dtype) for name, shape in shapes.items()}
+        return BACKENDS[code].text(lower(plan, start), np.dtype(dtype))
 
     def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
         """Run over a sequence that has been checked, as one node of the graph."""
@@ -134,6 +165,12 @@ class Compiled(Cell):
     def _plan(self, program: Program, seeds: Names, wants: Names, moving: Names) -> Plan:
         by_step = {"x", *self.sequences, *moving, *(f"prev.{name}" for name in self.state)}
         return plan_step(program, set(program.inputs) - by_step, seeds, wants)
+
+
+def one_of(words: Iterable[str]) -> str:
+    """What may be given: 'a', 'b' or 'c'."""
+    *first, last = map(repr, words)
+    return f"{', '.join(first)} or {last}"
 
 
 @lru_cache(maxsize=256)

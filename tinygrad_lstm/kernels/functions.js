@@ -84,22 +84,23 @@ function outer(height, width, rows, left, ol, sl, right, or, sr, out) {
 }
 
 // Rows of samples that have ended become those of `from`, or zero.
-function copyEnded(ended, at, rows, width, to, start, from, first) {
+function copy_ended(ended, at, rows, width, to, start, from, first) {
   for (let r = 0; ended && r < rows; r++)
     for (let j = r * width; ended[at + r] && j < (r + 1) * width; j++)
       to[start + j] = from ? from[first + j] : 0;
 }
 
+// What follows is as in samples.c, an array and an offset for each pointer.
 function move(n, out, o, to, x, ox, from) {
   for (let j = 0; j < n; j++) out[o + (to ? to[j] : j)] = x[ox + (from ? from[j] : j)];
 }
 
 // Entry j of x enters entry to[j] of the result, the only one where there is no table.
-function addUp(n, out, o, to, x, ox) {
+function add_up(n, out, o, to, x, ox) {
   for (let j = 0; j < n; j++) out[o + (to ? to[j] : 0)] += x[ox + j];
 }
 
-function multiplyUp(n, out, o, to, x, ox) {
+function multiply_up(n, out, o, to, x, ox) {
   for (let j = 0; j < n; j++) out[o + (to ? to[j] : 0)] *= x[ox + j];
 }
 
@@ -110,7 +111,7 @@ function largest(n, out, o, to, x, ox) {
   }
 }
 
-function logSumExp(m, n, out, o, to, x, ox) {
+function log_sum_exp(m, n, out, o, to, x, ox) {
   const most = new Float64Array(m).fill(-Infinity), sums = new Float64Array(m);
   largest(n, most, 0, to, x, ox);
   for (let j = 0; j < m; j++) most[j] = Number.isFinite(most[j]) ? most[j] : 0;
@@ -119,7 +120,7 @@ function logSumExp(m, n, out, o, to, x, ox) {
 }
 
 // Along the middle one of three axes.
-function cumsum(outer, length, inner, out, o, x, ox) {
+function cumsum_(outer, length, inner, out, o, x, ox) {
   for (let i = 0; i < outer * inner; i++) {
     let total = 0;
     for (let k = 0, at = (i / inner | 0) * length * inner + i % inner; k < length; k++, at += inner)
@@ -127,7 +128,7 @@ function cumsum(outer, length, inner, out, o, x, ox) {
   }
 }
 
-function softmax(outer, length, inner, out, o, x, ox, logarithm) {
+function softmax_(outer, length, inner, out, o, x, ox, logarithm = false) {
   for (let i = 0; i < outer * inner; i++) {
     const first = (i / inner | 0) * length * inner + i % inner, end = first + length * inner;
     let most = -Infinity, total = 0;
@@ -137,3 +138,11 @@ function softmax(outer, length, inner, out, o, x, ox, logarithm) {
       out[o + at] = logarithm ? x[ox + at] - (most + Math.log(total)) : Math.exp(x[ox + at] - most) / total;
   }
 }
+
+function log_softmax_(...values) { softmax_(...values, true); }
+
+function fill(n, out, o, value) { out.fill(value, o, o + n); }
+
+function average(m, n, out, o) { for (let j = o; j < o + m; j++) out[j] *= m / n; }
+
+function truth(n, out, o) { for (let j = o; j < o + n; j++) out[j] = Number(out[j] !== 0); }

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lstm.kernels.js_source import Source
+from tinygrad_lstm.kernels.js_source import Source, buffers_of
 from tinygrad_lstm.kernels.loop import Loops
 from tinygrad_lstm.kernels.memory import Views
 from tinygrad_lstm.kernels.node import Child, child
@@ -21,15 +21,29 @@ class JavaScriptCode:
 
     title: ClassVar[str] = "JavaScript"
     rows: Iterable[Buffer] = ()
-    transient: Collection[Buffer] = ()
+    transient: Collection[Buffer]
     work = 0.0
 
     def __init__(self, loops: Loops, dtype: Any) -> None:
-        made = Source(loops, dtype)
-        self.dtype, self.source, self.plan = made.dtype, made.text, loops.plan
-        self._buffers = made.buffers
+        self.source = self.script(loops, dtype)
+        self.dtype, self.plan = np.dtype(dtype), loops.plan
+        self.transient = self.without(loops)
+        self._totals = {
+            name: b.width for name, b in buffers_of(loops).items() if b.kind is Kind.TOTAL
+        }
+        self._kept = [b.name for b in self.plan.kept_buffers if b not in self.transient]
         self._known: tuple[Child, int] | None = None
         self._child()
+
+    @staticmethod
+    def without(loops: Loops) -> Collection[Buffer]:
+        """The plan's buffers that it has no memory for at each step."""
+        return ()
+
+    @staticmethod
+    def script(loops: Loops, dtype: Any) -> str:
+        """What the process runs."""
+        return Source(loops, dtype).text
 
     @staticmethod
     def text(loops: Loops, dtype: Any) -> str:
@@ -52,25 +66,23 @@ class JavaScriptCode:
         return partial(self._backward, views)
 
     def _forward(self, views: Views) -> None:
-        kept = {b.name: views[b.name] for b in self.plan.kept_buffers}
-        self._run("forward", views, {}, kept)
+        self._run("forward", views, {}, {name: views[name] for name in self._kept})
 
     def _backward(self, views: Views) -> dict[str, Array]:
         layout = self.plan.layout
-        given = [b.name for b in (*self.plan.kept_buffers, *layout.of(Space.SEED).values())]
+        given = [*self._kept, *(b.name for b in layout.of(Space.SEED).values())]
         wanted = {b.name: views[b.name] for b in layout.of(Space.INPUT_ADJOINT).values()}
-        totals = [b for b in self._buffers.values() if b.kind is Kind.TOTAL]
-        sums = {b.name: np.empty(b.width, self.dtype) for b in totals}
+        sums = {name: np.empty(width, self.dtype) for name, width in self._totals.items()}
         carry = {f"carry.{n}": pair[views.steps % 2] for n, pair in views.carry.items()}
         first = {f"carry.{n}": pair[0] for n, pair in views.carry.items()}
         more = {name: views[name][::-1] for name in given} | first
         self._run("backward", views, more, {n: a[::-1] for n, a in wanted.items()} | carry | sums)
         found = {}
-        for b in totals:
-            if b.name in views:
-                views[b.name][...] += sums[b.name]
+        for name, total in sums.items():
+            if name in views:
+                views[name][...] += total
             else:
-                found[b.name.removeprefix("bar.")] = sums[b.name]
+                found[name.removeprefix("bar.")] = total
         return found
 
     def _run(
@@ -78,19 +90,19 @@ class JavaScriptCode:
     ) -> None:
         """Send what a loop reads, in the order of reading, and take what it writes."""
         order, layout = (-1 if loop == "backward" else 1), self.plan.layout
-        weights = (*layout.of(Space.WEIGHT, Space.FIXED).values(),)
+        weights = [*layout.of(Space.WEIGHT).values(), *layout.of(Space.FIXED).values()]
         given = {b.name: views[b.name] for b in weights}
         given |= {b.name: views[b.name][::order] for b in layout.of(Space.INPUT).values()}
         given |= {f"prev.{n}": views[f"prev.{n}"][::order][0] for n in self.plan.states}
         sent = {n: np.ascontiguousarray(a, self.dtype) for n, a in (given | dict(more)).items()}
         mask = views.mask()
-        ended = b"" if mask is None else np.ascontiguousarray(mask[::order])
+        ended = b"" if mask is None else mask[::order].tobytes()
         made = {name: np.empty(array.shape, self.dtype) for name, array in wanted.items()}
         process, cell = self._child()
         head = {
             **{"cell": cell, "loop": loop, "steps": views.steps, "rows": views.batch},
             "given": [[name, array.nbytes] for name, array in sent.items()],
-            **{"ended": len(ended) and mask.size, "wanted": [*made], "size": self.dtype.itemsize},
+            **{"ended": len(ended), "wanted": [*made], "size": self.dtype.itemsize},
         }
         process.ask(head, [*sent.values(), ended], made.values())
         for name, array in wanted.items():

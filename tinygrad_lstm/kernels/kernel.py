@@ -30,6 +30,7 @@ from tinygrad_lstm.kernels.patterns import WEIGHT
 from tinygrad_lstm.kernels.plan import Kind, Plan, Space
 from tinygrad_lstm.kernels.threads import threads
 from tinygrad_lstm.kernels.toolchain import NoCompiler, say
+from tinygrad_lstm.kernels.wasm_code import WasmCode
 from tinygrad_lstm.tensor import Array
 
 Arrays = Mapping[str, Array]
@@ -37,7 +38,12 @@ Carry = Mapping[str, tuple[Array, Array]]
 Shapes = dict[str, tuple[int, ...]]
 Gradients = tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
 
-BACKENDS: dict[str, type[Code]] = {"c": CCode, "numpy": NumpyCode, "js": JavaScriptCode}
+BACKENDS: dict[str, type[Code]] = {
+    "c": CCode,
+    "numpy": NumpyCode,
+    "js": JavaScriptCode,
+    "wasm": WasmCode,
+}
 
 
 def code_of(plan: Plan, dtype: Any, backend: str) -> Code:

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinygrad_lstm.kernels import patterns
 from tinygrad_lstm.kernels.labels import Labels, Term, term_of
 from tinygrad_lstm.kernels.plan import Buffer, Deferred, Layout, Place, Plan, Space, Stage
@@ -112,7 +114,7 @@ class Join(Statement):
 
 @dataclass(frozen=True)
 class Loops:
-    """The statements of a plan, section by section."""
+    """The statements of a plan, section by section; start: states that do not start from zero."""
 
     plan: Plan
     labels: Labels
@@ -121,6 +123,7 @@ class Loops:
     forward: list[Statement]
     backward: list[Statement]
     after: list[Multiply | Outer]
+    start: dict[str, Array]
 
     def sections(self) -> dict[str, list[Statement]]:
         """The statements by section, without those that have nothing to do."""
@@ -158,12 +161,14 @@ def lower_program(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -
             statements.append(Sweep((), (), (), node.shape, (assign,), (), ()))
         else:
             statements.append(Apply((), (), (), node, operands, place))
-    found = ({n: layout.stores[t][0] for n, t in own.items()} for own in (inputs, outputs))
-    return Straight([*layout.buffers.values()], *found, numbers, statements)
+    given, found = (
+        {name: layout.stores[node][0] for name, node in own.items()} for own in (inputs, outputs)
+    )
+    return Straight([*layout.buffers.values()], given, found, numbers, statements)
 
 
-def lower(plan: Plan) -> Loops:
-    """The loops of a plan."""
+def lower(plan: Plan, start: Mapping[str, Array] | None = None) -> Loops:
+    """The loops of a plan; start: what the states start from, for source that runs alone."""
     labels = Labels(plan)
     lowering = _Lowering(plan.layout, labels)
     ahead, forward, backward = (
@@ -171,7 +176,8 @@ def lower(plan: Plan) -> Loops:
         for stages in (plan.ahead, plan.forward, plan.backward)
     )
     after = [lowering.deferred(d) for d in plan.deferred()]
-    return Loops(plan, labels, list(_packs(plan)), ahead, forward, backward, after)
+    moved = {n: np.asarray(value) for n, value in (start or {}).items() if np.any(value)}
+    return Loops(plan, labels, list(_packs(plan)), ahead, forward, backward, after, moved)
 
 
 class _Lowering:

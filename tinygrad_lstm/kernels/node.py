@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.kernels.toolchain import NoCompiler
 from tinygrad_lstm.tensor import Array
 
-_SECONDS = 120.0  # a call that takes longer hangs
+SECONDS = 120  # a call that takes longer hangs
 
 
 def node() -> str:
@@ -26,14 +28,14 @@ def node() -> str:
     if found := shutil.which("node" if given is None else given):
         return found
     what = f"no program {given!r}, which TINYGRAD_LSTM_NODE names" if given else "no node"
-    raise NoCompiler(f"there is {what}: compiled JavaScript needs Node.js to run (nodejs.org)")
+    raise NoCompiler(f"there is {what}: compiled JavaScript needs Node.js to run")
 
 
 class Child:
     """A node process, to which messages go one at a time."""
 
     def __init__(self, program: str) -> None:
-        self.owner, self.cells = os.getpid(), 0
+        self.owner, self.cells, self._late = os.getpid(), 0, False
         self._lock = threading.Lock()
         text = resources.files("tinygrad_lstm.kernels").joinpath("child.js").read_text("utf-8")
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
@@ -43,12 +45,19 @@ class Child:
             )
         except OSError as error:
             raise NoCompiler(f"{program} did not run: {error}") from error
+        self._send: Any = self._process.stdin
+        self._receive: Any = self._process.stdout
+        self.pid = self._process.pid
         self.close = weakref.finalize(self, _end, self._process)
 
     @property
     def alive(self) -> bool:
         """Whether it can be asked; not by a process that was forked from the one that began it."""
         return self.owner == os.getpid() and self._process.poll() is None
+
+    def _stop(self) -> None:
+        self._late = True
+        self._process.kill()
 
     def load(self, script: str) -> int:
         """The number of a cell that it knows from now on."""
@@ -62,27 +71,26 @@ class Child:
     ) -> None:
         """Send a message; what is answered is read into arrays."""
         with self._lock:
-            late = threading.Timer(_SECONDS, self._process.kill)
+            late = threading.Timer(SECONDS, self._stop)
             late.daemon = True
             late.start()
             try:
                 text = json.dumps(head).encode()
-                send, receive = self._process.stdin, self._process.stdout
-                assert send and receive
                 for part in (struct.pack("<I", len(text)), text, *parts):
-                    send.write(part)
-                send.flush()
-                (length,) = struct.unpack("<I", receive.read(4))
-                said = json.loads(receive.read(length))
-                if "error" not in said:
-                    for array in into:
-                        if receive.readinto(memoryview(array).cast("B")) != array.nbytes:  # type: ignore[attr-defined]
-                            raise EOFError
+                    self._send.write(part)
+                self._send.flush()
+                (length,) = struct.unpack("<I", self._receive.read(4))
+                said = json.loads(self._receive.read(length))
+                for array in () if "error" in said else into:
+                    if self._receive.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
+                        raise EOFError
             except (OSError, EOFError, ValueError, struct.error) as error:
-                self._process.kill()
-                took = "" if late.is_alive() else f" after {_SECONDS:.0f} s without an answer"
-                code = f"exit code {self._process.wait()}"
-                raise TinygradError(f"the node process ended{took} ({code}).") from error
+                late.cancel()
+                self.close()
+                what = f"ended before it answered (exit code {self._process.returncode})"
+                if self._late:
+                    what = f"gave no answer in {SECONDS} s and was stopped"
+                raise TinygradError(f"node {what}.") from error
             finally:
                 late.cancel()
         if "error" in said:
@@ -101,6 +109,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
 
 
 _child: Child | None = None

@@ -25,12 +25,13 @@ void pack(count inner, count columns, const real *from, count down, count right,
 /* Operations on one sample: `to` and `from` are tables of places, NULL where there is none. */
 SHARED void move(count n, real *out, const int *to, const real *x, const int *from);
 SHARED void fill(count n, real *out, real value);
-SHARED void scale(count n, real *out, real factor);
+SHARED void average(count m, count n, real *out);
 SHARED void truth(count n, real *out);
 SHARED void add_up(count n, real *out, const int *to, const real *x);
 SHARED void multiply_up(count n, real *out, const int *to, const real *x);
 SHARED void largest(count n, real *out, const int *to, const real *x);
-SHARED void log_sum_exp(count m, count n, real *out, const int *to, const real *x, real *most);
+SHARED void log_sum_exp_(count m, count n, real *out, const int *to, const real *x, real *most);
+#define log_sum_exp(m, n, out, to, x) { real most[m]; log_sum_exp_(m, n, out, to, x, most); }
 SHARED void cumsum_(count outer, count length, count inner, real *out, const real *x);
 SHARED void softmax_(count outer, count length, count inner, real *out, const real *x);
 SHARED void log_softmax_(count outer, count length, count inner, real *out, const real *x);

@@ -6,7 +6,10 @@ SHARED void move(count n, real *out, const int *to, const real *x, const int *fr
 }
 
 SHARED void fill(count n, real *out, real value) { EACH(j, n) out[j] = value; }
-SHARED void scale(count n, real *out, real factor) { EACH(j, n) out[j] *= factor; }
+SHARED void average(count m, count n, real *out)
+{
+    EACH(j, m) out[j] *= (real)((double)m / (double)n);
+}
 SHARED void truth(count n, real *out) { EACH(j, n) out[j] = out[j] != 0; }
 
 /* Entry j of x enters entry to[j] of the result, the only one where there is no table. */
@@ -28,8 +31,9 @@ SHARED void largest(count n, real *out, const int *to, const real *x)
     }
 }
 
-SHARED void log_sum_exp(count m, count n, real *out, const int *to, const real *x, real *most)
+SHARED void log_sum_exp_(count m, count n, real *out, const int *to, const real *x, real *most)
 {
+    fill(m, out, 0);
     fill(m, most, -INFINITY);
     largest(n, most, to, x);
     EACH(j, m) most[j] = isfinite(most[j]) ? most[j] : 0;

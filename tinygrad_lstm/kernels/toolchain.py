@@ -97,6 +97,19 @@ def load(source: str, products: str, target: Machine) -> ctypes.CDLL:
     raise NoCompiler(f"compiled code can be kept nowhere: {last}")
 
 
+def kept(
+    source: str, ending: str, target: Machine, command: tuple[str, ...], flags: tuple[str, ...]
+) -> bytes:
+    """What a compiler of another machine makes of a source, made unless it is kept."""
+    last: Exception | None = None
+    for folder in _folders():
+        try:
+            return _made(folder, source, ending, target, command, flags=flags).read_bytes()
+        except OSError as error:
+            last = error
+    raise NoCompiler(f"compiled code can be kept nowhere: {last}")
+
+
 def _age(command: tuple[str, ...]) -> str:
     """Changes when the compiler does."""
     try:
@@ -153,18 +166,25 @@ def _private(folder: Path) -> bool:
 
 
 def _made(
-    folder: Path, source: str, ending: str, target: Machine, command: tuple[str, ...], *parts: Path
+    folder: Path,
+    source: str,
+    ending: str,
+    target: Machine,
+    command: tuple[str, ...],
+    *parts: Path,
+    flags: tuple[str, ...] = (),
 ) -> Path:
     """The compiled form of a source in a folder, made unless it is there."""
     names = [part.name for part in parts]
-    all_of_it = [source, ending, target.name, *command, *_flags(source), _age(command), *names]
+    flags = flags or _flags(source, ending)
+    all_of_it = [source, ending, target.name, *command, *flags, _age(command), *names]
     name = hashlib.sha256("\0".join(all_of_it).encode()).hexdigest()[:32] + ending
     made, note = folder / name, folder / f"{name}.json"
     if _whole(made, note):
         with contextlib.suppress(OSError):  # it was used now
             os.utime(made, ns=(time.time_ns(), made.stat().st_mtime_ns))
         return made
-    _compile(made, note, source, command, parts)
+    _compile(made, note, source, (*command, *flags), parts)
     _bound(folder, made, *parts)
     return made
 
@@ -178,7 +198,7 @@ def _bound(folder: Path, *needed: Path) -> None:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):  # another process removes it, too
             state = path.stat()
-            if path.suffix in (".o", ".so", ".dll") and path not in needed:
+            if path.suffix in (".o", ".so", ".dll", ".wasm") and path not in needed:
                 used.append((state.st_atime, state.st_size, path))
             elif path.name.startswith("making-") and time.time() - state.st_mtime > 2 * _SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
@@ -192,7 +212,7 @@ def _bound(folder: Path, *needed: Path) -> None:
                 gone.unlink()
 
 
-def _flags(source: str) -> list[str]:
+def _flags(source: str, ending: str) -> tuple[str, ...]:
     """What the compiler is told: of a long source, vectors, but no unrolling, no vectors of rests.
 
     With one level of effort less the loops take twice the time.
@@ -201,7 +221,8 @@ def _flags(source: str) -> list[str]:
     rests = ("--param", "vect-epilogues-nomask=0")
     effort = ("-O2", "-ftree-vectorize", *rests) if len(source) > _LONG else ("-O3",)
     wide = ("-mprefer-vector-width=512",) if "VECTOR 64" in source else ()
-    return ["-mcpu=native" if arm else "-march=native", *effort, *_FLAGS, *wide]
+    kind = "-c" if ending == ".o" else "-shared"
+    return ("-mcpu=native" if arm else "-march=native", *effort, *_FLAGS, *wide, kind)
 
 
 def _whole(library: Path, note: Path) -> bool:
@@ -224,11 +245,10 @@ def _compile(
     try:
         text, made = work / "cell.c", work / target.name
         text.write_text(source, encoding="utf-8")
-        kind = ["-c"] if target.suffix == ".o" else ["-shared"]
-        files = [str(text), *map(str, parts)]
+        files = [str(text), *map(str, parts), *["-lm"] * (target.suffix != ".wasm")]
         try:
             done = subprocess.run(
-                [*command, *_flags(source), *kind, "-o", str(made), *files, "-lm"],
+                [*command, "-o", str(made), *files],
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",

@@ -15,19 +15,22 @@ from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape, Wire, prefixed
 
 
-@figure(focus="dim all but equations (f,i), belts (belt:C) or gates (gate:f)")
-def cell(cell: Cell, focus: Iterable[str] = ()) -> Figure:
+@figure(
+    focus="dim all but equations (f,i), belts (belt:C) or gates (gate:f)",
+    folded="draw each cell inside the cell as one box",
+)
+def cell(cell: Cell, focus: Iterable[str] = (), folded: bool = False) -> Figure:
     """The figure of a cell: belts on top, pointwise operations, learned layers, merging lines.
 
     focus: what stays bright; the rest is dimmed. The name of an equation stands for its shapes,
     the lines that they read and the line of its value; `"belt:C"` for the straight line of the
     state C with the operations on it; `"gate:f"` for the equation f with the operation that its
-    value first reaches.
+    value first reaches. folded: each cell inside the cell is one box.
 
     Raises FigureError where focus names something that the cell does not have, and for a network.
     """
     check_drawable(cell, "cell")
-    a = anatomy(cell)
+    a = anatomy(cell, folded)
     layout = lay_out(a)
     scene, alt = layout.scene, sentences.of_cell(a, layout.scene)
     wanted = (focus,) if isinstance(focus, str) else tuple(focus)

@@ -14,6 +14,7 @@ from tinygrad_lstm.kernels.labels import CARRIED, Term
 from tinygrad_lstm.kernels.loop import Multiply, Outer, Pack, Statement, Sweep, lower
 from tinygrad_lstm.kernels.plan import Plan
 from tinygrad_lstm.step import Cell
+from tinygrad_lstm.text import LATEX
 from viz import sentences
 from viz.cards import Card, Line, card, write
 from viz.figure import Figure, FigureError
@@ -93,7 +94,7 @@ def _lines(statement: Statement) -> list[tuple[str, str, float]]:
         sign = r"\;{+}{=}\;" if statement.onto else "="
         product = rf"\Sigma_t\,{first} \otimes {second}"
         if isinstance(statement, Multiply):
-            first += r"^\top" * statement.transposed
+            first = LATEX.raised(first, LATEX.top) if statement.transposed else first
             product = rf"{first} \cdot {second}"
         formula = f"{_drawn(statement.writes[-1])} {sign} {product}"
         return [(formula, statement.lines[0], NAME), note]

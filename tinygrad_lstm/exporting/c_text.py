@@ -1,0 +1,416 @@
+"""C99 in one file: a network's forward as plain loops, its numbers, and a test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.exporting.entry_style import C
+from tinygrad_lstm.exporting.filling import filled, reserved
+from tinygrad_lstm.exporting.loop_places import step_loops
+from tinygrad_lstm.exporting.loop_values import wrapped
+from tinygrad_lstm.exporting.shape import Call, Shape, Stage
+from tinygrad_lstm.exporting.subject import Subject
+from tinygrad_lstm.kernels.names import distinct
+from tinygrad_lstm.tensor import Array
+from tinygrad_lstm.version import __version__
+
+WIDTH = 96
+TAKEN = reserved("c")
+_HELPERS = {
+    "larger": "static REAL larger(REAL a, REAL b) { return a >= b || a != a ? a : b; }",
+    "smaller": "static REAL smaller(REAL a, REAL b) { return a <= b || a != a ? a : b; }",
+    "relu": "static REAL relu(REAL x) { return x <= 0 ? 0 : x; }",
+    "sign": "static REAL sign(REAL x) { return (REAL)((x > 0) - (x < 0)); }",
+    "sigmoid": "static REAL sigmoid(REAL x) { return 1 / (1 + exp@(-x)); }",
+    "softplus": (
+        "static REAL softplus(REAL x) { return (x < 0 ? 0 : x) + log1p@(exp@(-fabs@(x))); }"
+    ),
+}
+
+
+class Language:
+    """How loops and numbers are declared in C."""
+
+    def __init__(self, kind: np.dtype[Any]) -> None:
+        self.kind = kind
+        self.real = "float" if kind == np.dtype(np.float32) else "double"
+
+    def style(self) -> C:
+        """The style of an entry's expression."""
+        return C(self.kind)
+
+    def loop(self, variable: str, n: int) -> str:
+        """for (int j = 0; …."""
+        return f"for (int {variable} = 0; {variable} < {n}; {variable}++) {{"
+
+    def scalar(self, name: str, value: str) -> str:
+        """A number that changes."""
+        return f"{self.real} {name} = {value};"
+
+    def fixed(self, name: str, value: str) -> str:
+        """A number that does not."""
+        return f"const {self.real} {name} = {value};"
+
+    def comment(self, text: str) -> str:
+        """A comment, which nothing in it ends."""
+        return comment(text)
+
+
+def comment(text: str) -> str:
+    """A comment, which nothing in it ends, on one line."""
+    text = " ".join(text.split()).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    return f"/* {text} */"
+
+
+def c_text(subject: Subject, wasm: bool = False) -> str:
+    """The text of a C file; for WebAssembly without a test, which is in the loader."""
+    return "\n".join(_File(subject).lines(not wasm)) + "\n"
+
+
+class _File:
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.shape = Shape(subject, ascii_only=True)
+        self.language = Language(subject.dtype)
+        self.real = self.language.real
+        self.name = self.shape.name
+        taken = TAKEN | {self.name, *self.shape.public}
+        self.loops = {
+            stage.layer.name: step_loops(stage.layer, stage.kept, self.language, taken)
+            for stage in self.shape.stages
+        }
+        names: set[str] = set(taken)
+        self.steps = {
+            stage.layer.name: distinct(
+                f"{self.name}_{stage.layer.name or 'one'}_step".replace(".", "_"), names, True
+            )
+            for stage in self.shape.stages
+        }
+
+    def lines(self, test: bool) -> Iterator[str]:
+        """The file."""
+        body = [line for stage in self.shape.stages for line in self._step(stage)]
+        yield from self._head()
+        yield "#include <math.h>"
+        yield "#include <stddef.h>"
+        yield ""
+        yield from self._sizes()
+        yield ""
+        yield from (f"{line};" for line in self._prototypes())
+        yield ""
+        yield from self._weights()
+        used = "\n".join([*body, *self._forward()])
+        helpers = [v for k, v in _HELPERS.items() if re.search(rf"\b{k}\(", used)]
+        if helpers:
+            yield ""
+            suffix = "f" if self.real == "float" else ""
+            yield from (h.replace("REAL", self.real).replace("@", suffix) for h in helpers)
+        yield from body
+        yield ""
+        yield from self._start()
+        yield ""
+        yield from self._forward()
+        if self.shape.reader:
+            yield ""
+            yield from self._symbols()
+        if test:
+            yield ""
+            yield from self._test()
+
+    # --- what is said first -----------------------------------------------------------------------
+    def _head(self) -> Iterator[str]:
+        shape, name = self.shape, self.name
+        yield f"/* {self.subject.name}: a recurrent network in C99, by tinygrad-lstm {__version__}."
+        yield ""
+        trained = "trained" if self.subject.trained else "drawn at random"
+        about = [
+            f"The forward pass as plain loops, of {self.real} numbers, and weights, {trained}.",
+            "Nothing is allocated, and no library is needed but libm.",
+            "",
+            *shape.words(),
+            "",
+            "    cc -std=c99 -DSELF_TEST FILE.c -lm && ./a.out      returns 0 if all is right",
+            "",
+            f"{name}_weights, and any array passed in its place, holds one after another:",
+            "",
+            *(f"    {line}" for line in shape.weights_words()),
+        ]
+        yield from (f"   {line}".replace("*/", "* /").rstrip() for line in about)
+        yield "*/"
+
+    def _sizes(self) -> Iterator[str]:
+        pairs = self.shape.numbers()
+        yield "enum {"
+        for k, (name, n, words) in enumerate(pairs):
+            comma = "," if k + 1 < len(pairs) else ""
+            yield f"    {self.name.upper()}_{name} = {n}{comma} {comment(words)}"
+        yield "};"
+
+    def _prototypes(self) -> list[str]:
+        real, name, shape = self.real, self.name, self.shape
+        takes = [f"const {real} *weights", "size_t time", "size_t batch"]
+        takes.append("const int *ids" if shape.reader else f"const {real} *xs")
+        takes += [f"const {real} *{own}" for own, _, _ in shape.further]
+        takes += [f"{real} *state", f"{real} *{shape.result}"]
+        if shape.work:
+            takes.append(f"{real} *work")
+        forward = f"void {name}_forward("
+        lines = list(wrapped(takes, WIDTH - 8, "    "))
+        joined = f"{forward}{', '.join(takes)})"
+        if len(joined) > WIDTH:
+            joined = forward + "\n" + "\n".join(lines) + ")"
+        return [
+            f"extern const {real} {name}_weights[]",
+            f"void {name}_start(size_t batch, {real} *state)",
+            joined,
+        ]
+
+    # --- numbers ----------------------------------------------------------------------------------
+    def _weights(self) -> Iterator[str]:
+        real = self.real
+        yield f"const {real} {self.name}_weights[] = {{"
+        if not self.shape.weights:
+            yield "    0"
+        for k, (name, words, data) in enumerate(self.shape.weights):
+            yield f"    {comment(f'{name} ({words})')}"
+            last = k + 1 == len(self.shape.weights)
+            rows = list(wrapped(self._numbers(data), WIDTH, "    "))
+            yield from rows[:-1]
+            yield rows[-1] + "," * (not last)
+        yield "};"
+
+    def _numbers(self, data: Array) -> list[str]:
+        style = C(np.dtype(data.dtype) if data.dtype.kind == "f" else self.subject.dtype)
+        style.suffix = "f" if self.real == "float" else ""
+        return [style.literal(v) for v in np.asarray(data).reshape(-1)]
+
+    def _array(self, kind: str, name: str, data: Array) -> Iterator[str]:
+        whole = data.dtype.kind in "iu"
+        numbers = [str(int(v)) for v in data.reshape(-1)] if whole else self._numbers(data)
+        one = f"static const {kind} {name}[] = {{{', '.join(numbers)}}};"
+        if len(one) <= WIDTH - 4:
+            yield one
+            return
+        yield f"static const {kind} {name}[] = {{"
+        yield from wrapped(numbers, WIDTH, "    ")
+        yield "};"
+
+    # --- one step ---------------------------------------------------------------------------------
+    def _step(self, stage: Stage) -> Iterator[str]:
+        loops, layer, real = self.loops[stage.layer.name], stage.layer, self.real
+        body = list(loops.block.lines)
+        for name, node_name in stage.results.items():
+            own, size = loops.names[node_name], stage.size(node_name)
+            body += _copied(f"{name}", own, size)
+        for n in layer.cell.state:
+            size = stage.state_size(n)
+            body += _copied("state", loops.names[n], size, stage.states[n])
+        text = "\n".join(body)
+        takes = [f"const {real} *weights", f"const {real} *{loops.x}"]
+        given = [loops.inputs[n] for n in layer.cell.extra_inputs]
+        takes += [f"const {real} *{own}" for own in given]
+        takes += [f"{real} *state", *(f"{real} *{name}" for name in stage.results)]
+        yield ""
+        first = layer.cell.doc.splitlines()[0] if layer.cell.doc else layer.cell.name
+        yield comment(f"{layer.name or layer.cell.name}: {first}")
+        yield f"static void {self.steps[layer.name]}("
+        yield from wrapped(takes, WIDTH, "    ")
+        yield ") {"
+        for name in ("weights", loops.x, *given):
+            used = name == "weights" and any(_used(loops.inputs[n], text) for n in stage.own)
+            if not used and not _used(name, text):
+                yield f"    (void){name};"
+        for n in stage.own:
+            own, start = loops.inputs[n], stage.starts[n]
+            if _used(own, text):
+                at = f"weights + {start}" if start else "weights"
+                words = layer.program.dimensions.get(n, "")
+                yield f"    const {real} *{own} = {at}; {comment(f'({words})')}"
+        for n in layer.cell.state:
+            own, start = loops.before[n], stage.states[n]
+            if _used(own, text):
+                at = f"state + {start}" if start else "state"
+                yield f"    const {real} *{own} = {at};"
+        for name, data in loops.tables.items():
+            kind = "int" if data.dtype.kind == "i" else real
+            yield from (f"    {line}" for line in self._array(kind, name, data))
+        arrays = [f"{name}[{n}]" for name, n in loops.arrays.items()]
+        if arrays:
+            rows = list(wrapped(arrays, WIDTH - 8, f"    {' ' * len(real)} "))
+            yield f"    {real} {rows[0].strip()}" + ("" if len(rows) > 1 else ";")
+            yield from rows[1:-1]
+            if len(rows) > 1:
+                yield rows[-1] + ";"
+        yield from body
+        yield "}"
+
+    # --- the whole --------------------------------------------------------------------------------
+    def _start(self) -> Iterator[str]:
+        shape, real = self.shape, self.real
+        yield comment("The states before the first step.")
+        yield f"void {self.name}_start(size_t batch, {real} *state) {{"
+        first = shape.initial
+        upper = self.name.upper()
+        if (first == 0).all():
+            yield f"    for (size_t n = 0; n < batch * {upper}_STATE; n++) {{"
+            yield "        state[n] = 0;"
+            yield "    }"
+        else:
+            yield from (f"    {line}" for line in self._array(real, "start", first))
+            yield f"    for (size_t n = 0; n < batch * {upper}_STATE; n++) {{"
+            yield f"        state[n] = start[n % {upper}_STATE];"
+            yield "    }"
+        yield "}"
+
+    def _forward(self) -> Iterator[str]:
+        shape = self.shape
+        *_, prototype = self._prototypes()
+        yield comment("All steps of all sequences.")
+        yield f"{prototype} {{"
+        if not shape.weights:
+            yield "    (void)weights;"
+        for call in shape.calls():
+            yield from (f"    {line}" for line in self._call(call))
+        yield "}"
+
+    def _call(self, call: Call) -> Iterator[str]:
+        real = self.real
+        yield "for (size_t n = 0; n < time; n++) {"
+        yield f"    const size_t t = {'time - 1 - n' if call.reverse else 'n'};"
+        yield "    for (size_t b = 0; b < batch; b++) {"
+        yield "        const size_t row = t * batch + b;"
+        if call.stage is None:
+            yield from (f"        {line}" for line in self._last(call))
+            yield "    }"
+            yield "}"
+            return
+        x = f"xs + row * {call.width}"
+        if call.symbols:
+            if call.symbols == "embedding":
+                x = f"weights + {call.start} + (size_t)ids[row] * {call.width}"
+            else:
+                yield f"        {real} x[{call.width}] = {{0}};"
+                yield "        x[ids[row]] = 1;"
+                x = "x"
+        elif call.reads is not None:
+            if len(call.reads) == 1:
+                place, width = call.reads[0]
+                x = f"{place} + row * {width}"
+            else:
+                yield from self._gathered("x", call.reads)
+                x = "x"
+        given = []
+        for own, parts in call.given:
+            if isinstance(parts, str):
+                given.append(parts)
+            elif len(parts) == 1:
+                given.append(f"{parts[0][0]} + row * {parts[0][1]}")
+            else:
+                yield from self._gathered(own, parts)
+                given.append(own)
+        weights = f"weights + {call.start_of_weights}" if call.start_of_weights else "weights"
+        state = f"state + b * {self.name.upper()}_STATE"
+        state += f" + {call.start_of_state}" if call.start_of_state else ""
+        arguments = [weights, x, *given, state, *call.results]
+        one = f"{self.steps[call.stage.layer.name]}({', '.join(arguments)});"
+        if len(one) + 12 <= WIDTH:
+            yield f"        {one}"
+        else:
+            yield f"        {self.steps[call.stage.layer.name]}("
+            yield from wrapped(arguments, WIDTH - 8, " " * 12)
+            yield "        );"
+        yield "    }"
+        yield "}"
+
+    def _gathered(self, name: str, parts: Sequence[tuple[str, int]]) -> Iterator[str]:
+        yield f"        {self.real} {name}[{sum(n for _, n in parts)}];"
+        start = 0
+        for place, n in parts:
+            yield f"        for (int j = 0; j < {n}; j++) {{"
+            to = f"{name}[j + {start}]" if start else f"{name}[j]"
+            yield f"            {to} = ({place} + row * {n})[j];"
+            yield "        }"
+            start += n
+
+    def _last(self, call: Call) -> Iterator[str]:
+        """The outputs of several layers joined, or the scores of symbols."""
+        assert call.reads is not None
+        width = sum(n for _, n in call.reads)
+        if not call.symbols:
+            start = 0
+            for place, n in call.reads:
+                to = f"outputs[row * {width} + j{f' + {start}' if start else ''}]"
+                yield f"for (int j = 0; j < {n}; j++) {{"
+                yield f"    {to} = ({place} + row * {n})[j];"
+                yield "}"
+                start += n
+            return
+        count = len(self.subject.reader.symbols) if self.subject.reader else 0
+        yield comment("scores_t = W_y·h_t + b_y")
+        yield f"for (int j = 0; j < {count}; j++) {{"
+        yield f"    {self.real} sum = (weights + {call.start + count * width})[j];"
+        start = 0
+        for place, n in call.reads:
+            yield f"    for (int k = 0; k < {n}; k++) {{"
+            at = f"j * {width} + k{f' + {start}' if start else ''}"
+            yield f"        sum += (weights + {call.start})[{at}] * ({place} + row * {n})[k];"
+            yield "    }"
+            start += n
+        yield f"    scores[row * {count} + j] = sum;"
+        yield "}"
+
+    def _symbols(self) -> Iterator[str]:
+        assert self.subject.reader is not None
+        symbols = self.subject.reader.symbols
+        yield comment("The Unicode number of each symbol: symbol k is the character symbols[k].")
+        codes = [str(ord(c)) for c in symbols]
+        yield f"const unsigned {self.name}_symbols[] = {{"
+        yield from wrapped(codes, WIDTH, "    ")
+        yield "};"
+
+    # --- the test ---------------------------------------------------------------------------------
+    def _test(self) -> Iterator[str]:
+        answers, shape, real = self.subject.answers, self.shape, self.real
+        time, batch = answers.xs.shape[:2]
+        yield "#ifdef SELF_TEST"
+        yield "#include <stdio.h>"
+        yield ""
+        first = "ids" if shape.reader else "xs"
+        yield from self._array("int" if shape.reader else real, f"test_{first}", answers.xs)
+        names = [f"test_{first}"]
+        for own, layer, n in shape.further:
+            yield from self._array(real, f"test_{own}", answers.further[layer.prefix + n])
+            names.append(f"test_{own}")
+        yield from self._array("double", "right", answers.outputs)
+        yield from self._array("double", "right_state", shape.final())
+        size, states = answers.outputs.size, shape.final().size
+        arguments = [f"{self.name}_weights", str(time), str(batch), *names, "state", shape.result]
+        room = f"    static {real} work[{time * batch} * {self.name.upper()}_WORK];"
+        arguments += ["work"] * bool(shape.work)
+        yield filled(
+            "self_test.c",
+            REAL=real,
+            STATES=states,
+            RESULT=shape.result,
+            SIZE=size,
+            WORK=room if shape.work else "",
+            NAME=self.name,
+            BATCH=batch,
+            ARGUMENTS="\n".join(wrapped(arguments, WIDTH, " " * 8)),
+            TOLERANCE=f"{answers.tolerance:g}",
+        )
+
+
+def _used(name: str, text: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b", text) is not None
+
+
+def _copied(to: str, own: str, size: int, start: int = 0) -> list[str]:
+    target = f"{to}[j + {start}]" if start else f"{to}[j]"
+    if size == 1:
+        return [f"    {to}[{start}] = {own}[0];"]
+    return [f"    for (int j = 0; j < {size}; j++) {{", f"        {target} = {own}[j];", "    }"]

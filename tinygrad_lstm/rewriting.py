@@ -1,0 +1,171 @@
+"""The same listing, read otherwise: a cell with some of its equations replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.errors import CellError, unknown
+from tinygrad_lstm.functions import broadcast_to
+from tinygrad_lstm.parts import Tracing
+from tinygrad_lstm.program import Program, named
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, apply, constant, fold
+from tinygrad_lstm.tracing import Names
+
+Replacement = Callable[[Any], TensorLike] | TensorLike
+_NO_VALUE = "{owner}: there is no {name!r} to write with; there are {known}."
+
+
+def otherwise(
+    cell: Cell,
+    /,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    name: str | None = None,
+    **replaced: Replacement,
+) -> Cell:
+    """The cell with some equations, or inputs, replaced; what nothing reads any more is dropped.
+
+        dream = otherwise(vrnn, z=lambda v: normal(v.mu_0, v.sigma_0, v.eps),
+                          x=lambda v: v.u < sigmoid(v.logits), inputs={"u": "inputs"})
+        nig = otherwise(odyssey_vanilla, i=1)
+
+    replaced: for each equation, or input such as x, its new right-hand side: a number, or a
+    function of the values of the cell by their names: equations, inputs, and v.prev.h. inputs: new
+    inputs at every step, with their shapes in words. Equations stand in the author's order as far
+    as what they read allows. Where an input is replaced the loss is dropped: nothing is given any
+    more that could be compared with. CellError where replacements read one another in a circle.
+    """
+    new, program = dict(inputs or {}), cell.program()
+    for own in replaced:
+        if own not in program.equations and own not in program.inputs:
+            known = [*program.equations, *program.inputs]
+            raise unknown(f"{cell} has no {own!r} to replace", "it has", known)
+    for own in new:
+        if own in program.inputs or own in program.equations:
+            raise CellError(f"{cell} has {own} already; give the new input another name.")
+    loss = None if {"x", *cell.sequences} & {*replaced} - {*cell.state} else cell.loss
+
+    def rewritten(sizes: Mapping[str, int]) -> _Listing:
+        full = {**cell.small_sizes(), **{n: int(k) for n, k in sizes.items()}}
+        traced = cell.program(**{n: full[n] for n in cell.sizes})
+        return _Listing(cell, traced, replaced, new, loss)
+
+    listing = rewritten({})
+    words = {n: w for n, w in {**cell.shapes(), **new}.items() if n in listing.inputs}
+    named = dimensions.names({"x": cell.x, **cell.state, **words})
+    sizes = {n: f"at least {least}" for n, least in cell.bounds.items()} | dict(cell.derived)
+
+    def step(now: Any, prev: Any, x: Any, p: Any, **further: Any) -> None:
+        """Stand for the listing, which no function writes."""
+
+    step.__name__ = name or f"{cell.name}_otherwise"
+    step.__doc__ = f"{cell.name} with {', '.join(replaced) or 'nothing'} replaced."
+    timed = [n for n in (*cell.sequences, *new) if n not in cell.noise]
+    result = _Rewritten(
+        step,
+        state=cell.state,
+        x="" if "x" in replaced else cell.x,
+        parameters={n: words[n] for n in cell.parameters if n in words},
+        sequences={n: words[n] for n in timed if n in words},
+        constants={n: words[n] for n in cell.constants if n in words},
+        noise={n: words[n] for n in cell.noise if n in words},
+        start={n: v for n, v in cell.start.items() if n in words or n in cell.state},
+        sizes={n: w for n, w in sizes.items() if n in named},
+        output=cell.declared_output,
+        loss=loss,
+        papers=cell.papers,
+    )
+    result.rewritten = rewritten
+    return result
+
+
+class _Rewritten(Cell):
+    """A cell whose equations are those of another, rewritten for the sizes at hand."""
+
+    rewritten: Callable[[Mapping[str, int]], _Listing]
+
+    def written(self, tracing: Tracing) -> dict[str, Tensor]:
+        """The equations, on the inputs of the step."""
+        self.rewritten({n: k for n, k in tracing.sizes.items() if n in self.sizes}).write(tracing)
+        return tracing.written
+
+
+class _Listing:
+    """Equations of a Program, some of them replaced: in an order in which they can be computed.
+
+    `roots` says what each is, in nodes of the Program; what another equation is stands in `values`.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        program: Program,
+        replaced: Mapping[str, Replacement],
+        new: Mapping[str, str],
+        loss: str | None,
+    ) -> None:
+        self._calls = program.calls
+        self.values = {**program.inputs, **program.equations}
+        for own, words in new.items():
+            self.values[own] = Tensor.input(own, dimensions.shape(words, program.sizes))
+        v = Names(str(cell), self.values, _NO_VALUE)
+        roots = dict(program.equations)
+        for own, how in replaced.items():
+            made = how(v) if callable(how) else how
+            made = made if isinstance(made, Tensor) else constant(made, np.dtype(float))
+            shape = self.values[own].shape
+            fits = made.shape == shape or made.size > 1
+            roots[own] = made if fits else broadcast_to(made, shape)
+        self._owner = {self.values[n]: n for n in roots}
+        below = {own: self._below(root, own in replaced) for own, root in roots.items()}
+        read = {own: [self._owner[n] for n in b if n in self._owner] for own, b in below.items()}
+        before = {
+            self._owner[node]
+            for root in program.equations.values()
+            for node in self._below(root, False)
+            if node in self._owner
+        }
+        wanted = [*cell.state, cell.output, *replaced, *([loss] if loss else [])]
+        wanted += [n for n in program.equations if n not in before and n != cell.loss]
+        kept = set[str]()
+        while wanted:
+            if (own := wanted.pop()) not in kept:
+                kept.add(own)
+                wanted += read[own]
+        self.roots: dict[str, Tensor] = {}
+        while len(self.roots) < len(kept):
+            left = [n for n in roots if n in kept and n not in self.roots]
+            ready = (n for n in left if all(i in self.roots for i in read[n]))
+            if (following := next(ready, None)) is None:
+                raise CellError(f"{cell}: {', '.join(left)} would read one another in a circle.")
+            self.roots[following] = roots[following]
+        leaves = [n for own in kept for n in below[own] if n not in self._owner]
+        self.inputs = {n.name for n in leaves if not n.inputs and n.traced}
+
+    def _below(self, root: Tensor, whole: bool) -> list[Tensor]:
+        """What an equation is computed from, down to other equations."""
+        return ancestors([root] if whole else root.inputs, stop=self._owner)
+
+    def write(self, tracing: Tracing) -> None:
+        """Write the equations, and which of them are a part's, into a step that is traced."""
+        known = {self.values[n]: node for n, node in tracing.values.items() if n not in self.roots}
+
+        def make(node: Tensor, operands: list[Tensor]) -> Tensor:
+            return apply(node.op or "", *operands, **node.attributes) if node.inputs else node
+
+        for own, root in self.roots.items():
+            value = known[root] if root in known else fold([root], known, make)[root]
+            name = tracing.prefix + own
+            known[self.values[own]] = tracing.written[name] = named(value, name)
+        for call in self._calls:
+            if all(f"{call.prefix}{result}" in self.roots for result in call.results):
+                found = fold(call.operands.values(), known, make)
+                operands = {n: found[node] for n, node in call.operands.items()}
+                again = replace(call, prefix=tracing.prefix + call.prefix, operands=operands)
+                tracing.calls.append(replace(again, name=tracing.prefix + call.name))
