@@ -225,8 +225,8 @@ def tasks() -> list[Row]:
     return [
         Row("S step", step, (*against("nn.LSTM", 0.15), *against(eager, 0.05))),
         Row("characters", CHARACTERS, against("nn.LSTM", 0.8)),
-        Row("characters, peepholes", peephole, against(eager, 0.35)),
-        Row("characters, gru", gru, against(eager, 0.35)),
+        Row("characters peepholes", peephole, against(eager, 0.35)),
+        Row("characters gru", gru, against(eager, 0.35)),
         Row("32 lstm", SMALL, against("nn.LSTM", 0.4)),
         Row("32 gru", dataclasses.replace(SMALL, cell="gru"), against(eager, 0.1)),
         Row("32 rnn", dataclasses.replace(SMALL, cell="rnn"), against("nn.RNN", 0.1)),
