@@ -41,7 +41,9 @@ from tinygrad_lstm.checking import check_gradients as check_gradients
 
 from tinygrad_lstm import cells as cells  # isort: skip
 from tinygrad_lstm.diagnosis import Diagnosis as Diagnosis  # isort: skip
+from tinygrad_lstm.diagnosis import Identification as Identification  # isort: skip
 from tinygrad_lstm.diagnosis import diagnose as diagnose  # isort: skip
+from tinygrad_lstm.diagnosis import identify as identify  # isort: skip
 from tinygrad_lstm import errors as errors
 from tinygrad_lstm import weights as weights
 from tinygrad_lstm.exporting import ExportError as ExportError

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lstm import numerical
 from tinygrad_lstm.errors import DataError, GradientError
+from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor, ancestors, apply
 
 RELATIVE = 1e-10  # what two ways to compute one derivative may differ by, of the largest one
@@ -36,6 +37,9 @@ def check_gradients(
 ) -> Agreement:
     """Compare the derivatives of f that `backward` computes with numerical ones.
 
+    Of a cell and somebody's own backward pass, `check_gradients(cell, my_backward)`, the gradients
+    are compared with the derived ones; the error carries what `diagnose` says of the mistake.
+
     f takes as many arguments as there are `arrays` (arrays, Tensors, or mappings of names to them,
     such as Parameters) and returns a Tensor of any shape, which fixed random weights w turn into
     the number L = Σ w ⊙ f. Every entry of every argument is checked:
@@ -56,6 +60,8 @@ def check_gradients(
 
     Source: Squire and Trapp 1998 (complex step); Griewank and Walther 2008 (projections).
     """
+    if isinstance(f, Cell):
+        return _own_backward(f, arrays, seed)
     if not callable(f):
         raise DataError(
             f"check_gradients takes a function of arrays that returns a Tensor, got {f!r}; for a "
@@ -67,6 +73,23 @@ def check_gradients(
     found = [_checked(kinds[order](problem, seed)) for order in wanted]
     worst = max(each.worst for each in found)
     return Agreement(sum(each.entries for each in found), worst, found[0].method)
+
+
+def _own_backward(cell: Cell, given: tuple[Any, ...], seed: int) -> Agreement:
+    """Whether a backward pass of somebody's own is right; the error names the mistake."""
+    from tinygrad_lstm.diagnosis import diagnose
+
+    if len(given) != 1 or not callable(given[0]):
+        raise DataError(
+            f"check_gradients takes a cell with a backward pass of your own: check_gradients("
+            f"{cell.name}, my_backward); without one write gradcheck({cell.name}), or pass a "
+            f"function."
+        )
+    diagnosis = diagnose(cell, given[0], seed=seed)
+    if not diagnosis.right:
+        name = getattr(given[0], "__name__", "the backward pass")
+        raise GradientError(f"{cell}: {name} is wrong.\n{diagnosis}")
+    return Agreement(diagnosis.compared, diagnosis.worst, "derived gradients")
 
 
 # --- the comparison -------------------------------------------------------------------------------

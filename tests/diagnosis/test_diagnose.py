@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wrong_programs import backward, draw
 
 from lesson.commands import main
-from tinygrad_lstm import Tensor, cells, diagnose, diagnosis, unroll
-from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, TinygradError, UnknownNameError
+from tinygrad_lstm import Tensor, cell, cells, concat, diagnose, diagnosis, stack, tanh, unroll
+from tinygrad_lstm.errors import (
+    CellError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    TinygradError,
+    UnknownNameError,
+)
 from tinygrad_lstm.testing.inputs import random_inputs
 
 Arrays = Mapping[str, Any]
@@ -167,18 +173,18 @@ def test_one_step() -> None:
 
 # --- arrays, and any cell ------------------------------------------------------------------------
 def test_gradients_of_the_engine_are_right_for_every_cell() -> None:
-    for k, (name, cell) in enumerate(cells.all().items()):
-        case = random_inputs(cell, steps=4, batch=2, rng=k)
+    for k, (name, own) in enumerate(cells.all().items()):
+        case = random_inputs(own, steps=4, batch=2, rng=k)
         run = case.unroll()
-        h_bar = np.random.default_rng(k).standard_normal(run[cell.output].shape)
-        x, p = Tensor(case.xs), cell.bind(case.parameters)
-        (unroll(cell, p, x, case.initial, **case.further)[cell.output] * h_bar).sum().backward()
+        h_bar = np.random.default_rng(k).standard_normal(run[own.output].shape)
+        x, p = Tensor(case.xs), own.bind(case.parameters)
+        (unroll(own, p, x, case.initial, **case.further)[own.output] * h_bar).sum().backward()
         found = {n: t.grad.numpy() for n, t in p.items() if t.grad is not None}
         found["x"] = x.grad.numpy()
         single = {n: v.astype(np.float32) for n, v in found.items()}
         for given in (found, single):
             verdict = diagnose(
-                cell, found=given, p=case.parameters, xs=case.xs, h_bar=h_bar,
+                own, found=given, p=case.parameters, xs=case.xs, h_bar=h_bar,
                 initial=case.initial, **case.further,
             )  # fmt: skip
             assert verdict.right, name
@@ -207,36 +213,6 @@ def test_pytorch_s_gradients_are_right() -> None:
     found["W_f"], found["W_i"] = found["W_i"], found["W_f"]
     verdict = diagnose(cell, found=found, p=given, xs=xs.numpy(), h_bar=h_bar.numpy())
     assert verdict.kind == "exchange"
-
-
-@pytest.mark.timeout(480)
-def test_mistakes_drawn_in_the_gradients_of_many_cells_are_named() -> None:
-    rng = np.random.default_rng(7)
-    pool = [cell for cell in cells.all().values() if cell.output in cell.state]
-    named = likely = tried = 0
-    told = []
-    for k in range(60):
-        cell = pool[rng.integers(len(pool))]
-        case = random_inputs(cell, steps=4, batch=3, rng=k)
-        if (wrong := draw(cell, case.sizes, rng)) is None:
-            continue
-        h_bar = rng.standard_normal(case.unroll()[cell.output].shape)
-        gradient = backward(cell, case, wrong.program)
-        found = gradient(case.parameters, case.xs, h_bar, initial=case.initial, **case.further)
-        verdict = diagnose(
-            cell, found={n: v.astype(np.float32) for n, v in found.items()}, p=case.parameters,
-            xs=case.xs, h_bar=h_bar, initial=case.initial, **case.further,
-        )  # fmt: skip
-        if verdict.right:  # the changed node has no say in these numbers
-            continue
-        tried += 1
-        named += verdict.kind in wrong.kinds
-        likely += bool(wrong.kinds & set(verdict.likely[:3]))
-        if verdict.kind not in wrong.kinds:
-            told.append((cell.name, wrong.what, verdict.kind))
-    assert tried > 50
-    assert named >= 0.95 * tried, told
-    assert likely >= 0.98 * tried, told
 
 
 # --- what cannot be compared ---------------------------------------------------------------------
@@ -274,6 +250,14 @@ def fails(p: Any, xs: Any, h_bar: Any) -> Any:
             "the gradient of W_f has shape (2, 2), but",
         ),
         (with_("W_q", lambda v: 1.0), UnknownNameError, "no gradient of 'W_q'; there are W_f"),
+        (with_("b_f", lambda v: v[:, None]), ShapeError, "Write .reshape(4)"),
+        (with_("b_f", lambda v: v + 0j), DTypeError, "holds complex numbers (complex128)"),
+        (with_("b_f", lambda v: v.astype(object)), DTypeError, "holds object, not numbers"),
+        (with_("b_f", lambda v: v.astype(np.float16)), DTypeError, "in float32 or float64"),
+        (with_("b_f", lambda v: v / 0), DataError, "the gradient of b_f is"),
+        (with_("b_f", lambda v: [[1.0], [1.0, 2.0]]), ShapeError, "is ragged"),
+        (with_("x", lambda v: v[:, :, :2]), ShapeError, "it is needed as (time=5, batch=3, "),
+        (lambda p, xs: {}, DTypeError, "cannot be called as <lambda>(p, xs, h_bar)"),
         (with_("b_f", lambda v: v * np.nan), DataError, "the gradient of b_f is nan at [0]"),
         (with_("b_f", lambda v: v.astype(int)), DTypeError, "holds whole numbers (int64)"),
         (with_("b_f", lambda v: v.astype(str)), DTypeError, "the gradient of b_f holds <U"),
@@ -288,6 +272,62 @@ def test_bad_gradients_are_one_message(
     with pytest.raises(error) as caught:
         diagnose(cells.lstm, function)
     assert message in str(caught.value)
+
+
+def test_what_a_caller_gives_besides_is_checked() -> None:
+    given = {"p": cells.rnn.init(inputs=2, hidden=3), "xs": np.zeros((4, 1, 2))}
+    given["h_bar"] = np.zeros((4, 1, 2))
+    with pytest.raises(ShapeError, match=r"h_bar has shape \(4, 1, 2\), but the output h"):
+        diagnose(cells.rnn, found={"b": np.zeros(3)}, **given)
+    with pytest.raises(DTypeError, match="found is a mapping of names to arrays, got list"):
+        diagnose(cells.rnn, found=[1.0], **given)  # type: ignore[arg-type]
+    with pytest.raises(DTypeError, match="diagnose takes a function, got int"):
+        diagnose(cells.rnn, 3)  # type: ignore[arg-type]
+    with pytest.raises(CellError, match="diagnose each cell by itself"):
+        diagnose(stack([cells.rnn, cells.rnn]), lstm)  # type: ignore[arg-type]
+
+
+def test_none_and_tensors_of_frameworks() -> None:
+    torch = pytest.importorskip("torch")
+
+    def mixed(p: Arrays, xs: Any, h_bar: Any) -> dict[str, Any]:
+        found = lstm(p, xs, h_bar)
+        grown = torch.tensor(found["W_f"], requires_grad=True)
+        return {**found, "W_f": grown, "b_f": Tensor(found["b_f"]), "W_i": None, "x": None}
+
+    assert diagnose(cells.lstm, mixed).right
+
+
+def test_a_gradient_that_is_zero_but_for_rounding() -> None:
+    @cell(state="h", parameters={"W": "hidden, hidden + inputs", "b": "hidden"})
+    def centred(now: Any, prev: Any, x: Any, p: Any) -> None:
+        z = p.W @ concat(prev.h, x) + p.b.sum()  # b moves all entries alike, which is taken out
+        now.h = tanh(z - z.mean())
+
+    case = random_inputs(centred, steps=6, batch=3, rng=1)
+    h_bar = np.random.default_rng(2).standard_normal(case.unroll()["h"].shape)
+
+    def found(dtype: Any) -> dict[str, Any]:
+        p = centred.bind({n: Tensor(v.astype(dtype)) for n, v in case.parameters.items()})
+        initial = {n: v.astype(dtype) for n, v in case.initial.items()}
+        run = unroll(centred, p, case.xs.astype(dtype), initial)
+        (run["h"] * h_bar.astype(dtype)).sum().backward()
+        return {n: t.grad.numpy() for n, t in p.items() if t.grad is not None}
+
+    given = {"p": case.parameters, "xs": case.xs, "h_bar": h_bar, "initial": case.initial}
+    assert np.abs(found(float)["b"]).max() < 1e-12
+    for dtype in (np.float32, np.float64):
+        assert diagnose(centred, found=found(dtype), **given).right
+    wrong = {**found(np.float32), "b": np.full_like(case.parameters["b"], 0.1)}
+    assert diagnose(centred, found=wrong, **given).where == "b"
+
+
+def test_a_wrong_shape_and_another_mistake() -> None:
+    def both(p: Arrays, xs: Any, h_bar: Any) -> dict[str, Any]:
+        found = lstm(p, xs, h_bar, "C is not carried")
+        return {**found, "W_o": found["W_o"].T}
+
+    assert diagnose(cells.lstm, both).kinds == ("transpose", "carried")
 
 
 def test_arrays_need_what_they_were_computed_for() -> None:

@@ -11,5 +11,6 @@ it is about (`terms`).
 
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis
 from tinygrad_lstm.diagnosis.gradients import diagnose
+from tinygrad_lstm.diagnosis.identification import Identification, identify
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "Identification", "diagnose", "identify"]

@@ -1,85 +1,112 @@
-"""A sequence run forward once, and its backward pass, with or without a mistake in it.
+"""A sequence run forward once, and its backward pass, with or without mistakes in it.
 
-Every value of every step is kept. The backward pass is a walk over the edges of that graph: an edge
-(node, k) hands the adjoint of `node` on to its k-th input by the rule of the operation. A mistake
-replaces what some edges hand on, what the loss hands in, or what is read off at the end, in
-every step alike.
+Every value of every step is kept. A backward pass is a walk over the edges of the step's graph
+(`rules.Step`), from the last step to the first; an edge hands the adjoint of a node on to one of
+its inputs. A mistake changes what some edges hand on, what the loss hands in, which steps are done,
+what is carried, or what is read off at the end. Many wrong passes are carried out at once: an
+adjoint has an axis of passes in front, of length one for as long as they all agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_lstm.graph import ancestors, unbroadcast
-from tinygrad_lstm.operation import TABLE
+from tinygrad_lstm.batching import Lifted
+from tinygrad_lstm.diagnosis.rules import Array, Edge, Expression, Place, Step
 from tinygrad_lstm.program import Program
-from tinygrad_lstm.running import Run, unroll
+from tinygrad_lstm.sequence_inputs import prepare, read_inputs
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
-Array = npt.NDArray[Any]
-Place = tuple[int | str, int]  # which node of a step, by number or name, and which input of it
+if TYPE_CHECKING:
+    pass
+
+ENTRIES = 200_000  # about so many of an adjoint's are computed at once
 
 
-class Edge(NamedTuple):
-    """One way that a gradient takes: from a node at step `t` to its k-th input."""
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A value that a wrong rule reads in place of the right one.
 
-    graph: Recorded
-    t: int
+    node: of the step; by: from so many steps later; part: of a joined vector that part alone is
+    from there; around: before the first step comes the last one, as with an index of -1; ends: a
+    state is 0 before the first step and after the last, whatever it is.
+    """
+
     node: Tensor
-    k: int
-
-    @property
-    def source(self) -> Tensor:
-        """The input that receives the gradient."""
-        found: Tensor = self.node.inputs[self.k]
-        return found
-
-    def part(self, g: Array, y: Array | None = None, **replaced: Array) -> Array | None:
-        """What the input receives; y, or the operand j as `_j`, may be taken from elsewhere."""
-        node = self.node
-        rule = TABLE[node.op or "identity"].rule(self.k)
-        if rule is None:
-            return None
-        values = [replaced.get(f"_{j}", i.data) for j, i in enumerate(node.inputs)]
-        found = rule(g, node.data if y is None else y, *values, **node.attributes)
-        return None if found is None else unbroadcast(found, self.source.shape)
+    by: int = 0
+    part: int | None = None
+    around: bool = False
+    ends: bool = False
 
 
-Change = Callable[[Edge, Array], "Array | None"]
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What an edge hands on in place of what it should.
+
+    rule: another expression of the same leaves, None for nothing at all; factor: of the whole;
+    taken: leaves whose value is taken from elsewhere; without: the term that the adjoint which
+    is handed on lacks, a place, "loss" or "carried"; rolled: by how much the entries of g move.
+    """
+
+    rule: Expression | None
+    factor: float = 1.0
+    taken: Mapping[str, Taken] = field(default_factory=dict)
+    without: Place | str | None = None
+    rolled: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Changes:
     """What a wrong backward pass does in another way than the right one.
 
-    edges: what is handed on along an edge; seeds: what the loss hands in, by output and step;
-    result: what is read off, from the adjoints and each step's part of a parameter's gradient.
+    edges: what is handed on along edges; seeds: what the loss hands in, by output over the steps;
+    skipped: the steps that are left out; carry: of a state "added" where what is carried is added
+    to what was carried before, "kept" where to the state's whole adjoint; result: what is read off,
+    from the adjoints and from each step's part of a parameter's gradient.
     """
 
     edges: Mapping[Place, Change] = field(default_factory=dict)
-    seeds: Callable[[dict[str, Array]], dict[str, Array]] | None = None
+    seeds: Callable[[Recorded, dict[str, Array]], dict[str, Array]] | None = None
+    skipped: frozenset[int] = frozenset()
+    carry: Mapping[str, str] = field(default_factory=dict)
     result: Callable[[dict[str, Array], Mapping[str, Array]], dict[str, Array]] | None = None
 
+    @property
+    def deep(self) -> bool:
+        """Whether a way back differs, and not only what is read off."""
+        return bool(self.edges or self.seeds or self.skipped or self.carry)
+
     def __add__(self, other: Changes) -> Changes:
-        def both(first: Any, second: Any) -> Any:
-            if first is None or second is None:
-                return first or second
-            return lambda found, *more: second(first(found, *more), *more)
+        seeds = self.seeds or other.seeds
+        if self.seeds and other.seeds:
+            one, two = self.seeds, other.seeds
+
+            def seeds(graph: Recorded, found: dict[str, Array]) -> dict[str, Array]:
+                return two(graph, one(graph, found))
+
+        result = self.result or other.result
+        if self.result and other.result:
+            first, last = self.result, other.result
+
+            def result(found: dict[str, Array], parts: Mapping[str, Array]) -> dict[str, Array]:
+                return last(first(found, parts), parts)
 
         return Changes(
             {**self.edges, **other.edges},
-            both(self.seeds, other.seeds),
-            both(self.result, other.result),
+            seeds,
+            self.skipped | other.skipped,
+            {**self.carry, **other.carry},
+            result,
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mistake:
     """One mistake: its kind, how it is told, and what it changes.
 
@@ -98,8 +125,9 @@ class Mistake:
 class Recorded:
     """A cell's run over a sequence, ready to be differentiated, again and again.
 
-    p: arrays by parameter; xs: (time, batch, inputs); seeds: what the loss's derivative is with
-    respect to an equation at every step, (time, batch, its own axes).
+    p: arrays by parameter; xs: (time, batch, inputs) or (time, inputs); seeds: what the loss's
+    derivative is with respect to an equation at every step, (time, batch, its own axes).
+    dtype: of the whole computation.
     """
 
     def __init__(
@@ -109,98 +137,175 @@ class Recorded:
         xs: Array,
         seeds: Mapping[str, Array],
         initial: Mapping[str, Array] | None = None,
+        dtype: Any = np.float64,
         **further: Any,
     ) -> None:
-        self.cell, self.seeds, self.further = cell, dict(seeds), further
-        self.xs = Tensor(xs, "x")
-        self.initial = {name: Tensor(value) for name, value in (initial or {}).items()}
-        self.parameters = cell.bind({name: Tensor(value) for name, value in p.items()})
-        start = dict(self.initial)
-        if not start:
-            plain = unroll(cell, self.parameters, xs[:1], **_first(cell, further)).initial
-            start = {name: Tensor(np.array(state.data)) for name, state in plain.items()}
-        self.run: Run = unroll(cell, self.parameters, self.xs, start, **further)
-        self.start = start
-        self.program: Program = cell.program(**self.parameters.sizes)
-        self.steps = self.run.steps
-        self._lay_out()
+        as_dtype = {n: np.asarray(v, dtype) for n, v in p.items()}
+        self.cell, self.further, self.dtype = cell, further, np.dtype(dtype)
+        self.xs = np.asarray(xs, dtype)
+        self.bound = cell.bind({name: Tensor(value) for name, value in as_dtype.items()})
+        self.parameters = as_dtype
+        floating = {
+            n: v.astype(dtype) if v.dtype.kind == "f" else v
+            for n, v in ((n, np.asarray(v)) for n, v in further.items())
+        }
+        first = {n: np.asarray(v, dtype) for n, v in (initial or {}).items()}
+        inputs = read_inputs(cell, self.xs, first, None, False, 0, floating)
+        ready = prepare(cell, self.bound, inputs)
+        self.program, self.batch_shape = ready.program, inputs.batch_shape
+        self.batch = int(np.prod(self.batch_shape, dtype=int))
+        self.time = inputs.time
+        self.start = {n: np.asarray(t.data, dtype) for n, t in ready.initial.items()}
+        each = frozenset(
+            n for n in ready.program.inputs if n == "x" or n.startswith("prev.") or n in ready.each
+        )
+        self.step = _step(ready.program, each)
+        # of an equation called as a parameter is, or as the input, no gradient can be told apart
+        self.over_time = {**self.program.equations, "x": self.program.inputs["x"]}
+        self.over_time = {n: t for n, t in self.over_time.items() if n not in self.parameters}
+        self.names = [*self.parameters, *self.over_time, *(f"prev.{n}" for n in self.start)]
+        self._forward(each, lambda name, t: ready.extra_inputs[name](t).data)
+        self.seeds = {n: self.flat(np.asarray(g, dtype), 1) for n, g in seeds.items()}
+        self._right: dict[str, Array] | None = None
+        self._slopes: dict[tuple[Expression, int], list[Array]] = {}
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return self.time
 
-    def _lay_out(self) -> None:
-        """Every node's step and place, and its edges."""
-        roots = [node for step in self.steps for node in step.values()]
-        nodes = [n for n in ancestors(roots, requires_grad=True) if n.inputs]
-        last = [max(node.order for node in step.values()) for step in self.steps]
-        of_step: list[list[Tensor]] = [[] for _ in self.steps]
-        t = 0
-        for node in nodes:
-            while node.order > last[t]:
-                t += 1
-            of_step[t].append(node)
-        self.at: dict[Tensor, tuple[int, int | str]] = {}
-        self.of_step: list[dict[int | str, Tensor]] = []
-        for t, found in enumerate(of_step):  # what is read comes first, in another order at t = 0
-            written = set(self.steps[t].values())
-            read = {n: n.name for n in found if n.name and n not in written}
-            own = [node for node in found if node not in read]
-            places: dict[Tensor, int | str] = {**read, **{n: k for k, n in enumerate(own)}}
-            self.at |= {node: (t, place) for node, place in places.items()}
-            self.of_step.append({place: node for node, place in places.items()})
-        self.state_at = {-1: self.start, **dict(enumerate(self.steps))}
-        self.states: dict[Tensor, tuple[int, str]] = {}  # when each state is which
-        for t, known in self.state_at.items():
-            self.states |= {known[name]: (t, name) for name in self.start if name in known}
-        for place, node in self.of_step[0].items():
-            if isinstance(place, str) and place.startswith("prev."):
-                self.states[node] = -1, place[5:]
-        self.edges: list[tuple[Tensor, list[tuple[Place, Edge]]]] = []
-        for node in reversed(nodes):
-            t, place = self.at[node]
-            ways = [
-                ((place, k), Edge(self, t, node, k))
+    # --- forward ---------------------------------------------------------------------------------
+    def flat(self, array: Array, axis: int) -> Array:
+        """The axes of the batch as one."""
+        n = len(self.batch_shape)
+        return array.reshape(*array.shape[:axis], self.batch, *array.shape[axis + n :])
+
+    def _forward(self, each: frozenset[str], further: Callable[[str, int], Array]) -> None:
+        """Every node's value at every step: (batch, own axes), or its own axes if shared."""
+        program, nodes = self.program, self.step.nodes
+        lifted = _lift(program, self.batch, each, self.dtype)
+        xs, states = self.flat(self.xs, 1), {n: self.flat(v, 0) for n, v in self.start.items()}
+        self.values: list[dict[Tensor, Array]] = []
+        names = {f"{k}": node for k, node in enumerate(nodes)}
+        for t in range(self.time):
+            given = {f"prev.{n}": state for n, state in states.items()} | dict(self.parameters)
+            given["x"] = xs[t]
+            for name in program.inputs:
+                if name not in given:
+                    value = further(name, t)
+                    given[name] = self.flat(value, 0) if name in each else value
+            found = lifted.arrays([given[name] for name in lifted.inputs])
+            at = {
+                node: found[k] if node in self.step.each else found[k][0]
+                for k, node in names.items()
+            }
+            for name, node in program.inputs.items():
+                at[node] = given[name]
+            self.values.append(at)
+            states = {n: at[program.equations[n]] for n in states}
+            for n, state in states.items():
+                if program.equations[n] not in self.step.each:
+                    states[n] = np.broadcast_to(state, (self.batch, *state.shape))
+
+    def value(self, taken: Taken, t: int) -> Array:
+        """The value that a wrong rule reads at step t; 0 where there is no such step."""
+        node = taken.node
+        if taken.part is not None:
+            parts = [
+                self._at(i, t + taken.by if k == taken.part else t, taken)
                 for k, i in enumerate(node.inputs)
-                if i.requires_grad and TABLE[node.op or "identity"].rule(k) is not None
             ]
-            self.edges.append((node, ways))
-        self.names = {tensor: name for name, tensor in self.parameters.items()}
+            whole = [
+                np.broadcast_to(p, (self.batch, *i.shape))
+                for p, i in zip(parts, node.inputs, strict=True)
+            ]
+            return np.concatenate(whole, axis=node.attributes["axis"])
+        return self._at(node, t + taken.by, taken)
 
-    def neighbour(self, node: Tensor, by: int) -> Tensor | None:
-        """The node that stands in the same place `by` steps later, if there is that step."""
-        if node in self.states:
-            t, name = self.states[node]
-            return self.state_at[t + by].get(name) if t + by in self.state_at else None
-        if node not in self.at:
+    def _at(self, node: Tensor, t: int, taken: Taken) -> Array:
+        if 0 <= t < self.time:
+            return self.values[t][node]
+        if taken.around:
+            return self.values[t % self.time][node]
+        name = self.step.known.get(node, "")
+        if taken.ends:
+            return np.zeros_like(self.values[0][node])
+        if t == -1 and name in self.start and node is self.program.equations[name]:
+            return self.flat(self.start[name], 0)
+        state = name.removeprefix("prev.")
+        if name.startswith("prev.") and t == self.time:
+            return self.values[-1][self.program.equations[state]]
+        return np.zeros_like(self.values[0][node])
+
+    # --- backward --------------------------------------------------------------------------------
+    def backward(self, changes: Changes | None = None) -> dict[str, Array]:
+        """Adjoints by name: parameters (their shapes), x, equations and `prev.STATE` over time.
+
+        Equations and x: (time, batch, own axes); `prev.h`: of the state before the first step.
+        """
+        if changes is None:
+            if self._right is None:
+                self._right = self.gradients()[0]
+            return self._right
+        found, parts = self.gradients(changes)
+        return changes.result(found, parts) if changes.result else found
+
+    def gradients(
+        self, changes: Changes | None = None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Adjoints by name, and what each step adds to a parameter's: (time, its shape)."""
+        from tinygrad_lstm.diagnosis.passes import Passes
+
+        return Passes(self, [changes or Changes()], None, True).found(0)
+
+    def part(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
+        """What an edge hands on for the adjoint g of its node, (passes, batch, own axes)."""
+        rule, slopes = self._ready(edge, t, change)
+        if rule is None or rule.vanishes:
             return None
-        t, place = self.at[node]
-        return self.of_step[t + by].get(place) if 0 <= t + by < len(self) else None
+        found = rule(g, slopes)
+        return found if change is None or change.factor == 1.0 else change.factor * found
 
-    def ways_of_a_step(self) -> Iterator[tuple[Place, Edge]]:
-        """The edges of a step that is neither the first nor, if there are enough, the last."""
-        t = min(1, len(self) - 1)
-        for node, ways in self.edges:
-            if self.at[node][0] == t:
-                yield from ways
+    def summed(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
+        """The same, summed over the batch, of what is handed on to a parameter."""
+        rule, slopes = self._ready(edge, t, change)
+        if rule is None or rule.vanishes:
+            return None
+        found = rule.summed(g, slopes)
+        return found if change is None or change.factor == 1.0 else change.factor * found
 
-    def edge_at(self, place: Place) -> Edge | None:
-        """The edge in this place of a step that is not the first, if there is another."""
-        return dict(self.ways_of_a_step()).get(place)
+    def _ready(
+        self, edge: Edge, t: int, change: Change | None
+    ) -> tuple[Expression | None, list[Array]]:
+        rule = edge.rule if change is None else change.rule
+        if rule is None:
+            return None, []
+        if change is not None and change.taken:
+            return rule, self._slopes_of(rule, edge, t, change.taken)
+        key = rule, t
+        if key not in self._slopes:
+            self._slopes[key] = self._slopes_of(rule, edge, t, {})
+        return rule, self._slopes[key]
 
-    def carries(self, edge: Edge) -> str | None:
-        """The state, if the edge leads from one step to a state of the step before."""
-        before = self.steps[edge.t - 1] if edge.t else self.start
-        return next((name for name in self.start if before.get(name) is edge.source), None)
+    def _slopes_of(
+        self, rule: Expression, edge: Edge, t: int, taken: Mapping[str, Taken]
+    ) -> list[Array]:
+        values, reads = {}, edge.reads()
+        for leaf, own in rule.leaves.items():
+            if leaf == "g":
+                continue
+            node = reads.get(leaf, own)
+            value = self.value(taken[leaf], t) if leaf in taken else self.values[t][node]
+            if leaf in rule.shared and value.ndim > node.ndim:
+                value = value[0]
+            elif leaf not in rule.shared and value.ndim == node.ndim:
+                value = np.broadcast_to(value, (self.batch, *value.shape))
+            values[leaf] = value
+        return rule.slopes(values, self.batch, self.dtype)
 
-    def only_way(self, edge: Edge) -> bool:
-        """Whether no other edge of the step leads to where this one does."""
-        ways = [w for node, all_ways in self.edges for _, w in all_ways if w.t == edge.t]
-        return sum(way.source is edge.source for way in ways) == 1
-
+    # --- what mistakes ask -----------------------------------------------------------------------
     def cuts(self, parameter: str) -> list[int]:
         """Where the parts of the vector that a matrix is multiplied with meet: its columns."""
-        W, found = self.parameters[parameter], set[int]()
-        for node in self.of_step[-1].values():
+        W, found = self.program.inputs[parameter], set[int]()
+        for node in self.step.nodes:
             if node.op == "matvec" and node.inputs[0] is W and node.inputs[1].op == "concat":
                 widths = [i.shape[-1] for i in node.inputs[1].inputs]
                 found |= {int(n) for n in np.cumsum(widths)[:-1]}
@@ -208,62 +313,17 @@ class Recorded:
 
     def parameters_of(self, equation: str) -> list[str]:
         """The parameters that an equation reads itself."""
-        node = self.program.equations[equation]
-        inside, stack = set[Tensor](), [node]
-        while stack:
-            for i in stack.pop().inputs:
-                if i not in inside:
-                    inside.add(i)
-                    if i.name is None:
-                        stack.append(i)
+        inside = {i for node in self.step.inside(equation) for i in node.inputs}
         return [name for name in self.parameters if self.program.inputs[name] in inside]
 
-    def backward(self, changes: Changes | None = None) -> dict[str, Array]:
-        """Adjoints by name: parameters (their shapes), x, equations and `prev.STATE` over time.
 
-        Equations and x: (time, batch, own axes); `prev.h`: of the state before the first step.
-        """
-        found, parts = self.gradients(changes)
-        return changes.result(found, parts) if changes and changes.result else found
-
-    def gradients(
-        self, changes: Changes | None = None
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Adjoints by name, and what each step adds to a parameter's: (time, its shape)."""
-        changes = changes or Changes()
-        seeds = changes.seeds(dict(self.seeds)) if changes.seeds else self.seeds
-        adjoints: dict[Tensor, Array] = {}
-        for name, g in seeds.items():
-            for t, step in enumerate(self.steps):
-                adjoints[step[name]] = adjoints.get(step[name], 0) + g[t]
-        parts = {name: np.zeros((len(self), *t.shape)) for name, t in self.parameters.items()}
-        for node, ways in self.edges:
-            upstream = adjoints.get(node)
-            if upstream is None:
-                continue
-            for place, edge in ways:
-                change = changes.edges.get(place)
-                part = edge.part(upstream) if change is None else change(edge, upstream)
-                if part is None:
-                    continue
-                source = edge.source
-                if source in self.names:
-                    parts[self.names[source]][edge.t] += part
-                else:
-                    before = adjoints.get(source)
-                    adjoints[source] = part if before is None else before + part
-        found = {name: part.sum(axis=0) for name, part in parts.items()}
-        found["x"] = self._over(adjoints, [self.xs])[0]
-        for name in self.steps[0]:
-            found[name] = self._over(adjoints, [step[name] for step in self.steps])
-        for name, state in self.start.items():
-            found[f"prev.{name}"] = self._over(adjoints, [state])[0]
-        return found, parts
-
-    @staticmethod
-    def _over(adjoints: Mapping[Tensor, Array], nodes: list[Tensor]) -> Array:
-        return np.stack([adjoints.get(node, np.zeros(node.shape)) for node in nodes])
+@lru_cache(maxsize=64)
+def _step(program: Program, each: frozenset[str]) -> Step:
+    return Step(program, each)
 
 
-def _first(cell: Cell, further: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value[:1] if name in cell.sequences else value for name, value in further.items()}
+@lru_cache(maxsize=64)
+def _lift(program: Program, batch: int, each: frozenset[str], dtype: Any) -> Lifted:
+    step = _step(program, each)
+    roots = {f"{k}": node for k, node in enumerate(step.nodes)}
+    return Lifted(roots, program.inputs, (batch,), each, dtype)

@@ -7,30 +7,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Array, Edge, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Mistake, Recorded
+from tinygrad_lstm.diagnosis.rules import Array, Edge
+from tinygrad_lstm.diagnosis.search import Explanation
 from tinygrad_lstm.diagnosis.terms import Term, Terms
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import number
+from tinygrad_lstm.tensor import Tensor
 from tinygrad_lstm.text import UNICODE, expression
 
 LANGUAGES = ("en", "ko", "zh")
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Mistakes that together give what was found, and how exactly."""
-
-    mistakes: tuple[Mistake, ...]
-    error: float
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Few mistakes before many, likely ones before others."""
-        return len(self.mistakes), sum(m.rank for m in self.mistakes)
+TOLD = 40  # explanations that are put into words
+NEXT = 3  # other explanations that are shown
+# what is read off in another way, written with the right formula
+THEIRS = {
+    "mean over batch": "({line}) / batch",
+    "mean over steps": "({line}) / time",
+    "mean over both": "({line}) / (batch * time)",
+    "factor": "{factor} * ({line})",
+    "sign of all": "-({line})",
+    "gradient transposed": "({line})ᵀ",
+    "nothing": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Diagnosis:
     concerned, as text. confidence: 1 where one mistake alone gives all numbers, less where others
     would give the same ones, 0 where none does. kinds: of all mistakes, where there are two.
     likely: the kinds of the likeliest explanations, the first first.
+    compared, worst: how many gradients agree, if they are right, and the largest difference, of the
+    largest entry of its own.
     `print(d)` tells it in English, `d.text("ko")` in Korean, `d.text("zh")` in Chinese.
     """
 
@@ -55,6 +59,8 @@ class Diagnosis:
     likely: tuple[str, ...] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    compared: int = 0
+    worst: float = 0.0
 
     def text(self, language: str = "en") -> str:
         """The diagnosis in words: en, ko or zh."""
@@ -73,7 +79,7 @@ class Diagnosis:
         """Of gradients that are right."""
         worst = f"{max(off.values()):.0e}"
         lines = {tag: (say("right", tag, count=len(off), worst=worst),) for tag in LANGUAGES}
-        return cls(True, lines=lines)
+        return cls(True, lines=lines, compared=len(off), worst=max(off.values()))
 
     @classmethod
     def of(
@@ -86,18 +92,15 @@ class Diagnosis:
     ) -> Diagnosis:
         """Of gradients that differ at the names `wrong`, in backward order."""
         terms = Terms(graph.program)
-        first = explained[0].mistakes if explained else ()
-        where = wrong[0] if wrong else str(first[0].words["name"])
-        told = [Story(graph, terms, mistake, where) for mistake in first]
+        groups = _alike(graph, terms, explained, wrong)
+        told = groups[0].stories if groups else []
+        where = wrong[0] if wrong else ""
         if told and told[0].found:
             where = told[0].found.value
-        seen, others = {tuple(story.key for story in told)}, list[list[Story]]()
-        for explanation in explained[1:]:
-            stories = [Story(graph, terms, mistake, where) for mistake in explanation.mistakes]
-            if (key := tuple(story.key for story in stories)) not in seen:
-                seen.add(key)
-                others.append(stories)
-        confidence = (1 / (1 + len(others)) if explained else 0.0) * (0.8 if len(first) > 1 else 1)
+        where = where or next((s.name_of() for s in told if s.name_of()), "")
+        share = [np.exp(-3.0 * (g.rank - groups[0].rank)) for g in groups]
+        confidence = float(share[0] / sum(share)) if groups else 0.0
+        confidence *= 0.8 if len(told) > 1 else 1.0
         example = _example(small or (graph, found), where)
         lines = {}
         for tag in LANGUAGES:
@@ -109,23 +112,48 @@ class Diagnosis:
                 shown.append(
                     say("unexplained", tag, adjoint=terms.adjoint(where), worst=f"{worst:.1e}")
                 )
-            shown.append(say("first", tag, adjoint=terms.adjoint(where), name=where))
-            if line := _line(terms, where):
+            if where:
+                shown.append(say("first", tag, adjoint=terms.adjoint(where), name=where))
+            if told and (theirs := told[0].formula()):
+                shown.append(say("theirs", tag, line=theirs))
+            if line := right_line(terms, where):
                 shown.append(say("line", tag, line=line))
             if example:
                 shown.append(say("example", tag, **example))
             if told:
-                more = ""
-                if others:
-                    more = say(
-                        "others", tag, count=len(others), next=others[0][0].text(tag).rstrip(".。")
-                    )
-                shown.append(say("sure", tag, others=more))
+                shown.append(say("sure", tag, others=_others(groups[1:], tag)))
             lines[tag] = tuple(shown)
-        kinds = tuple(mistake.kind for mistake in first) or ("unexplained",)
-        likely = tuple(dict.fromkeys(e.mistakes[0].kind for e in explained))
+        kinds = tuple(story.mistake.kind for story in told) or ("unexplained",)
+        likely = tuple(dict.fromkeys(group.stories[0].mistake.kind for group in groups))
         term = told[0].term if told else ""
         return cls(False, where, kinds[0], term, confidence, kinds, likely, example, lines)
+
+
+class _Group(NamedTuple):
+    """Explanations that are told alike."""
+
+    stories: list[Story]
+    rank: float
+
+
+def _alike(
+    graph: Recorded, terms: Terms, explained: Sequence[Explanation], wrong: Sequence[str]
+) -> list[_Group]:
+    """The explanations, those that are told alike once."""
+    groups: dict[tuple[tuple[str, str], ...], _Group] = {}
+    for explanation in explained[:TOLD]:
+        where = wrong[0] if wrong else ""
+        stories = [Story(graph, terms, mistake, where) for mistake in explanation.mistakes]
+        groups.setdefault(tuple(s.key for s in stories), _Group(stories, explanation.rank[1]))
+    return list(groups.values())
+
+
+def _others(groups: Sequence[_Group], tag: str) -> str:
+    """What else would give the same numbers."""
+    if not groups:
+        return ""
+    told = [" ".join(s.text(tag) for s in g.stories).rstrip(".。") for g in groups[:NEXT]]
+    return say("others", tag, count=len(groups), next="; ".join(told))
 
 
 def _example(problem: tuple[Recorded, Mapping[str, Array]], where: str) -> dict[str, Any]:
@@ -141,7 +169,7 @@ def _example(problem: tuple[Recorded, Mapping[str, Array]], where: str) -> dict[
     if not name or not off[name].any():
         return {}
     index = tuple(int(k) for k in np.unravel_index(int(off[name].argmax()), off[name].shape))
-    sizes = {**graph.parameters.sizes, "time": len(graph)}
+    sizes = {**graph.program.sizes, "time": len(graph), "batch": graph.batch}
     return {
         "name": name,
         "index": str(list(index)),
@@ -151,16 +179,34 @@ def _example(problem: tuple[Recorded, Mapping[str, Array]], where: str) -> dict[
     }
 
 
-def _line(terms: Terms, where: str) -> str:
+def right_line(terms: Terms, where: str) -> str:
     """The right formula of an adjoint."""
-    parts = [term.text for term in terms.of(where)]
-    if not parts:
+    return _formula(terms, where, None, None)
+
+
+def _formula(terms: Terms, where: str, term: Term | None, theirs: str | None) -> str:
+    """The formula of an adjoint, with another text in the place of one term, or without it."""
+    own = terms.of(where)
+    if not own:
         return ""
-    if where in terms.program.inputs and where != "x" and not where.startswith("prev."):
+    parts = [t.text for t in own]
+    if term is not None:
+        parts = [
+            str(theirs) if t.text == term.text and t.reader == term.reader else t.text
+            for t in own
+            if theirs is not None or t.text != term.text or t.reader != term.reader
+        ]
+    if terms.steady(where):
         parts = [f"Σ_t {part}" for part in parts]
     if where in terms.program.outputs:
         parts.insert(0, f"∂L/∂{UNICODE.name(where, 't')}")
-    return f"{terms.adjoint(where)} = {' + '.join(parts)}"
+    return f"{terms.adjoint(where)} = {joined(parts)}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """A sum of terms, some of which may begin with a minus."""
+    text = " + ".join(parts) or "0"
+    return text.replace("+ -", "- ").replace("+ −", "− ")
 
 
 class Story:
@@ -168,28 +214,57 @@ class Story:
 
     def __init__(self, graph: Recorded, terms: Terms, mistake: Mistake, where: str) -> None:
         self.graph, self.terms, self.mistake, self.where = graph, terms, mistake, where
-        edges = dict(
-            way for _, ways in graph.edges for way in ways if way[1].t == min(1, len(graph) - 1)
-        )
-        self.edge: Edge | None = edges.get(mistake.place) if mistake.place else None
-        found = terms.along(graph, self.edge) if self.edge else None
+        self.edge: Edge | None = graph.step.at.get(mistake.place) if mistake.place else None
+        # of a matrix that is not transposed the square part is that of the state
+        self.carried = mistake.message == "transposed matrix"
+        found = terms.along(self.edge, self.carried) if self.edge else None
         name = mistake.words.get("name")
         if found is None and name in graph.start and mistake.kind == "carried":
             found = next((t for t in terms.of(str(name)) if "{t+1}" in t.text), None)
         self.found: Term | None = found
-        self.term = found.text if found else ""
+        self.term = found.text if found else self._read_off()
 
     @property
     def key(self) -> tuple[str, str]:
-        """What two mistakes that are told alike have in common: the kind, and the term or words."""
-        return self.mistake.kind, self.term or self.text("en")
+        """What two mistakes that are told alike have in common: the kind, and the words."""
+        return self.mistake.kind, self.term if self.found else self.text("en")
+
+    def _read_off(self) -> str:
+        """What a mistake that is about no edge is about: the whole of a gradient."""
+        names = self.mistake.words.get("names") or [self.name_of()]
+        line = right_line(self.terms, names[0]) if names[0] else ""
+        return line.split(" = ", 1)[-1]
+
+    def name_of(self) -> str:
+        """A value that a mistake without an edge is about."""
+        name = str(self.mistake.words.get("name", ""))
+        return name if name in self.graph.names else ""
+
+    def formula(self) -> str:
+        """The adjoint as the mistake makes it; "" where it is no formula."""
+        if self.edge is not None and self.found is not None:
+            changes = self.mistake.changes.edges
+            change = changes.get(self.edge.place)
+            if change is None or change.without is not None or change.rolled:
+                return ""
+            theirs = self.terms.theirs(self.edge, change, self.carried)
+            return _formula(
+                self.terms, self.found.value, self.found, theirs.text if theirs else None
+            )
+        pattern = THEIRS.get(self.mistake.message)
+        line = right_line(self.terms, self.where)
+        if not pattern or not line:
+            return ""
+        adjoint, right = line.split(" = ", 1)
+        words = {"line": right, "factor": number(float(self.mistake.words.get("factor") or 1))}
+        return f"{adjoint} = {pattern.format(**words)}"
 
     def text(self, language: str) -> str:
         """The mistake in words."""
         words, given = dict(self.mistake.words), self.found
         message = self.mistake.message
         if given is not None:
-            rest = [term.text for term in self.terms.of(given.value) if term.text != given.text]
+            rest = [t.text for t in self.terms.of(given.value) if t.text != given.text]
             if given.value in self.graph.seeds:
                 rest.insert(0, f"∂L/∂{UNICODE.name(given.value, 't')}")
             words |= {
@@ -197,55 +272,79 @@ class Story:
                 "term": given.text,
                 "value": self.name(given.value),
                 "reader": self.name(given.reader or ""),
-                "rest": " + ".join(rest) or "0",
+                "rest": joined(rest),
             }
         elif message in ("missing", "lost", "double", "sign"):
             words |= {
                 "adjoint": self.terms.adjoint(self.where),
-                "term": " + ".join(term.text for term in self.terms.of(self.where)) or "…",
+                "term": joined([t.text for t in self.terms.of(self.where)]) or "…",
                 "rest": "…",
                 "value": "",
                 "reader": "",
             }
         if self.edge is not None:
-            words.setdefault("operation", self.edge.node.op)
-            if "value" in self.mistake.words:
-                words["operand"] = self.value_text(self.mistake.words)
+            words.setdefault("operation", self.edge.op)
+        if "value" in self.mistake.words:
+            words["operand"] = self.value_text(self.mistake.words)
         if "by" in words:
             words["way"] = say("step.way", language).split(" | ")[words["by"] > 0]
-        if message == "factors exchanged":
+        if message == "stale":
+            words["lost"] = self._lost(words["without"], language)
+        if message in ("factors exchanged", "gates exchanged"):
             words |= {key: self.name(words[key]) for key in "ab"}
         if "axis" in words:
             words["axis"] = say("not summed.axis", language).split(" | ")[words["axis"]]
         if "names" in words:
-            names = words["names"]
-            words["names"] = say("all", language) if len(names) > 3 else ", ".join(names)
+            several = len(words["names"]) > 3
+            words["names"] = say("all", language) if several else ", ".join(words["names"])
         if "factor" in words:
-            words["factor"] = number(words["factor"])
-        if "other" in words and words["other"] in self.graph.steps[0]:
-            words["other"] = self.name(words["other"])
-        words.setdefault("adjoint", self.terms.adjoint(self.where))
+            words["factor"] = number(words["factor"] or 1.0)
+        if "other" in words:
+            words["other"] = self._other(words["other"])
+        words.setdefault("adjoint", self.terms.adjoint(self.where) if self.where else "")
         words.setdefault("term", self.term or "…")
-        return say(message, language, **words)
+        said = say(message, language, **words)
+        return said + say("everywhere", language) if words.get("everywhere") else said
+
+    def _other(self, other: Any) -> str:
+        if isinstance(other, Tensor):
+            return expression(other, UNICODE)
+        known = other in self.graph.program.inputs or other in self.graph.program.equations
+        if not known:
+            return str(other)
+        return UNICODE.name(other, None if self.terms.steady(other) else "t")
+
+    def _lost(self, without: Any, language: str) -> str:
+        """The term that was not yet there when an adjoint was read."""
+        name = str(self.mistake.words["name"])
+        if isinstance(without, str):
+            return say(f"stale.{without}", language, name=UNICODE.name(name, "t"))
+        term = self.terms.along(self.graph.step.at[without])
+        return term.text if term else "…"
 
     def value_text(self, words: Mapping[str, Any]) -> str:
         """The value that a rule reads, or the part of it that is meant."""
         node, part = words["value"], words.get("part")
         if part is not None:
             node = node.inputs[part]
-        return UNICODE.name(node.name, "t") if node.name else expression(node, UNICODE)
+        return self.name(node.name) if node.name else expression(node, UNICODE)
 
     def name(self, value: str) -> str:
         """A value's name as text."""
-        return UNICODE.name(value, "t") if value else ""
+        if not value:
+            return ""
+        return UNICODE.name(value, None if self.terms.steady(value) else "t")
 
 
 @cache
 def _words() -> dict[str, dict[str, str]]:
-    text = resources.files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    found: dict[str, dict[str, str]] = {}
+    for file in resources.files(__package__).iterdir():
+        if file.name.endswith("words.toml"):
+            found |= tomllib.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def say(message: str, language: str, **words: Any) -> str:
-    """A sentence of words.toml, filled."""
+    """A sentence of words.toml or of its neighbours, filled."""
     return _words()[message][language].format(**words)

@@ -1,277 +1,382 @@
 """The mistakes that people make in a backward pass, drawn by rule from any cell's own graph.
 
-Each is a way to change what an edge hands on, what the loss hands in, or what is read off
-(`backward.Changes`), with the words for it. No rule knows a cell.
+Each is a way to change what edges hand on (`backward.Changes`), with the words for it. No rule
+knows a cell. Those that are about no edge stand in `overall`, those in what is read off at the end
+in `reading`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from tinygrad_lstm.diagnosis.backward import Array, Change, Changes, Edge, Mistake, Place, Recorded
-from tinygrad_lstm.diagnosis.overall import over_time, read_off
-from tinygrad_lstm.graph import ancestors, fold, unbroadcast
-from tinygrad_lstm.operation import TABLE
+from tinygrad_lstm.diagnosis.backward import Change, Changes, Mistake, Recorded, Taken
+from tinygrad_lstm.diagnosis.overall import over_time
+from tinygrad_lstm.diagnosis.rules import Edge, Expression, Place, Point
+from tinygrad_lstm.diagnosis.slopes import (
+    ACTIVATIONS,
+    PASSING,
+    Variant,
+    apart,
+    slopes,
+    untransposed,
+    within,
+)
+from tinygrad_lstm.graph import ancestors
 from tinygrad_lstm.tensor import Tensor
 
-LINEAR = {"add", "subtract", "negative", "identity", "concat", "getitem", "reshape", "broadcast_to"}
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": lambda y: y * (1 - y),
-    "tanh": lambda y: 1 - y * y,
-}
+NOTHING = Change(None)
 
 
-def mistakes(graph: Recorded, given: Mapping[str, Array]) -> Iterator[Mistake]:
-    """Every single mistake that the rules know, for the gradients that are given."""
-    yield from read_off(graph, given)
+def mistakes(graph: Recorded) -> Iterator[Mistake]:
+    """Every single mistake in the way back that the rules know."""
     yield from over_time(graph)
-    for place, edge in graph.ways_of_a_step():
-        yield from _along(graph, place, edge)
+    drawn = _Drawn(graph)
+    for edge in graph.step.edges:
+        yield from drawn.along(edge)
+    yield from drawn.together()
 
 
-# --- along an edge -------------------------------------------------------------------------------
-def _along(graph: Recorded, place: Place, edge: Edge) -> Iterator[Mistake]:
-    def one(kind: str, message: str, change: Change, rank: float = 1.0, **words: Any) -> Mistake:
-        return Mistake(kind, message, Changes({place: change}), rank, place, words)
+class _Drawn:
+    """What is drawn from the edges of a step."""
 
-    back = graph.carries(edge)
-    lost = "carried" if back and graph.only_way(edge) else "missing term"
-    yield one(lost, "lost" if lost == "carried" else "missing", lambda e, g: None, 1.0)
-    if not graph.only_way(edge):
-        yield one("double term", "double", _scaled(2.0), 1.1)
-    elif edge.source not in graph.names:  # of a parameter it is read off
-        yield one("factor", "double", _scaled(2.0), 1.2)
-    yield one("sign", "sign", _scaled(-1.0), 1.0)
-    op = edge.node.op or "identity"
-    if op not in LINEAR:
-        yield from _slopes(one, edge, op)
-        yield from _within(one, edge)
-        yield from _operands(graph, one, edge, op)
-    if op == "multiply" and edge.k == 0 and edge.node.inputs[1].requires_grad:
-        own = {(place[0], k): _replaced(f"_{1 - k}", _operand(k)) for k in (0, 1)}
-        words = {"a": edge.node.inputs[0].name, "b": edge.node.inputs[1].name}
-        if all(words.values()):
-            yield Mistake("exchange", "factors exchanged", Changes(own), 1.3, place, words)
-    if op in ("matvec", "matmul") and edge.k == 1:
-        yield one("transpose", "transposed matrix", _untransposed, 1.0)
-        for other in _matrices_like(graph, edge):
-            swapped = _replaced("_0", _parameter(graph, other))
-            yield one("exchange", "other matrix", swapped, 1.4, other=other)
-    if op == "concat" and len({i.shape for i in edge.node.inputs}) < len(edge.node.inputs):
-        yield one("order", "order of parts", _other_part, 1.2)
+    def __init__(self, graph: Recorded) -> None:
+        self.graph, self.step = graph, graph.step
+        self.program = graph.program
+        self.copies: dict[tuple[Tensor, int], list[Edge]] = {}
+        for edge in self.step.edges:
+            self.copies.setdefault(edge.original, []).append(edge)
+        self.from_loss = {self.program.equations[n] for n in graph.seeds}
+        self.seeded = {self.program.equations[n] for n in (*graph.seeds, *graph.start)}
+        self.parameters = {self.program.inputs[n]: n for n in graph.parameters}
+        self.named = {t: n for t, n in self.step.known.items() if t.dtype.kind == "f"}
 
+    # --- along one edge --------------------------------------------------------------------------
+    def along(self, edge: Edge) -> Iterator[Mistake]:
+        """Mistakes in what one edge hands on."""
+        copies = self.copies[edge.original]
+        if len(copies) > 1 and copies[0] is edge:  # in what several equations share
+            yield from self.terms(edge, copies, 0.0)
+            if edge.op == "concat":
+                yield from self._order(edge, copies)
+        yield from self.terms(edge, [edge], 0.05 * (len(copies) > 1))
+        if len(copies) == 1 and edge.op == "concat":
+            yield from self._order(edge, [edge])
+        yield from self.stale(edge)
+        if edge.op in PASSING or copies[0] is not edge:
+            return
+        for variant in self.variants(edge):
+            yield _one(variant, copies)
+        yield from self.operands(edge, copies)
+        if edge.op in ("matvec", "matmul") and edge.k == 1:
+            yield from self._matrices(edge, copies)
+        if edge.op == "multiply" and edge.k == 0:
+            yield from self._factors(edge, copies)
 
-def _operand(k: int) -> Callable[[Edge], Array]:
-    return lambda e: e.node.inputs[k].data
+    def terms(self, edge: Edge, edges: list[Edge], later: float) -> Iterator[Mistake]:
+        """The term is not there, twice, or with the other sign."""
+        into = self.step.into[edge.target]
+        state = self._state(edge.source)
+        alone = all(any(e is other for other in edges) for e in into)
+        only_term = all(self._only(target, edges) for target in self._reached(edge))
+        kind = "carried" if state and alone else "missing term"
+        message = "lost" if kind == "carried" else "missing"
+        yield _all(kind, message, NOTHING, edges, 1.0 + later)
+        if only_term and edge.source not in self.parameters:
+            yield _all("factor", "double", _scaled(edge, 2.0), edges, 1.2 + later)
+        elif not only_term:
+            yield _all("double term", "double", _scaled(edge, 2.0), edges, 1.1 + later)
+        yield _all("sign", "sign", _scaled(edge, -1.0), edges, 1.0 + later)
+        if not only_term:
+            words = {"factor": 0.5}
+            yield _all("factor", "term factor", _scaled(edge, 0.5), edges, 1.4 + later, words)
 
+    def _state(self, node: Tensor) -> str | None:
+        name = self.step.known.get(node, "")
+        return name.removeprefix("prev.") if name.startswith("prev.") else None
 
-def _parameter(graph: Recorded, name: str) -> Callable[[Edge], Array]:
-    return lambda e: graph.parameters[name].data
+    def _reached(self, edge: Edge) -> list[Tensor]:
+        """The named values whose adjoints an edge contributes to."""
+        if edge.source in self.step.known:
+            return [edge.source]
+        inside = ancestors([edge.source], requires_grad=True, stop=self.step.known)
+        return [n for n in inside if n in self.step.known]
 
+    def _only(self, target: Tensor, edges: list[Edge]) -> bool:
+        """Whether a named value's adjoint has no other term than what these edges contribute."""
+        state = self._state(target)
+        root = self.program.equations[state] if state else target
+        if root in self.from_loss or state and self.step.into.get(Point("", root)):
+            return False
+        points = [Point("", target)]
+        while points:
+            for e in self.step.into.get(points.pop(), []):
+                if any(e is own for own in edges):
+                    continue
+                if e.node in self.step.known:
+                    return False
+                points.append(Point(e.place.owner, e.node))
+        return state is not None or target not in self.seeded
 
-def _scaled(factor: float) -> Change:
-    def change(edge: Edge, g: Array) -> Array | None:
-        part = edge.part(g)
-        return None if part is None else factor * part
+    def variants(self, edge: Edge) -> Iterator[Variant]:
+        """Other expressions for the rule."""
+        yield from slopes(self.step, edge)
+        yield from within(self.step, edge)
 
-    return change
+    # --- what a rule reads -----------------------------------------------------------------------
+    def operands(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
+        """Values in a rule that are taken from another step, or are another equation's."""
+        for leaf, node in _read(edge).items():
+            ways = [(edge.rule, leaf, 0.0)]
+            ways += [(rule, "other", 0.3) for rule in apart(self.step, edge, leaf)]
+            for rule, read, later in ways:
+                yield from self._replaced(node, rule, read, copies, later)
 
+    def _replaced(
+        self, node: Tensor, rule: Expression, leaf: str, copies: list[Edge], later: float
+    ) -> Iterator[Mistake]:
+        """Another value for a node that a rule reads."""
+        for taken in self.shifted(node):
+            change = Change(rule, taken={leaf: taken})
+            rank = 1.1 + 0.1 * (taken.by > 0) + 0.2 * taken.around + 0.05 * taken.ends + later
+            words = {"by": taken.by, "value": node, "part": taken.part}
+            message = "step around" if taken.around else "step"
+            yield _all("step", message, change, copies, rank, words)
+        for other in self.like(node):
+            own = rule
+            if leaf in rule.shared and other in self.step.each:  # each sample has its own now
+                own = Expression(rule.root, rule.leaves, rule.shared - {leaf})
+            change = Change(own, taken={leaf: Taken(other)})
+            name = self.named.get(other)
+            gates = name in self.program.equations and node.name in self.program.equations
+            words = {"other": name or other, "value": node}
+            kind = "exchange" if gates else "value"
+            rank = 1.5 - 0.1 * (name is None) + later
+            yield _all(kind, "other value", change, copies, rank, words)
 
-def _slopes(one: Callable[..., Mistake], edge: Edge, op: str) -> Iterator[Mistake]:
-    def omitted(e: Edge, g: Array) -> Array | None:
-        return g if g.shape == e.source.shape else e.part(g)
-
-    def squared(e: Edge, g: Array) -> Array | None:
-        part = e.part(g)
-        return part if part is None or part.shape != g.shape else e.part(part)
-
-    unary = len(edge.node.inputs) == 1
-    if unary or op in ("multiply", "divide"):
-        yield one("slope", "slope left out", omitted, 1.0)
-        yield one("slope", "slope squared", squared, 1.2)
-    if not unary or op in ("sum", "mean"):
-        return
-    forward = TABLE[op].forward
-    yield one("slope", "slope of input", _y(lambda e: e.source.data), 1.1)
-    yield one("slope", "slope twice", _y(lambda e: forward(e.node.data)), 1.2)
-    yield one("slope", "value for slope", lambda e, g: g * e.node.data, 1.1)
-    yield one("slope", "rest for slope", lambda e, g: g * (1 - e.node.data), 1.2)
-    for other, slope in ACTIVATIONS.items():
-        if other != op:
-            yield one("slope", "slope of other", _by(slope), 1.3, other=other)
-
-
-def _by(slope: Callable[[Array], Array]) -> Change:
-    return lambda e, g: g * slope(e.node.data)
-
-
-def _within(one: Callable[..., Mistake], edge: Edge) -> Iterator[Mistake]:
-    """Mistakes in the rule itself: a factor left out or squared, a term lost or with its sign."""
-    node = edge.node
-    rule = TABLE[node.op or "identity"].rule(edge.k)
-    assert rule is not None
-    leaves = [Tensor.input(f"_{j}", i.shape) for j, i in enumerate(node.inputs)]
-    g, y = Tensor.input("g", node.shape), Tensor.input("y", node.shape)
-    root = rule(g, y, *leaves, **node.attributes)
-    if not isinstance(root, Tensor):
-        return
-    inside = ancestors([root])
-    upstream = {g}
-    for n in inside:
-        if any(i in upstream for i in n.inputs):
-            upstream.add(n)
-    for target in inside:
-        for kind, message, made in _variants(target, upstream):
-            change = _by_rule([g, y, *leaves], root, target, made)
-            yield one(kind, message, change, 1.25 if target is root else 1.35)
-
-
-def _variants(
-    node: Tensor, upstream: Collection[Tensor]
-) -> Iterator[tuple[str, str, Callable[[list[Array]], Array]]]:
-    ways = [k for k, i in enumerate(node.inputs) if i in upstream]
-    if node.op == "multiply" and len(ways) == 1:
-        up, factor = ways[0], 1 - ways[0]
-        if node.inputs[up].shape == node.shape:
-            yield "slope", "slope left out", lambda v: v[up]
-        yield "slope", "slope squared", lambda v: v[up] * v[factor] * v[factor]
-    elif node.op == "divide" and ways == [0]:
-        yield "slope", "slope left out", lambda v: v[0] + 0 * v[1]
-        yield "slope", "slope squared", lambda v: v[0] / v[1] / v[1]
-    elif node.op in ("add", "subtract") and len(ways) == 2:
-        for k in ways:
-            sign = -1.0 if node.op == "subtract" and k == 1 else 1.0
-            other = -1.0 if node.op == "subtract" and k == 0 else 1.0
-            yield "missing term", "missing", lambda v, k=k, o=other: o * v[1 - k] + 0 * v[k]  # type: ignore[misc]
-            yield "sign", "sign", lambda v, k=k, o=other, s=sign: o * v[1 - k] - s * v[k]  # type: ignore[misc]
-    elif node.op == "subtract" and not ways:
-        yield "slope", "slope wrong", lambda v: v[1] + 0 * v[0]
-
-
-def _by_rule(
-    leaves: list[Tensor], root: Tensor, target: Tensor, made: Callable[[list[Array]], Array]
-) -> Change:
-    def make(node: Tensor, values: list[Array]) -> Array:
-        if not node.inputs:
-            return node.data
-        if node is target:
-            return made(values)
-        found: Array = TABLE[node.op or "identity"].forward(*values, **node.attributes)
-        return found
-
-    def change(edge: Edge, g: Array) -> Array | None:
-        known = [g, edge.node.data, *(i.data for i in edge.node.inputs)]
-        part = fold([root], dict(zip(leaves, known, strict=True)), make)[root]
-        received: Array = unbroadcast(part, edge.source.shape)
-        return received
-
-    return change
-
-
-def _y(value: Callable[[Edge], Array]) -> Change:
-    return lambda e, g: e.part(g, y=value(e))
-
-
-def _replaced(j: str, value: Callable[[Edge], Array | None]) -> Change:
-    def change(edge: Edge, g: Array) -> Array | None:
-        other = value(edge)
-        return None if other is None else edge.part(g, **{j: other})
-
-    return change
-
-
-def _operands(
-    graph: Recorded, one: Callable[..., Mistake], edge: Edge, op: str
-) -> Iterator[Mistake]:
-    """Values in a rule that are taken from another step, or are another equation's."""
-    node = edge.node
-    read: list[tuple[str, Callable[[Edge], Tensor]]] = [
-        (f"_{j}", lambda e, j=j: e.node.inputs[j])  # type: ignore[misc]
-        for j in range(len(node.inputs))
-        if j != edge.k or op == "power"
-    ]
-    if len(node.inputs) == 1:
-        read = [("y", lambda e: e.node)]
-    for key, value in read:
+    def shifted(self, node: Tensor) -> Iterator[Taken]:
+        """The same value, one step earlier or later; parts of a joined one, too."""
+        moving = self.step.each
+        if node not in moving:
+            return
         for by in (-1, 1):
-            for part in _shiftable(graph, value(edge)):
-                words: dict[str, Any] = {"by": by, "value": value(edge), "part": part}
-                change = _from_step(graph, key, value, by, part)
-                yield one("step", "step", change, 1.1 + 0.1 * (by > 0), **words)
-        if value(edge).name is None and value(edge).op == "concat":
-            continue
-        for other in _equations_like(graph, edge, value(edge)):
-            change = _other_value(key, _equation(graph, other))
-            gate = value(edge).name in graph.steps[0]
-            words = {"other": other, "value": value(edge)}
-            yield one("exchange" if gate else "value", "other value", change, 1.5, **words)
+            yield Taken(node, by)
+            if self._ends(node, by):
+                yield Taken(node, by, ends=True)
+            if node.op == "concat" and node.name is None:
+                for part, i in enumerate(node.inputs):
+                    if i in moving:
+                        yield Taken(node, by, part)
+                        if self._ends(i, by):
+                            yield Taken(node, by, part, ends=True)
+        if self._state(node) and len(self.graph) > 1:
+            yield Taken(node, 0, None, True)
+
+    def _ends(self, node: Tensor, by: int) -> bool:
+        """Whether a value is known where there is no such step: a first or a last state."""
+        if by > 0:
+            return self._state(node) is not None
+        name = self.step.known.get(node)
+        return name in self.graph.start and node is self.program.equations.get(name or "")
+
+    def like(self, node: Tensor) -> Iterator[Tensor]:
+        """Other values that a rule could read in the place of one: of the same shape."""
+        if node.op == "concat" and node.name is None:
+            return
+        if node in self.parameters and node.ndim > 1:
+            return  # matrices are exchanged as such
+        parameter = node in self.parameters
+        own = node.name or ""
+        twins = {own.removeprefix("prev."), f"prev.{own}"}  # a step earlier or later
+        for other, name in self.named.items():
+            fits = other.shape == node.shape and other is not node and name not in twins
+            if fits and (other in self.parameters) == parameter:
+                yield other
+        if node not in self.named:
+            for i in node.inputs:  # the function forgotten: C for tanh(C)
+                if i.shape == node.shape and i not in self.named and i.inputs:
+                    yield i
+
+    def _matrices(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
+        W = edge.node.inputs[0]
+        turned = untransposed(self.step, edge) if W in self.parameters else None
+        if turned is not None:
+            yield _one(turned, copies)
+        for other, name in self.parameters.items():
+            if other.shape == W.shape and other is not W and W in self.parameters:
+                change = Change(edge.rule, taken={"_0": Taken(other)})
+                words = {"other": name}
+                yield _all("exchange", "other matrix", change, copies, 1.4, words)
+
+    def _factors(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
+        """a ⊙ b of which each factor has itself in its adjoint, where the other belongs."""
+        a, b = edge.node.inputs
+        if not (a.name and b.name and b.requires_grad and a.shape == b.shape):
+            return
+        own = {}
+        for first in copies:
+            for k, node in ((0, a), (1, b)):
+                place = first.place._replace(k=k)
+                if place in self.step.at:
+                    change = Change(self.step.at[place].rule, taken={f"_{1 - k}": Taken(node)})
+                    own[place] = change
+        if len(own) > 1:
+            words = {"a": a.name, "b": b.name}
+            yield Mistake("exchange", "factors exchanged", Changes(own), 1.3, edge.place, words)
+
+    def _order(self, edge: Edge, copies: list[Edge]) -> Iterator[Mistake]:
+        """[x, h] for [h, x] where the adjoint of a joined vector is taken apart."""
+        inputs = edge.node.inputs
+        if edge.k or len(inputs) != 2 or edge.node.ndim != 1:
+            return
+        first, second = (i.shape[-1] for i in inputs)
+        changes = {}
+        for copy in copies:
+            for k in (0, 1):
+                other = self.step.at.get(copy.place._replace(k=k))
+                if other is not None:  # g is [x, h]: its entries are moved to where h is first
+                    changes[other.place] = Change(other.rule, rolled=first)
+        yield Mistake("order", "order of parts", Changes(changes), 1.2, edge.place)
+
+    # --- stale adjoints --------------------------------------------------------------------------
+    def stale(self, edge: Edge) -> Iterator[Mistake]:
+        """An edge hands on an adjoint that lacks one of its terms: it was read too early."""
+        value = edge.place.owner
+        root = self.program.equations[value]
+        if edge.node is not root and not self._passed(root, edge.node):
+            return
+        if edge.node is root and edge.op == "add":
+            return  # told where it is used
+        into = self.step.into.get(self.step.point("", root), [])
+        lacking: list[Any] = [e.place for e in into]
+        if value in self.graph.seeds:
+            lacking.append("loss")
+        if value in self.graph.start and len(self.graph) > 1:
+            lacking.append("carried")
+        if len(lacking) < 2:
+            return
+        for what in lacking:
+            change = Change(edge.rule, without=what)
+            words = {"without": what, "name": value}
+            yield _all("value", "stale", change, [edge], 1.6, words)
+
+    def _passed(self, root: Tensor, node: Tensor) -> bool:
+        """Whether a node's adjoint is that of the equation: sums alone lie between."""
+        while root is not node:
+            ways = [i for i in root.inputs if i.shape == root.shape and i not in self.step.known]
+            if root.op != "add" or not ways:
+                return False
+            below = [i for i in ways if i is node]
+            root = below[0] if below else ways[0]
+        return True
+
+    # --- several edges together ------------------------------------------------------------------
+    def together(self) -> Iterator[Mistake]:
+        """One thing done wrong wherever it occurs."""
+        readers: dict[tuple[str, Tensor], list[Edge]] = {}
+        roots: dict[str, list[Edge]] = {}
+        for edge in self.step.edges:
+            if edge.source in self.named:
+                readers.setdefault((edge.place.owner, edge.source), []).append(edge)
+            if edge.node is self.program.equations[edge.place.owner]:
+                roots.setdefault(edge.place.owner, []).append(edge)
+        for (_, source), edges in readers.items():
+            if len(edges) > 1 and source not in self.parameters:
+                yield from self.terms(edges[0], edges, 0.1)
+        for name, edges in roots.items():
+            if len(edges) > 1:
+                words = {"name": name}
+                yield _all("missing term", "detached", NOTHING, edges, 1.15, words)
+        for name in self.program.equations:
+            found = self.step.into.get(self.step.point("", self.program.equations[name]), [])
+            if len(found) > 1:
+                words = {"name": name}
+                yield _all("missing term", "detached", NOTHING, found, 1.2, words)
+        yield from self._of_one_kind()
+        yield from self._operand_everywhere()
+
+    def _of_one_kind(self) -> Iterator[Mistake]:
+        groups: dict[str, list[Edge]] = {}
+        for edge in self.step.edges:
+            if self.copies[edge.original][0] is edge:
+                if edge.op in ACTIVATIONS:
+                    groups.setdefault(edge.op, []).append(edge)
+                    groups.setdefault(" ", []).append(edge)
+                if edge.op == "matvec" and edge.k == 1 and edge.node.inputs[0] in self.parameters:
+                    groups.setdefault("matvec", []).append(edge)
+        for op, edges in groups.items():
+            if len(edges) < 2 or op == " " and len(groups) < 3:
+                continue
+            several: dict[str, list[tuple[Edge, Variant]]] = {}
+            for edge in edges:
+                turned = untransposed(self.step, edge) if op == "matvec" else None
+                found = slopes(self.step, edge) if op != "matvec" else [turned] if turned else []
+                for variant in found:
+                    several.setdefault(variant.key, []).append((edge, variant))
+            for ways in several.values():
+                if len(ways) == len(edges):
+                    first = ways[0][1]
+                    changes = {
+                        copy.place: v.change for e, v in ways for copy in self.copies[e.original]
+                    }
+                    words = {**first.words, "everywhere": True}
+                    yield Mistake(
+                        first.kind, first.message, Changes(changes), first.rank + 0.1,
+                        edges[0].place, words,
+                    )  # fmt: skip
+
+    def _operand_everywhere(self) -> Iterator[Mistake]:
+        """One value of another step in every rule that reads it, or in those of parameters."""
+        reading: dict[tuple[Tensor, bool], list[tuple[Edge, str]]] = {}
+        for edge in self.step.edges:
+            if edge.op in PASSING:
+                continue
+            for leaf, node in _read(edge).items():
+                reading.setdefault((node, False), []).append((edge, leaf))
+                if edge.source in self.parameters:
+                    reading.setdefault((node, True), []).append((edge, leaf))
+        for (node, own), ways in reading.items():
+            if len(ways) < 2 or own and len(ways) == len(reading[node, False]):
+                continue
+            for taken in self.shifted(node):
+                changes = {e.place: Change(e.rule, taken={leaf: taken}) for e, leaf in ways}
+                words = {"by": taken.by, "value": node, "part": taken.part, "everywhere": True}
+                message = "step around" if taken.around else "step"
+                rank = 1.2 + 0.1 * (taken.by > 0) + 0.2 * taken.around
+                yield Mistake("step", message, Changes(changes), rank, ways[0][0].place, words)
 
 
-def _equation(graph: Recorded, name: str) -> Callable[[Edge], Array]:
-    return lambda e: graph.steps[e.t][name].data
+def _read(edge: Edge) -> dict[str, Tensor]:
+    """The values that a rule reads."""
+    used = set(ancestors([edge.rule.root]))
+    return {leaf: n for leaf, n in edge.reads().items() if edge.rule.leaves[leaf] in used}
 
 
-def _other_value(key: str, value: Callable[[Edge], Array]) -> Change:
-    if key == "y":
-        return _y(value)
-    return _replaced(key, value)
+def _scaled(edge: Edge, factor: float) -> Change:
+    return Change(edge.rule, factor)
 
 
-def _shiftable(graph: Recorded, node: Tensor) -> list[int | None]:
-    """None: the value itself has a neighbour; else the parts of a joined vector that have one."""
-    if node in graph.names or not node.requires_grad:
-        return []
-    if node.op == "concat" and node.name is None:
-        return [k for k, i in enumerate(node.inputs) if i not in graph.names]
-    return [None]
+def _one(variant: Variant, edges: list[Edge]) -> Mistake:
+    changes = Changes({e.place: variant.change for e in edges})
+    place = edges[0].place
+    return Mistake(variant.kind, variant.message, changes, variant.rank, place, variant.words)
 
 
-def _from_step(
-    graph: Recorded, key: str, value: Callable[[Edge], Tensor], by: int, part: int | None
-) -> Change:
-    def at(node: Tensor) -> Array:
-        other = graph.neighbour(node, by)
-        return np.zeros(node.shape) if other is None else other.data
-
-    def change(edge: Edge, g: Array) -> Array | None:
-        node = value(edge)
-        if part is None:
-            data = at(node)
-        else:
-            inputs = [at(i) if k == part else i.data for k, i in enumerate(node.inputs)]
-            data = TABLE["concat"].forward(*inputs, **node.attributes)
-        return edge.part(g, y=data) if key == "y" else edge.part(g, **{key: data})
-
-    return change
-
-
-def _equations_like(graph: Recorded, edge: Edge, node: Tensor) -> list[str]:
-    return [
-        name
-        for name, other in graph.steps[edge.t].items()
-        if other.shape == node.shape and other is not node and name != node.name
-    ]
-
-
-def _matrices_like(graph: Recorded, edge: Edge) -> list[str]:
-    W = edge.node.inputs[0]
-    return [name for name, p in graph.parameters.items() if p.shape == W.shape and p is not W]
-
-
-def _untransposed(edge: Edge, g: Array) -> Array | None:
-    """W · g in place of Wᵀ · g; of a matrix that is wider its square block at the front."""
-    W, rows = edge.node.inputs[0].data, edge.node.inputs[0].shape[0]
-    if W.ndim != 2 or W.shape[1] < rows:
-        return edge.part(g)
-    mixed = np.concatenate([np.swapaxes(W[:, :rows], 0, 1), W[:, rows:]], axis=1)
-    return edge.part(g, _0=mixed)
-
-
-def _other_part(edge: Edge, g: Array) -> Array | None:
-    """The part of a joined vector's adjoint that belongs to another part of the same length."""
-    inputs = edge.node.inputs
-    same = [k for k, i in enumerate(inputs) if i.shape == edge.source.shape and k != edge.k]
-    return edge._replace(k=same[0]).part(g) if same else edge.part(g)
+def _all(
+    kind: str,
+    message: str,
+    change: Change,
+    edges: Iterable[Edge],
+    rank: float,
+    words: Mapping[str, Any] | None = None,
+) -> Mistake:
+    """The same change along several edges; each keeps the rule of its own."""
+    changes: dict[Place, Change] = {}
+    first: Edge | None = None
+    for edge in edges:
+        first = first or edge
+        own = change.rule is not None and change.rule is first.rule
+        changes[edge.place] = replace(change, rule=edge.rule) if own else change
+    place = first.place if first else None
+    return Mistake(kind, message, Changes(changes), rank, place, words or {})

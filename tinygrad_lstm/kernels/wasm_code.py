@@ -28,7 +28,15 @@ from tinygrad_lstm.kernels.toolchain import Machine, NoCompiler, kept
 MACHINE = Machine("wasm32", 16, 4)
 _HEADERS = ("wasm-wasi-musl", "generic-musl")
 _EXPORTS = ("forward", "backward", "pack", "sizes", "__heap_base")
-_FLAGS = ("-target", "wasm32-wasi", "-std=c99", "-O3", "-msimd128", "-mbulk-memory", "-nostdlib")
+_FLAGS: tuple[str, ...] = (
+    "-target",
+    "wasm32-wasi",
+    "-std=c99",
+    "-O3",
+    "-msimd128",
+    "-mbulk-memory",
+    "-nostdlib",
+)
 _FLAGS += ("-fno-math-errno", "-w", "-Wl,--no-entry", "-Wl,--import-symbols", "-Wl,--strip-all")
 _FLAGS += tuple(f"-Wl,--export={name}" for name in _EXPORTS)
 

@@ -261,10 +261,11 @@ def gradcheck(subject: Any, *arrays: Any, examples: int = 25, seed: int = 0, **o
 
     For a function: `check_gradients(subject, *arrays, seed=seed, **options)`. For a cell: every
     property of this module, with `examples` cases each; Disagreement shows the smallest case that
-    fails. Returned are the Agreement, or the Outcomes.
+    fails. For a cell and a backward pass of your own, `gradcheck(cell, my_backward)`: whether it is
+    right; the error says which mistake it is. Returned are the Agreement, or the Outcomes.
     """
     __tracebackhide__ = True
-    if not isinstance(subject, Cell):
+    if not isinstance(subject, Cell) or arrays:
         return check_gradients(subject, *arrays, seed=seed, **options)
     subject.program()
     outcomes = [examine(subject, what, examples, seed) for what in PROPERTIES]
