@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from speeds import growth, report, turns
+from speeds.tasks import tasks
 from speeds.workloads import M, Row, Workload, row_of, table
 
 from tinygrad_lstm import cells
@@ -46,7 +47,7 @@ def chosen(options: argparse.Namespace) -> list[Row]:
         except TinygradError as error:
             raise SystemExit(str(error)) from error
         return [row_of(workload)]
-    rows = table()
+    rows = table() + tasks()
     if options.rows:
         wanted = options.rows.split(",")
         unknown = sorted(set(wanted) - {row.label for row in rows})
@@ -60,6 +61,8 @@ def chosen(options: argparse.Namespace) -> list[Row]:
 
 
 def _with_input_gradient(row: Row) -> Row:
+    if not isinstance(row.workload, Workload):
+        return row
     workload = dataclasses.replace(row.workload, input_gradient=True)
     return dataclasses.replace(row, workload=workload)
 
@@ -84,6 +87,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--interpreter", action="store_true", help="also the uncompiled cell")
     add("--rounds", type=_count, default=15, metavar="N", help="turns of each, default 15")
     add("--seconds", type=float, default=0.15, metavar="S", help="of a turn, default 0.15")
+    add("--cpu", action="store_true", help="the processor's time, on a machine that is busy")
     add("--growth", action="store_true", help="time and memory against T, hidden and batch")
     add("--planning", action="store_true", help="time to plan and compile, anew and from cache")
     add(
@@ -112,7 +116,9 @@ def main() -> None:
         report.write_readme(path)
         return
     # measurements of one's own are not the project's: they are kept where one says
-    keep = options.json is not None or (options.cell is None and chosen(options) == table())
+    keep = options.json is not None or (
+        options.cell is None and chosen(options) == table() + tasks()
+    )
     measure = growths if options.growth else plannings if options.planning else rows
     part = measure.__name__
     for found in measure(options):
@@ -129,7 +135,7 @@ def rows(options: argparse.Namespace) -> Iterator[list[report.Record]]:
     for row in chosen(options):
         print(f"{row.text} ...", file=sys.stderr, flush=True)
         try:
-            found.append(report.measured(row, names, options.rounds, options.seconds))
+            found.append(report.measured(row, names, options.rounds, options.seconds, options.cpu))
         except turns.Failure as failure:
             print(f"{row.text}: not measured: {failure}", file=sys.stderr, flush=True)
             continue

@@ -43,6 +43,7 @@ def missing(code: str) -> str:
 MISSING = missing("c")
 CODES = ["numpy", pytest.param("c", marks=pytest.mark.skipif(bool(MISSING), reason=MISSING))]
 NO_NODE = missing("js")
+NO_WASM = missing("wasm")
 JS = pytest.param("js", marks=pytest.mark.skipif(bool(NO_NODE), reason=NO_NODE))
 
 

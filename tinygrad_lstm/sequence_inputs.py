@@ -287,11 +287,8 @@ def _with_noise(
     # each part of a network draws numbers of its own
     random = np.random.default_rng([inputs.seed, *inputs.prefix.encode()])
     front = (inputs.time, *inputs.batch_shape)
-    drawn = {
-        name: random.standard_normal((*front, *dimensions.shape(cell.noise[name], full)))
-        for name in names
-    }
-    noise = {name: array.astype(dtype) for name, array in drawn.items()}
+    shapes = {name: (*front, *dimensions.shape(cell.noise[name], full)) for name in names}
+    noise = {n: random.standard_normal(shape).astype(dtype) for n, shape in shapes.items()}
     return replace(inputs, extra_inputs={**inputs.extra_inputs, **noise})
 
 
@@ -379,7 +376,7 @@ def _extra_inputs(
     each = {n for n, below in values.items() if below(0).ndim > program.inputs[n].ndim}
     for name, value in inputs.extra_inputs.items():
         node = _tensor(f"{cell}: {name}", value)
-        own, words = program.inputs[name].shape, f"({program.dimensions[name]})"
+        own = program.inputs[name].shape
         steps = name in cell.sequences
         if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):
             raise ShapeError(
@@ -393,8 +390,8 @@ def _extra_inputs(
         elif node.shape != shared:
             batch = f", shared by the batch, or {full}, one for each sample" if batch_shape else ""
             raise ShapeError(
-                f"{cell}: {name} has shape {node.shape}, but {words} = {own} was declared.\n"
-                f"  Pass {shared}{batch}."
+                f"{cell}: {name} has shape {node.shape}, but ({cell.shapes()[name]}) = {own} was "
+                f"declared.\n  Pass {shared}{batch}."
             )
         check_finite(f"{cell}: {name}", node)
         called = inputs.prefix + name

@@ -295,8 +295,9 @@ class _OfProgram(Cell):
         papers: Collection[str] = (),
     ) -> None:
         self.name, self.papers, self.loss = name or program.name, tuple(papers), loss
+        self.step = _unwritten
         self.doc = self.__doc__ = f"The step of {program.name}, as a Program."
-        self._program, self._examined = program, set()
+        self._program, self._examined, self.prepared = program, set(), {}
         own = {f"prev.{state}" for state in program.outputs}
         inputs = [n for n in program.inputs if n not in own and n != "x"]
         static = set(inputs) if program.static is None else program.static
@@ -330,19 +331,13 @@ class _OfProgram(Cell):
             wanted = ", ".join(["x", *previous]) if previous else "an output, its state"
             raise CellError(f"{program.name} is no step of a cell, which has {wanted}.")
         for state, node in program.outputs.items():
-            if (
-                state not in program.equations
-                or node.shape != program.inputs[f"prev.{state}"].shape
-            ):
-                raise CellError(
-                    f"{program.name}: the state {state} needs an equation shaped like prev.{state}."
-                )
+            own = program.inputs[f"prev.{state}"].shape
+            if state not in program.equations or node.shape != own:
+                raise CellError(f"{program.name}: the state {state} needs an equation of {own}.")
         for what, (names, known) in named.items():
-            for name in names:
-                if name not in known:
-                    raise unknown(
-                        f"{self}: {what} names {name!r}, which is not there", "there are", known
-                    )
+            for name in (name for name in names if name not in known):
+                said = f"{self}: {what} names {name!r}, which is not there"
+                raise unknown(said, "there are", known)
 
     def _words(self, name: str) -> str:
         """The shape of an input in words, or in numbers where they do not tell it."""
@@ -386,6 +381,10 @@ class _OfProgram(Cell):
         """The Program itself."""
         self.complete(sizes)
         return self._program
+
+
+def _unwritten(*given: Any, **further: Any) -> None:
+    raise CellError("the step of a cell that was made of a Program is that Program.")
 
 
 # --- cells by where they are found ----------------------------------------------------------------

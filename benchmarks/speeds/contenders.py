@@ -33,7 +33,7 @@ MODULES = {"lstm": "LSTM", "rnn": "RNN", "gru_reset_after": "GRU"}  # nn's names
 
 def called(name: str, cell: str) -> str:
     """A contender's name in tables; nn's module by its own."""
-    return f"nn.{MODULES[cell]}" if name == "module" and cell in MODULES else NAMES[name]
+    return f"nn.{MODULES[cell]}" if name == "module" and cell in MODULES else NAMES.get(name, name)
 
 
 class Absent(Exception):
@@ -44,9 +44,11 @@ Runner = Callable[[], Any]
 Found = tuple[Runner, Callable[[], dict[str, Any]]]
 
 
-def prepare(name: str, workload: Workload) -> Found:
+def prepare(name: str, workload: Any) -> Found:
     """A function to be timed, and one that returns the loss and the gradients of its last call."""
     workload.draw()
+    if not isinstance(workload, Workload):
+        return workload.prepare(name)  # type: ignore[no-any-return]
     kind, _, variant = name.partition(".")
     if name == "torch.compile" or kind in ("module", "eager", "written"):
         return _by_torch(name, workload)

@@ -16,9 +16,10 @@ from typing import Any
 
 from speeds import turns
 from speeds.contenders import NAMES, called
-from speeds.workloads import Row
+from speeds.workloads import Row, Workload
 
 Record = dict[str, Any]
+MS = "ms"  # a goal against no one: so many milliseconds
 LIMITS = ("products.numpy", "products.torch")
 README = Path(__file__).parents[1] / "README.md"
 
@@ -29,8 +30,13 @@ def taking_part(torch_compile: bool, interpreter: bool) -> list[str]:
     return [*names, *["torch.compile"] * torch_compile, *["interpreter"] * interpreter, *LIMITS]
 
 
-def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Record:
+def measured(
+    row: Row, names: Iterable[str], rounds: int, seconds: float, cpu: bool = False
+) -> Record:
     """A row's times, ratios and goals."""
+    if not isinstance(row.workload, Workload):
+        names = row.workload.contenders()
+        cpu = cpu and getattr(row.workload, "here", True)  # no other process computes
     compared = {goal.against for goal in row.goals}
     names = [n for n in names if n != "torch.compile" or n in compared]
     started = {name: turns.start(name, row.workload) for name in names}
@@ -38,14 +44,17 @@ def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Rec
     contenders = [c for c in started.values() if not isinstance(c, str)]
     try:
         turns.check(contenders, row.workload)
-        times = turns.take_turns(contenders, rounds, seconds)
+        times = turns.take_turns(contenders, rounds, seconds, cpu)
     finally:
         for contender in contenders:
             contender.close()
     goals = []
     for goal in row.goals:
         found: Record = {**dataclasses.asdict(goal), "ratio": None, "met": None}
-        if goal.ours in times and goal.against in times:
+        if goal.ours in times and goal.against == MS:
+            ratio = found["ratio"] = turns.quartiles([1e3 * t for t in times[goal.ours]])
+            found["met"] = ratio["median"] <= goal.limit
+        elif goal.ours in times and goal.against in times:
             pairs = zip(times[goal.ours], times[goal.against], strict=True)
             ratio = found["ratio"] = turns.quartiles([a / b for a, b in pairs])
             if goal.limit is not None:
@@ -56,6 +65,7 @@ def measured(row: Row, names: Iterable[str], rounds: int, seconds: float) -> Rec
         "workload": dataclasses.asdict(row.workload),
         "text": str(row.workload),
         "rounds": rounds,
+        "clock": "processor" if cpu else "wall",
         "times": {name: turns.quartiles(t) for name, t in times.items()},
         "first call": {c.name: c.first["seconds"] for c in contenders},
         "absent": absent,
@@ -110,7 +120,7 @@ def against_goals(records: Iterable[Record]) -> str:
     """The table of goals."""
     lines = []
     for record in records:
-        cell = record["workload"]["cell"]
+        cell = record["workload"].get("cell", "")
         for goal in record["goals"]:
             ratio, times = goal["ratio"], record["times"]
             if ratio is None and goal["limit"] is None:
@@ -118,7 +128,7 @@ def against_goals(records: Iterable[Record]) -> str:
             ours = [ms(times[n]["median"]) if n in times else "-" for n in _pair(goal)]
             value = f"{ratio['median']:.3f}" if ratio else "not measured"
             spread = f"{ratio['low']:.3f}-{ratio['high']:.3f}" if ratio else "-"
-            limit = "-" if goal["limit"] is None else f"<= {goal['limit']:.2f}"
+            limit = "-" if goal["limit"] is None else f"<= {goal['limit']:g}"
             met = {None: "-", True: "yes", False: "no"}[goal["met"]]
             label = (
                 record["text"]
@@ -163,7 +173,7 @@ def all_times(records: Iterable[Record]) -> str:
                 for limit in LIMITS
             ]
             spread = f"{ms(found['low'])}-{ms(found['high'])}"
-            who = called(name, record["workload"]["cell"])
+            who = called(name, record["workload"].get("cell", ""))
             lines.append([record["label"], who, ms(found["median"]), spread, *limits])
     head = ["row", "who", "ms", "quartiles", "/ products NumPy", "/ products PyTorch"]
     return table(head, lines, words=2)
@@ -175,7 +185,7 @@ def absences(records: Iterable[Record]) -> str:
     for record in records:
         for name, why in record["absent"].items():
             if name != "module":
-                reasons.setdefault(f"{NAMES[name]}: {why}", []).append(record["label"])
+                reasons.setdefault(f"{NAMES.get(name, name)}: {why}", []).append(record["label"])
     return "\n".join(f"- {what} ({', '.join(labels)})" for what, labels in reasons.items())
 
 
@@ -238,7 +248,7 @@ def write_readme(results: Path) -> None:
     parts = []
     if "rows" in whole:
         records = whole["rows"]["found"]
-        long = [r for r in records if r["label"] != r["workload"]["cell"]]
+        long = [r for r in records if r["label"] != r["workload"].get("cell")]
         parts += [heading(whole["rows"]), summary(records), against_goals(records)]
         parts += ["Everybody's times, and how far they are from the matrix products alone:"]
         parts += [all_times(long), absences(records)]

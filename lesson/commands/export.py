@@ -20,7 +20,7 @@ from tinygrad_lstm.learning.checkpoints import read
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to export, in which language, and where to."""
     parser.epilog = (
-        "One file, with the weights and a test inside: cc -DSELF_TEST FILE -lm, node FILE, python "
+        "One file, with the weights and a test inside: cc FILE -lm and ./a.out, node FILE, python "
         "FILE; --check runs it. Exit status: 0, 1 if the test fails, 2 for bad input."
     )
     add = parser.add_argument

@@ -1,4 +1,4 @@
-"""Exercises in which a cell is written: finish a line, couple gates, add peepholes, write a GRU."""
+"""Exercises in which a cell is written: finish a line, couple gates, write a GRU."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lesson.exercises.comparisons import Rule, gradients_hold, mistakes, same_cell, slope
+from lesson.exercises.comparisons import Rule, mistakes, same_cell
 from lesson.exercises.tasks import Answer, make_exercise, start_of
 from lesson.exercises.words import Words
 from tinygrad_lstm import cells, concat, matvec, sigmoid, tanh
-from tinygrad_lstm.testing.inputs import random_arrays
 
 LSTM = start_of("lstm")
 RULES: Mapping[str, Rule] = {
@@ -23,6 +22,11 @@ RULES: Mapping[str, Rule] = {
     "h": lambda now, prev, hx, p: now.o * tanh(now.C),
 }
 COUPLED = {name: rule for name, rule in RULES.items() if name != "i"}
+
+
+def _of_other_gate(matrix: str, bias: str) -> Rule:
+    return lambda now, prev, hx, p: sigmoid(matvec(p[f"W_{matrix}"], hx) + p[f"b_{bias}"])
+
 
 _OPEN = ("C", "h", "f")  # the lines of which one is left open
 _MISTAKES: Mapping[str, Mapping[str, Rule]] = {
@@ -40,6 +44,8 @@ _MISTAKES: Mapping[str, Mapping[str, Rule]] = {
         "no_gate": lambda now, prev, hx, p: tanh(matvec(p.W_f, hx) + p.b_f),
         "no_bias": lambda now, prev, hx, p: sigmoid(matvec(p.W_f, hx)),
         "not_sigmoid": lambda now, prev, hx, p: matvec(p.W_f, hx) + p.b_f,
+        **{f"other_bias.{n}": _of_other_gate("f", n) for n in ("i", "C", "o")},
+        **{f"other_matrix.{n}": _of_other_gate(n, "f") for n in ("i", "C", "o")},
     },
 }
 
@@ -88,6 +94,8 @@ _COUPLED_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
 def coupled_gates(answer: Answer) -> None:
     """An LSTM whose input gate is 1 - f."""
     own = answer.cell("coupled")
+    if {"W_i", "b_i"} <= set(own.parameters) and not {"W_f", "b_f"} & set(own.parameters):
+        answer.stop(answer.says["kept_i"])
     if left := sorted({"W_i", "b_i"} & set(own.parameters)):
         answer.stop(answer.says["still_two"], names=", ".join(left))
     like = cells.lstm_coupled
@@ -110,6 +118,22 @@ _GRU: Mapping[str, Rule] = {
     "h_tilde": _candidate,
     "h": lambda now, prev, hx, p: (1 - now.z) * prev.h + now.z * now.h_tilde,
 }
+
+
+def _turned(rule: Rule) -> Rule:
+    """The rule of [x, h] in place of [h, x]."""
+
+    def other(now: Any, prev: Any, hx: Any, p: Any) -> Any:
+        n = prev.h.shape[-1]
+        return rule(now, prev, concat(hx[..., n:], hx[..., :n]), p)
+
+    return other
+
+
+def _candidate_turned(now: Any, prev: Any, hx: Any, p: Any) -> Any:
+    return tanh(matvec(p.W_h, concat(hx[..., prev.h.shape[-1] :], now.r * prev.h)))
+
+
 _GRU_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
     "z_turned": {"h": lambda now, prev, hx, p: now.z * prev.h + (1 - now.z) * now.h_tilde},
     "no_reset": {"h_tilde": lambda now, prev, hx, p: tanh(matvec(p.W_h, hx))},
@@ -118,6 +142,7 @@ _GRU_MISTAKES: Mapping[str, Mapping[str, Rule]] = {
         "h_tilde": _reset_late,
         "h": lambda now, prev, hx, p: now.z * prev.h + (1 - now.z) * now.h_tilde,
     },
+    "hx_turned": {"z": _turned(_GRU["z"]), "r": _turned(_GRU["r"]), "h_tilde": _candidate_turned},
 }
 
 
@@ -128,51 +153,3 @@ def gru_from_lstm(answer: Answer) -> None:
     if "C" in own.state:
         answer.stop(answer.says["two_states"])
     same_cell(answer, own, cells.gru, mistakes(answer, cells.gru, _GRU, _GRU_MISTAKES))
-
-
-@make_exercise(9, "peepholes", LSTM.replace("NAME", "peephole"))
-def peepholes(answer: Answer) -> None:
-    """By structure and slopes: peepholes are right as matrices, as vectors, in any order."""
-    own = answer.cell("peephole")
-    written = own.program().equations
-    if lacking := [name for name in RULES if name not in written]:
-        answer.stop(answer.says["lost"], names=", ".join(lacking))
-    if set(own.state) != {"h", "C"}:
-        answer.stop(answer.says["states"], names=", ".join(own.state))
-    for gate in ("f", "i"):
-        for seen, key in (("prev.C", "blind"), ("x", "lost_x"), ("prev.h", "lost_h")):
-            if slope(own, gate, seen, answer.seed) == 0:
-                answer.wrong(answer.says[key], gate=gate)
-    if slope(own, "o", "C", answer.seed) == 0:
-        sees_old = slope(own, "o", "prev.C", answer.seed) != 0
-        answer.wrong(answer.says["o_sees_old" if sees_old else "o_blind"])
-    for seen, key in (("x", "lost_x"), ("prev.h", "lost_h")):
-        if slope(own, "o", seen, answer.seed) == 0:
-            answer.wrong(answer.says[key], gate="o")
-    if slope(own, "C_tilde", "prev.C", answer.seed) != 0:
-        answer.wrong(answer.says["candidate_sees"])
-    if answer.findings:
-        return
-    answer.right(answer.says["all_see"])
-    if _rest_is_lstm(answer):
-        gradients_hold(answer, own)
-
-
-def _rest_is_lstm(answer: Answer) -> bool:
-    """Whether C and h are made of the gates as in the LSTM."""
-    own = answer.cell("peephole")
-    program = own.program()
-    arrays = random_arrays(program, answer.seed)
-    v = program.run(**arrays)
-    wanted = {"C": v["f"] * arrays["prev.C"] + v["i"] * v["C_tilde"], "h": v["o"] * np.tanh(v["C"])}
-    for name, value in wanted.items():
-        if not np.allclose(v[name], value, rtol=1e-10, atol=1e-12):
-            answer.wrong(
-                answer.says["rest_changed"],
-                equation=program.text(name),
-                found=f"{v[name].flat[0]:.6g}",
-                wanted=f"{value.flat[0]:.6g}",
-            )
-            return False
-    answer.right(answer.says["rest_same"])
-    return True

@@ -43,9 +43,15 @@ def cell_of_rules(name: str, like: Cell, rules: Mapping[str, Rule]) -> Cell:
 def mistakes(
     answer: Answer, like: Cell, rules: Mapping[str, Rule], wrong: Mapping[str, Mapping[str, Rule]]
 ) -> list[tuple[Cell, Words]]:
-    """Cells with some of the rules replaced, each with what the exercise says about it."""
+    """Cells with some of the rules replaced, each with what the exercise says about it.
+
+    Keys that differ behind a dot say the same: other_bias.i, other_bias.o.
+    """
     return [
-        (cell_of_rules(key, like, {**rules, **changed}), answer.says[key])
+        (
+            cell_of_rules(key.partition(".")[0], like, {**rules, **changed}),
+            answer.says[key.partition(".")[0]],
+        )
         for key, changed in wrong.items()
     ]
 
@@ -143,7 +149,7 @@ def gradients_hold(answer: Answer, own: Cell) -> bool:
     case = random_inputs(own, steps=2, rng=answer.seed)
     try:
         agreement = check_gradients(
-            lambda p, xs, begin: unroll(own, p, xs, begin)[own.output],
+            lambda p, xs, begin: unroll(own, p, xs, begin, **case.further)[own.output],
             *(case.parameters, case.xs, case.initial),
         )
     except GradientError as error:

@@ -10,8 +10,9 @@ import numpy as np
 import equations
 from lesson.exercises.comparisons import alike, complex_step
 from lesson.exercises.tasks import Answer, make_exercise
-from lesson.exercises.words import Words
+from lesson.exercises.words import SAYS, Words
 from tinygrad_lstm import cells
+from tinygrad_lstm.diagnosis.derivations import Derivations
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.testing.inputs import random_arrays
 
@@ -89,6 +90,7 @@ def adjoint_of_o(answer: Answer) -> None:
                     found=f"{own[0]:.6g}",
                     wanted=f"{wanted[0]:.6g}",
                 )
+                explain(answer, name.replace("_", ".", 1), answer.values[name])
 
 
 # --- find the wrong line --------------------------------------------------------------------------
@@ -175,6 +177,33 @@ def _half(wrong: str) -> list[str]:
     return names[:5] if wrong in names[:5] else names[5:]
 
 
+def _numeric(array: Array) -> bool:
+    return array.dtype.kind in "fiu"
+
+
+def _explain_line(answer: Answer, name: str, backward: Callable[..., Mapping[str, Array]]) -> None:
+    """Say by rule what is wrong with a line, where there is an adjoint of its name."""
+
+    def line(
+        f: Array, i: Array, C_tilde: Array, C: Array, o: Array, C_before: Array,
+        bar_h: Array, bar_C_next: Array, f_next: Array,
+    ) -> Array:  # fmt: skip
+        later = bar_C_next * f_next
+        return np.asarray(backward(f, i, C_tilde, C, o, C_before, bar_h, later)[name])
+
+    explain(answer, f"{name.replace('_', '.', 1)}", line)
+
+
+def explain(answer: Answer, label: str, function: Callable[..., Array]) -> None:
+    """Note the mistake in an adjoint of the LSTM's, if the rules of `diagnose` know it."""
+    sheet = Derivations(cells.lstm)
+    if label not in sheet.adjoints():
+        return
+    found = sheet.grade_function(label, function)
+    if not found.right and found.kind != "unexplained":
+        answer.wrong(found.lines[answer.language][0])
+
+
 @make_exercise(8, "wrong-gradient", _with_error, _wrong_facts)
 def wrong_gradient(answer: Answer) -> None:
     """The planted line is found and mended."""
@@ -182,21 +211,26 @@ def wrong_gradient(answer: Answer) -> None:
     measured = measured_backward(v)
     guess = answer.choice("wrong_line", BACKWARD)
     wrong, _ = _planted(answer.seed)
-    if guess != wrong:
-        answer.stop(
-            answer.says["not_there"], name=guess
-        )  # what differs further on would give it away
-    answer.right(answer.says["found"], name=guess)
-    result = answer.value("backward")(**v)
+    backward = answer.value("backward")
+    result = backward(**v) if callable(backward) else None
     if not isinstance(result, Mapping) or set(result) != set(BACKWARD):
         answer.stop(answer.says["names"], names=", ".join(BACKWARD))
+    lines = {name: np.asarray(result[name]) for name in BACKWARD}
+    if guess != wrong:  # what differs further on would give the wrong line away
+        every = all(alike(lines[n], wanted) for n, wanted in measured.items() if _numeric(lines[n]))
+        mended = every and all(map(_numeric, lines.values()))
+        answer.stop(answer.says["mended_other" if mended else "not_there"], name=guess)
+    answer.right(answer.says["found"], name=guess)
     for name, wanted in measured.items():
-        own = np.asarray(result[name])
+        own = lines[name]
+        if not _numeric(own):
+            answer.stop(SAYS["not_numbers"], name=f"backward: {name}", value=repr(result[name]))
         if not alike(own, wanted):
             first = f"{own.flat[0]:.6g}" if own.size else "[]"
             answer.wrong(
                 answer.says["still_wrong"], name=name, found=first, wanted=f"{wanted[0]:.6g}"
             )
+            _explain_line(answer, name, backward)
             return
     answer.right(answer.says["repaired"], count=len(measured))
 

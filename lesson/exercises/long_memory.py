@@ -150,6 +150,9 @@ def fifty_steps(answer: Answer) -> None:
     own, fills = answer.cell("memory"), answer.value("fills")
     if not isinstance(fills, dict):
         answer.stop(answer.says["no_fills"], value=repr(fills))
+    for name, value in fills.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            answer.stop(answer.says["bad_fill"], name=name, value=repr(value))
     if own.sequences or own.constants:
         answer.stop(answer.says["further"], names=", ".join([*own.sequences, *own.constants]))
     try:
@@ -168,7 +171,15 @@ def fifty_steps(answer: Answer) -> None:
     }
     if found.share >= ENOUGH:
         answer.right(answer.says["remembers"], **facts)
+        if _takes_inputs_apart(own):
+            answer.right(answer.says["by_hand"])
         return
     answer.wrong(answer.says["forgets"], **facts)
     lost = found.gradients[EARLY - 1] < 1e-3 * found.gradients[-1]
     answer.wrong(answer.says["vanishes" if lost else "arrives"], **facts)
+
+
+def _takes_inputs_apart(own: Cell) -> bool:
+    """Whether the cell reads an entry of x by its place, as x[1]."""
+    program = own.program(inputs=2, hidden=HIDDEN)
+    return any(n.op == "getitem" and n.inputs[0] is program.inputs["x"] for n in program.nodes())

@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from lesson.exercises.engine_words import told
 from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table
 from tinygrad_lstm import cell_files
-from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.errors import ShapeError, TinygradError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
@@ -64,10 +65,7 @@ class Exercise:
     place: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise ExerciseError(
-                f"an exercise's name is lower-case letters, digits and hyphens, got {self.name!r}."
-            )
+        self.check_name()
         if isinstance(self.hints, str) or not self.hints:
             raise ExerciseError(
                 f"exercise {self.name!r}: hints is a list of texts, the last one the solution, "
@@ -89,6 +87,13 @@ class Exercise:
                     f"exercise {self.name!r}: title and {what} are not in the same languages "
                     f"({', '.join(sorted(lacking))})."
                 )
+
+    def check_name(self) -> None:
+        """Raise an ExerciseError for a name that does not make a file's name everywhere."""
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
+            raise ExerciseError(
+                f"an exercise's name is lower-case letters, digits and hyphens, got {self.name!r}."
+            )
 
     @property
     def languages(self) -> frozenset[str]:
@@ -182,6 +187,13 @@ class Answer:
             self.stop(SAYS["not_a_number"], name=name, value=repr(found))
         return float(found)
 
+    def whole(self, name: str) -> int:
+        """The whole number `name`."""
+        found = self.number(name)
+        if found != int(found):
+            self.stop(SAYS["not_whole"], name=name, value=f"{found:g}")
+        return int(found)
+
     def choice(self, name: str, choices: Iterable[Any]) -> Any:
         """What `name` was chosen to be, one of the choices."""
         found, known = self.value(name), list(choices)
@@ -189,6 +201,14 @@ class Answer:
             several = ", ".join(map(repr, known))
             self.stop(SAYS["not_a_choice"], name=name, value=repr(found), choices=several)
         return found
+
+    def callable(self, name: str) -> Callable[..., Any]:
+        """The function `name`, whose result is read by the check."""
+        found = self.value(name)
+        if not callable(found) or isinstance(found, Cell):
+            self.stop(SAYS["not_a_function"], name=name)
+        called: Callable[..., Any] = found
+        return called
 
     def function(self, name: str) -> Callable[..., Array]:
         """The function `name`, whose result is read as an array."""
@@ -265,11 +285,25 @@ def checked(
                 f"  {type(error).__name__}: {error}"
             ) from error
         if isinstance(error, TinygradError):
-            answer.wrong(SAYS["refused"], error=str(error))
+            _refused(answer, error)
         else:
             told = f"{type(error).__name__}: {error}"
             answer.wrong(SAYS["fails"], line=theirs[-1].lineno, error=told)
     return Verdict(answer.findings)
+
+
+def _refused(answer: Answer, error: TinygradError) -> None:
+    """Say what the engine says, once, and what a shape that does not fit is most often due to."""
+    file = re.match(r"file .*?(?:, line (\d+))? does not run:\n  ", str(error))
+    text = str(error)[file.end() :] if file else told(str(error), answer.language)
+    if file and file[1]:
+        answer.wrong(SAYS["fails"], line=file[1], error=text)
+        return
+    answer.wrong(SAYS["refused"], error=text)
+    matrix = r"p\.[WURV]\w*"
+    line = str(error).partition("\n")[0]
+    if isinstance(error, ShapeError) and re.search(rf"{matrix} \* |\* {matrix}", line):
+        answer.wrong(SAYS["star"])
 
 
 def _blanks(path: Path) -> list[tuple[int, str]]:

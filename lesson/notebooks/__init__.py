@@ -1,4 +1,4 @@
-"""Three notebooks, stored with what their cells show.
+"""Four notebooks, stored with what their cells show; the fourth in three languages.
 
 The .ipynb files are their own source: change them in Jupyter or VS Code, then `make notebooks`
 runs each from the top in a fresh kernel and writes it back in one fixed form. A test runs them the

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compiling import NO_WASM
 from stepper_pages import chromium_here
 
 from tinygrad_lstm import cells, compiled, unroll
+from tinygrad_lstm.kernels import wasm_code
+from tinygrad_lstm.kernels.loop import lower
 
 pytestmark = pytest.mark.browser
 POLICY = "default-src 'none'; script-src 'unsafe-inline'"
@@ -34,13 +37,26 @@ def opened(tmp_path: Path, scripts: list[str], policy: str, body: str) -> tuple[
             tab.close()
 
 
-def test_two_cells_in_one_page(tmp_path: Path) -> None:
+def wasm(own: Any, sizes: dict[str, int]) -> str:
+    if NO_WASM:
+        pytest.skip(NO_WASM)
+    return wasm_code.script(lower(compiled(own).plan(**sizes)), np.float32)
+
+
+def javascript(own: Any, sizes: dict[str, int]) -> str:
+    return compiled(own).source("js", **sizes)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("make", "policy"), [(javascript, POLICY), (wasm, f"{POLICY} 'wasm-unsafe-eval'")]
+)
+def test_two_cells_in_one_page(make: Any, policy: str, tmp_path: Path) -> None:
     sizes, scripts, given = {"inputs": 3, "hidden": 4}, list[str](), dict[str, Any]()
     xs = np.random.default_rng(1).normal(size=(5, 3))
     expected = {}
     for own in (cells.lstm, cells.gru):
         p = own.init(seed=1, **sizes)
-        scripts.append(compiled(own).source("js", **sizes))
+        scripts.append(make(own, sizes))
         given[own.name] = {n: t.numpy().tolist() for n, t in p.items()}
         expected[own.name] = unroll(own, p, xs)["h"].numpy()
     body = f"""() => {{
@@ -55,7 +71,7 @@ def test_two_cells_in_one_page(tmp_path: Path) -> None:
       }}
       return found;
     }}"""
-    found, said = opened(tmp_path, scripts, POLICY, body)
+    found, said = opened(tmp_path, scripts, policy, body)
     assert said == []
     for name, value in expected.items():
         assert np.allclose(found[name], value, atol=1e-5)

@@ -20,6 +20,7 @@ from tinygrad_lstm.testing.programs import OPERATIONS, random_cells
 
 TOLERANCE = {"numpy": 1e-12, "c": 1e-10, "js": 1e-10}  # of the largest number in the run
 KINK = 1e-9
+KINDS = [c if hasattr(c, "values") else pytest.param(c) for c in CODES]
 quick = settings(
     phases=[Phase.explicit, Phase.generate],  # shrinking compiles hundreds of cells
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -108,8 +109,11 @@ def test_every_random_cell_agrees(code: str, memory: str) -> None:
     agrees()
 
 
-@pytest.mark.parametrize("code", [*CODES, JS])
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [pytest.param(o, *c.values, marks=c.marks) for c in KINDS for o in OPERATIONS]
+    + [pytest.param(o, *JS.values, marks=JS.marks) for o in OPERATIONS[::4]],
+)
 def test_every_operation_of_the_table(operation: str, code: str) -> None:
     @settings(quick, max_examples={"numpy": 5, "c": 2}.get(code, 1))
     @given(random_cells(operation, max_equations=4), situations)

@@ -197,11 +197,13 @@ def test_c_compiles_without_a_warning_and_is_right(name: str, tmp_path: Path) ->
         file = tmp_path / f"{kind}.c"
         exported(q, "c", dtype=kind, path=file)
         ran(file, [str(GCC)], tmp_path)
+    part = [str(GCC), *C_FLAGS, "-DNO_MAIN", "-c", str(file), "-o", str(tmp_path / "part.o")]
+    assert subprocess.run(part).returncode == 0
 
 
 def ran(file: Path, compiler: list[str], folder: Path) -> None:
     program = str(folder / "program")
-    words = [*compiler, *C_FLAGS, "-O0", "-pedantic", "-DSELF_TEST", str(file), "-lm"]
+    words = [*compiler, *C_FLAGS, "-O0", "-pedantic", str(file), "-lm"]
     for command in ([*words, "-o", program], [program]):
         done = subprocess.run(command, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -236,6 +238,9 @@ def test_node_runs_the_webassembly(tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
     export(NETWORKS["layers"], "wasm", tmp_path / "network.js", inputs=3, hidden=4)
     right, words = self_test(tmp_path / "network.js", "wasm")
+    assert right, words
+    export(NETWORKS["layers"], "wasm", tmp_path / "network.wasm", inputs=3, hidden=4)
+    right, words = self_test(tmp_path / "network.wasm", "wasm")
     assert right, words
     script = (
         "const n = require('./network.js'); const xs = Float32Array.from({length: 3000}, Math.sin);"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPT = BENCHMARKS / "speed.py"
 sys.path.append(str(BENCHMARKS))  # and the processes that contenders run in find it there
 import speed  # noqa: E402
-from speeds import contenders, growth, products, report, turns, workloads  # noqa: E402
+from speeds import contenders, growth, products, report, steps, tasks, turns, workloads  # noqa: E402
 
 TINY = workloads.Workload(time=3, batch=2, inputs=3, hidden=4, dtype="float64")
 
@@ -37,8 +38,10 @@ def of(cell: str, **changes: Any) -> Any:
 # --- what is asked for ----------------------------------------------------------------------------
 def test_the_whole_table_has_a_row_for_every_cell() -> None:
     rows = speed.chosen(speed.arguments([]))
-    assert {row.workload.cell for row in rows} == set(cells.all())
+    own = [row for row in rows if isinstance(row.workload, workloads.Workload)]
+    assert {row.workload.cell for row in own} == set(cells.all())
     assert len({row.label for row in rows}) == len(rows)
+    assert rows[len(own) :] == tasks.tasks()
     assert all(any(goal.limit for goal in row.goals) for row in rows)
 
 
@@ -131,6 +134,30 @@ def test_nothing_is_timed_where_gradients_differ() -> None:
 
     with pytest.raises(SystemExit, match="numpy and the interpreter disagree.*Nothing was timed"):
         turns.check([Wrong()], TINY)  # type: ignore[list-item]
+
+
+SMALL = steps.Steps(time=3, batch=2, inputs=3, hidden=4, dtype="float64")
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"symbols": 5}, {"cell": "gru"}, {"cell": "gru_reset_after", "symbols": 4}]
+)
+def test_all_learn_the_same_in_a_whole_step(changes: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    workload = dataclasses.replace(SMALL, **changes)
+    expected = computed("interpreter", workload)
+    for name in workload.contenders():
+        found = computed(name, workload)
+        assert turns.disagreement(found, expected, 1.0, "float64") is None, name
+
+
+def test_a_first_call_and_letters_are_computed() -> None:
+    for workload in (tasks.FirstCall(dtype="float64"), tasks.Letters(inputs=3, hidden=4)):
+        names = [n for n in workload.contenders() if n != "js" or shutil.which("node")]
+        expected = computed("interpreter", workload)
+        for name in [n for n in names if n != "c"]:
+            found = computed(name, workload)
+            assert float(found["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-5), name
 
 
 def test_the_limit_is_made_of_the_products_of_the_plan() -> None:

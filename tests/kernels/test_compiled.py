@@ -285,7 +285,7 @@ def test_a_further_input_that_is_missing(own: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"code": "fortran"}, "code is 'auto', 'c' or 'numpy', got 'fortran'."),
+        ({"code": "fortran"}, "code is 'auto', 'c', 'numpy', 'js' or 'wasm', got 'fortran'."),
         ({"memory": "none"}, "memory is 'full' or 'low', got 'none'."),
         ({"every": 3}, "every is a whole number of steps, with memory='low', got 3."),
         ({"memory": "low", "every": 0}, "every is a whole number of steps, with memory='low', got"),
@@ -297,6 +297,8 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     assert str(caught.value).startswith(message)
     with pytest.raises(errors.CellError, match="needs a cell or a network, got 'lstm'"):
         compiled("lstm")
+    with pytest.raises(errors.CellError, match="code is 'c', 'numpy', 'js' or 'wasm', got 'rust'"):
+        compiled(cells.lstm).source("rust", inputs=2, hidden=2)
 
 
 # --- gradients in every way they can be asked for -------------------------------------------------

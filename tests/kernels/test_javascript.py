@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -14,12 +13,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiling import LENGTHS, NO_NODE, compare, problem
+from compiling import LENGTHS, NO_NODE, NO_WASM, compare, problem
 from readings.subjects import CELLS, Result, close, draw, equal_sizes
 from readings.test_compiled_code import agree
+from running_scripts import run_script
 
-from tinygrad_lstm import Tensor, cell, cells, compiled, concat, errors, sigmoid, tanh, unroll
-from tinygrad_lstm.kernels import node
+from tinygrad_lstm import (
+    Tensor,
+    cell,
+    cells,
+    compiled,
+    concat,
+    cos,
+    erf,
+    errors,
+    expm1,
+    floor,
+    log,
+    log1p,
+    sigmoid,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
+    unroll,
+)
+from tinygrad_lstm.kernels import node, wasm_code
+from tinygrad_lstm.kernels.loop import lower
+from tinygrad_lstm.kernels.toolchain import NoCompiler
 
 needs_node = pytest.mark.skipif(bool(NO_NODE), reason=NO_NODE)
 SITUATIONS: dict[str, dict[str, Any]] = {
@@ -43,7 +64,7 @@ PAIRS = [
     if WHOLE or name in ("lstm", "depth_gated") or (k + j) % len(SITUATIONS) == 0
 ]
 OTHERS = sorted({*CELLS} - {*NAMES})
-SAMPLE = OTHERS if WHOLE else random.Random(11).sample(OTHERS, 20)
+SAMPLE = OTHERS if WHOLE else random.Random(11).sample(OTHERS, 12)
 
 
 @needs_node
@@ -81,24 +102,6 @@ def constructor(now, prev, x, p, at, steps):
     now.function = tanh(now.b * now.t)
 
 
-def run_script(script: str, body: str, given: Any, tmp_path: Path) -> Any:
-    """What a body of JavaScript returns that knows the exports of a script, and what is given."""
-    (tmp_path / "made.js").write_text(script, encoding="utf-8")
-    text = (
-        'const made = require("./made.js"), given = JSON.parse(require("fs").readFileSync(0));\n'
-        f"const result = (() => {{ {body} }})();\n"
-        "console.log(JSON.stringify(result, (_, v) => ArrayBuffer.isView(v) ? [...v] : v));"
-    )
-    (tmp_path / "run.js").write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [node.node(), "run.js"],
-        **{"cwd": tmp_path, "input": json.dumps(given), "capture_output": True},
-        **{"encoding": "utf-8", "timeout": 60},  # type: ignore[call-overload]
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 RUN = """
   const cell = Object.values(made)[0], weights = cell.pack(given.p);
   const run = cell.forward(weights, given.inputs, given.options);
@@ -116,15 +119,30 @@ RUN = """
 """
 
 
+def javascript(own: Any, dtype: Any, sizes: dict[str, int]) -> str:
+    return compiled(own).source("js", dtype, **sizes)  # type: ignore[no-any-return]
+
+
+def wasm(own: Any, dtype: Any, sizes: dict[str, int]) -> str:
+    fast = compiled(own)
+    plan = fast.plan(**sizes)
+    start = {n: own.initial(n, plan.step.inputs[f"prev.{n}"].shape, dtype) for n in own.state}
+    return wasm_code.script(lower(plan, start), dtype)
+
+
 @needs_node
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("own", [constructor, cells.lstm], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [javascript, pytest.param(wasm, marks=pytest.mark.skipif(bool(NO_WASM), reason=NO_WASM))],
+)
 def test_a_script_alone_computes_gradients_of_parameters(
-    own: Any, dtype: Any, tmp_path: Path
+    make: Any, own: Any, dtype: Any, tmp_path: Path
 ) -> None:
     tolerance = 1e-5 if dtype == np.float32 else 1e-10
     sizes, time, rows, ends = {"inputs": 3, "hidden": 2}, 4, 3, [4, 1, 3]
-    script = compiled(own).source("js", dtype, **sizes)
+    script = make(own, dtype, sizes)
     numbers = np.random.default_rng(5)
     p = {n: numbers.normal(size=t.shape) for n, t in own.init(**sizes).items()}
     once = {n: numbers.normal(size=2) for n in own.constants}
@@ -210,6 +228,51 @@ def test_the_comments_of_a_script_are_the_lines_of_the_plan() -> None:
     assert len(lines) > 10
     for line in lines:
         assert re.sub(r"   \(.*", "", line) in script, line
+
+
+# --- WebAssembly: each is compiled, for half a second ---------------------------------------------
+in_wasm = pytest.mark.skipif(bool(NO_WASM), reason=NO_WASM)
+FEW = list(SITUATIONS) if WHOLE else ["lengths", "reverse", "float32", "low"]
+LESS = SAMPLE if WHOLE else SAMPLE[:4]
+
+
+@in_wasm
+@pytest.mark.parametrize(("name", "how"), [(n, how) for n in ("lstm", "mut1") for how in FEW])
+def test_wasm_in_its_situations(name: str, how: str) -> None:
+    options = dict(SITUATIONS[how])
+    ours = {k: options.pop(k) for k in ("memory", "equations") if k in options}
+    compare(cells.all()[name], problem(cells.all()[name], **options), "wasm", **ours)
+
+
+@in_wasm
+@pytest.mark.parametrize("name", LESS)
+def test_wasm_of_the_corpus(name: str) -> None:
+    q = draw(CELLS[name], 3, 3)
+    fast = compiled(CELLS[name], code="wasm")
+    agree(Result(q), Result(q, fast), 1e-10, "wasm")
+    assert {type(k.code).__name__ for k in fast._kernels.values()} == {"WasmCode"}
+
+
+@cell(state="h", parameters={"W": "hidden, inputs", "a": "hidden"})
+def functions(now, prev, x, p):
+    """What a module imports of the functions of C."""
+    now.a = erf(p.W @ x) + expm1(prev.h) + softplus(prev.h * p.a)
+    now.b = log1p(now.a * now.a) + (now.a * now.a + 0.5) ** 0.3 + floor(3.3 * now.a)
+    now.h = sin(now.b) * cos(now.a) + sqrt(now.a * now.a + 1) - log(now.b * now.b + 1)
+
+
+@in_wasm
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_that_wasm_has_not(dtype: Any) -> None:
+    compare(functions, problem(functions, dtype=dtype), "wasm")
+
+
+def test_without_zig_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ziglang", None)
+    with pytest.raises(NoCompiler, match="there is no package ziglang: pip install"):
+        wasm(cells.lstm, np.float32, {"inputs": 2, "hidden": 2})
+    text = compiled(cells.lstm).source("wasm", inputs=2, hidden=2)  # needs none
+    assert text.startswith("/* zig cc -target wasm32-wasi ") and "void forward(" in text
 
 
 # --- the process ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinygrad_lstm import Tensor, learning, value_and_grad
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError
-from tinygrad_lstm.learning import SGD, Adam, Text, Vocabulary, texts
+from tinygrad_lstm.learning import SGD, Adam, RMSProp, Text, Vocabulary, optimisers, passes, texts
 
 RNG = np.random.default_rng(5)
 
@@ -127,10 +127,17 @@ def test_sgd_with_momentum_by_hand():
     [
         (Adam(rate=0.01), "Adam", {"lr": 0.01}),
         (SGD(rate=0.01, momentum=0.9), "SGD", {"lr": 0.01, "momentum": 0.9}),
+        (SGD(0.01, 0.9, True), "SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True}),
+        (RMSProp(rate=0.01), "RMSprop", {"lr": 0.01}),
+        (RMSProp(0.01, 0.95, 0.9), "RMSprop", {"lr": 0.01, "alpha": 0.95, "momentum": 0.9}),
     ],
+    ids=repr,
 )
-def test_optimisers_agree_with_pytorch(ours, name, options):
+@pytest.mark.parametrize("compiled", [True, False], ids=["C", "NumPy"])
+def test_optimisers_agree_with_pytorch(ours, name, options, compiled, monkeypatch):
     torch = pytest.importorskip("torch")
+    if not compiled:
+        monkeypatch.setattr(passes, "_library", lambda letter: None)
     start, gradients = RNG.normal(size=(3, 2)), RNG.normal(size=(20, 3, 2))
     theirs = torch.nn.Parameter(torch.tensor(start.copy()))
     optimiser = getattr(torch.optim, name)([theirs], **options)
@@ -149,6 +156,41 @@ def test_clipping_scales_all_gradients_together():
     assert clipped["a"].item() == pytest.approx(0.6)
     assert clipped["b"].item() == pytest.approx(0.8) and clipped["b"].dtype == np.float32
     assert learning.clip_by_norm(gradients, 5.0)[0] is gradients
+
+
+def test_clipping_by_entry():
+    gradients = {"a": np.array([3.0, -0.5]), "b": np.array([[-4.0]], dtype=np.float32)}
+    clipped = learning.clip_by_entry(gradients, 1.0)
+    assert clipped["a"].tolist() == [1.0, -0.5] and clipped["b"].tolist() == [[-1.0]]
+    flat = learning.Flat.of({"a": np.array([3.0, -0.5]), "b": np.array([[4.0]])})
+    found, norm = optimisers.clipped(flat, 1.0, 2.0)
+    assert norm == pytest.approx(np.sqrt(25.25)) and learning.global_norm(found) == pytest.approx(1)
+    np.testing.assert_allclose(found.vector, np.array([2, -0.5, 2]) / np.sqrt(8.25))
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["C", "NumPy"])
+def test_rows_are_added_where_they_were_read(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(passes, "_library", lambda letter: None)
+    for symbols in (1, 3, 1000):
+        numbers, rows = RNG.integers(symbols, size=40), RNG.normal(size=(40, 5))
+        total = expected = RNG.normal(size=(symbols, 5))
+        total = total.copy()
+        np.add.at(expected, numbers, rows)
+        passes.add_rows(total, numbers, rows)
+        np.testing.assert_allclose(total, expected, rtol=1e-12)
+
+
+def test_flat_is_a_mapping_of_views():
+    flat = learning.Flat.of({"a": np.ones((2, 3)), "": np.array(2.0), "c d": np.zeros((0, 4))})
+    assert [*flat] == ["a", "", "c d"] and "b" not in flat and flat["c d"].shape == (0, 4)
+    flat["a"][1, 2] = 7
+    assert flat.vector.tolist() == [1, 1, 1, 1, 1, 7, 2]
+    assert learning.Flat.of(flat) is flat and flat.fit(flat) is flat
+    other = flat.fit({"": np.array(5.0)})
+    assert other.vector.tolist() == [0, 0, 0, 0, 0, 0, 5]
+    with pytest.raises(ShapeError, match=r"a has shape \(2, 3\)"):
+        flat.fit({"a": np.ones(6)})
 
 
 # --- text -----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from lesson.exercises import (
     gradients_to_find,
     long_memory,
     networks_to_read,
+    over_time,
     shapes,
 )
 from lesson.exercises.collection import built_in
@@ -221,6 +222,53 @@ def memory(now, prev, x, p):
     now.o = sigmoid(matvec(p.W_o, hx) + p.b_o)
     now.h = now.o * tanh(now.C)
 """
+
+
+def unrolled(text: str, seed: int) -> str:
+    w, xs = over_time._plain(seed)
+    h = [float(f"{v:.3f}") for v in over_time._unrolled(w, xs)]
+    left = float(facts("what-is-left", seed)["left"])
+    return filled(h=h, left=left, steps=int(facts("what-is-left", seed)["steps"]))(text, seed)
+
+
+def from_hint(name: str, place: str) -> Change:
+    """The code of the last hint in place of the dots."""
+
+    def change(text: str, seed: int) -> str:
+        last = EVERY[name].fill(EVERY[name].hints[-1], seed, "en")
+        code = "\n".join(line for line in last.splitlines() if line.startswith("    "))
+        assert text.count(place) == 1
+        return text.replace(place, code)
+
+    return change
+
+
+BACK = {
+    "bar_h": "h_bar[t] + carried",
+    "delta": "bar_h * (1 - states[t] ** 2)",
+    'gradients["W"]': "delta.T @ joined[t]",
+    'gradients["b"]': "delta.sum(axis=0)",
+    "bar_hx": "delta @ W",
+}
+
+
+def back_through_time(**changed: str) -> Change:
+    def change(text: str, seed: int) -> str:
+        for name, formula in {**BACK, **changed}.items():
+            sign = "+=" if "[" in name else "="
+            assert f"{name} {sign} ..." in text
+            text = text.replace(f"{name} {sign} ...", f"{name} {sign} {formula}")
+        return text
+
+    return change
+
+
+def reading(
+    a: str = "softmax(matvec(memory, now.q))", c: str = "matvec(memory.T, now.a)"
+) -> Change:
+    return replaced(("now.a = ...", f"now.a = {a}"), ("now.c = ...", f"now.c = {c}"))
+
+
 RIGHT: dict[str, Change] = {
     "finish-the-cell": the_line,
     "shapes": both(mended, shapes_told),
@@ -233,6 +281,10 @@ RIGHT: dict[str, Change] = {
     "peepholes": PEEPHOLE,
     "gru-from-lstm": gru(GRU),
     "fifty-steps": memory(LSTM, '{"b_f": 5.0, "b_i": -2.0}'),
+    "what-is-left": unrolled,
+    "convert-weights": from_hint("convert-weights", "    ..."),
+    "backward-pass": back_through_time(),
+    "attention": reading(),
 }
 
 
@@ -311,6 +363,42 @@ def unit_of(purpose: str, seed: int = 7) -> int:
     return networks_to_read.reader(seed)[1].index(purpose)
 
 
+def states(of: Callable[[float, Any, Any], Any]) -> Change:
+    """The states of what-is-left, computed in another way."""
+
+    def change(text: str, seed: int) -> str:
+        w, xs = over_time._plain(seed)
+        h = over_time._unrolled(w, xs)
+        given = of(w, xs, np.concatenate([[0.0], h[:-1]]))
+        return filled(h=[float(v) for v in given])(text, seed)
+
+    return change
+
+
+def share(of: Callable[[float, Any], float]) -> Change:
+    """What is left, computed in another way from w and the slopes."""
+
+    def change(text: str, seed: int) -> str:
+        w, xs = over_time._plain(seed)
+        return filled(left=float(of(w, 1 - over_time._unrolled(w, xs) ** 2)))(text, seed)
+
+    return change
+
+
+CONVERT = """
+    for k, gate in enumerate("ifCo"):
+        rows = slice(k * hidden, (k + 1) * hidden)
+        found[f"W_{gate}"] = np.concatenate([weight_hh[rows], weight_ih[rows]], axis=1)
+        found[f"b_{gate}"] = bias_ih[rows] + bias_hh[rows]
+"""
+
+
+def converting(body: str) -> Change:
+    if body == "return_nothing":
+        return lambda text, seed: text
+    return replaced(("    ...\n", f"    {body.strip()}\n"))
+
+
 ILL = {gate: seeded(gate, networks_to_read.ill_gate) for gate in "fio"}
 LINE = {name: seeded(name, open_line) for name in ("C", "h", "f")}
 DROPPED = next(s for s in range(100) if gradients_to_find._planted(s)[1].endswith("C) ** 2)"))
@@ -343,7 +431,10 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("finish-the-cell", 7, lambda t, s: "seed = 7\nlstm = 3\n", ("says.not_a_cell",)),
     ("finish-the-cell", 7, lambda t, s: "seed = 7\n", ("says.missing",)),
     ("finish-the-cell", 7, lambda t, s: "x = 7\n", ("says.no_seed",)),
-    ("finish-the-cell", 7, lambda t, s: "seed = 7\nx = = 7\n", ("says.refused",)),
+    ("finish-the-cell", 7, lambda t, s: "seed = 7\nx = = 7\n", ("says.fails",)),
+    ("finish-the-cell", LINE["f"], a_line("sigmoid(p.W_f * hx + p.b_f)"), ("says.star",)),
+    ("finish-the-cell", LINE["f"], a_line("sigmoid(p.W_f @ hx + p.b_i)"), ("other_bias",)),
+    ("finish-the-cell", LINE["f"], a_line("sigmoid(p.W_o @ hx + p.b_f)"), ("other_matrix",)),
     ("shapes", 7, shapes_told, ("says.refused",)),
     ("shapes", 7, wrong_shapes(W_f=lambda s: s[::-1]), ("turned", "is_count")),
     ("shapes", 7, wrong_shapes(hx=lambda s: s[1:]), ("axis_lost",)),
@@ -360,6 +451,17 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("shapes", 7, both(wrong_shapes(), replaced(("p.W_o, hx", "p.W_i, hx"))), ("says.differs",)),
     ("shapes", 7, both(mended, shapes_told, lambda t, s: re.sub("'W_f'", "'W'", t)), ("not_all",)),
     ("coupled-gates", 7, lambda t, s: t, ("still_two",)),
+    (
+        "coupled-gates",
+        7,
+        replaced(
+            ("W_f W_i W_C W_o", "W_i W_C W_o"),
+            ("b_f b_i b_C b_o", "b_i b_C b_o"),
+            ("    now.f = sigmoid(matvec(p.W_f, hx) + p.b_f)\n", ""),
+            ("now.f * prev.C", "(1 - now.i) * prev.C"),
+        ),
+        ("kept_i",),
+    ),
     ("coupled-gates", 7, both(COUPLED, replaced(("(1 - now.f) *", "now.f *"))), ("same_share",)),
     (
         "coupled-gates",
@@ -398,6 +500,7 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
     ("heat-map", 7, lambda t, s: on_map(t, s, latch=unit_of("between")), ("not_latch",)),
     ("heat-map", 7, lambda t, s: on_map(t, s, written_at=2), ("not_open", "is_between")),
     ("heat-map", 7, lambda t, s: on_map(t, s, written_at=99), ("no_place",)),
+    ("heat-map", 7, lambda t, s: on_map(t, s, written_at=13.9), ("says.not_whole",)),
     ("heat-map", 7, lambda t, s: on_map(t, s, between="two"), ("says.not_a_choice",)),
     ("heat-map", 7, lambda t, s: on_map(t, s, between=4), ("says.not_a_choice",)),
     ("why-it-forgets", ILL["f"], both(mended_bias, filled(gate="i")), ("not_i", "kept", "mended")),
@@ -486,6 +589,19 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
         ("found", "still_wrong"),
     ),
     ("wrong-gradient", 7, filled(wrong_line="bar_x"), ("says.not_a_choice",)),
+    ("wrong-gradient", 7, both(line_mended, filled(wrong_line="bar_f")), ("mended_other",)),
+    (
+        "wrong-gradient",
+        7,
+        both(line_mended, lambda t, s: re.sub(r"(?m)^    bar_f = .*$", "    bar_f = None", t)),
+        ("says.fails",),
+    ),
+    (
+        "wrong-gradient",
+        7,
+        both(line_mended, replaced(('        "delta_f": delta_f,', '        "delta_f": None,'))),
+        ("found", "says.not_numbers"),
+    ),
     (
         "wrong-gradient",
         7,
@@ -504,6 +620,37 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
         7,
         both(PEEPHOLE, replaced(("p.W_C, hx) +", "p.W_C, hx) + p.v_f * prev.C +"))),
         ("candidate_sees",),
+    ),
+    ("peepholes", 7, both(PEEPHOLE, replaced(("now.f = sigmoid(", "now.f = ("))), ("no_sigmoid",)),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("now.i = sigmoid(", "now.i = tanh("))),
+        ("no_sigmoid",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("p.v_i * prev.C + p.b_i)", "p.b_i) * prev.C + 0 * p.v_i"))),
+        ("no_sigmoid",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("p.v_o * now.C", "p.v_o * (now.C + prev.C)"))),
+        ("o_sees_both",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("tanh(matvec(p.W_C, hx) + p.b_C)", "tanh(p.b_C)"))),
+        ("candidate_blind",),
+    ),
+    (
+        "peepholes",
+        7,
+        both(PEEPHOLE, replaced(("now.C_tilde = tanh(", "now.C_tilde = sigmoid("))),
+        ("candidate_changed",),
     ),
     (
         "peepholes",
@@ -552,6 +699,16 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
         ("z_turned_reset_late",),
     ),
     ("gru-from-lstm", 7, gru(GRU.replace("tanh", "sigmoid")), ("says.differs",)),
+    (
+        "gru-from-lstm",
+        7,
+        gru(
+            GRU.replace("concat(prev.h, x)", "concat(x, prev.h)").replace(
+                "concat(now.r * prev.h, x)", "concat(x, now.r * prev.h)"
+            )
+        ),
+        ("hx_turned",),
+    ),
     ("gru-from-lstm", 7, gru(GRU, '{"W_z W_r W_h": "hidden, hidden + features"}'), ("says.sizes",)),
     (
         "gru-from-lstm",
@@ -593,6 +750,8 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
         ("diverged",),
     ),
     ("fifty-steps", 7, memory(LSTM, "3"), ("no_fills",)),
+    ("fifty-steps", 7, memory(LSTM, '{"b_f": "big"}'), ("bad_fill",)),
+    ("fifty-steps", 7, memory(LSTM, '{"b_f": float("nan")}'), ("bad_fill",)),
     ("fifty-steps", 7, memory(LSTM, '{"b_x": 3.0}'), ("says.refused",)),
     (
         "fifty-steps",
@@ -603,6 +762,83 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
             "{}",
         ),
         ("further",),
+    ),
+    ("what-is-left", 7, both(unrolled, filled(h=[1.0, 2.0])), ("no_list",)),
+    (
+        "what-is-left",
+        7,
+        both(unrolled, filled(left=0.5, steps=3)),
+        ("unrolled", "not_left", "not_steps"),
+    ),
+    (
+        "what-is-left",
+        7,
+        both(unrolled, states(lambda w, x, h: np.tanh(x))),
+        ("no_state", "left", "steps"),
+    ),
+    ("what-is-left", 7, both(unrolled, states(lambda w, x, h: w * h + x)), ("no_tanh",)),
+    ("what-is-left", 7, both(unrolled, states(lambda w, x, h: 0.123 + 0 * x)), ("not_unrolled",)),
+    ("what-is-left", 7, both(unrolled, share(lambda w, s: w * w)), ("left_no_slope",)),
+    ("what-is-left", 7, both(unrolled, share(lambda w, s: s[1] * s[2])), ("left_no_weight",)),
+    ("what-is-left", 7, both(unrolled, share(lambda w, s: w * w * s[0] * s[1])), ("left_early",)),
+    (
+        "what-is-left",
+        7,
+        both(unrolled, share(lambda w, s: w**3 * s[0] * s[1] * s[2])),
+        ("left_three",),
+    ),
+    ("what-is-left", 7, both(unrolled, share(lambda w, s: w * s[2])), ("left_one",)),
+    (
+        "what-is-left",
+        7,
+        both(
+            unrolled, lambda t, s: filled(steps=over_time._steps(over_time._plain(s)[0]) - 1)(t, s)
+        ),
+        ("steps_near",),
+    ),
+    ("convert-weights", 7, converting("return_nothing"), ("says.blank",)),
+    ("convert-weights", 7, converting("found['W_f'] = 1"), ("names",)),
+    ("convert-weights", 7, converting(CONVERT.replace("ifCo", "fiCo")), ("own_order",)),
+    ("convert-weights", 7, converting(CONVERT.replace("ifCo", "iofC")), ("other_order",)),
+    ("convert-weights", 7, converting(CONVERT.replace("ifCo", "oCfi")), ("differs",)),
+    ("convert-weights", 7, converting(CONVERT.replace(" + bias_hh[rows]", "")), ("one_bias",)),
+    (
+        "convert-weights",
+        7,
+        converting(
+            CONVERT.replace("weight_hh[rows], weight_ih[rows]", "weight_ih[rows], weight_hh[rows]")
+        ),
+        ("h_last",),
+    ),
+    ("convert-weights", 7, converting(CONVERT.replace("axis=1)", "axis=1).T")), ("turned",)),
+    ("convert-weights", 7, converting(CONVERT.replace("[weight_hh[rows], ", "[")), ("shape",)),
+    (
+        "convert-weights",
+        7,
+        converting(CONVERT.replace("bias_ih[rows] + bias_hh[rows]", "None")),
+        ("says.not_numbers",),
+    ),
+    ("backward-pass", 7, lambda t, s: t, ("says.blank",)),
+    ("attention", 7, reading(a="matvec(memory, now.q)"), ("no_softmax",)),
+    ("attention", 7, both(reading(a="softmax(0 * matvec(memory, now.q))")), ("even",)),
+    (
+        "attention",
+        7,
+        both(
+            reading(a="sigmoid(matvec(memory, now.q))"),
+            replaced(("matvec, softmax", "matvec, sigmoid, softmax")),
+        ),
+        ("gates",),
+    ),
+    ("attention", 7, reading(c="matvec(memory, now.a)"), ("says.refused",)),
+    (
+        "attention",
+        7,
+        both(
+            reading(a="softmax(now.q)", c="now.a"),
+            replaced(('    constants={"memory": "places, width"},', ""), ("p, memory)", "p)")),
+        ),
+        ("no_memory",),
     ),
 ]
 
@@ -638,6 +874,9 @@ def test_every_explanation_is_given_somewhere() -> None:
         ("wrong-gradient", "repaired"),
         ("peepholes", "rest_same"),
         ("fifty-steps", "remembers"),
+        ("fifty-steps", "by_hand"),
+        ("convert-weights", "same"),
+        ("backward-pass", "agrees"),
     }
     every = {(name, key) for name in ORDER for key in table(name, "says")}
     assert every - said - right == set()
@@ -775,7 +1014,8 @@ def test_the_way_through_an_exercise(capsys: pytest.CaptureFixture[str]) -> None
 
     path.write_text(COUPLED(path.read_text(encoding="utf-8"), 5), encoding="utf-8")
     right = said("3", "--check")
-    assert right.startswith("✓ The states are right: ") and right.endswith("\nSolved.\n")
+    assert right.startswith("✓ The states are right: ")
+    assert right.endswith("\nSolved: tries 1, hints 1.\n")
     assert "the complex step" in right
     assert re.search(r"  3 ✓ Couple two gates {10,}done\n", said())
     assert sorted(p.name for p in Path().iterdir()) == [".tinygrad-lstm-exercises.json", path.name]
@@ -819,7 +1059,7 @@ def test_the_language_is_the_locales(
             ["3", "--language", "fr"],
             "there is no language 'fr'; there are en, ko, zh.\n  Write --language en.",
         ),
-        (["99"], f"there is no exercise '99'; there are 1 to 11: {', '.join(ORDER)}."),
+        (["99"], f"there is no exercise '99'; there are 1 to 15: {', '.join(ORDER)}."),
         (
             ["3", "--check"],
             "exercise-3-coupled-gates.py does not exist; begin with\n  tinygrad-lstm exercise 3",
@@ -885,12 +1125,12 @@ def test_the_example_of_the_documentation(capsys: pytest.CaptureFixture[str]) ->
     Path("teacher.py").write_text(teachers_example(), encoding="utf-8")
     more = ["--file", "teacher.py"]
     assert main(["exercise", *more]) == 0
-    assert " 12   A leaky unit\n" in capsys.readouterr().out
-    assert main(["exercise", "12", *more, "--seed", "4"]) == 0
-    assert "    tinygrad-lstm exercise 12 --file teacher.py --check\n" in capsys.readouterr().out
-    path = Path("exercise-12-leaky-unit.py")
+    assert " 16   A leaky unit\n" in capsys.readouterr().out
+    assert main(["exercise", "16", *more, "--seed", "4"]) == 0
+    assert "    tinygrad-lstm exercise 16 --file teacher.py --check\n" in capsys.readouterr().out
+    path = Path("exercise-16-leaky-unit.py")
     begun = path.read_text(encoding="utf-8")
-    assert main(["exercise", "12", *more, "--check"]) == 1
+    assert main(["exercise", "16", *more, "--check"]) == 1
     answers = {
         "0.9 * prev.h + 0.1 * tanh(matvec(p.W, x))": (0, "✓ The states are right"),
         "0.1 * prev.h + 0.9 * tanh(matvec(p.W, x))": (1, "✗ 0.9 is the share that is kept"),
@@ -900,11 +1140,11 @@ def test_the_example_of_the_documentation(capsys: pytest.CaptureFixture[str]) ->
     for line, (code, first) in answers.items():
         path.write_text(begun.replace("now.h = ...", f"now.h = {line}"), encoding="utf-8")
         capsys.readouterr()
-        assert main(["exercise", "12", *more, "--check"]) == code
+        assert main(["exercise", "16", *more, "--check"]) == code
         assert capsys.readouterr().out.startswith(first)
     assert main(["exercise", "leaky-unit", *more, "--hint", "--language", "ko"]) == 0
     assert "힌트 1/2" in capsys.readouterr().out
-    assert main(["exercise", "12", *more, "--language", "zh"]) == 2
+    assert main(["exercise", "16", *more, "--language", "zh"]) == 2
     assert "there is no language 'zh'; there are en, ko." in capsys.readouterr().err
 
 
@@ -919,13 +1159,13 @@ def test_a_folder_of_exercises(capsys: pytest.CaptureFixture[str]) -> None:
     Path("more/a.py").write_text(text.replace("'one'", "'two'"), encoding="utf-8")
     Path("more/_helpers.py").write_text("raise RuntimeError", encoding="utf-8")
     assert main(["exercise", "--file", "more"]) == 0
-    assert " 13   One" in capsys.readouterr().out
+    assert " 17   One" in capsys.readouterr().out
     assert main(["exercise", "one", "--file", "more", "--seed", "1"]) == 0
-    path = Path("exercise-13-one.py")
+    path = Path("exercise-17-one.py")
     begun = path.read_text(encoding="utf-8")
     for answer, code in (("2", 0), ("3", 1)):  # 3: the check finds nothing right
         path.write_text(begun.replace("...", answer), encoding="utf-8")
-        assert main(["exercise", "13", "--file", "more", "--check"]) == code
+        assert main(["exercise", "17", "--file", "more", "--check"]) == code
 
 
 @pytest.mark.parametrize(
@@ -972,10 +1212,10 @@ def test_files_of_exercises_that_are_not_right(
 
 def test_a_check_that_fails_is_the_teachers(capsys: pytest.CaptureFixture[str]) -> None:
     Path("teacher.py").write_text(HEAD + PLAIN.format(check="1 / 0"), encoding="utf-8")
-    assert main(["exercise", "12", "--file", "teacher.py", "--seed", "1"]) == 0
-    path = Path("exercise-12-one.py")
+    assert main(["exercise", "16", "--file", "teacher.py", "--seed", "1"]) == 0
+    path = Path("exercise-16-one.py")
     path.write_text(path.read_text(encoding="utf-8").replace("...", "2"), encoding="utf-8")
-    assert main(["exercise", "12", "--file", "teacher.py", "--check"]) == 2
+    assert main(["exercise", "16", "--file", "teacher.py", "--check"]) == 2
     assert capsys.readouterr().err == (
         "tinygrad-lstm exercise: the check of exercise 'one' fails in teacher.py, line 2:\n"
         "  ZeroDivisionError: division by zero\n"
@@ -997,6 +1237,82 @@ def test_plain_words_need_no_languages() -> None:
     assert say({"ko": "하나"}, "en") == "하나"
     with pytest.raises(ExerciseError, match="check is a function"):
         Exercise("one", "One", "Do.", ["So."], "", 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gate", "fio")
+def test_what_is_read_from_the_printed_table_is_right(gate: str) -> None:
+    seed = ILL[gate]
+    assert main(["exercise", "why-it-forgets", "--seed", str(seed)]) == 0
+    path = Path("exercise-5-why-it-forgets.py")
+    run = subprocess.run([sys.executable, path], capture_output=True, encoding="utf-8", check=True)
+    f = [float(line.split()[2]) for line in run.stdout.splitlines()[1:]]
+
+    def answer(text: str, seed: int) -> str:
+        return filled(kept=float(np.prod(f[1:])))(mended_bias(text, seed), seed)
+
+    path.unlink()
+    verdict = answered("why-it-forgets", answer, seed)
+    assert verdict.passed, verdict.findings
+    example = both(mended_bias, filled(repair={"b_f": 0.0}))  # what the file shows repairs nothing
+    assert not answered("why-it-forgets", example, seed).passed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ({"bar_h": "h_bar[t]"}, "넘어가지 않습니다"),
+        ({"bar_h": "carried"}, ""),
+        ({"delta": "bar_h"}, "tanh의 미분이 빠졌습니다"),
+        ({"delta": "bar_h * states[t] * (1 - states[t])"}, "sigmoid의 것이지만"),
+        ({'gradients["W"]': "delta.T @ joined[t] / batch"}, ""),
+        ({'gradients["b"]': "delta.mean(axis=0)"}, "평균했습니다"),
+        ({"delta": "bar_h * (1 - states[max(t - 1, 0)] ** 2)"}, ""),
+    ],
+)
+def test_a_wrong_backward_pass_is_told_its_mistake(wrong: dict[str, str], kind: str) -> None:
+    verdict = answered("backward-pass", back_through_time(**wrong), 7, "ko")
+    assert not verdict.passed and kind in verdict.findings[0].text
+    assert "맞는 식:" not in "".join(f.text for f in verdict.findings)  # that is for the hints
+
+
+def test_mistakes_in_adjoints_that_no_exercise_foresaw_are_named_by_rule() -> None:
+    change = adjoints("-bar_h * tanh(C)", "bar_h * tanh(C) * o * o * (1 - o) * (1 - o)")
+    texts = [f.text for f in answered("adjoint-of-o", change, 7, "zh").findings]
+    assert any("ō_t 中" in text or "你的 ō_t" in text for text in texts)
+    assert any("乘了两次" in text for text in texts)
+    seed = next(s for s in range(100) if gradients_to_find._planted(s)[0] == "delta_i")
+    half = both(
+        line_mended,
+        lambda t, s: re.sub(r"(?m)^    delta_i = .*$", "    delta_i = bar_i * (1 - i)", t),
+    )
+    said = [f.text for f in answered("wrong-gradient", half, seed).findings]
+    assert any("one minus the value of sigmoid stands where its slope belongs" in t for t in said)
+
+
+def test_multiplying_by_hand_is_right_and_said() -> None:
+    own = memory(
+        '@cell(state="h", parameters={"w": "hidden"})\n'
+        "def memory(now, prev, x, p):\n    now.h = prev.h + p.w * x[0:1] * x[1:2]\n",
+        "{}",
+    )
+    verdict = answered("fifty-steps", own)
+    assert verdict.passed
+    assert told(verdict, table("fifty-steps", "says")["by_hand"]["en"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_engine_speaks_the_students_language(language: str) -> None:
+    words = {
+        "sigmoid(matvec(p.W_f, x) + p.b_f)": ("shapes", "W_f (3, 7), x (4,)"),
+        "sigmoid(matvec(p.W_f, hx) + p.b_g)": ("parameter", "b_g"),
+        "sigmoid(matvec(p.W_f, hx) * now.g)": ("early", "now.g"),
+        "sigmoid(matvec(p.W_f, hx) * prev.D)": ("state", "prev.D"),
+        "sigmoid(matvec(p.W_f, xh))": ("undefined", "xh"),
+    }
+    for line, (key, part) in words.items():
+        text = answered("finish-the-cell", a_line(line), LINE["f"], language).findings[0].text
+        pieces = re.split(r"\{\{\w+\}\}", table("engine")[key][language])
+        assert all(piece in text for piece in pieces) and part in text, (line, text)
 
 
 def test_the_file_of_the_forgetful_network_runs_by_itself() -> None:

@@ -75,12 +75,28 @@ def pair(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     return nbformat.read(request.param, 4), notebooks.executed(request.param)
 
 
-def test_there_are_three() -> None:
+def test_there_are_four_the_last_in_every_language() -> None:
     assert [path.stem for path in PATHS] == [
         "1-a-first-cell",
         "2-gradients-by-hand-and-by-machine",
         "3-the-family-compared",
+        "4-what-went-wrong-in-my-backward-pass",
+        "4-what-went-wrong-in-my-backward-pass.ko",
+        "4-what-went-wrong-in-my-backward-pass.zh",
     ]
+
+
+def test_a_notebook_is_the_same_in_every_language_but_for_its_words() -> None:
+    books = [nbformat.read(path, 4).cells for path in PATHS[3:]]
+    for several in zip(*books, strict=True):
+        assert len({cell.cell_type for cell in several}) == 1
+        if several[0].cell_type == "markdown":
+            assert len({cell.source for cell in several}) == 3
+            for mark in ("#", "- ", "$"):
+                assert len({cell.source.count(mark) for cell in several}) == 1, several[0].source
+        else:
+            codes = {re.sub(r'"""[^"]*"""|LANGUAGE = "\w+"', "", cell.source) for cell in several}
+            assert len(codes) == 1
 
 
 def test_a_fresh_kernel_says_what_is_stored(pair: tuple[Any, Any]) -> None:

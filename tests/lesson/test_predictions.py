@@ -13,9 +13,11 @@ from stepper_pages import LANGUAGES, Tab, chromium_here, opened, three_languages
 
 from lesson import languages
 from lesson.parts import stepper
-from lesson.parts.stepper import predictions
+from lesson.parts.stepper import adjoints, predictions
 from lesson.parts.stepper.trace_data import compact
 from tinygrad_lstm import cells, matvec
+from tinygrad_lstm.diagnosis.derivations import Derivations
+from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.stepper.written import leaf, write_rule
 
 CHECKED = ["lstm", "gru", "lstm_peephole", "mut1", "clockwork", "depth_gated", "braid"]
@@ -50,6 +52,22 @@ def test_a_right_form_is_never_called_wrong() -> None:
 def test_every_kind_of_mistake_is_explained() -> None:
     for language in LANGUAGES:
         assert set(predictions.KINDS) <= set(languages.texts(language, "stepper")["why"])
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm_peephole", "clockwork"])
+def test_formulas_to_choose_from_are_wrong_in_ways_that_have_a_name(name: str) -> None:
+    cell = cells.all()[name]
+    found, sheet = adjoints.choices(cell, LANGUAGES), Derivations(cell, seed=11)
+    assert set(found) == {name_unicode(n, None) for n in cell.program().equations}
+    labels = {name_unicode(n, None): f"bar.{n}" for n in cell.program().equations}
+    for value, forms in found.items():
+        assert sheet.grade(labels[value], forms["right"]).right
+        assert forms["wrong"]
+        for text, why in forms["wrong"]:
+            verdict = sheet.grade(labels[value], text)
+            assert not verdict.right and verdict.kind != "unexplained"
+            assert {tag: verdict.text(tag).splitlines()[0] for tag in LANGUAGES} == why
+            assert len(set(why.values())) == len(LANGUAGES)
 
 
 # --- in a browser ---------------------------------------------------------------------------------
@@ -117,6 +135,42 @@ def test_prediction_right_and_wrong(tab: Tab) -> None:
     assert gate.numbers[int(line[1])].partition(" = ")[2] in tab.text(".verdict")
 
 
+def plain(text: str) -> str:
+    """A formula as a browser gives it as text: subscripts are letters like any other."""
+    return re.sub(r"[_^](?:\{([^}]*)\}|((?:[^\W_ᵀ²]|[\u0300-\u036f])+))", r"\1\2", text)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_wrong_adjoint_is_explained_by_the_rules_of_diagnose(tab: Tab, language: str) -> None:
+    trace = tiny().trace
+    at = next(e for e in trace if e.direction == "backward" and trace.labels[e.subject] == "C_5")
+    if language != "en":
+        tab.page.evaluate(
+            "(tag) => document.querySelector(`input[name=language][value=${tag}]`).click()",
+            language,
+        )
+    tab(f"s.go({at.index})")
+    forms = adjoints.choices(cells.lstm, LANGUAGES)["C"]
+    met = set[str]()
+    for _ in range(40):
+        ask_for(tab, "adjoint")
+        options = tab.page.locator(".answers label").all_inner_texts()
+        right = plain(f"{forms['bar']} = {forms['right']}")
+        assert options.count(right) == 1 and len(set(options)) == len(options) > 2
+        picked = next((o for o in options if o != right and o not in met), None)
+        if picked is None:
+            break
+        met.add(picked)
+        choose(tab, picked)
+        why = {plain(text): said for text, said in forms["wrong"]}[picked.partition(" = ")[2]]
+        assert "✗" in tab.text(".verdict") and plain(why[language]) in tab.text(".verdict")
+    assert len(met) >= 3
+    ask_for(tab, "adjoint")
+    choose(tab, right)
+    assert "✓" in tab.text(".verdict")
+
+
 @pytest.mark.browser
 def test_a_value_counts_within_the_tolerance_told(tab: Tab) -> None:
     gate = next(e for e in tiny().trace if e.name == "o_3" and e.direction == "forward")
@@ -170,7 +224,7 @@ def test_no_question_offers_one_answer_twice(tab: Tab) -> None:
       }
       return found;
     """)
-    assert {kind for _, kind, _ in asked} == {"formula", "shape", "sign", "value"}
+    assert {kind for _, kind, _ in asked} == {"formula", "adjoint", "shape", "sign", "value"}
     for index, kind, options in asked:
         assert len(set(options)) == len(options), (index, kind, options)
         assert len(options) == 1 if kind == "value" else 2 <= len(options) <= 4

@@ -144,7 +144,10 @@ class _Drawn:
             message = "step around" if taken.around else "step"
             yield _all("step", message, change, copies, rank, words)
         for other in self.like(node):
-            change = Change(rule, taken={leaf: Taken(other)})
+            own = rule
+            if leaf in rule.shared and other in self.step.each:  # each sample has its own now
+                own = Expression(rule.root, rule.leaves, rule.shared - {leaf})
+            change = Change(own, taken={leaf: Taken(other)})
             name = self.named.get(other)
             gates = name in self.program.equations and node.name in self.program.equations
             words = {"other": name or other, "value": node}

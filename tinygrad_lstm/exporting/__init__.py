@@ -34,7 +34,7 @@ FORMATS: dict[str, Callable[[Subject], str | bytes]] = {
     "torch": torch_text,
     "onnx": onnx_model,
 }
-ENDINGS = {".c": "c", ".js": "js", ".cjs": "js", ".py": "torch", ".onnx": "onnx"}
+ENDINGS = {".c": "c", ".js": "js", ".wasm": "wasm", ".cjs": "js", ".py": "torch", ".onnx": "onnx"}
 
 
 def export(
@@ -54,9 +54,10 @@ def export(
     what: a cell, a `stack` or `bidirectional` of cells, or a `CharacterModel` (or a checkpoint or
     training of one), which is exported with its embedding and its read-out: it reads numbers of
     symbols and scores which comes next. to: "c" (C99: plain loops, no allocation, no library but
-    libm), "js" (JavaScript for node and pages), "wasm" (the C compiled, inside JavaScript),
-    "torch" (a module of PyTorch as one would write it, one line an equation) or "onnx" (a Scan,
-    or the standard operator where the cell is one). path: where to write it, whole or not at all.
+    libm), "js" (JavaScript for node and pages), "wasm" (the C compiled, inside JavaScript, or
+    alone for a path that ends in .wasm), "torch" (a module of PyTorch as one would write it, one
+    line an equation) or "onnx" (a Scan, or the standard operator where the cell is one). path:
+    where to write it, whole or not at all.
 
     parameters: the network's, by name; where there are none they are drawn by `init(seed=seed)`
     at `sizes`, small ones unless told. dtype: float32 or float64; that of the parameters given,
@@ -73,7 +74,9 @@ def export(
         raise unknown(f"export: there is no format {to!r}", "there are", FORMATS)
     if path is not None and not overwrite and Path(path).exists():
         raise ExportError(f"{path} exists already.\n  Name another file, or pass overwrite=True.")
-    made = FORMATS[to](subject(what, parameters, seed, dtype, name, sizes))
+    ready = subject(what, parameters, seed, dtype, name, sizes)
+    bare = to == "wasm" and path is not None and Path(path).suffix == ".wasm"
+    made = wasm_module(ready) if bare else FORMATS[to](ready)
     if path is not None:
         write(Path(path), made)
     return made

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm.exporting.c_language import HELPERS, TAKEN, WIDTH, Language, comment
 from tinygrad_lstm.exporting.entry_style import C
-from tinygrad_lstm.exporting.filling import filled, reserved
+from tinygrad_lstm.exporting.filling import filled
 from tinygrad_lstm.exporting.loop_places import step_loops
 from tinygrad_lstm.exporting.loop_values import wrapped
 from tinygrad_lstm.exporting.shape import Call, Shape, Stage
@@ -18,57 +18,10 @@ from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 
-WIDTH = 96
-TAKEN = reserved("c")
-_HELPERS = {
-    "larger": "static REAL larger(REAL a, REAL b) { return a >= b || a != a ? a : b; }",
-    "smaller": "static REAL smaller(REAL a, REAL b) { return a <= b || a != a ? a : b; }",
-    "relu": "static REAL relu(REAL x) { return x <= 0 ? 0 : x; }",
-    "sign": "static REAL sign(REAL x) { return (REAL)((x > 0) - (x < 0)); }",
-    "sigmoid": "static REAL sigmoid(REAL x) { return 1 / (1 + exp@(-x)); }",
-    "softplus": (
-        "static REAL softplus(REAL x) { return (x < 0 ? 0 : x) + log1p@(exp@(-fabs@(x))); }"
-    ),
-}
 
-
-class Language:
-    """How loops and numbers are declared in C."""
-
-    def __init__(self, kind: np.dtype[Any]) -> None:
-        self.kind = kind
-        self.real = "float" if kind == np.dtype(np.float32) else "double"
-
-    def style(self) -> C:
-        """The style of an entry's expression."""
-        return C(self.kind)
-
-    def loop(self, variable: str, n: int) -> str:
-        """for (int j = 0; …."""
-        return f"for (int {variable} = 0; {variable} < {n}; {variable}++) {{"
-
-    def scalar(self, name: str, value: str) -> str:
-        """A number that changes."""
-        return f"{self.real} {name} = {value};"
-
-    def fixed(self, name: str, value: str) -> str:
-        """A number that does not."""
-        return f"const {self.real} {name} = {value};"
-
-    def comment(self, text: str) -> str:
-        """A comment, which nothing in it ends."""
-        return comment(text)
-
-
-def comment(text: str) -> str:
-    """A comment, which nothing in it ends, on one line."""
-    text = " ".join(text.split()).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
-    return f"/* {text} */"
-
-
-def c_text(subject: Subject, wasm: bool = False) -> str:
-    """The text of a C file; for WebAssembly without a test, which is in the loader."""
-    return "\n".join(_File(subject).lines(not wasm)) + "\n"
+def c_text(subject: Subject) -> str:
+    """The text of a C file."""
+    return "\n".join(_File(subject).lines()) + "\n"
 
 
 class _File:
@@ -91,7 +44,7 @@ class _File:
             for stage in self.shape.stages
         }
 
-    def lines(self, test: bool) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """The file."""
         body = [line for stage in self.shape.stages for line in self._step(stage)]
         yield from self._head()
@@ -104,7 +57,7 @@ class _File:
         yield ""
         yield from self._weights()
         used = "\n".join([*body, *self._forward()])
-        helpers = [v for k, v in _HELPERS.items() if re.search(rf"\b{k}\(", used)]
+        helpers = [v for k, v in HELPERS.items() if re.search(rf"\b{k}\(", used)]
         if helpers:
             yield ""
             suffix = "f" if self.real == "float" else ""
@@ -117,9 +70,8 @@ class _File:
         if self.shape.reader:
             yield ""
             yield from self._symbols()
-        if test:
-            yield ""
-            yield from self._test()
+        yield ""
+        yield from self._test()
 
     # --- what is said first -----------------------------------------------------------------------
     def _head(self) -> Iterator[str]:
@@ -133,7 +85,8 @@ class _File:
             "",
             *shape.words(),
             "",
-            "    cc -std=c99 -DSELF_TEST FILE.c -lm && ./a.out      returns 0 if all is right",
+            "    cc -std=c99 FILE.c -lm && ./a.out      runs the test; 0 if all is right",
+            "    cc -std=c99 -DNO_MAIN -c FILE.c        a part of a program of your own",
             "",
             f"{name}_weights, and any array passed in its place, holds one after another:",
             "",
@@ -376,8 +329,8 @@ class _File:
     def _test(self) -> Iterator[str]:
         answers, shape, real = self.subject.answers, self.shape, self.real
         time, batch = answers.xs.shape[:2]
-        yield "#ifdef SELF_TEST"
-        yield "#include <stdio.h>"
+        yield "#if !defined(NO_MAIN) || defined(SELF_TEST)"
+        yield f"int {self.name}_self_test(double *worst);"
         yield ""
         first = "ids" if shape.reader else "xs"
         yield from self._array("int" if shape.reader else real, f"test_{first}", answers.xs)

@@ -247,10 +247,14 @@ class _File:
         yield "    return torch.frombuffer(data, dtype=dtype).reshape(shape)"
         yield from ["", "", "def weights():"]
         yield '    """A state_dict of the numbers of this file."""'
-        yield "    return {"
+        if not weights:
+            yield "    return {}"
+        else:
+            yield "    return {"
         for name, value in weights.items():
             yield from entry(f'"{name}": ', value, 8, kind)
-        yield "    }"
+        if weights:
+            yield "    }"
         yield from ["", "", "@torch.no_grad()", "def self_test():"]
         what = "ids" if subject.reader else "xs"
         yield '    """The largest difference from what is right, relative to its size."""'

@@ -166,7 +166,10 @@ class Module:
         yield "        if state is None:"
         yield from starts
         yield f"        {unpacked(before)} = state"
+        text = "\n".join(step.lines)
         for n, data in step.constants.items():
+            if not re.search(rf"\b{n}\b", text):
+                continue  # written as one number
             yield from call_with(f"{n} = xs.new_tensor(", np.asarray(data), 8)
         outputs = {
             n: f"{'outputs' if k == 0 else f'outputs_{k + 1}'}"

@@ -55,6 +55,7 @@ class Step:
         self.now = {n: distinct(f"{n}_t", local) for n in cell.sequences}
         self._local = local
         self.style = Torch({n: f"self.{own}" for n, own in self.sizes.items()})
+        self._numbers = numbers_of(self.program)
         self._uses = Counter(i for n in self.program.nodes() for i in n.inputs)
         self._equation = ""
         self._owners = {node: name for name, node in self.program.equations.items()}
@@ -87,7 +88,7 @@ class Step:
 
     # --- one operation ----------------------------------------------------------------------------
     def _made(self, node: Tensor, operands: list[Found], known: dict[Tensor, Found]) -> Found:
-        if not node.inputs:
+        if node in self._numbers:
             found = Found(self._constant(node), False)
         else:
             found = self._operation(node, operands)
@@ -108,7 +109,8 @@ class Step:
             self.lines.append(note.strip())
             note = ""
         self.lines.append(text + note)
-        return Found(Piece(self.names[name]), found.batched)
+        kind = "number" if found.piece.kind == "number" else ""
+        return Found(Piece(self.names[name], kind=kind), found.batched)
 
     def _operation(self, node: Tensor, operands: list[Found]) -> Found:
         pieces = [self._as_number(node, k, o) for k, o in enumerate(operands)]
@@ -158,6 +160,8 @@ class Step:
             attributes["shape"] = (0,) * operands[0].batched + node.inputs[0].shape
         if op == "broadcast_to" and any(o.batched for o in operands):
             attributes["shape"] = (-1, *node.shape)
+        if TABLE[op].definition is not None and not self.style.knows(op):
+            pieces = [self._tensor(piece) for piece in pieces]  # a function of tensors
         if TABLE[op].slopes is not None:
             self.functions.setdefault(op, list(surrogate(op)))
             return self.style.call(f"{_class_name(op)}.apply", *(p.text for p in pieces))
@@ -176,6 +180,11 @@ class Step:
             attributes["axis"] = axis % n - n
         made = self.style.operation(op, pieces, attributes)
         return made
+
+    def _tensor(self, piece: Piece) -> Piece:
+        """A number as a tensor."""
+        plain = piece.kind in ("number", "length")
+        return Piece(f"{self.x}.new_tensor({piece.text})") if plain else piece
 
     def _numeric(self, node: Tensor, pieces: list[Piece]) -> list[Piece]:
         """Truths as numbers where they are computed with."""
@@ -204,13 +213,14 @@ class Step:
     def _constant(self, node: Tensor) -> Piece:
         if "words" in node.attributes:
             return self.style.leaf(node)
+        number = self._numbers[node]
         if not node.ndim:
-            return self.style.number(node.data)
+            return self.style.number(number)
         for name, data in self.constants.items():
-            if data.shape == node.shape and np.array_equal(data, node.data):
+            if data.shape == node.shape and np.array_equal(data, number):
                 return Piece(name)
         name = distinct(f"constant_{len(self.constants) + 1}", self._local)
-        self.constants[name] = node.data
+        self.constants[name] = number
         return Piece(name)
 
     # --- values that have no name -----------------------------------------------------------------
@@ -231,6 +241,18 @@ class Step:
         parts = [o.piece.text.removesuffix("_prev") for o in operands]
         name = "".join(parts)
         return name if name.isidentifier() and len(name) <= 12 else ""
+
+
+def numbers_of(program: Program) -> dict[Tensor, Array]:
+    """The values that depend on no input, with what they are."""
+    found: dict[Tensor, Array] = {}
+    for node in program.nodes():
+        if not node.inputs and not node.traced:
+            found[node] = np.asarray(node.data)
+        elif node.inputs and all(i in found for i in node.inputs):
+            operands = [found[i] for i in node.inputs]
+            found[node] = np.asarray(TABLE[node.op or ""].forward(*operands, **node.attributes))
+    return found
 
 
 class _Word:

@@ -320,10 +320,10 @@ class Torch(Plain):
 
     def write_where(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """One of two, entry by entry."""
-        c, *branches = parts
-        numbers = [p.kind in ("number", "length") for p in branches]
-        made = self.call("torch.where", c.text, *(p.text for p in branches))
-        return Piece(f"{made.text}.to({attributes['like']}.dtype)") if all(numbers) else made
+        c, a, b = parts
+        if all(p.kind in ("number", "length") for p in (a, b)):  # else it is of 32 bits
+            a = Piece(f"{attributes['like']}.new_tensor({a.text})")
+        return self.call("torch.where", c.text, a.text, b.text)
 
     def write_detach(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """x, through which no gradient flows."""

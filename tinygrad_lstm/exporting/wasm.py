@@ -23,12 +23,14 @@ def wasm_module(subject: Subject) -> bytes:
             "export to WebAssembly: Zig's compiler is needed: pip install 'tinygrad-lstm[compiler]'"
         )
     name = Shape(subject, ascii_only=True).name
-    exports = [f"{name}_forward", f"{name}_weights", "__heap_base"]
+    words = ("start", "forward", "weights", "self_test")
+    exports = [*(f"{name}_{word}" for word in words), "__heap_base"]
     with tempfile.TemporaryDirectory(prefix="tinygrad-lstm-") as folder:
         source, made = Path(folder, "network.c"), Path(folder, "network.wasm")
-        source.write_text(c_text(subject, wasm=True), encoding="utf-8")
+        source.write_text(c_text(subject), encoding="utf-8")
         command = [
             *(sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-std=c99"),
+            *("-DNO_MAIN", "-DSELF_TEST"),
             *("-Wl,-z,stack-size=4194304",),  # the arrays of a step lie on it
             *("-O3", "-msimd128", "-mexec-model=reactor", "-s", "-o", str(made), str(source)),
             *(f"-Wl,--export={e}" for e in exports),

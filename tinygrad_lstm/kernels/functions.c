@@ -11,6 +11,8 @@ typedef double real;
 typedef long long bits;
 #define FUNCTION(name) name
 #define LARGEST 700
+#define OVERFLOW 710
+#define UNDERFLOW -746
 #define ROUNDER 0x1.8p52
 #define BIAS 1023
 #define MANTISSA 52
@@ -20,12 +22,14 @@ typedef float real;
 typedef int bits;
 #define FUNCTION(name) name##f
 #define LARGEST 85
+#define OVERFLOW 89
+#define UNDERFLOW -104
 #define ROUNDER 0x1.8p23f
 #define BIAS 127
 #define MANTISSA 23
 #define TERMS 6
 #endif
-#define EXP FUNCTION(exp)
+#define EXP exp_
 #define EXPM1 FUNCTION(expm1)
 #define LOG FUNCTION(log)
 #define LOG1P FUNCTION(log1p)
@@ -60,26 +64,49 @@ typedef int bits;
 #endif
 
 /* --- functions: without branches, so that loops over units become vectors ----------------------
-   e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n log 2 + r, exact near 0 too. */
-INLINE real exp_less_one(real x)
+   2^n where shifted = n + ROUNDER, whose last digits are n. */
+INLINE real power_of_two(real shifted)
 {
-    x = x > LARGEST ? LARGEST : x;
-    x = x < -LARGEST ? -LARGEST : x;
-    const real shifted = x * (real)1.4426950408889634 + ROUNDER;
-    const real n = shifted - ROUNDER;
-    const real r = (x - n * LOG2_HIGH) - n * LOG2_LOW;
     bits power;
     memcpy(&power, &shifted, sizeof power);
     power = (power + BIAS) << MANTISSA;
     real scale;
     memcpy(&scale, &power, sizeof scale);
+    return scale;
+}
+
+/* e^r - 1 for small r. */
+INLINE real small_exp_less_one(real r)
+{
     static const double inverse[] = {  /* 1 / k! */
         0, 1, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040, 1. / 40320, 1. / 362880,
         1. / 3628800, 1. / 39916800, 1. / 479001600};
     real small = 0;
     UNROLL
     for (int k = TERMS; k; k--) small = r * ((real)inverse[k] + small);
+    return small;
+}
+
+/* e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n log 2 + r, exact near 0 too. */
+INLINE real exp_less_one(real x)
+{
+    x = x > LARGEST ? LARGEST : x;
+    x = x < -LARGEST ? -LARGEST : x;
+    const real shifted = x * (real)1.4426950408889634 + ROUNDER;
+    const real n = shifted - ROUNDER, scale = power_of_two(shifted);
+    const real small = small_exp_less_one((x - n * LOG2_HIGH) - n * LOG2_LOW);
     return scale * small + (scale - 1);
+}
+
+/* e^x = 2^n e^r, with 2^n in two factors, which are numbers also where the result is none. */
+INLINE real exp_(real x)
+{
+    x = x > OVERFLOW ? OVERFLOW : x;
+    x = x < UNDERFLOW ? UNDERFLOW : x;
+    const real n = (x * (real)1.4426950408889634 + ROUNDER) - ROUNDER;
+    const real half = n * (real)0.5 + ROUNDER, rest = (n - (half - ROUNDER)) + ROUNDER;
+    const real small = small_exp_less_one((x - n * LOG2_HIGH) - n * LOG2_LOW);
+    return (1 + small) * power_of_two(half) * power_of_two(rest);
 }
 
 INLINE real tanh_(real x)

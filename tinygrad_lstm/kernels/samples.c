@@ -12,10 +12,45 @@ SHARED void average(count m, count n, real *out)
 }
 SHARED void truth(count n, real *out) { EACH(j, n) out[j] = out[j] != 0; }
 
+/* The largest entry, the sum, and the sum of e^(x - most), in parts that become vectors. */
+#define PARTS 16
+SHARED real largest_of(count n, const real *x)
+{
+    real part[PARTS], most = -INFINITY;
+    count j = 0;
+    EACH(k, PARTS) part[k] = most;
+    for (; j + PARTS <= n; j += PARTS)
+        EACH(k, PARTS) part[k] = x[j + k] > part[k] ? x[j + k] : part[k];
+    for (; j < n; j++) most = x[j] > most ? x[j] : most;
+    EACH(k, PARTS) most = part[k] > most ? part[k] : most;
+    return most;
+}
+
+SHARED real sum_of(count n, const real *x)
+{
+    real part[PARTS] = {0}, total = 0;
+    count j = 0;
+    for (; j + PARTS <= n; j += PARTS) EACH(k, PARTS) part[k] += x[j + k];
+    for (; j < n; j++) total += x[j];
+    EACH(k, PARTS) total += part[k];
+    return total;
+}
+
+SHARED real exp_sum_of(count n, const real *x, real most)
+{
+    real part[PARTS] = {0}, total = 0;
+    count j = 0;
+    for (; j + PARTS <= n; j += PARTS) EACH(k, PARTS) part[k] += EXP(x[j + k] - most);
+    for (; j < n; j++) total += EXP(x[j] - most);
+    EACH(k, PARTS) total += part[k];
+    return total;
+}
+
 /* Entry j of x enters entry to[j] of the result, the only one where there is no table. */
 SHARED void add_up(count n, real *out, const int *to, const real *x)
 {
-    EACH(j, n) out[to ? to[j] : 0] += x[j];
+    if (!to) *out += sum_of(n, x);
+    else EACH(j, n) out[to[j]] += x[j];
 }
 
 SHARED void multiply_up(count n, real *out, const int *to, const real *x)
@@ -33,11 +68,16 @@ SHARED void largest(count n, real *out, const int *to, const real *x)
 
 SHARED void log_sum_exp_(count m, count n, real *out, const int *to, const real *x, real *most)
 {
+    if (!to) {
+        const real top = largest_of(n, x), base = isfinite(top) ? top : 0;
+        *out = base + LOG(exp_sum_of(n, x, base));
+        return;
+    }
     fill(m, out, 0);
     fill(m, most, -INFINITY);
     largest(n, most, to, x);
     EACH(j, m) most[j] = isfinite(most[j]) ? most[j] : 0;
-    EACH(j, n) out[to ? to[j] : 0] += EXP(x[j] - most[to ? to[j] : 0]);
+    EACH(j, n) out[to[j]] += EXP(x[j] - most[to[j]]);
     EACH(j, m) out[j] = most[j] + LOG(out[j]);
 }
 

@@ -13,11 +13,22 @@ It reports progress to a callback and draws nothing.
 
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
-from tinygrad_lstm.learning.losses import bits, cross_entropy, squared_error
-from tinygrad_lstm.learning.optimisers import SGD, Adam, clip_by_norm, global_norm
+from tinygrad_lstm.learning.flat import Flat
+from tinygrad_lstm.learning.learner import DivergenceError, Learner, Step
+from tinygrad_lstm.learning.losses import bernoulli, bits, cross_entropy, squared_error
+from tinygrad_lstm.learning.objectives import Objective, Outcome
+from tinygrad_lstm.learning.optimisers import (
+    SGD,
+    Adam,
+    RMSProp,
+    clip_by_entry,
+    clip_by_norm,
+    global_norm,
+)
+from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import DivergenceError, Training, evaluate
+from tinygrad_lstm.learning.training import Training, evaluate
 from tinygrad_lstm.learning.training_state import Progress, Record, Settings
 
 __all__ = [
@@ -27,21 +38,31 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "DivergenceError",
+    "Flat",
+    "Learner",
+    "Objective",
     "Observation",
+    "Outcome",
     "Progress",
+    "RMSProp",
+    "Readout",
     "Record",
     "Settings",
+    "Step",
     "Text",
     "Training",
     "Vocabulary",
+    "bernoulli",
     "bits",
     "claim",
+    "clip_by_entry",
     "clip_by_norm",
     "cross_entropy",
     "evaluate",
     "global_norm",
     "load",
     "read_text",
+    "readout",
     "sample",
     "shakespeare",
     "squared_error",

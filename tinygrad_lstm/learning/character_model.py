@@ -11,13 +11,13 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
 from tinygrad_lstm.learning.losses import bits
+from tinygrad_lstm.learning.readouts import INPUTS, readout
 from tinygrad_lstm.learning.texts import Text, Vocabulary
-from tinygrad_lstm.ops import matvec, softmax
-from tinygrad_lstm.running import Run, unroll
+from tinygrad_lstm.ops import softmax
+from tinygrad_lstm.running import Run
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
-INPUTS = ("embedding", "one-hot")
 FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)]
 FurtherInputs = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 
@@ -37,8 +37,9 @@ class CharacterModel:
     {name: array} of their values at the steps from `start` on of a text; shape, (time, batch) or
     (time,), is that of the symbols read.
 
-    `parameters` maps names to arrays: the cell's own names, and input.E, output.W_y (symbols,
-    hidden), output.b_y (symbols,).
+    `readout` is the cell with its read-out and loss, with which a training learns. `parameters`
+    maps names to arrays, which lie in one vector: the cell's own names, and input.E, output.W_y
+    (symbols, hidden), output.b_y (symbols,).
     """
 
     def __init__(
@@ -75,27 +76,11 @@ class CharacterModel:
                 f"{cell} has further inputs ({names}), which text does not give.\n"
                 f"  Pass further=f, a function f(start, shape) that returns their values."
             )
-        self.parameters: Mapping[str, Array] = self._init(seed)
-
-    def _init(self, seed: int) -> dict[str, Array]:
-        """The cell's own initial values; E and W_y uniform in ±1/√columns, b_y zero."""
-        random = np.random.default_rng([seed, 1])
         symbols = len(self.vocabulary)
-        own = self.cell.init(seed=seed, dtype=self.dtype, **self.sizes, **self.start)
-        found = {name: tensor.data for name, tensor in own.items()}
-        if self.input == "embedding":
-            (width,) = dimensions.shape(self.cell.x, self.sizes)
-            found["input.E"] = random.uniform(-1.0, 1.0, (symbols, width)).astype(self.dtype)
-        shape = self.cell.program(**self.sizes).equations[self.output].shape
-        if len(shape) != 1:
-            raise CellError(
-                f"{self.cell}: the output {self.output} has the shape {shape}, but a vector is "
-                f"needed to predict from.\n  Name a state with one axis h."
-            )
-        W_y = random.uniform(-1.0, 1.0, (symbols, *shape)) / np.sqrt(shape[0])
-        found["output.W_y"] = W_y.astype(self.dtype)
-        found["output.b_y"] = np.zeros(symbols, self.dtype)
-        return found
+        self.readout = readout(cell, symbols, symbols=symbols, input=input)
+        self.parameters: Mapping[str, Array] = self.readout.init(
+            seed, self.dtype, **self.sizes, **self.start
+        )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={n}" for name, n in self.sizes.items())
@@ -121,21 +106,17 @@ class CharacterModel:
         model's own, or `compiled` of it.
         """
         p = self.parameters if parameters is None else parameters
-        if self.input == "embedding":
-            xs = p["input.E"][ids]
-        else:
-            xs = np.eye(len(self.vocabulary), dtype=self.dtype)[ids]
-        further = self.further(start, ids.shape) if self.further else {}
-        own = {name: p[name] for name in self.cell.parameters}
-        return unroll(cell or self.cell, own, xs, initial=states, seed=start, **further)
+        further = self.inputs(ids, start)
+        return self.readout.run(p, ids, cell, initial=states, seed=start, **further)
+
+    def inputs(self, ids: Array, start: int) -> Mapping[str, Any]:
+        """The further inputs of the cell over symbols (time, batch) or (time,)."""
+        return self.further(start, ids.shape) if self.further else {}
 
     def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""
         p = self.parameters if parameters is None else parameters
-        h = run[self.output]
-        rows = h.reshape((-1, h.shape[-1]))  # one matrix product for the whole chunk
-        logits: Tensor = matvec(p["output.W_y"], rows) + p["output.b_y"]
-        return logits
+        return self.readout.predict(p, run).reshape((-1, len(self.vocabulary)))
 
     def observe(self, text: str) -> Observation:
         """Run over one text from zero states: every gate's values, and what it expects next."""

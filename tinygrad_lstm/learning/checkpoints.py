@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tinygrad_lstm.atomic import hold
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.learning import schema
 from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.optimisers import Arrays, Averages
 from tinygrad_lstm.learning.schema import SchemaError
 from tinygrad_lstm.learning.texts import Text, Vocabulary
@@ -90,7 +91,7 @@ def save(
     path: str | Path, model: CharacterModel, settings: Settings, state: TrainingState, text: Text
 ) -> None:
     """Write a checkpoint; the file is replaced whole, so that an older one is never lost."""
-    described = asdict(
+    described = schema.written(
         _Description(
             CHECKPOINT.format,
             model.cell.name,
@@ -198,8 +199,9 @@ def _state(
     found: _Description, model: CharacterModel, arrays: Mapping[str, Array]
 ) -> TrainingState:
     """The state of a training, and of its model, of arrays that are as they must be."""
-    kinds = found.settings.optimiser.start(model.parameters)
-    like = _flat(model.parameters, kinds)
+    fresh = Flat.of(model.parameters)
+    kinds = found.settings.optimiser.start(fresh)
+    like = _flat(fresh, kinds)
     shapes = {name: value.shape for name, value in like.items()}
     if any(name.startswith("carried/") for name in arrays):  # not at the start of a pass
         equations, batch = model.cell.program(**model.sizes).equations, found.settings.batch
@@ -212,11 +214,11 @@ def _state(
             raise SchemaError(f"array {name} must be of {model.dtype}, but is of {value.dtype}")
         if not np.isfinite(value).all():
             raise SchemaError(f"array {name} holds what is no finite number")
-    model.parameters = under("parameters/", arrays)
-    averages = {kind: under(f"averages/{kind}/", arrays) for kind in kinds}
+    model.parameters = parameters = fresh.fit(under("parameters/", arrays))
+    averages = {kind: fresh.fit(under(f"averages/{kind}/", arrays)) for kind in kinds}
     carried = {name: constant(value) for name, value in under("carried/", arrays).items()}
     return TrainingState(
-        model.parameters, averages, carried, history=found.history, **vars(found.position)
+        parameters, averages, carried, history=found.history, **vars(found.position)
     )
 
 

@@ -1,4 +1,8 @@
-"""JSON read as dataclasses: every field is there, of its type, and no other."""
+"""JSON read as dataclasses: every field is there, of its type, and no other.
+
+What a field means that came with a later version is its default where it is not written; with that
+value it is not written either, so that a file has nothing that its content does not need.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ _WORDS = {
     tuple: "a list",
     dict: "a mapping",
 }
+
+
+LATER = {"later": True}  # the metadata of a field that older files do not have
 
 
 class SchemaError(TinygradError, ValueError):
@@ -63,7 +70,9 @@ def read(kind: Any, value: Any, place: str = "") -> Any:
 
 
 def _dataclass(kind: Any, given: dict[str, Any], place: str) -> Any:
-    types, start = get_type_hints(kind), f"{place}." * bool(place)
+    hints, start = get_type_hints(kind), f"{place}." * bool(place)
+    types = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    given = {**_later(kind), **given}
     for name in given:
         if name not in types:
             raise UnknownFieldError(f"{start}{name}")
@@ -71,6 +80,26 @@ def _dataclass(kind: Any, given: dict[str, Any], place: str) -> Any:
         if name not in given:
             raise SchemaError(f"{start}{name} is missing")
     return kind(**{name: read(types[name], each, start + name) for name, each in given.items()})
+
+
+def _later(kind: Any) -> dict[str, Any]:
+    """The defaults of the fields that older files do not have."""
+    return {f.name: f.default for f in dataclasses.fields(kind) if f.metadata.get("later")}
+
+
+def written(value: Any) -> Any:
+    """A dataclass as `json.dumps` takes it, for `read` to read again."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    for name, default in _later(value).items():
+        if found[name] == default:
+            del found[name]
+    return {name: _each(each) for name, each in found.items()}
+
+
+def _each(value: Any) -> Any:
+    return [written(each) for each in value] if isinstance(value, tuple) else written(value)
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:

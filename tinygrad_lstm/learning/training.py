@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.differentiate import value_and_grad
-from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.checkpoints import CheckpointError
+from tinygrad_lstm.learning.flat import Flat
+from tinygrad_lstm.learning.learner import DivergenceError
 from tinygrad_lstm.learning.losses import bits, cross_entropy
-from tinygrad_lstm.learning.optimisers import clip_by_norm
+from tinygrad_lstm.learning.objectives import Objective
+from tinygrad_lstm.learning.optimisers import clipped
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.texts import (
     SHAKESPEARE,
@@ -31,11 +33,7 @@ from tinygrad_lstm.learning.texts import (
 )
 from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingState
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import Array, Tensor
-
-
-class DivergenceError(TinygradError, ArithmeticError):
-    """A training that has left the finite numbers."""
+from tinygrad_lstm.tensor import Array, Tensor, constant
 
 
 class Training:
@@ -56,15 +54,16 @@ class Training:
         self, model: CharacterModel, text: str | Text, *, eager: bool = False, **settings: Any
     ) -> None:
         self.model = model
+        parameters = Flat.of(model.parameters)
         self.cell = model.cell if eager else compiled(model.cell)
+        self.objective = Objective(model.readout, parameters, eager=eager, **model.sizes)
         self.text = text if isinstance(text, Text) else Text(text)
         self.settings = Settings(**settings)
         own = model.vocabulary == self.text.vocabulary
         ids = self.text.numbers if own else model.vocabulary.encode(self.text.characters)
         self.train_ids, self.validation_ids = split(ids, self.settings.held_out)
         self._check_length(len(ids))
-        averages = self.settings.optimiser.start(model.parameters)
-        self.state = TrainingState(model.parameters, averages)
+        self.state = TrainingState(parameters, self.settings.optimiser.start(parameters))
 
     @classmethod
     def resume(
@@ -175,24 +174,22 @@ class Training:
         offset = self._offset(s.passes)
         start, stop = s.chunk * length, (s.chunk + 1) * length
         reads, comes = chunk(self.train_ids, batch, start, stop, offset)
-        carried: dict[str, Tensor] = {}
-
-        def loss(p: Mapping[str, Tensor]) -> Any:
-            run = model.run(reads, s.carried, start, p, self.cell)
-            carried.update({name: state.detach() for name, state in run.final.items()})
-            return cross_entropy(model.logits(run, p), comes.reshape(-1))
-
+        further = model.inputs(reads, start)
         with np.errstate(all="ignore"):  # what overflows is found and named below
-            value, found = value_and_grad(loss)(s.parameters)
-            exact = {name: g.data for name, g in found.items()}
-            gradients, norm = clip_by_norm(exact, self.settings.clip)
-            cost = bits(value.item())
+            found = self.objective(
+                *(s.parameters, reads, comes), initial=s.carried, seed=start, further=further
+            )
+            gradients, norm = clipped(
+                found.gradient, self.settings.clip, self.settings.clip_entries
+            )
+            cost = bits(found.loss)
             if not np.isfinite([cost, norm]).all():
                 raise self._diverged(f"loss is {cost} and the gradient's norm {norm}")
             parameters, averages = self.settings.optimiser.update(
                 s.parameters, gradients, s.averages, s.step + 1
             )
-        for name, values in [*parameters.items(), *((k, t.data) for k, t in carried.items())]:
+        carried = {name: constant(value) for name, value in found.final.items()}
+        for name, values in [*parameters.items(), *found.final.items()]:
             if not np.isfinite(values).all():
                 raise self._diverged(f"step makes {name} infinite or nan")
         passes, place, seconds = s.passes, s.chunk + 1, clock()

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.learning.optimisers import Adam, Arrays, Averages, Optimiser
+from tinygrad_lstm.learning.flat import Flat
+from tinygrad_lstm.learning.optimisers import Adam, Averages, Optimiser
+from tinygrad_lstm.learning.schema import LATER
 from tinygrad_lstm.tensor import Tensor
 
 
@@ -47,14 +49,16 @@ class Settings:
     """How to train. With the model and the text it fixes every number but the seconds.
 
     batch: streams side by side; length: steps of time that a gradient flows back; clip: limit of
-    the gradient's global norm; every: steps from record to record; held_out: share of the text,
-    from its end, for validation; sample: characters of the sample in each record; seed: chooses
-    where each pass over the text begins, and what samples say.
+    the gradient's global norm; clip_entries: of each of its entries, before that, None for none;
+    every: steps from record to record; held_out: share of the text, from its end, for validation;
+    sample: characters of the sample in each record; seed: chooses where each pass over the text
+    begins, and what samples say.
     """
 
     batch: int = 32
     length: int = 64
     clip: float = 1.0
+    clip_entries: float | None = field(default=None, metadata=LATER)
     every: int = 100
     held_out: float = 0.05
     sample: int = 200
@@ -77,6 +81,8 @@ class Settings:
                 raise DataError(f"{name} must be at most {most:,}, got {getattr(self, name):,}.")
         if not self.clip > 0:
             raise DataError(f"clip must be a norm above 0, got {self.clip}.")
+        if self.clip_entries is not None and not self.clip_entries > 0:
+            raise DataError(f"clip_entries must be a number above 0, got {self.clip_entries}.")
         if not 0 < self.held_out < 1:
             raise DataError(
                 f"the share of text that is held out lies within 0 and 1, got {self.held_out}."
@@ -112,7 +118,7 @@ class TrainingState(Position):
     carried: the cell's states after the last step (none at the start of a pass).
     """
 
-    parameters: Arrays
+    parameters: Flat
     averages: Averages
     carried: Mapping[str, Tensor] = field(default_factory=dict)
     history: tuple[Record, ...] = ()

@@ -13,9 +13,10 @@ from markupsafe import Markup
 import viz
 from lesson.commands.step import small_run
 from lesson.figures import Drawer
-from lesson.languages import check_language
+from lesson.languages import check_language, languages
 from lesson.page import render
 from lesson.parts import scripts, style
+from lesson.parts.stepper.adjoints import choices
 from lesson.parts.stepper.trace_data import compact, split, symbol
 from lesson.prose import Texts, as_json
 from lesson.subject import Subject
@@ -130,6 +131,8 @@ def _markup(
         name, figure = f"{ident}-figure", viz.cell(cell)
         svg = draw(name, figure).svg if draw else Markup(figure.svg(prefix=name))
     # without a script: the events of the last time step, forward and backward, as a table
+    data = compact(run.trace, cell, run.columns)
+    data["adjoints"] = {} if cell is None else choices(cell, tags or languages())
     last = max((e.time for e in run.trace if e.time is not None), default=None)
     symbols = _symbols(run.trace)
     rows = []
@@ -144,7 +147,7 @@ def _markup(
         language=Texts("language", tags=tags),
         ident=ident,
         heading=heading,
-        trace=as_json(compact(run.trace, cell, run.columns)),
+        trace=as_json(data),
         read=run.read,
         next=visible(run.next),
         svg=svg,

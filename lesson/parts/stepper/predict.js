@@ -21,6 +21,10 @@
     return made;
   };
 
+  // A formula in a line of text with its subscripts and superscripts set: C_{t+1}, δ^f_t.
+  const typeset = (text) => text.split(/([_^](?:\{[^}]*\}|(?:(?![ᵀ²])[\p{L}\p{N}\p{M}])+))/u).map((piece, k) => (
+    k % 2 ? h(piece[0] === "_" ? "sub" : "sup", {}, piece.slice(1).replace(/^\{|\}$/g, "")) : piece));
+
   const setUp = (root) => {
     const { stepper } = root;
     const { trace, state, view } = stepper;
@@ -86,13 +90,28 @@
         })),
       };
     };
-    const KINDS = { formula, shape, sign, value };
+    // A whole adjoint: each wrong formula came with what is wrong with it when the page was built.
+    const adjointOf = (event) => (event.subject.t > 0 && event.subject.o ? trace.adjoints[event.subject.n] : undefined);
+    const adjoint = (event, roll) => {
+      const { bar, right, wrong } = adjointOf(event);
+      const forms = [[right], ...shuffled(wrong, roll).slice(0, 3)];
+      const whole = (text) => h("span", { class: "whole" }, typeset(`${bar} = ${text}`));
+      return {
+        veil: "formula", title: worded("predict.adjoint", { bar: typeset(bar) }),
+        choices: shuffled(forms, roll).map(([text, why]) => ({
+          value: text, words: [whole(text)], right: why === undefined,
+          why: () => [why ? h("p", {}, typeset(why[lesson.language()] ?? Object.values(why)[0])) : [], h("p", {}, say("why.adjoint"), " ", whole(right))].flat(),
+        })),
+      };
+    };
+    const KINDS = { formula, adjoint, shape, sign, value };
     const kindsOf = (event) => {
       if (event.seed) return ["shape"];
       const result = trace.result(event);
       const finite = result.every(Number.isFinite);
       const short = !(event.term > 1) && event.pattern.n.every((text) => text.length < 90);
-      return [...(event.pattern.w.length ? ["formula"] : []), "shape", ...(finite ? ["sign"] : []), ...(finite && short ? ["value"] : [])];
+      const whole = !event.forward && adjointOf(event) ? ["adjoint"] : [];
+      return [...(event.pattern.w.length ? ["formula"] : []), ...whole, "shape", ...(finite ? ["sign"] : []), ...(finite && short ? ["value"] : [])];
     };
 
     // --- one question on the page ----------------------------------------------------------------

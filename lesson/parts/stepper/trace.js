@@ -199,7 +199,7 @@ const traces = (() => {
     const find = (stop, start) => events.findIndex((e) => e.index > start && stop(e));
 
     return {
-      digits, nodes, events, last, times, called, columns: data.columns, byLabel,
+      digits, nodes, events, last, adjoints: data.adjoints ?? {}, times, called, columns: data.columns, byLabel,
       gradientAt, knownAt, termsOf, total, names, pieces, sign, result, arithmetic, sums,
       next, back, across, lastOf, lookup, breakpoint, find, place,
       number: (value) => number(value, digits), short, largest,

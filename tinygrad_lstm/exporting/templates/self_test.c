@@ -9,7 +9,8 @@ static double apart(size_t n, const double *right, const @REAL@ *found) {
     return worst / scale;
 }
 
-int main(void) {
+/* 0 if all is right; *worst, if asked for, is the largest relative difference. */
+int @NAME@_self_test(double *worst) {
     static @REAL@ state[@STATES@], @RESULT@[@SIZE@];
 @WORK@
     @NAME@_start(@BATCH@, state);
@@ -18,8 +19,21 @@ int main(void) {
     );
     const double one = apart(@SIZE@, right, @RESULT@);
     const double two = apart(@STATES@, right_state, state);
-    const double worst = one > two || one != one ? one : two;
+    const double most = one > two || one != one ? one : two;
+    if (worst) {
+        *worst = most;
+    }
+    return most < @TOLERANCE@ ? 0 : 1;
+}
+#endif
+
+#ifndef NO_MAIN
+#include <stdio.h>
+
+int main(void) {
+    double worst;
+    const int wrong = @NAME@_self_test(&worst);
     printf("self-test: largest relative difference %.1e\n", worst);
-    return worst < @TOLERANCE@ ? 0 : 1;
+    return wrong;
 }
 #endif
