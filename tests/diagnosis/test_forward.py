@@ -303,7 +303,7 @@ def drawn(program: Program, rng: np.random.Generator) -> tuple[set[str], Program
     if not choices:
         return None
     kinds, node, change = choices[rng.integers(len(choices))]
-    return kinds, changed(program, node, change)
+    return kinds, changed(program, {node: lambda operands, new: change(operands)})
 
 
 def test_mistakes_drawn_in_the_steps_of_many_cells_are_named() -> None:
