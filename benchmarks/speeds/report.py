@@ -100,11 +100,18 @@ def save(path: Path, part: str, found: Any) -> None:
     """
     whole: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if part == "rows":
-        rows = {row["label"]: row for row in [*whole.get("rows", {}).get("found", []), *found]}
+        old = whole.get("rows", {})
+        known = [{"measured": _of_run(old), **row} for row in old.get("found", [])]
+        rows = {row["label"]: row for row in known}
+        rows |= {row["label"]: {**row, "measured": machine()} for row in found}
         found = list(rows.values())
     whole[part] = {**machine(), "found": found}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def _of_run(found: Mapping[str, Any]) -> Record:
+    return {name: found[name] for name in ("date", "machine", "versions")}
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -247,11 +254,18 @@ def write_readme(results: Path) -> None:
     whole = json.loads(results.read_text(encoding="utf-8"))
     parts = []
     if "rows" in whole:
-        records = whole["rows"]["found"]
-        long = [r for r in records if r["label"] != r["workload"].get("cell")]
-        parts += [heading(whole["rows"]), summary(records), against_goals(records)]
-        parts += ["Everybody's times, and how far they are from the matrix products alone:"]
-        parts += [all_times(long), absences(records)]
+        runs: dict[str, list[Record]] = {}  # rows that were not measured again are of an older one
+        for record in whole["rows"]["found"]:
+            clock = " Processor times." if record.get("clock") == "processor" else ""
+            measured = heading(record.get("measured", whole["rows"])) + clock
+            runs.setdefault(measured, []).append(record)
+        for measured, records in sorted(runs.items(), reverse=True):
+            long = [r for r in records if r["label"] != r["workload"].get("cell")]
+            parts += [f"### {measured}", summary(records), against_goals(records)]
+            if long:
+                parts += ["Everybody's times, and how far they are from the products alone:"]
+                parts += [all_times(long)]
+            parts += [absences(records)]
     if "growths" in whole:
         parts += ["### How cost grows", heading(whole["growths"])]
         parts += [growth_table(whole["growths"]["found"])]

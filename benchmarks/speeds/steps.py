@@ -107,7 +107,7 @@ def ours(w: Steps, code: str) -> Found:
 
 def _told(last: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     moved = np.concatenate([np.ravel(parameters[name]) for name in sorted(parameters)])
-    return {**last, "parameters": moved}
+    return {"parameters": moved, **{name: np.asarray(value) for name, value in last.items()}}
 
 
 def by_torch(w: Steps, name: str) -> Found:
