@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_lstm.diagnosis import formula_words
-from tinygrad_lstm.diagnosis.backward import Change, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Change, Mistake
 from tinygrad_lstm.diagnosis.diagnosis import Story, say
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.point import Point as Values
