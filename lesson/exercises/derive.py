@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import equations
 from lesson.exercises.tasks import Answer, Exercise, ExerciseError
-from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table
+from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table, told
 from tinygrad_lstm.diagnosis.derivations import Derivations
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis
 from tinygrad_lstm.diagnosis.formula import FormulaError
@@ -297,5 +297,5 @@ def note(answer: Answer, sheet: Derivations, label: str, formula: str) -> None:
 
 
 def _tell(answer: Answer, found: Diagnosis) -> None:
-    first, *rest = found.lines[answer.language]
+    first, *rest = told(found, answer.language)
     (answer.right if found.right else answer.wrong)("\n\n".join([first, *rest]))

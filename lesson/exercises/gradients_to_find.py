@@ -10,7 +10,7 @@ import numpy as np
 import equations
 from lesson.exercises.comparisons import alike, complex_step
 from lesson.exercises.tasks import Answer, make_exercise
-from lesson.exercises.words import SAYS, Words
+from lesson.exercises.words import SAYS, Words, told
 from tinygrad_lstm import cells
 from tinygrad_lstm.diagnosis.derivations import Derivations
 from tinygrad_lstm.tensor import Array
@@ -201,7 +201,7 @@ def explain(answer: Answer, label: str, function: Callable[..., Array]) -> None:
         return
     found = sheet.grade_function(label, function)
     if not found.right and found.kind != "unexplained":
-        answer.wrong(found.lines[answer.language][0])
+        answer.wrong(told(found, answer.language)[0])
 
 
 @make_exercise(8, "wrong-gradient", _with_error, _wrong_facts)

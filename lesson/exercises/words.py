@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from lesson import languages, prose
+from tinygrad_lstm.diagnosis.diagnosis import Diagnosis
 from tinygrad_lstm.errors import UnknownNameError
 
 Words = str | Mapping[str, str]  # words, or words by language; plain words count as English
@@ -25,6 +26,11 @@ def say(text: Words, language: str, /, **facts: Any) -> str:
         for name, value in facts.items()
     }
     return prose.fill(words, given)
+
+
+def told(found: Diagnosis, language: str) -> tuple[str, ...]:
+    """The lines of a diagnosis in a language, else in English."""
+    return found.lines.get(language) or found.lines[DEFAULT]
 
 
 def languages_of(text: Words) -> frozenset[str]:

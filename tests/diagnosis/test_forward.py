@@ -208,14 +208,14 @@ def rnn(p: Arrays, xs: Any, wrong: str = "", initial: Any = None) -> Any:
     [("", ""), ("reversed", "step"), ("nothing carried", "carried"), ("late", "step")],
 )
 def test_a_whole_sequence(wrong: str, kind: str) -> None:
-    found = diagnose(cells.rnn, lambda p, xs: rnn(p, xs, wrong))
+    found = diagnose(cells.rnn, forward=lambda p, xs: rnn(p, xs, wrong))
     assert (found.right, found.kind) == (not wrong, kind)
     found = diagnose(cells.rnn, forward=lambda p, xs, initial: {"h": rnn(p, xs, wrong, initial)})
     assert found.right == (not wrong)
 
 
 def test_the_axes_of_a_sequence() -> None:
-    found = diagnose(cells.rnn, lambda p, xs: rnn(p, xs.swapaxes(0, 1)).swapaxes(0, 1))
+    found = diagnose(cells.rnn, forward=lambda p, xs: rnn(p, xs.swapaxes(0, 1)).swapaxes(0, 1))
     assert found.kind == "order" and "yours takes the first for the batch" in str(found)
 
 
@@ -303,7 +303,7 @@ def drawn(program: Program, rng: np.random.Generator) -> tuple[set[str], Program
     if not choices:
         return None
     kinds, node, change = choices[rng.integers(len(choices))]
-    return kinds, changed(program, node, change)
+    return kinds, changed(program, {node: lambda operands, new: change(operands)})
 
 
 def test_mistakes_drawn_in_the_steps_of_many_cells_are_named() -> None:

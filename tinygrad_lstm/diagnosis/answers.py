@@ -30,12 +30,13 @@ class Form(NamedTuple):
     known: frozenset[str]
 
 
-def is_forward(cell: Cell, function: Any) -> bool:
-    """Whether a function is a step or a sequence forward, and not a backward pass."""
-    names = _arguments(cell, function)
-    if names is None or any("bar" in name for name in inspect.signature(function).parameters):
+def is_forward(function: Any) -> bool:
+    """Whether a function's arguments say that it is a step, and not a backward pass."""
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):
         return False
-    return "prev" in inspect.signature(function).parameters or len(names) == 2
+    return "prev" in names and not any("bar" in name for name in names)
 
 
 def _arguments(cell: Cell, function: Any) -> list[str] | None:

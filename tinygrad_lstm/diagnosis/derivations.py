@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Array
 from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, Diagnosis, say
 from tinygrad_lstm.diagnosis.evaluation import evaluate
 from tinygrad_lstm.diagnosis.formula import FormulaError, Part, Reference, read
 from tinygrad_lstm.diagnosis.point import STEPS, Point
 from tinygrad_lstm.diagnosis.repairs import repairs
+from tinygrad_lstm.diagnosis.rules import Array
 from tinygrad_lstm.diagnosis.signs import cleaned
 from tinygrad_lstm.diagnosis.slips import Slip, Slips, Told, pair_of
 from tinygrad_lstm.errors import DataError, unknown

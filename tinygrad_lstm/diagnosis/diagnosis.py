@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Mistake
 from tinygrad_lstm.diagnosis.rules import Array, Edge
 from tinygrad_lstm.diagnosis.search import Explanation
 from tinygrad_lstm.diagnosis.terms import Term, Terms

@@ -17,8 +17,9 @@ def _words() -> dict[str, dict[str, str]]:
 
 
 def say(key: str, language: str, **words: object) -> str:
-    """A sentence of formula.toml, filled."""
-    return _words()[key][language].format(**words)
+    """A sentence of formula.toml, filled; in English where the language is not there."""
+    texts = _words()[key]
+    return texts.get(language, texts["en"]).format(**words)
 
 
 def marked(text: str, start: int, end: int) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Changes, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Changes, Mistake
 from tinygrad_lstm.diagnosis.rules import Array
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, unknown
 from tinygrad_lstm.tensor import Tensor

@@ -50,7 +50,7 @@ def diagnose(
     forward: a step `forward(p, x, prev)` that returns the states, as a mapping or in their order,
     and perhaps more equations by name; or a sequence's `forward(p, xs)`, which returns them over
     time; for a batch or for one sample. Which equation it writes otherwise, and how, is told;
-    `backward` may be such a function as well. Its values instead: forward={…}, p=p, xs=xs. Kinds
+    `backward` may be such a step as well. Its values instead: forward={…}, p=p, xs=xs. Kinds
     are those of gradients and "activation".
     among: without a cell, the cells that the forward may be; True: all that are built in;
     `diagnose(among=my_step)` is short for it. The result, a `Diagnosis`, also has `cell`, its
@@ -69,7 +69,7 @@ def diagnose(
             f"diagnose takes a cell, got {cell!r}. Of a stack or of both directions diagnose each "
             f"cell by itself: its p, the xs that it reads, and the h_bar that it receives."
         )
-    if forward is None and callable(backward) and is_forward(cell, backward):
+    if forward is None and callable(backward) and is_forward(backward):
         forward, backward = backward, None
     if forward is not None:
         if backward is not None or found is not None:

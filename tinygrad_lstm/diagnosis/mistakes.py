@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_lstm.diagnosis.backward import Change, Changes, Mistake, Recorded, Taken
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Change, Changes, Mistake, Taken
 from tinygrad_lstm.diagnosis.overall import over_time
 from tinygrad_lstm.diagnosis.rules import Edge, Expression, Place, Point
 from tinygrad_lstm.diagnosis.slopes import (

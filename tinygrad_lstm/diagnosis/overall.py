@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Change, Changes, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Change, Changes, Mistake
 from tinygrad_lstm.diagnosis.rules import Array
 
 NOTHING = Change(None)

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Change, Changes, Recorded
-from tinygrad_lstm.diagnosis.rules import Array, Edge, Place, Point
+from tinygrad_lstm.diagnosis.changes import Change, Changes
+from tinygrad_lstm.diagnosis.rules import Array, Edge, Place, Point, Step
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Tensor
+
+
+class Run(Protocol):
+    """What passes go back over: `backward.Recorded`."""
+
+    step: Step
+    program: Program
+    batch: int
+    dtype: Any
+    parameters: dict[str, Array]
+    start: dict[str, Array]
+    seeds: dict[str, Array]
+    names: list[str]
+    over_time: dict[str, Tensor]
+
+    def __len__(self) -> int: ...
+
+    def part(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
+        """What an edge hands on."""
+
+    def summed(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
+        """The same, summed over the batch."""
+
 
 ENTRIES = 100_000  # about so many of one adjoint's are computed at once
 MOST = 256  # passes at once
 
 
 def in_parts(
-    graph: Recorded, several: Sequence[Changes], names: Iterable[str]
+    graph: Run, several: Sequence[Changes], names: Iterable[str]
 ) -> Iterator[tuple[int, Passes]]:
     """Many passes, as many at a time as fit, with the number of the first of them."""
     most = max((point.node.size for point in graph.step.into), default=1)
@@ -36,7 +60,7 @@ class Passes:
 
     def __init__(
         self,
-        graph: Recorded,
+        graph: Run,
         several: Sequence[Changes],
         names: Collection[str] | None,
         parts: bool = False,

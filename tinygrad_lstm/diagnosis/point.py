@@ -66,7 +66,7 @@ class Point:
         shape = self.program.equations[loss].shape
         self.seeds = {loss: np.random.default_rng(seed + 1).normal(size=(STEPS, *shape))}
         self.given = {"x": xs, **dict(self.parameters.items()), **self.further}
-        self.inner = _insides(self.program)
+        self.inner = insides(self.program)
         self._twins = [self._twin(t) for t in range(STEPS)]
         seeds = {step[n]: g[t] for n, g in self.seeds.items() for t, step in enumerate(self.steps)}
         self.adjoints: dict[Tensor, Array] = pullback(seeds, numeric=True)
@@ -263,7 +263,7 @@ def block_name(text: str) -> str:
 
 
 # --- what stands inside functions -----------------------------------------------------------------
-def _insides(program: Program) -> dict[str, list[Tensor]]:
+def insides(program: Program) -> dict[str, list[Tensor]]:
     """What is a matrix product, or a sum with one, and stands inside something else, by label.
 
     The label is the equation's, numbered if it has several: what `delta.f` is the adjoint of.

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Changes, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Changes, Mistake
 from tinygrad_lstm.diagnosis.rules import Array
 
 Close = Callable[[str, Array], bool]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.backward import Changes, Mistake, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Changes, Mistake
 from tinygrad_lstm.diagnosis.forward import in_forward
 from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.passes import in_parts

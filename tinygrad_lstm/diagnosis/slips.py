@@ -14,10 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from tinygrad_lstm.diagnosis import formula_words
-from tinygrad_lstm.diagnosis.backward import Array, Change, Edge, Mistake, Place, Recorded
+from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.changes import Change, Mistake
 from tinygrad_lstm.diagnosis.diagnosis import Story, say
 from tinygrad_lstm.diagnosis.mistakes import mistakes
-from tinygrad_lstm.diagnosis.point import Point
+from tinygrad_lstm.diagnosis.point import Point as Values
+from tinygrad_lstm.diagnosis.point import insides
+from tinygrad_lstm.diagnosis.rules import Array, Edge, Place, Point
 from tinygrad_lstm.diagnosis.terms import Terms
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.graph import ancestors, fold, pullback
@@ -25,7 +28,6 @@ from tinygrad_lstm.tensor import Tensor, apply, remade
 from tinygrad_lstm.text import UNICODE, expression
 
 Told = Callable[[str], str]  # a language to a sentence
-Ways = list[tuple[Tensor, list[tuple[Place, Edge]]]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Slip:
 class Slips:
     """The mistakes that the rules draw from a cell's graph, one adjoint at a time."""
 
-    def __init__(self, point: Point) -> None:
+    def __init__(self, point: Values) -> None:
         self.point = point
         self.terms = Terms(point.program)
 
@@ -53,17 +55,9 @@ class Slips:
         return Recorded(case.cell, case.parameters, case.xs, seeds, initial, **case.further)
 
     @cached_property
-    def _right(self) -> dict[Tensor, Array]:
-        """The adjoint of every named value of every step."""
-        graph, found = self.graph, dict[Tensor, Array]()
-        for name in graph.steps[0]:
-            adjoint = self.point.values[f"bar.{name}"]
-            found |= {step[name]: adjoint[t] for t, step in enumerate(graph.steps)}
-        return found
-
-    @cached_property
     def _mistakes(self) -> list[Mistake]:
-        return [m for m in mistakes(self.graph, {}) if m.message != "nothing carried"]
+        every = mistakes(self.graph)
+        return [m for m in every if m.changes.edges and m.message != "nothing carried"]
 
     def sentence(self, key: str, label: str, **words: object) -> Told:
         """A sentence of formula.toml about an adjoint."""
@@ -79,28 +73,24 @@ class Slips:
             yield from self._of_graph(label)
 
     def _of_graph(self, label: str) -> Iterator[Slip]:
-        targets, whole = self._targets(label)
-        ways = self._ways(targets)
-        places = {place for _, several in ways for place, _ in several}
+        targets = self._targets(label)
+        edges = self._leading_to(targets)
+        places = {edge.place for edge in edges}
         space, _, name = label.partition(".")
-        seeds = self.point.seeds.get(name) if space == "bar" else None
-
-        def changed(changes: Mapping[Place, Change]) -> Array:
-            return self._changed(label, ways, targets, whole, changes, seeds)
-
         for mistake in self._mistakes:
-            if places & set(mistake.changes.edges):
+            own = {p: c for p, c in mistake.changes.edges.items() if p in places}
+            if own and not any(c.without is not None or c.rolled for c in own.values()):
                 with contextlib.suppress(TypeError, ValueError):  # what no rule can be tried on
-                    value = changed(mistake.changes.edges)
-                    tell = self._teller(label, mistake)
-                    yield Slip(mistake.kind, mistake.rank, value, tell)
+                    value = self._changed(label, edges, targets, own)
+                    yield Slip(mistake.kind, mistake.rank, value, self._teller(label, mistake))
         later = [t.text for t in self.terms.of(name) if "t+1}" in t.text]
         if space == "bar" and name in self.graph.start and later:
-            edges = [way for _, several in ways for way in several]
-            lost = {place: _nothing for place, edge in edges if self.graph.carries(edge) == name}
+            before = Point("", self.graph.program.inputs[f"prev.{name}"])
+            lost = {edge.place: Change(None) for edge in edges if edge.target == before}
+            value = self._changed(label, edges, targets, lost)
             words = {"term": " + ".join(later), "value": self.point.text(name)}
             sentence = self.sentence("not carried", label, **words)
-            yield Slip("carried", 0.9, changed(lost), lambda: (sentence, words["term"]))
+            yield Slip("carried", 0.9, value, lambda: (sentence, words["term"]))
 
     def _of_loss(self, label: str, name: str, seeds: Array) -> Iterator[Slip]:
         right, term = self.point.values[label], self.point.text(f"seed.{name}")
@@ -111,87 +101,76 @@ class Slips:
         yield Slip("sign", 1.1, right - 2 * seeds, lambda: (_said("sign", words), term))
 
     # --- numbers ---------------------------------------------------------------------------------
-    def _targets(self, label: str) -> tuple[dict[Tensor, int], bool]:
-        """The nodes whose adjoint it is, each with its step; whether one node is that of all."""
+    def _targets(self, label: str) -> dict[Point, int]:
+        """What of a step receives the adjoint: 0, or -1 for what belongs to the step before."""
         space, _, own = label.partition(".")
-        graph = self.graph
+        program, graph = self.graph.program, self.graph
         if space == "delta":
-            return self._inside(own), False
-        if own in self.point.program.equations:
-            return {step[own]: t for t, step in enumerate(graph.steps)}, False
-        given = {"x": graph.xs, **dict(graph.parameters.items())}
-        node = given.get(own.removeprefix("input."))
-        return ({} if node is None else {node: 0}), True
+            name = self.point.owner(own)
+            return {graph.step.point(name, node): 0 for node in insides(program)[own]}
+        if own in program.equations:
+            found = {Point("", program.equations[own]): 0}
+            if f"prev.{own}" in program.inputs:
+                found[Point("", program.inputs[f"prev.{own}"])] = -1
+            return found
+        return {Point("", program.inputs[own.removeprefix("input.")]): 0}
 
-    def _inside(self, own: str) -> dict[Tensor, int]:
-        """The run's nodes of what stands inside a function, each with its step."""
-        program, name, found = self.point.program, self.point.owner(own), dict[Tensor, int]()
-        known = {*program.inputs.values(), *program.equations.values()}
-        wanted = set(self.point.inner[own])  # by identity: == compares entries
-        for t, step in enumerate(self.graph.steps):
-            stack = [(program.equations[name], step[name])]
-            while stack:
-                a, b = stack.pop()
-                if a in wanted:
-                    found[b] = t
-                if len(a.inputs) == len(b.inputs) and a.op == b.op:
-                    pairs = zip(a.inputs, b.inputs, strict=True)
-                    stack += [(i, j) for i, j in pairs if i not in known]
-        return found
-
-    def _ways(self, targets: Collection[Tensor]) -> Ways:
+    def _leading_to(self, targets: Collection[Point]) -> list[Edge]:
         """The edges on ways from named values to the targets on which there is no other."""
-        inside, found = set(targets), []
-        for node, ways in reversed(self.graph.edges):
-            if own := [way for way in ways if way[1].source in inside]:
-                found.append((node, own))
-                if node not in self._right:
-                    inside.add(node)
+        step = self.graph.step
+        inside, found = set(targets), list[Edge]()
+        for edge in reversed(step.edges):
+            if edge.target in inside:
+                found.append(edge)
+                if edge.node not in step.known:
+                    inside.add(step.point(edge.place.owner, edge.node))
         return found[::-1]
 
     def _changed(
         self,
         label: str,
-        ways: Ways,
-        targets: Mapping[Tensor, int],
-        whole: bool,
+        edges: Sequence[Edge],
+        targets: Mapping[Point, int],
         changes: Mapping[Place, Change],
-        seeds: Array | None,
     ) -> Array:
         """An adjoint with changes on its own ways, all adjoints of other named values right."""
+        space, _, name = label.partition(".")
+        seeds = self.point.seeds.get(name) if space == "bar" else None
         right = self.point.values[label]
         found = np.zeros_like(right) if seeds is None else np.array(seeds)
         with np.errstate(all="ignore"):
-            self._pass_on(found, ways, targets, whole, changes)
+            for t in range(len(self.graph)):
+                self._pass_on(t, found, edges, targets, changes)
         return found
 
     def _pass_on(
         self,
+        t: int,
         found: Array,
-        ways: Ways,
-        targets: Mapping[Tensor, int],
-        whole: bool,
+        edges: Sequence[Edge],
+        targets: Mapping[Point, int],
         changes: Mapping[Place, Change],
     ) -> None:
-        passing: dict[Tensor, Array] = {}
-        for node, several in ways:
-            known = self._right if node in self._right else passing
-            upstream = known.get(node)
+        step, passing = self.graph.step, dict[Point, Array]()
+        for edge in edges:
+            if edge.node in step.known:
+                adjoint = self.point.values[f"bar.{step.owner[edge.node]}"][t]
+                upstream: Array | None = adjoint[None, None]
+            else:
+                upstream = passing.get(step.point(edge.place.owner, edge.node))
             if upstream is None:
                 continue
-            for place, edge in several:
-                change = changes.get(place)
-                part = edge.part(upstream) if change is None else change(edge, upstream)
-                if part is None:
-                    continue
-                source = edge.source
-                if source in targets and whole:
-                    found += part if found.shape == part.shape else part[None]
-                elif source in targets:
-                    found[targets[source]] += part
-                else:
-                    before = passing.get(source)
-                    passing[source] = part if before is None else before + part
+            part = self.graph.part(edge, upstream, t, changes.get(edge.place))
+            if part is None:
+                continue
+            target = edge.target
+            if target in targets:
+                at = 0 if len(found) == 1 else t + targets[target]
+                if at >= 0:
+                    found[at] += part[0, 0]
+            else:
+                before = passing.get(target)
+                passing[target] = part if before is None else before + part
 
     # --- words -----------------------------------------------------------------------------------
     def _teller(self, label: str, mistake: Mistake) -> Callable[[], tuple[Told, str]]:
@@ -215,7 +194,7 @@ class Slips:
             return self.sentence("part missing", label, term=term), term
         if mistake.message in ("missing", "lost") and "t+1}" in term and space == "bar":
             return self.sentence("not carried", label, term=term, value=self.point.text(name)), term
-        if mistake.message == "slope left out" and edge and edge.node.op in ("multiply", "divide"):
+        if mistake.message == "slope left out" and edge and edge.op in ("multiply", "divide"):
             return self.sentence("factor left out", label, term=term), term
 
         def told(tag: str) -> str:
@@ -247,10 +226,6 @@ def _squared(node: Tensor, operands: list[Tensor]) -> Tensor:
 
 def _said(key: str, words: Mapping[str, str]) -> Told:
     return lambda tag: say(key, tag, **words)
-
-
-def _nothing(edge: Edge, g: Array) -> None:
-    return None
 
 
 def pair_of(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lstm.diagnosis.backward import Change
+from tinygrad_lstm.diagnosis.changes import Change
 from tinygrad_lstm.diagnosis.rules import Edge, Expression, Step, leaves_of
 from tinygrad_lstm.functions import concat, swapaxes
 from tinygrad_lstm.graph import ancestors, fold, unbroadcast

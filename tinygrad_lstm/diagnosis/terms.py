@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tinygrad_lstm.diagnosis.backward import Change, Taken
+from tinygrad_lstm.diagnosis.changes import Change, Taken
 from tinygrad_lstm.diagnosis.rules import Edge
 from tinygrad_lstm.graph import ancestors, fold, pullback, unbroadcast
 from tinygrad_lstm.program import Program

@@ -80,7 +80,13 @@ class Source:
         """All of the source, for people and other compilers."""
         told = ", ".join(f"{name} = {n}" for name, n in self.loops.plan.step.sizes.items())
         shared = ["#define SHARED static UNUSED", *map(_file, _SHARED)]
-        parts = [self._head(), self._machine, _file("functions.c"), *shared, *self._loops]
+        parts = [
+            c_comment("\n   ".join(self.loops.told())),
+            self._machine,
+            _file("functions.c"),
+            *shared,
+            *self._loops,
+        ]
         numbers = "\n".join(self.sizes.definition(told or "These sizes."))
         return "\n\n".join(part for part in [*parts, numbers] if part) + "\n"
 
@@ -113,14 +119,6 @@ class Source:
         return [b for b in self.transient if (b.space is Space.FACTOR) == back]
 
     # --- parts of the source --------------------------------------------------------------------
-    def _head(self) -> str:
-        plan = self.loops.plan
-        lines = [f"{plan.name}, compiled from its equations:", ""]
-        lines += [f"  {line}" for s in (*self.loops.ahead, *self.loops.forward) for line in s.lines]
-        lines += ["", "where, made of the parameters once a call,", ""]
-        lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
-        return c_comment("\n   ".join(lines))
-
     def _loop(self, name: str, statements: list[Statement]) -> str:
         backward = name == "backward"
         body = [line for s in statements for line in self._statement(s, name)]

@@ -79,7 +79,7 @@ class Script:
         body = "\n\n".join([pack, self._unpacking(unpack), machine, file("cell.js")])
         tables = [f"const {name} = {text};" for text, name in self.write.tables.items()]
         parts = [
-            self._head(),
+            "\n".join(map(js_comment, self.loops.told())),
             "(function (root) {",
             '"use strict";',
             f"const Numbers = Float{8 * self.dtype.itemsize}Array, F = Math.fround;",
@@ -92,14 +92,6 @@ class Script:
             ": (globalThis.tinygrad_lstm ??= { __proto__: null }));",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
-
-    def _head(self) -> str:
-        plan = self.loops.plan
-        lines = [f"{plan.name}, compiled from its equations:", ""]
-        lines += [f"  {line}" for s in (*self.loops.ahead, *self.loops.forward) for line in s.lines]
-        lines += ["", "where, made of the parameters once a call,", ""]
-        lines += [f"  {line}" for pack in self.loops.once for line in pack.lines]
-        return "\n".join(map(js_comment, lines))
 
     def _described(self, panels: Mapping[str, int], own: Collection[Buffer]) -> dict[str, Any]:
         """What the functions of cell.js read of a cell."""

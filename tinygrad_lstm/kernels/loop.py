@@ -125,6 +125,23 @@ class Loops:
     after: list[Multiply | Outer]
     start: dict[str, Array]
 
+    def told(self) -> list[str]:
+        """What is computed, for the head of a source."""
+        forward = [line for s in (*self.ahead, *self.forward) for line in s.lines]
+        once = [line for pack in self.once for line in pack.lines]
+        lines = [
+            f"{self.plan.name}, compiled from its equations:",
+            "",
+            *(f"  {n}" for n in forward),
+        ]
+        return [
+            *lines,
+            "",
+            "where, made of the parameters once a call,",
+            "",
+            *(f"  {n}" for n in once),
+        ]
+
     def sections(self) -> dict[str, list[Statement]]:
         """The statements by section, without those that have nothing to do."""
         names = ("once", "ahead", "forward", "backward", "after")

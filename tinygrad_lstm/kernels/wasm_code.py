@@ -27,18 +27,11 @@ from tinygrad_lstm.kernels.toolchain import Machine, NoCompiler, kept
 
 MACHINE = Machine("wasm32", 16, 4)
 _HEADERS = ("wasm-wasi-musl", "generic-musl")
-_EXPORTS = ("forward", "backward", "pack", "sizes", "__heap_base")
-_FLAGS: tuple[str, ...] = (
-    "-target",
-    "wasm32-wasi",
-    "-std=c99",
-    "-O3",
-    "-msimd128",
-    "-mbulk-memory",
-    "-nostdlib",
+_LINE = (
+    "-target wasm32-wasi -std=c99 -O3 -msimd128 -mbulk-memory -nostdlib -fno-math-errno -w "
+    "-Wl,--no-entry -Wl,--import-symbols -Wl,--strip-all -Wl,--export=__heap_base "
+    "-Wl,--export=forward -Wl,--export=backward -Wl,--export=pack -Wl,--export=sizes"
 )
-_FLAGS += ("-fno-math-errno", "-w", "-Wl,--no-entry", "-Wl,--import-symbols", "-Wl,--strip-all")
-_FLAGS += tuple(f"-Wl,--export={name}" for name in _EXPORTS)
 
 
 class WasmCode(JavaScriptCode):
@@ -50,7 +43,7 @@ class WasmCode(JavaScriptCode):
     def text(loops: Loops, dtype: Any) -> str:
         """The C, and how to make a module of it."""
         headers = (f"-isystem $ZIG/lib/libc/include/{name}" for name in _HEADERS)
-        line = f"zig cc {shlex.join(_FLAGS)} {' '.join(headers)} cell.c -o cell.wasm"
+        line = f"zig cc {_LINE} {' '.join(headers)} cell.c -o cell.wasm"
         return f"/* {line} */\n\n{Source(loops, dtype, MACHINE).text}"
 
     @staticmethod
@@ -79,7 +72,7 @@ def _compiled(source: Source) -> bytes:
     include = Path(found.submodule_search_locations[0], "lib", "libc", "include")
     headers = [part for name in _HEADERS for part in ("-isystem", str(include / name))]
     command = (sys.executable, "-m", "ziglang", "cc")
-    return kept(source.text, ".wasm", MACHINE, command, (*_FLAGS, *headers))
+    return kept(source.text, ".wasm", MACHINE, command, (*shlex.split(_LINE), *headers))
 
 
 def script(loops: Loops, dtype: Any) -> str:

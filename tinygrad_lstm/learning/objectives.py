@@ -159,7 +159,7 @@ class _Batches:
         self.rows = None if model.embeds else np.eye(model.symbols, dtype=dtype)
         alike = np.zeros((self.time, self.batch), dtype)
         alike[-1 if end else slice(None)] = 1.0
-        self._alike = alike / alike.sum()
+        self._alike: Array = alike / alike.sum()
         self._losses = self.call.equation(LOSS)[..., 0]  # (time, batch)
         shapes = {n: (*self.lead, *self.own[f"prev.{n}"]) for n in cell.state}
         self._final = {n: self.call.final(n).reshape(shape) for n, shape in shapes.items()}

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from lesson.exercises.derive import Derivation, derivations
+from lesson.languages import DEFAULT
 from tinygrad_lstm.diagnosis.formula import Reference, read
 from tinygrad_lstm.diagnosis.repairs import Repair, repairs, written
 from tinygrad_lstm.diagnosis.signs import cleaned
@@ -43,7 +44,9 @@ def choices(cell: Cell, tags: Sequence[str]) -> dict[str, Any]:
         name: {
             "bar": left,
             "right": right,
-            "wrong": [[text, {tag: why[tag] for tag in tags}] for text, why in wrong],
+            "wrong": [
+                [text, {tag: why.get(tag, why[DEFAULT]) for tag in tags}] for text, why in wrong
+            ],
         }
         for name, left, right, wrong in _all(cell)
     }
