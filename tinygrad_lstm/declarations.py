@@ -80,7 +80,16 @@ class Declarations:
     @property
     def output(self) -> str:
         """What a layer above reads: the equation declared; else h, or the first state."""
-        return self.declared_output or ("h" if "h" in self.state else next(iter(self.state)))
+        if self.declared_output:
+            return self.declared_output.split()[0]
+        return "h" if "h" in self.state else [*self.state, *self._written_last()][0]
+
+    @output.setter
+    def output(self, name: str) -> None:
+        self.declared_output = name
+
+    def _written_last(self) -> tuple[str, ...]:
+        return ()
 
     def call(self, now: Any, prev: Any, x: Any, p: Any, further: Mapping[str, Any]) -> None:
         """Call the author's function."""

@@ -16,14 +16,12 @@ class Layer(Cell):
     least_states = 0
 
     @property
-    def output(self) -> str:
-        """The first equation declared as output, the last one written unless told."""
-        return self.results[0]
-
-    @property
     def results(self) -> tuple[str, ...]:
         """The equations declared as output, the last one written unless told."""
         return tuple(self.program().outputs)
+
+    def _written_last(self) -> tuple[str, ...]:
+        return self.results
 
     def call(self, now: Any, prev: Any, x: Any, p: Any, further: Mapping[str, Any]) -> None:
         """Call the author's function, which has no step before."""

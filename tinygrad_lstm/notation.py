@@ -245,7 +245,7 @@ def _name(name: str, time: Time, apart: Apart, latex: bool) -> str:
 
 def _parts(symbol: Symbol, latex: bool) -> str:
     """The parts that a symbol belongs to, as they stand above it: (2), (φ_x)."""
-    names = ",".join(_name(part, None, _NONE, latex) for part in symbol.layers)
+    names = ",".join(p if p == "in" else _name(p, None, _NONE, latex) for p in symbol.layers)
     return f"({names})" if names else ""
 
 

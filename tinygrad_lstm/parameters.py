@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,13 +22,13 @@ class Parameters(Mapping[str, Tensor]):
         self._owner = owner
         self._sizes = dict(sizes or {})
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Tensor:  # or the Parameters of a part
         if name.startswith("__"):
             raise AttributeError(name)
         own = self.__dict__.get("_tensors", {})
         inside = {n.removeprefix(f"{name}."): t for n, t in own.items() if n.startswith(f"{name}.")}
         if inside and name not in own:  # those of a part
-            return Parameters(inside, f"{self._owner}, {name}")
+            return cast(Any, Parameters(inside, f"{self._owner}, {name}"))  # type: ignore[no-any-return]
         return self[name]
 
     def __getitem__(self, name: str) -> Tensor:

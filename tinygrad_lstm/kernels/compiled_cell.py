@@ -92,11 +92,6 @@ class Compiled(Cell):
     def __reduce__(self) -> Any:
         return compiled, (self.plain, self.code, self.memory, self.every)
 
-    @property
-    def output(self) -> str:
-        """What a layer above reads."""
-        return self.plain.output
-
     def plan(self, **sizes: int) -> Plan:
         """How the cell is computed at these sizes, with the gradient of x."""
         program = with_outer_inputs(self.plain.program(**sizes))
