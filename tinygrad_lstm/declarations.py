@@ -81,7 +81,7 @@ class Declarations:
     def output(self) -> str:
         """What a layer above reads: the equation declared; else h, or the first state."""
         if self.declared_output:
-            return self.declared_output.split()[0]
+            return str(self.declared_output.split()[0])
         return "h" if "h" in self.state else [*self.state, *self._written_last()][0]
 
     @output.setter
