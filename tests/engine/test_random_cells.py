@@ -145,7 +145,7 @@ def always_a_view(node: Tensor) -> bool:
 
 right_terms, right_lift, right_view = patterns.terms, numpy_code.lift, patterns.is_view
 MUTATIONS: dict[str, tuple[Any, str, Callable[..., Any], str | None]] = {
-    "packed rows": (rewriting._Rewriter, "_start", wrong_rows, None),
+    "packed rows": (rewriting._Rewriter, "_start", wrong_rows, "matvec"),
     "deferred terms": (patterns, "terms", without_the_last_term, None),
     "axes of a batch": (numpy_code, "lift", axes_from_the_front, "sum"),
     "views": (patterns, "is_view", always_a_view, "getitem"),
