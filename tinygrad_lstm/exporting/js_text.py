@@ -17,18 +17,13 @@ from tinygrad_lstm.exporting.loop_values import wrapped
 from tinygrad_lstm.exporting.loops import Loops
 from tinygrad_lstm.exporting.shape import Call, Shape, Stage
 from tinygrad_lstm.exporting.subject import Subject
+from tinygrad_lstm.kernels.js_operations import functions
 from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 
 WIDTH = 96
 TAKEN = reserved("javascript")
-_HELPERS = {
-    "sigmoid": "const sigmoid = (x) => 1 / (1 + Math.exp(-x));",
-    "softplus": "const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));",
-    "relu": "const relu = (x) => (x <= 0 ? 0 : x);",
-    "erf": filled("erf.js"),
-}
 
 
 class Language:
@@ -165,7 +160,7 @@ class _File:
         yield from self._weights()
         body = [line for stage in self.shape.stages for line in self._step(stage)]
         text = "\n".join(body)
-        yield from (v for k, v in _HELPERS.items() if re.search(rf"\b{k}\(", text))
+        yield from functions(text).splitlines()
         yield from body
         yield ""
         yield "// All steps of all sequences."
