@@ -1,5 +1,7 @@
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
+const relu = (x) => (x <= 0 ? 0 : x);
+
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
 const erf = (x) => {  // by its power series, far out by the continued fraction of 1 - erf
