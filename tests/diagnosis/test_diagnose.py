@@ -339,13 +339,13 @@ def test_arrays_need_what_they_were_computed_for() -> None:
 
 # --- words and the command -----------------------------------------------------------------------
 def test_every_message_is_in_three_languages() -> None:
-    words = Path(diagnosis.__file__).with_name("words.toml").read_text(encoding="utf-8")
-    for message, texts in tomllib.loads(words).items():
-        assert list(texts) == ["en", "ko", "zh"], message
-        fields = [
-            sorted(part.split("}")[0] for part in text.split("{")[1:]) for text in texts.values()
-        ]
-        assert fields[0] == fields[1] == fields[2], message
+    for file in Path(diagnosis.__file__).parent.glob("*words.toml"):
+        for message, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            assert list(texts) == ["en", "ko", "zh"], message
+            fields = [
+                {part.split("}")[0] for part in text.split("{")[1:]} for text in texts.values()
+            ]
+            assert fields[0] == fields[1] == fields[2], message
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

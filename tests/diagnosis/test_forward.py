@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from wrong_programs import changed
 
 from lesson.commands import main
-from tinygrad_lstm import Program, cells, concat, diagnose, diagnosis
+from tinygrad_lstm import Program, cells, concat, diagnose
 from tinygrad_lstm import sigmoid as sigmoid_of
 from tinygrad_lstm.cell_files import load
 from tinygrad_lstm.errors import (
@@ -411,17 +410,6 @@ def test_steps_that_fit_no_cell() -> None:
 
 
 # --- words and the command -----------------------------------------------------------------------
-def test_every_message_is_in_three_languages() -> None:
-    folder = Path(diagnosis.__file__).parent
-    for file in folder.glob("*_words.toml"):
-        for message, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
-            assert list(texts) == ["en", "ko", "zh"], message
-            fields = [
-                {part.split("}")[0] for part in text.split("{")[1:]} for text in texts.values()
-            ]
-            assert fields[0] == fields[1] == fields[2], message
-
-
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
