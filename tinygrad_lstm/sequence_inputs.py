@@ -223,7 +223,8 @@ def prepare(cell: Cell, p: Parameters, inputs: SequenceInputs) -> Prepared:
         own = [(name, t.shape, t.dtype) for name, t in p.tensors.items()]
         key = (shape, dtype, inputs.batch_shape, inputs.prefix, *p.sizes.items(), *own)
         if key in known:
-            return known[key]  # type: ignore[no-any-return]
+            found: Prepared = known[key]
+            return replace(found, initial=_again(found.initial))
     ready = _prepared(cell, p, inputs, shape[len(inputs.batch_shape) :], dtype)
     if key is not None:
         if len(known) >= _KNOWN:
@@ -355,6 +356,14 @@ def _initial(cell: Cell, program: Program, inputs: SequenceInputs, dtype: Any) -
                 node = apply("broadcast_to", node, shape=full)
         states[name] = _called(node, f"prev.{inputs.prefix}{name}")
     return states
+
+
+def _again(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """First states as nodes of a graph of their own."""
+    made = {name: constant(state.data) for name, state in states.items()}
+    for name, state in states.items():
+        made[name].name = state.name
+    return made
 
 
 def _called(node: Tensor, name: str) -> Tensor:

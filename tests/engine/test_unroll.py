@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import Tensor, cell, cells, concat, grad, matvec, tanh, unroll
+from tinygrad_lstm.graph import ancestors
 
 RANDOM = np.random.default_rng(3)
 P = cells.lstm.init(inputs=3, hidden=4, seed=1)
@@ -147,3 +148,16 @@ def test_states_may_be_carried_with_or_without_their_graph(name: str) -> None:
     assert first.final["h"].grad is None
     carried[name].sum().backward()
     assert first.final["h"].grad is not None
+
+
+def test_two_runs_of_the_same_shapes_share_no_first_state() -> None:
+    """What is found once for a shape is no node of a graph; figures of both runs are alike."""
+    p, xs = cells.rnn.init(inputs=2, hidden=3), np.ones((2, 2))
+    first, second = unroll(cells.rnn, p, xs), unroll(cells.rnn, p, xs)
+    assert first.initial["h"] is not second.initial["h"]
+    assert second.initial["h"].name == "prev.h"
+    orders = [
+        [n.name for n in ancestors([run["h"].sum()]) if n.name and n.name not in p]
+        for run in (first, second)
+    ]
+    assert orders[0] == orders[1]
