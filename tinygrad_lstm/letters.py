@@ -138,7 +138,9 @@ def _length(said: str, operands: list[Tensor | int], current: Letters) -> int:
     """The one length of all that a letter runs over; of lengths that know their names, such a one."""
     lengths = [one.shape[0] if isinstance(one, Tensor) else one for one in operands]
     if len(set(map(int, lengths))) > 1 or len(_words(lengths)) > 1:
-        shown = ", ".join(f"{_called(o)}: {_shown(n)}" for o, n in zip(operands, lengths, strict=True))
+        shown = ", ".join(
+            f"{_called(o)}: {_shown(n)}" for o, n in zip(operands, lengths, strict=True)
+        )
         raise ShapeError(
             f"{said} runs over several arrays at once, whose first axes differ: {shown}.\n"
             f"  Declare them with one length, or take a letter for each."
@@ -171,9 +173,7 @@ def _check_meaning(said: str, letter: Letter, current: Letters) -> None:
 def _at_one_place(one: Tensor | int, letter: Letter) -> Tensor:
     if isinstance(one, Tensor):
         letters = (*one.letters, letter)
-        return Tensor.lettered(
-            "row", [one], one.shape[1:], one.dtype, letters, {"letter": letter}
-        )
+        return Tensor.lettered("row", [one], one.shape[1:], one.dtype, letters, {"letter": letter})
     return Tensor.lettered("index", (), (), float, (letter,), {"letter": letter})
 
 

@@ -15,15 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_lstm.notation import (
-    UNSET,
-    Apart,
-    Time,
-    at_place,
-    index_of,
-    name_latex,
-    name_unicode,
-)
+from tinygrad_lstm.notation import UNSET, Apart, Time, at_place, index_of, name_latex, name_unicode
 from tinygrad_lstm.plain_style import NEGATIVE as NEGATIVE
 from tinygrad_lstm.plain_style import Attributes as Attributes
 from tinygrad_lstm.plain_style import Piece as Piece
