@@ -390,10 +390,26 @@ def for_each(expr: Expr, letters: Sequence[Letter]) -> Expr:
 
 
 def summed(expr: Expr, letters: Iterable[Letter]) -> Expr:
-    """The sum over the places of letters."""
+    """The sum over the places of letters; of what there is at each place of others, at each."""
     for letter in letters:
-        expr = operation("total", expr, letter=letter)
+        outside, expr = _opened(expr)
+        expr = for_each(operation("total", expr, letter=letter), outside)
     return expr
+
+
+def _opened(expr: Expr) -> tuple[list[Letter], Expr]:
+    letters = []
+    while is_lettered(expr, "each"):
+        letters.append(letter_of(expr))
+        expr = expr.operands[0]
+    return letters, expr
+
+
+def at_every_place(expr: Expr, letter: Letter, shape: tuple[int, ...]) -> Expr:
+    """An array of a shape by what it is at one place; what is alike at all is that, spread."""
+    if letter in free_letters(expr):
+        return for_each(expr, [letter])
+    return operation("spread", expr, kept=(1, *shape[1:]), shape=shape)
 
 
 def is_lettered(expr: Expr, *ops: str) -> bool:
@@ -429,13 +445,20 @@ def row_of(expr: Expr) -> tuple[Expr, tuple[Letter, ...]]:
 def written_for_one_place(left: Expr, several: Sequence[Expr]) -> tuple[Expr, list[Expr]]:
     """left = the sum of several arrays, at one place where all are written so: H̄_j = …, not H̄."""
     several = list(several)
-    while several and all(is_lettered(expr, "each") for expr in several):
-        letter = letter_of(several[0])
-        if any(letter_of(expr) != letter for expr in several):
-            break
-        left = at_place(left, [letter])
+    while True:
+        letters = {letter_of(expr) for expr in several if is_lettered(expr, "each")}
+        if len(letters) != 1 or not all(is_lettered(e, "each") or _is_spread(e) for e in several):
+            return left, several
+        left = at_place(left, letters)
         several = [expr.operands[0] for expr in several]
-    return left, several
+
+
+def _is_spread(expr: Expr) -> bool:
+    """Whether an array is one value, alike at every place of its first axis."""
+    if not isinstance(expr, SymbolicOperation) or expr.op != "spread":
+        return False
+    kept, shape = expr.attributes["kept"], expr.attributes["shape"]
+    return bool(kept == (1, *shape[1:]))
 
 
 REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis
