@@ -1,6 +1,5 @@
 """What runs over places, written for one place with a letter."""
 
-
 from tinygrad_lstm import (
     cell,
     concat,
