@@ -27,6 +27,7 @@ from tinygrad_lstm.learning.optimisers import (
 )
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
+from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
 from tinygrad_lstm.learning.training import Training, evaluate
 from tinygrad_lstm.learning.training_state import Progress, Record, Settings
@@ -34,6 +35,7 @@ from tinygrad_lstm.learning.training_state import Progress, Record, Settings
 __all__ = [
     "SGD",
     "Adam",
+    "Batch",
     "CharacterModel",
     "Checkpoint",
     "CheckpointError",
@@ -49,6 +51,7 @@ __all__ = [
     "Record",
     "Settings",
     "Step",
+    "Task",
     "Text",
     "Training",
     "Vocabulary",
