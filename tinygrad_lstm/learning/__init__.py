@@ -11,11 +11,13 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.learner import DivergenceError, Learner, Step
 from tinygrad_lstm.learning.losses import bernoulli, bits, cross_entropy, squared_error
+from tinygrad_lstm.learning.meanings import Meaning, Meanings, meaning
 from tinygrad_lstm.learning.objectives import Objective, Outcome
 from tinygrad_lstm.learning.optimisers import (
     SGD,
@@ -25,14 +27,19 @@ from tinygrad_lstm.learning.optimisers import (
     clip_by_norm,
     global_norm,
 )
+from tinygrad_lstm.learning.probes import PROBES
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
+from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
 from tinygrad_lstm.learning.training import Training, evaluate
 from tinygrad_lstm.learning.training_state import Progress, Record, Settings
 
 __all__ = [
+    "PROBES",
+    "Meaning",
+    "Meanings",
     "SGD",
     "Adam",
     "Batch",
@@ -51,6 +58,7 @@ __all__ = [
     "Record",
     "Settings",
     "Step",
+    "Streams",
     "Task",
     "Text",
     "Training",
@@ -64,9 +72,11 @@ __all__ = [
     "evaluate",
     "global_norm",
     "load",
+    "meaning",
     "read_text",
     "readout",
     "sample",
     "shakespeare",
     "squared_error",
+    "switched_off",
 ]
