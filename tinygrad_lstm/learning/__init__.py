@@ -13,11 +13,14 @@ It reports progress to a callback and draws nothing.
 
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
-from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
+from tinygrad_lstm.learning.characters import evaluate
+from tinygrad_lstm.learning.checkpoint_files import CheckpointError, claim
+from tinygrad_lstm.learning.checkpoints import Checkpoint, TaskCheckpoint, load, load_training
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.learner import DivergenceError, Learner, Step
 from tinygrad_lstm.learning.losses import bernoulli, bits, cross_entropy, squared_error
 from tinygrad_lstm.learning.meanings import Meaning, Meanings, meaning
+from tinygrad_lstm.learning.models import Model
 from tinygrad_lstm.learning.objectives import Objective, Outcome
 from tinygrad_lstm.learning.optimisers import (
     SGD,
@@ -31,10 +34,11 @@ from tinygrad_lstm.learning.probes import PROBES
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.streams import Streams
+from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, evaluate
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings
+from tinygrad_lstm.learning.training import Training, no_better
+from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
 
 __all__ = [
     "PROBES",
@@ -46,9 +50,13 @@ __all__ = [
     "CharacterModel",
     "Checkpoint",
     "CheckpointError",
+    "Constant",
+    "Cosine",
     "DivergenceError",
     "Flat",
     "Learner",
+    "Linear",
+    "Model",
     "Objective",
     "Observation",
     "Outcome",
@@ -59,9 +67,12 @@ __all__ = [
     "Settings",
     "Step",
     "Streams",
+    "StepDecay",
     "Task",
+    "TaskCheckpoint",
     "Text",
     "Training",
+    "TrainingSettings",
     "Vocabulary",
     "bernoulli",
     "bits",
@@ -73,6 +84,8 @@ __all__ = [
     "global_norm",
     "load",
     "meaning",
+    "load_training",
+    "no_better",
     "read_text",
     "readout",
     "sample",
