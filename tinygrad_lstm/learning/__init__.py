@@ -11,6 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.characters import evaluate
@@ -68,6 +69,8 @@ __all__ = [
     "Step",
     "StepDecay",
     "Streams",
+    "Streams",
+    "StepDecay",
     "Task",
     "TaskCheckpoint",
     "Text",
@@ -86,10 +89,14 @@ __all__ = [
     "load_training",
     "no_better",
     "meaning",
+    "meaning",
+    "load_training",
+    "no_better",
     "read_text",
     "readout",
     "sample",
     "shakespeare",
     "squared_error",
     "switched_off",
+    "tasks",
 ]
