@@ -11,7 +11,7 @@ from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.losses import bits, cross_entropy
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.task import Batch, Task, measured
+from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, chunk, chunks_in, needed, split
 from tinygrad_lstm.learning.training_state import Settings
 from tinygrad_lstm.step import Cell
@@ -104,8 +104,14 @@ def evaluate(
     They are read as up to `streams` streams, each from zero states; of a long text about `most`
     characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
-    batches = held_out(model, ids, most, streams, length)
-    return measured({"bits": surprise}, batches, model.readout, model.parameters, cell)["bits"]
+    total, count, states = 0.0, 0, None
+    for batch in held_out(model, ids, most, streams, length):
+        run = model.run(batch.xs, states if batch.start else None, batch.start, cell=cell)
+        states = {name: state.detach() for name, state in run.final.items()}
+        logits = model.readout.predict(model.parameters, run).data
+        total += surprise(logits, batch) * batch.xs.size
+        count += batch.xs.size
+    return total / count
 
 
 def held_out(

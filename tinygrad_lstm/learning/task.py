@@ -25,6 +25,10 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 PASS = 250  # batches of one random generator: so many are drawn again at most to go on from a file
+_LEARNING = 3  # apart from other uses of a seed: default_rng(k) and default_rng([k, 0]) are alike
+
+
+Predict = Callable[..., tuple[Array, Mapping[str, Any]]]
 
 
 def never(found: Mapping[str, float]) -> bool:
@@ -140,7 +144,7 @@ class Task:
 
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of pass `number` over the data, which depend on the seed and it alone."""
-        random = np.random.default_rng([seed, number])
+        random = np.random.default_rng([seed, number, _LEARNING])
         return itertools.islice(self.batches(random, batch), PASS)
 
     def tests(self) -> Sequence[Batch]:
@@ -153,27 +157,29 @@ class Task:
         return ""
 
 
-def measured(
-    measures: Mapping[str, Callable[[Array, Batch], float]],
-    batches: Sequence[Batch],
-    model: Readout,
-    p: Mapping[str, Any],
-    network: Any = None,
-) -> dict[str, float]:
-    """Measures of a model's predictions: their mean over batches, by how much each counts.
+def measured(task: Task, batches: Sequence[Batch], predict: Predict) -> dict[str, float]:
+    """A task's measures of predictions: their mean over batches, by how much each counts.
 
-    network: the model's own, or `compiled` of it. DataError where a prediction is not finite.
+    predict: as `Objective.predict`, of parameters as they are. DataError where a prediction or a
+    measure is not finite.
     """
-    total, weight, states = dict.fromkeys(measures, 0.0), 0.0, dict[str, Any]()
+    total, weight, states = dict.fromkeys(task.measures, 0.0), 0.0, None
     for batch in batches:
-        options = {"initial": states if batch.start else None, "lengths": batch.lengths}
-        run = model.run(p, batch.xs, network, seed=batch.seed or 0, **options, **batch.further)
-        states = {name: state.detach() for name, state in run.final.items()}
-        z = model.predict(p, run, batch.lengths).data
+        z, states = predict(
+            batch.xs,
+            initial=states if batch.start else None,
+            lengths=batch.lengths,
+            seed=batch.seed or 0,
+            further=batch.further,
+        )
         counts = batch.counts(z)
         if not np.isfinite(z[counts > 0]).all():
             raise DataError("its predictions of held-out data are infinite or nan")
-        for name, measure in measures.items():
+        for name, measure in task.measures.items():
             total[name] += float(measure(z, batch)) * counts.sum()
         weight += counts.sum()
-    return {name: float(value / weight) for name, value in total.items()}
+    found = {name: float(value / weight) for name, value in total.items()}
+    for name, value in found.items():
+        if not np.isfinite(value):
+            raise DataError(f"{name} on held-out data is {value}")
+    return found

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning import checkpoints
 from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
 from tinygrad_lstm.learning.characters import Characters, characters
@@ -80,7 +80,6 @@ class Training:
         if self.settings.input_noise and head.symbols:
             raise DataError(f"input_noise is for vectors, but {self.task} reads symbols.")
         parameters = Flat.of(self.model.parameters)
-        self.network = head.network if eager else compiled(head.network)
         self.objective = Objective(head, parameters, eager=eager, **self.model.sizes)
         self.state = TrainingState(parameters, self.settings.optimiser.start(parameters))
         # the batch at a place in the data, and those that follow it
@@ -171,13 +170,9 @@ class Training:
         """The task's measures now, on its held-out data. DataError where they are not finite."""
         if self._tests is None:
             self._tests = list(self.task.tests())
-        model, p = self.model.readout, self.state.parameters
         with np.errstate(all="ignore"):  # what overflows is named
-            found = measured(self.task.measures, self._tests, model, p, self.network)
-        for name, value in found.items():
-            if not np.isfinite(value):
-                raise DataError(f"{name} on held-out data is {value}")
-        return found
+            predict = partial(self.objective.predict, self.state.parameters)
+            return measured(self.task, self._tests, predict)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, from which `resume` goes on."""
