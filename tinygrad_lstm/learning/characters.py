@@ -72,9 +72,9 @@ def characters(model: CharacterModel, text: str | Text, settings: Settings) -> C
         at="every",
         symbols=symbols,
         batches=lambda random, batch: streams(
-            model, train_ids, batch, length, int(random.integers(length))
+            train_ids, batch, length, int(random.integers(length))
         ),
-        test=lambda: held_out(model, validation_ids),
+        test=lambda: held_out(validation_ids),
         measures={"bits": surprise},
         in_bits=True,
         reader=model,
@@ -105,7 +105,7 @@ def evaluate(
     characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
     total, count, states = 0.0, 0, None
-    for batch in held_out(model, ids, most, streams, length):
+    for batch in held_out(ids, most, streams, length):
         run = model.run(batch.xs, states if batch.start else None, batch.start, cell=cell)
         states = {name: state.detach() for name, state in run.final.items()}
         logits = model.readout.predict(model.parameters, run).data
@@ -114,27 +114,21 @@ def evaluate(
     return total / count
 
 
-def held_out(
-    model: CharacterModel, ids: Array, most: int = 32_768, streams: int = 64, length: int = 64
-) -> list[Batch]:
+def held_out(ids: Array, most: int = 32_768, streams: int = 64, length: int = 64) -> list[Batch]:
     """Batches to test a model on, as `evaluate` reads them."""
     predictions = len(ids) - 1
     streams = max(1, min(streams, predictions // 128))
     each = min(predictions, most) // streams
     starts = range(0, each, length)
-    return [_chunk(model, ids, streams, k, min(k + length, each)) for k in starts]
+    return [_chunk(ids, streams, k, min(k + length, each)) for k in starts]
 
 
-def streams(
-    model: CharacterModel, ids: Array, batch: int, length: int, offset: int
-) -> Iterator[Batch]:
+def streams(ids: Array, batch: int, length: int, offset: int) -> Iterator[Batch]:
     """The batches of one pass over a text, from `offset` on."""
     for k in range(chunks_in(len(ids), batch, length, offset)):
-        yield _chunk(model, ids, batch, k * length, (k + 1) * length, offset)
+        yield _chunk(ids, batch, k * length, (k + 1) * length, offset)
 
 
-def _chunk(
-    model: CharacterModel, ids: Array, batch: int, start: int, stop: int, offset: int = 0
-) -> Batch:
+def _chunk(ids: Array, batch: int, start: int, stop: int, offset: int = 0) -> Batch:
     reads, comes = chunk(ids, batch, start, stop, offset)
-    return Batch(reads, comes, further=model.inputs(reads, start), start=start, seed=start)
+    return Batch(reads, comes, start=start, seed=start)

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import equations_of, under
 from tinygrad_lstm.learning import schema
-from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters
 from tinygrad_lstm.learning.checkpoint_files import (
     ANEW,
@@ -24,7 +24,7 @@ from tinygrad_lstm.learning.checkpoint_files import (
     write,
 )
 from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.models import Model
+from tinygrad_lstm.learning.models import FurtherInputs, Model
 from tinygrad_lstm.learning.optimisers import Arrays, Averages
 from tinygrad_lstm.learning.places import built_in_at, place_of
 from tinygrad_lstm.learning.readouts import Readout, readout
@@ -107,6 +107,7 @@ class _Head:
     at: str
     symbols: int
     input: str
+    vectors: int
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _identity(task: Task) -> _Identity:
 
 
 def _head(head: Readout) -> _Head:
-    return _Head(head.outputs, head.loss.name, head.at, head.symbols, head.input)
+    return _Head(head.outputs, head.loss.name, head.at, head.symbols, head.input, head.vectors)
 
 
 def _flat(parameters: Arrays, averages: Averages) -> dict[str, Array]:
@@ -249,14 +250,18 @@ def load(path: str | Path, cell: Cell, further: FurtherInputs | None = None) -> 
 
 
 def load_training(
-    path: str | Path, task: Task | None = None, network: Readout | Cell | System | None = None
+    path: str | Path,
+    task: Task | None = None,
+    network: Readout | Cell | System | None = None,
+    further: FurtherInputs | None = None,
 ) -> TaskCheckpoint:
     """Read the checkpoint of a training on a task.
 
         learning.load_training("adding.npz").model.predict(xs)
 
     task: the one that it must be of; network: the cell, the network, or that with its read-out;
-    built-in cells, and networks of such, are found by name. CheckpointError as `load`.
+    built-in cells, and networks of such, are found by name; further: the function for its further
+    inputs. CheckpointError as `load`.
     """
     path = Path(path)
     described, arrays = read(path)
@@ -287,7 +292,7 @@ def load_training(
             )
         own_sizes: dict[str, Any] = {**found.sizes, **found.start}
         reads = 0 if task is None else task.inputs
-        model = Model(head, reads=reads, dtype=found.dtype, **own_sizes)
+        model = Model(head, reads=reads, dtype=found.dtype, further=further, **own_sizes)
         state = _state(found, found.settings, found.history, model, arrays)
     return TaskCheckpoint(model, found.settings, state, found.task.name, found.task.options)
 

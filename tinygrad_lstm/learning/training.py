@@ -14,12 +14,13 @@ import numpy as np
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import checkpoints
-from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters, characters
 from tinygrad_lstm.learning.checkpoint_files import CheckpointError, claim, unusable
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.learner import DivergenceError, Rule
 from tinygrad_lstm.learning.losses import bits
+from tinygrad_lstm.learning.models import FurtherInputs, Model
 from tinygrad_lstm.learning.objectives import Objective
 from tinygrad_lstm.learning.readouts import Readout
 from tinygrad_lstm.learning.task import Batch, Task, measured
@@ -35,6 +36,7 @@ from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
+Trainable = Model | Readout | Cell | System
 Stop = Callable[[tuple[Record, ...]], bool]
 
 
@@ -46,9 +48,9 @@ class Training:
         training.history[-1].measures
 
     model: a network, which gets the read-out and loss that the task needs, or one that has them,
-    `readout(…)` or `task.model(…)`. Keyword arguments: those of `TrainingSettings`, and sizes,
-    start values, dtype and parameters as a `Model` takes them. eager: compute by the interpreter,
-    operation by operation, and not by compiled code; the numbers are the same up to rounding.
+    `readout(…)`, `task.model(…)` or a `Model`. Keyword arguments: those of `TrainingSettings`, and
+    sizes, start values, dtype and others as a `Model` takes them. eager: compute by the
+    interpreter, operation by operation; the numbers are the same up to rounding.
 
         training = learning.Training(character_model, text, batch=32, length=64)
 
@@ -63,7 +65,12 @@ class Training:
     ) -> None: ...
     @overload
     def __init__(
-        self, task: Task, model: Readout | Cell | System, *, eager: bool = ..., **options: Any
+        self,
+        task: Task,
+        model: Model | Readout | Cell | System,
+        *,
+        eager: bool = ...,
+        **options: Any,
     ) -> None: ...
     def __init__(self, task: Any, model: Any, *, eager: bool = False, **options: Any) -> None:
         self.model: Any
@@ -103,7 +110,7 @@ class Training:
         path: str | Path,
         task: Task,
         text: Readout | Cell | System | None = ...,
-        *,
+        further: FurtherInputs | None = ...,
         eager: bool = ...,
     ) -> Training: ...
     @classmethod
@@ -117,10 +124,10 @@ class Training:
             Training.resume("lstm.npz", cells.lstm, text)  # a character model
 
         text: the one a character model was trained on; Shakespeare or the file of old unless
-        given. further: its cell's further inputs.
+        given. further: the function for the cell's further inputs.
         """
         if isinstance(task, Task):
-            found: Any = checkpoints.load_training(path, task, text)
+            found: Any = checkpoints.load_training(path, task, text, further)
             subject, taught = task, found.model
         else:
             found = checkpoints.load(path, task, further)
@@ -172,7 +179,7 @@ class Training:
             self._tests = list(self.task.tests())
         with np.errstate(all="ignore"):  # what overflows is named
             predict = partial(self.objective.predict, self.state.parameters)
-            return measured(self.task, self._tests, predict)
+            return measured(self.task, self._tests, self.model, predict)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, from which `resume` goes on."""
@@ -271,7 +278,7 @@ class Training:
                 lengths=batch.lengths,
                 weights=batch.weights,
                 seed=s.step if batch.seed is None else batch.seed,
-                further=batch.further,
+                further={**batch.further, **self.model.inputs(batch.xs, batch.start)},
             )
         except DivergenceError as error:
             raise self._diverged(str(error)) from error
