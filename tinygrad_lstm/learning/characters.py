@@ -41,9 +41,7 @@ class Characters(Task):
 
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of a pass over the text."""
-        return streams(
-            self.reader, self.train_ids, batch, self.settings.length, self.offset(number)
-        )
+        return streams(self.train_ids, batch, self.settings.length, self.offset(number))
 
     def example(self, step: int) -> str:
         """What the model writes now."""
