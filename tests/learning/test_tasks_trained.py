@@ -276,8 +276,8 @@ REFUSED = {
         lambda: Training(adding(), cells.lstm, inputs=3),
         ShapeError,
         "cell 'lstm': x is (inputs), 3 numbers, but there are 2 to be read at each step.\n"
-        "  Give sizes that make it 2 long, or have them read through a matrix: readout(…, "
-        "vectors=2), task.model(…, input='linear').",
+        "  Give sizes that make it 2 long, or have them read through a matrix, by the "
+        "input 'linear'.",
     ),
     "further": (
         lambda: Training(adding(), cells.clockwork, groups=2, units=2),

@@ -67,7 +67,7 @@ class TaskCheckpoint:
     settings: TrainingSettings
     state: TrainingState
     task: str
-    options: Mapping[str, float | str]
+    options: Mapping[str, int | float | str]
 
     @property
     def history(self) -> tuple[Record, ...]:
@@ -89,12 +89,11 @@ class _Identity:
     """Which task."""
 
     name: str
-    options: dict[str, float | str]
+    options: dict[str, int | float | str]
     fingerprint: str
 
     def __str__(self) -> str:
-        own = {n: f"{v:g}" if isinstance(v, float) else v for n, v in self.options.items()}
-        options = ", ".join(f"{name}={value}" for name, value in own.items())
+        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.name}({options})" if options else self.name
 
 
@@ -199,8 +198,7 @@ def save(
 
 
 def _identity(task: Task) -> _Identity:
-    options = {n: v if isinstance(v, str) else float(v) for n, v in task.options.items()}
-    return _Identity(task.name, options, task.fingerprint)
+    return _Identity(task.name, dict(task.options), task.fingerprint)
 
 
 def _head(head: Readout) -> _Head:
@@ -247,6 +245,11 @@ def load(path: str | Path, cell: Cell, further: FurtherInputs | None = None) -> 
         )
         state = _state(found, found.settings, history, model, arrays)
     return Checkpoint(model, found.settings, state, found.text.name, found.text.fingerprint)
+
+
+def of_task(path: str | Path) -> bool:
+    """Whether a checkpoint is that of a training on a task, and not of a character model."""
+    return bool(read(Path(path))[0].get("format") == TRAINING.format)
 
 
 def load_training(

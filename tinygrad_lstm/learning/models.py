@@ -63,7 +63,7 @@ class Model:
             raise ShapeError(
                 f"{network}: x is ({network.x}), {axes[0]} numbers, but there are {reads} to be "
                 f"read at each step.\n  Give sizes that make it {reads} long, or have them read "
-                f"through a matrix: readout(…, vectors={reads}), task.model(…, input='linear')."
+                f"through a matrix, by the input 'linear'."
             )
         start = {name: value for name, value in sizes.items() if name in starts}
         self._take(readout, own, start, seed, dtype)

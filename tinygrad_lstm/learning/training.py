@@ -12,8 +12,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.learning import checkpoints
+from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.learning import checkpoints, tasks
 from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters, characters
 from tinygrad_lstm.learning.checkpoint_files import CheckpointError, claim, unusable
@@ -29,6 +29,7 @@ from tinygrad_lstm.learning.training_state import (
     Progress,
     Record,
     Settings,
+    Stop,
     TrainingSettings,
     TrainingState,
 )
@@ -37,7 +38,6 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
 Trainable = Model | Readout | Cell | System
-Stop = Callable[[tuple[Record, ...]], bool]
 
 
 class Training:
@@ -108,27 +108,32 @@ class Training:
     def resume(
         cls,
         path: str | Path,
-        task: Task,
+        task: Task | None = ...,
         text: Readout | Cell | System | None = ...,
         further: FurtherInputs | None = ...,
         eager: bool = ...,
     ) -> Training: ...
     @classmethod
     def resume(
-        cls, path: str | Path, task: Any, text: Any = None, further: Any = None, eager: bool = False
+        cls,
+        path: str | Path,
+        task: Any = None,
+        text: Any = None,
+        further: Any = None,
+        eager: bool = False,
     ) -> Training:
         """The training that a checkpoint holds; it goes on as if it had never stopped.
 
-            Training.resume("adding.npz", task)            # of a built-in cell, or of networks of
-            Training.resume("adding.npz", task, my_cell)   # such; any other is to be given
+            Training.resume("adding.npz")                  # a task and a cell that have names
+            Training.resume("adding.npz", task, my_cell)   # of one's own
             Training.resume("lstm.npz", cells.lstm, text)  # a character model
 
         text: the one a character model was trained on; Shakespeare or the file of old unless
         given. further: the function for the cell's further inputs.
         """
-        if isinstance(task, Task):
+        if not isinstance(task, Cell):
             found: Any = checkpoints.load_training(path, task, text, further)
-            subject, taught = task, found.model
+            subject, taught = task or _task_of(path, found), found.model
         else:
             found = checkpoints.load(path, task, further)
             subject, taught = found.model, _text_of(path, found, text)
@@ -369,18 +374,17 @@ class Training:
         )
 
 
-def no_better(records: int, measure: str | None = None, *, highest: bool = False) -> Stop:
-    """To stop early: `run(until=no_better(5))` ends after 5 records without a better one.
-
-    measure: which is to become lower, or with `highest` higher; the task's first unless named.
-    """
-
-    def enough(history: tuple[Record, ...]) -> bool:
-        values = [r.measures[measure or next(iter(r.measures))] for r in history]
-        best = values.index(max(values) if highest else min(values))
-        return len(values) - 1 - best >= records
-
-    return enough
+def _task_of(path: str | Path, found: checkpoints.TaskCheckpoint) -> Task:
+    """The task of a name that a checkpoint is of."""
+    try:
+        task = tasks.find(found.task, **found.options)
+    except UnknownNameError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is of the task {found.task}, which is not built in.\n"
+            f"  Pass it as well: Training.resume(path, task)."
+        ) from error
+    checkpoints.load_training(path, task, found.model.readout, found.model.further)
+    return task
 
 
 def _text_of(path: str | Path, found: checkpoints.Checkpoint, text: str | Text | None) -> Text:
