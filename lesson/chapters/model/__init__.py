@@ -24,6 +24,10 @@ def content(subject: Subject) -> Content:
         "symbols": str(len(model.vocabulary)),
         "text": words.plain("model.shakespeare") if text == SHAKESPEARE else named,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
+        **{
+            f"bits_{k + 1}": f"{measurements.context_bits(subject.text.characters, k):.2f}"
+            for k in range(3)
+        },
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
     }
