@@ -1,8 +1,9 @@
 """The chapters of the page: each a folder, found by its existence.
 
 `lesson/chapters/NAME/` is a module with its place among the chapters, `ORDER`, `APPENDIX = True` if
-it is a page of its own, and, where it shows more than its texts, a function `content(subject)`; beside it stands its template `NAME.html`. Its
-texts are the table [NAME] in `page.toml` of each language.
+it is a page of its own, and, where it shows more than its texts, a function `content(subject)`;
+beside it stands its template `NAME.html`. Its texts are the table [NAME] in `page.toml` of each
+language, its questions those in `questions.toml`.
 """
 
 from __future__ import annotations

@@ -24,14 +24,8 @@ def parts() -> dict[str, ModuleType]:
 def style(*names: str) -> str:
     """The rules of the page, of every language, and of some parts."""
     own = [asset(f"{__name__}.{name}", f"{name}.css") for name in names]
-    return "\n".join(
-        [
-            languages.style(),
-            asset("lesson.page", "style.css"),
-            asset("lesson.page", "reading.css"),
-            *own,
-        ]
-    )
+    page = [asset("lesson.page", f"{name}.css") for name in ("style", "reading")]
+    return "\n".join([languages.style(), *page, *own])
 
 
 def scripts(*names: str) -> list[str]:

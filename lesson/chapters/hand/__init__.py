@@ -103,7 +103,7 @@ def calculation() -> tuple[list[Row], list[Row], list[Row], list[Row]]:
     line(
         "bar_C",
         r"\bar{C}_t = \bar{h}_t\,o_t\,(1 - \tanh^2 C_t)",
-        "{bar_h} · {o} · (1 − {tanh}²) = {bar_h} · {o} · {slope}",
+        "{bar_h} · {o} · (1 − {tanh}²)",
         _product(n, "bar_h o slope"),
     )
     for name, latex, factors in (
@@ -179,8 +179,8 @@ def _figure(found: dict[str, Decimal]) -> Figure:
     for key, place in PLACES.items():
         h, x, b = WEIGHTS[key]
         tail = f"+{b}" if Decimal(b) > 0 else b if Decimal(b) else ""
-        latex = rf"{h}\,h\;{'+' if Decimal(x) >= 0 else ''}{x}\,x\;{tail}".replace("+1\\,", "+")
-        notes[f"weights-{key}"] = Note(latex.removeprefix("1\\,"), place * ACROSS, 261, 0)
+        terms = f"{h}h+{x}x{tail}".replace("1h", "h").replace("+1x", "+x")
+        notes[f"weights-{key}"] = Note(terms, place * ACROSS, 260, 0)
     shown = {
         "label-f": (r"f_t", "f", 84, 110, 1),
         "label-i": (r"i_t", "i", 150, 170, 1),

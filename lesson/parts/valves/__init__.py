@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from markupsafe import Markup
 
 from lesson.page import render
@@ -20,9 +22,7 @@ def markup(subject: Subject) -> Markup:
         __name__,
         t=Texts("valves", {"steps": str(STEPS)}),
         valves={"candidates": CANDIDATES, "forget": OPEN, "input": SHUT},
-        steps=[
-            (k + 1, c, f"{v:.2f}") for k, (c, v) in enumerate(zip(CANDIDATES, states, strict=True))
-        ],
+        steps=[(k, c, f"{v:.2f}") for k, c, v in zip(count(1), CANDIDATES, states, strict=False)],
     )
 
 
