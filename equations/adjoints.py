@@ -264,8 +264,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if totals:
         letter = letter_of(totals[0]).name
         about = "what is read at every place {letter} collects from all of them"
-        signs = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
-        notes.append(Note(*signs, Said(about, letter=letter)))
+        latex, unicode = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
+        notes.append(Note(latex, unicode, Said(about, letter=letter)))
     if any(isinstance(p, SumOverTime) for p in shown):
         words = Said("a parameter is used at every step: its shares add")
         notes.append(Note(r"\sum_{t}", "Σ_t", words))
