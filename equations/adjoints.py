@@ -13,18 +13,15 @@ from equations.algebra import (
     SymbolicOperation,
     SymbolicValue,
     detach,
-    for_each,
-    is_lettered,
-    letter_of,
     named_values,
     operation,
     plus,
     shift_time,
     terms,
-    written_for_one_place,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
+from equations.places import for_each, is_lettered, letter_of, written_for_one_place
 from equations.printer import CellPrinter
 from equations.symbolic import SymbolicStep, symbolic_step
 from equations.wording import Said

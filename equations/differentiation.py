@@ -23,24 +23,26 @@ from equations.algebra import (
     Running,
     SymbolicOperation,
     SymbolicValue,
-    at_every_place,
-    at_place,
     factors,
-    for_each,
-    free_letters,
     height,
     is_divisor,
-    is_lettered,
-    letter_of,
     partial_derivative,
     plus,
     rebuild,
     replace_parts,
     shift_time,
-    summed,
     times,
 )
 from equations.coefficients import fold_numbers
+from equations.places import (
+    at_every_place,
+    at_place,
+    for_each,
+    free_letters,
+    is_lettered,
+    letter_of,
+    summed,
+)
 from equations.rules import RULES, sum_back
 from equations.symbolic import SymbolicStep
 from equations.wording import Said

@@ -20,15 +20,11 @@ from equations.algebra import (
     SumOverTime,
     SymbolicOperation,
     SymbolicValue,
-    for_each,
-    free_letters,
-    is_lettered,
-    letter_of,
     named_values,
-    row_of,
     shift_time,
 )
 from equations.evaluation import evaluate
+from equations.places import for_each, free_letters, is_lettered, letter_of, row_of
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.numerical import TINY, complex_slope

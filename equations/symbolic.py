@@ -19,16 +19,14 @@ from equations.algebra import (
     Literal,
     Running,
     SymbolicValue,
-    at_place,
     clip,
     elementwise,
-    for_each,
     number,
     operation,
     slopes_of,
-    written_for_one_place,
 )
 from equations.lines import Equation, Equations
+from equations.places import at_place, for_each, written_for_one_place
 from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
