@@ -64,6 +64,7 @@ class System:
             if not isinstance(part, Cell | System):
                 raise CellError(f"a network is made of cells and networks, got {part!r}.")
         self.name, self.parts, self.turned = name, dict(parts), tuple(turned)
+        self.wires, self.tied = dict(wires), tied
         names = {own: equation_names(part) for own, part in parts.items()}
         self.wiring = Wiring(str(self), self.parts, wires, names)
         self.joined = list(joined) or [self._found(output, names)]
