@@ -153,6 +153,11 @@ class Declarations:
         previous = {f"prev.{name}": words for name, words in self.state.items()}
         return {**previous, "x": self.x, **self.sequences, **self.constants, **self.parameters}
 
+    def input_shapes(self, **sizes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of the step, parameters and states before it included."""
+        full = self.complete(sizes)
+        return {name: dimensions.shape(words, full) for name, words in self.shapes().items()}
+
     # --- sizes ------------------------------------------------------------------------------------
     def complete(
         self, given: Mapping[str, float], needed: Collection[str] | None = None
