@@ -32,7 +32,7 @@ from tinygrad_lstm.system_run import run_system
 from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.tied import groups_of
 from tinygrad_lstm.wires import Source
-from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of
+from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of, each_of
 from tinygrad_lstm.wiring import output_of as output_of
 
 Part: TypeAlias = "Cell | System"
@@ -282,6 +282,24 @@ class System:
         """
         sizes = sizes or self.small_sizes()
         return joint_program(self, [*self.parts], sizes)
+
+    def reading(self, **sizes: int) -> Program:
+        """One step of each part, to be read: where parts have steps of their own, too.
+
+        What a wire brings that all steps have made is an input by the name of what reads it.
+        """
+        names = [*self.parts]
+        return joint_program(self, names, sizes or self.small_sizes(), apart=True)
+
+    @property
+    def gathered(self) -> dict[str, str]:
+        """Equations whose values at all steps a wire gathers, each with what it is wired to."""
+        return {
+            f"{read.part}.{read.name}": f"{name}.{target}"
+            for name, reads in self.wiring.wired.items()
+            for target, read in each_of(reads)
+            if read.part and read.kind != "mask" and self.wiring.is_once(read)
+        }
 
     # --- over a sequence --------------------------------------------------------------------------
     def together(
