@@ -15,6 +15,7 @@ from tinygrad_lstm.notation import Style, name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, SUM
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
 from tinygrad_lstm.text import NEGATIVE, Attributes, Latex, Piece, Unicode
+from viz.words import shown, words
 
 
 class Written(NamedTuple):
@@ -124,14 +125,9 @@ class _Latex(Latex, _Text):
 _STYLES = _Latex(4), _Text(4)
 
 
-def words(text: str) -> str:
-    r"""Plain words as LaTeX: \text{…}, with what TeX reads as a command escaped."""
-    return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
-
-
 def plain(text: str) -> Written:
     """Plain words."""
-    return Written(words(text), text)
+    return Written(words(text), shown(text))
 
 
 def named(name: str, time: str | None = "t") -> Written:
