@@ -234,9 +234,7 @@ class _Work:
         own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
         return self.labels.setdefault(inside, own)
 
-    def through_operation(
-        self, expr: SymbolicOperation, g: Expr, own: Expr | None
-    ) -> list[Expr]:
+    def through_operation(self, expr: SymbolicOperation, g: Expr, own: Expr | None) -> list[Expr]:
         """What each operand of an operation that mixes units receives."""
         if expr.op not in RULES:
             raise EquationError(

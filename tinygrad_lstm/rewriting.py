@@ -155,9 +155,7 @@ class _Listing:
         leaves = [n for own in kept for n in below[own] if n not in self._owner]
         self.inputs = {n.name for n in leaves if not n.inputs and n.traced}
 
-    def _needed(
-        self, below: Mapping[str, list[Tensor]], wanted: list[str], cell: Cell
-    ) -> set[str]:
+    def _needed(self, below: Mapping[str, list[Tensor]], wanted: list[str], cell: Cell) -> set[str]:
         """The equations that some of them need, at this step and at those before it."""
         carried = {self.values[f"prev.{n}"]: n for n in cell.state}
         found = set[str]()

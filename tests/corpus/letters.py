@@ -2,7 +2,19 @@
 
 import numpy as np
 
-from tinygrad_lstm import cell, concat, each, exp, matvec, sigmoid, softmax, sum, tanh, total, vecdot
+from tinygrad_lstm import (
+    cell,
+    concat,
+    each,
+    exp,
+    matvec,
+    sigmoid,
+    softmax,
+    sum,
+    tanh,
+    total,
+    vecdot,
+)
 
 
 @cell(
@@ -50,15 +62,20 @@ def filterbank(now, prev, x, p, size):
 
 @cell(
     state={"M": "slots, width", "u": "slots"},
-    parameters={"K": "slots, width, inputs", "b": "slots, width", "w": "width", "V": "width, width"},
+    parameters={
+        "K": "slots, width, inputs",
+        "b": "slots, width",
+        "w": "width",
+        "V": "width, width",
+    },
     output="r",
 )
 def slots_by_letter(now, prev, x, p):
     """A memory that is a state, and a matrix for each of its rows."""
     now.g = each("i", prev.M, p.b, lambda m_i, b_i: sigmoid(vecdot(p.w, m_i + b_i)))
-    now.M = each("i", prev.M, p.K, now.g, lambda m_i, K_i, g_i: tanh(
-        matvec(p.V, m_i) + g_i * matvec(K_i, x)
-    ))
+    now.M = each(
+        "i", prev.M, p.K, now.g, lambda m_i, K_i, g_i: tanh(matvec(p.V, m_i) + g_i * matvec(K_i, x))
+    )
     now.u = each("i", prev.u, now.M, lambda u_i, m_i: 0.5 * u_i + sum(m_i) / 3)
     now.a = softmax(each("i", now.M, lambda m_i: vecdot(m_i, p.w)) + now.u)
     now.r = total("i", now.a, now.M, lambda a_i, m_i: a_i * concat(m_i, sigmoid(m_i)))
@@ -73,8 +90,11 @@ def pairs_by_letter(now, prev, x, p, A, B):
     """Every row of one memory with every row of another, and sums over both."""
     now.S = each("i", A, lambda a_i: each("j", B, lambda b_j: vecdot(a_i * b_j, prev.h) + p.s))
     now.P = each("i", now.S, lambda s_i: softmax(s_i))
-    now.m = total("i", A, now.P, lambda a_i, p_i: total(
-        "j", B, p_i, lambda b_j, p_ij: p_ij * tanh(matvec(p.W, a_i - b_j))
-    ))
+    now.m = total(
+        "i",
+        A,
+        now.P,
+        lambda a_i, p_i: total("j", B, p_i, lambda b_j, p_ij: p_ij * tanh(matvec(p.W, a_i - b_j))),
+    )
     now.n = each("i", A, "left", lambda a_i, i: prev.h / i + a_i)
     now.h = tanh(now.m + matvec(p.V, x) + total("i", now.n, lambda n_i: n_i * 2 + prev.h))

@@ -28,6 +28,9 @@ from tinygrad_lstm import (
     softmax,
 )
 
+from tinygrad_lstm.running import Run
+from tinygrad_lstm.tensor import Array
+
 # mypy: disallow-untyped-defs=False
 
 
@@ -124,3 +127,15 @@ def draw_attention(now, prev, x, p, image, eps, part):
     now.KL = kl_normal(now.mu, now.sigma)
     now.nll = -log_bernoulli(image, now.c)
     now.L = now.KL + now.nll - prev.nll
+
+
+def window(run: Run, part: str) -> Array:
+    """Where a run of `draw_attention` looked ("reading") or drew ("writing") at each step.
+
+    (steps, batch, 4): left, top, right and bottom of its grid of filters in pixels from the upper
+    left corner of the image, as `viz.frames` takes them; half a stride beyond the outermost filters.
+    """
+    g_X, g_Y, delta = (run[f"{part}.{name}"].numpy() for name in ("g_X", "g_Y", "delta"))
+    half = run[f"{part}.mu_X"].shape[-1] / 2 * delta
+    x, y = g_X - 0.5, g_Y - 0.5  # pixel 1 lies between 0 and 1
+    return np.stack([x - half, y - half, x + half, y + half], axis=-1)

@@ -1,4 +1,4 @@
-"""Recurrent networks with latent variables: VRNN (Chung et al. 2015), STORN (Bayer & Osendorfer 2014).
+"""Recurrent networks with latent variables: VRNN (Chung et al. 2015), STORN (Bayer & Osendorfer).
 
     run = unroll(vrnn, p, rolls, lengths=n, seed=0)            # rolls: zeros and ones
     run.loss                                                   # -ELBO: Σ_t KL_t - log p(x_t | …)
@@ -45,7 +45,12 @@ def perceptron(now, x, p):
 
 
 @layer(
-    parameters={"V": "mlp, inputs", "W_mu W_sigma": "outputs, mlp", "a": "mlp", "b_mu b_sigma": "outputs"},
+    parameters={
+        "V": "mlp, inputs",
+        "W_mu W_sigma": "outputs, mlp",
+        "a": "mlp",
+        "b_mu b_sigma": "outputs",
+    },
     start={"b_sigma": 0.6},
     output="mu sigma",
 )
