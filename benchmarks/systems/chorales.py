@@ -197,22 +197,22 @@ def main() -> None:
         loss,
         model.start(options.seed),
         batches(rolls["train"], options.seed),
+        lambda q: sum(model.bound(q, rolls["valid"], 10**6)),
         seconds=options.seconds,
         rate=options.rate,
-        check=lambda q: sum(model.bound(q, rolls["valid"], 10**6)),
         every=40,
     )
     tests = [model.bound(found, rolls["test"], 10**6 + k) for k in range(5 if model.latent else 1)]
     kl, nll = np.mean(tests, axis=0)
     result = {
         "model": options.model,
-        "seconds": options.seconds,
         "seed": options.seed,
         "parameters": sum(v.size for v in found.values()),
         "test": round(float(kl + nll), 3),
         "KL": round(float(kl), 3),
         "-log p(x)": round(float(nll), 3),
         "valid": min(h["valid"] for h in history),
+        "CPU seconds": history[-1]["seconds"],
         "history": history,
     }
     options.output.mkdir(parents=True, exist_ok=True)

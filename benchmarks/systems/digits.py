@@ -90,22 +90,22 @@ def main() -> None:
         lambda q, own, seed: model.run(q, own, seed).loss,
         model.start(options.seed),
         batches(),
+        lambda q: sum(model.bound(q, valid, 10**6)),
         seconds=options.seconds,
         rate=options.rate,
-        check=lambda q: sum(model.bound(q, valid, 10**6)),
         every=100,
         clip=5.0,
     )
     kl, nll = np.mean([model.bound(found, test, 10**6 + k) for k in range(5)], axis=0)
     result = {
         "model": options.model,
-        "seconds": options.seconds,
         "steps": model.steps,
         "parameters": sum(v.size for v in found.values()),
         "test": round(float(kl + nll), 2),
         "KL": round(float(kl), 2),
         "-log p(x)": round(float(nll), 2),
         "valid": min(h["valid"] for h in history),
+        "CPU seconds": history[-1]["seconds"],
         "history": history,
     }
     options.output.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,8 @@ def main() -> None:
     viz.frames(model.canvases(run), seen).save(at.with_suffix(".svg"))
     dream = otherwise(model.cell, z=lambda v: v.eps, L=None)
     own = {n: found[n] for n in dream.parameters}
-    dreamt = unroll(dream, own, np.zeros((model.steps, 16)), seed=1)
+    blank = {"c": np.zeros((16, SIDE, SIDE) if model.attends else (16, SIDE**2))}
+    dreamt = unroll(dream, own, np.zeros((model.steps, 16)), blank, seed=1)
     last = sigmoid(dreamt["c"].numpy()[-1]).reshape(16, SIDE, SIDE)
     viz.frames(last, captions=[""] * 16).save(options.output / f"digits-{options.model}-dreamt.svg")
     print({n: v for n, v in result.items() if n != "history"})
