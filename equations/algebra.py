@@ -392,17 +392,16 @@ def for_each(expr: Expr, letters: Sequence[Letter]) -> Expr:
 def summed(expr: Expr, letters: Iterable[Letter]) -> Expr:
     """The sum over the places of letters; of what there is at each place of others, at each."""
     for letter in letters:
-        outside, expr = _opened(expr)
-        expr = for_each(operation("total", expr, letter=letter), outside)
+        expr = _summed(expr, letter)
     return expr
 
 
-def _opened(expr: Expr) -> tuple[list[Letter], Expr]:
-    letters = []
-    while is_lettered(expr, "each"):
-        letters.append(letter_of(expr))
-        expr = expr.operands[0]
-    return letters, expr
+def _summed(expr: Expr, letter: Letter) -> Expr:
+    if is_lettered(expr, "each"):
+        return for_each(_summed(expr.operands[0], letter), [letter_of(expr)])
+    if _is_spread(expr):
+        return operation("spread", _summed(expr.operands[0], letter), **expr.attributes)
+    return operation("total", expr, letter=letter)
 
 
 def at_every_place(expr: Expr, letter: Letter, shape: tuple[int, ...]) -> Expr:
@@ -447,10 +446,17 @@ def written_for_one_place(left: Expr, several: Sequence[Expr]) -> tuple[Expr, li
     several = list(several)
     while True:
         letters = {letter_of(expr) for expr in several if is_lettered(expr, "each")}
-        if len(letters) != 1 or not all(is_lettered(e, "each") or _is_spread(e) for e in several):
+        rows: list[Any] = [_at_one_place(expr, letters) for expr in several]
+        if len(letters) != 1 or None in rows:
             return left, several
-        left = at_place(left, letters)
-        several = [expr.operands[0] for expr in several]
+        left, several = at_place(left, letters), rows
+
+
+def _at_one_place(expr: Expr, letters: Iterable[Letter]) -> Expr | None:
+    """An array at one place, if that can be said with a letter."""
+    if isinstance(expr, SymbolicValue):
+        return at_place(expr, letters)
+    return expr.operands[0] if is_lettered(expr, "each") or _is_spread(expr) else None
 
 
 def _is_spread(expr: Expr) -> bool:

@@ -68,6 +68,8 @@ def otherwise(
     def step(now: Any, prev: Any, x: Any, p: Any, **further: Any) -> None:
         """Stand for the listing, which no function writes."""
 
+    step.__module__ = cell.step.__module__  # where it belongs, as its equations do
+    step.__code__ = step.__code__.replace(co_filename=cell.step.__code__.co_filename)
     step.__name__ = name or f"{cell.name}_otherwise"
     step.__doc__ = f"{cell.name} with {', '.join(replaced) or 'nothing'} replaced."
     timed = [n for n in (*cell.sequences, *new) if n not in cell.noise]

@@ -37,7 +37,7 @@ class Cell(Declarations):
 
     def __init__(self, step: Step, **declared: Any) -> None:
         super().__init__(step, **declared)
-        self._declared = declared
+        self._declared, self._varied = declared, False
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[Any, ...], dict[str, int]] = {}
         self._examined: set[Any] = set()
@@ -52,7 +52,7 @@ class Cell(Declarations):
             if getattr(module, "__dict__", {}).get(self.name) is self:
                 return _found_again, (where, self.name, "")
         file = self.step.__code__.co_filename
-        if self.step.__module__.startswith("cells_of_"):
+        if self.step.__module__.startswith("cells_of_") and not self._varied:
             return _found_again, (self.step.__module__, self.name, file)
         raise TypeError(
             f"{self} does not pickle: it is pickled by where it is found, and it stands in no "
@@ -140,7 +140,9 @@ class Cell(Declarations):
         for name in parts:
             if name not in self.components:
                 raise unknown(f"{self} has no part {name!r}", "its parts are", self.components)
-        return type(self)(self.step, **{**self._declared, "parts": {**self.components, **parts}})
+        made = type(self)(self.step, **{**self._declared, "parts": {**self.components, **parts}})
+        made._varied = True
+        return made
 
     def _take_parts(self) -> None:
         """Trace the step once, to learn what its parts read and how long that is."""

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import viz  # noqa: E402
 from benchmarks.systems.fitting import Weights, fit  # noqa: E402
 from tinygrad_lstm import compiled, otherwise, sigmoid, unroll  # noqa: E402
-from tinygrad_lstm.systems.draw import draw, draw_attention, window  # noqa: E402
+from tinygrad_lstm.systems.drawing import draw, draw_attention, window  # noqa: E402
 
 SIDE, BATCH = 8, 50
 TRAIN, VALID = 1300, 1500  # of 1,797

@@ -1,7 +1,5 @@
 """What runs over places, written for one place with a letter."""
 
-import numpy as np
-
 from tinygrad_lstm import (
     cell,
     concat,

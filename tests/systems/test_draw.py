@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_lstm import Cell, compiled, otherwise, unroll
-from tinygrad_lstm.systems.draw import draw, draw_attention, filterbank, window
+from tinygrad_lstm.systems.drawing import draw, draw_attention, filterbank, window
 
 torch = pytest.importorskip("torch")
 T = Any  # a tensor of PyTorch

@@ -11,6 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.characters import evaluate
@@ -92,4 +93,5 @@ __all__ = [
     "shakespeare",
     "squared_error",
     "switched_off",
+    "tasks",
 ]

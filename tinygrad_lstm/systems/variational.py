@@ -2,6 +2,7 @@
 
     run = unroll(vrnn, p, rolls, lengths=n, seed=0)            # rolls: zeros and ones
     run.loss                                                   # -ELBO: Σ_t KL_t - log p(x_t | …)
+    unroll(storn, q, x=rolls, lengths=n, seed=0).loss          # two networks, the same bound
     dream = otherwise(vrnn, name="dream", inputs={"u": "inputs"},
         z=lambda v: normal(v.mu_0, v.sigma_0, v.eps), x=lambda v: v.u < sigmoid(v.logits))
     vrnn_of_grus = vrnn.with_parts(rnn=cells.gru)
@@ -12,6 +13,7 @@ The outputs are independent zeros and ones given z, logits their log-odds. Losse
 from __future__ import annotations
 
 from tinygrad_lstm import (
+    before,
     cell,
     cells,
     concat,
@@ -24,6 +26,7 @@ from tinygrad_lstm import (
     otherwise,
     relu,
     softplus,
+    system,
     tanh,
 )
 
@@ -133,3 +136,11 @@ def generator(now, prev, x, p, z, target):
     now.h = tanh(matvec(p.W_in, x) + matvec(p.V_in, z) + matvec(p.W_rec, prev.h) + p.b)
     now.logits = matvec(p.W_out, now.h) + p.b_out
     now.nll = -log_bernoulli(target, now.logits)
+
+
+storn = system(
+    q=recogniser,
+    p=generator,
+    wires={"q.x": "x", "p.x": before("x"), "p.z": "q.z", "p.target": "x"},
+    name="storn",
+)
