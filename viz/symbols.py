@@ -149,10 +149,8 @@ def symbol_of(node: Tensor) -> Written:
 
 
 def called(node: Tensor) -> Written:
-    """The name of a cell inside the cell: φ_x, prior_μ."""
-    of, result = node.attributes["of"], node.attributes.get("result")
-    latex, text = (style.part_name(of, result) for style in _STYLES)
-    return Written(latex, text)
+    """The name of a cell inside the cell: φ_x, prior."""
+    return Written(*(style.part_name(node.attributes["of"], None) for style in _STYLES))
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:

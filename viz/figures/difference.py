@@ -11,7 +11,7 @@ from viz.glyphs import glyphs
 from viz.kinds import check_drawable, figure
 from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape, Wire, label
-from viz.symbols import plain
+from viz.symbols import Written, words
 
 SPACE, NAME = 34.0, 17.0
 
@@ -38,7 +38,7 @@ def difference(cell: Cell, against: Cell) -> Figure:
     scene = scenes[0].shifted(0, prefix="a-")
     scene.add(scenes[1].shifted(dx, prefix="b-"))
     for key, own, x in (("a", cell, 0.0), ("b", against, dx)):
-        what = plain(own.name.replace("_", " "))
+        what = Written(words(own.name.replace("_", " ")), own.name)
         height = glyphs(what.latex, NAME).height
         scene.shapes.append(label(f"{key}-name", what, x + 8, -16 - height / 2, NAME, 1))
     shown = [
