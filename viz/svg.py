@@ -68,7 +68,9 @@ def _group(element: Shape | Wire, drawn: ET.Element, prefix: str, css: bool) -> 
         elif tag == "ellipse":
             ET.SubElement(group, tag, {**kept, "class": "shape"})
         else:
-            ET.SubElement(group, "rect", {**_corners(element), **_paint(element, kept)})
+            paint = _paint(element, kept)
+            first = {"class": paint["class"]} if "class" in paint else {}
+            ET.SubElement(group, "rect", {**first, **_corners(element), **paint})
             break
     return group
 

@@ -110,8 +110,10 @@ def draw(now, prev, x, p, image, eps, part):
     papers=["gregor2015"],
 )
 def draw_attention(now, prev, x, p, image, eps, part):
-    """DRAW: it reads a patch of the image, and writes a patch, where it likes and as large as it
-    likes; where it reads follows from the decoder's last state, where it writes from its new one."""
+    """DRAW with attention: it reads a patch of the image and writes one, each where it likes.
+
+    Where it reads follows from the decoder's last state, where it writes from its new one.
+    """
     now.x_hat = image - sigmoid(prev.c)
     now.F_X, now.F_Y, now.gamma = part.reading(prev.dec.h)
     now.r = now.gamma * (now.F_Y @ image @ now.F_X.T)
