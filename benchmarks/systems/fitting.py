@@ -25,11 +25,13 @@ def fit(
     every: int = 50,
     clip: float = 1.0,
     patience: int = 8,
+    enough: float = -np.inf,
 ) -> tuple[Weights, list[dict[str, float]]]:
     """Weights of the lowest `check`, which is asked every so many steps, and what was seen.
 
     By Adam. Where `check` has not fallen for `patience` times, it goes on from the best weights at
-    a third of the rate; it ends below a thirtieth of it, or after so many seconds of CPU time.
+    a third of the rate; it ends below a thirtieth of it, after so many seconds of CPU time, or
+    where `check` is `enough`.
     """
     start, pace, best, lowest, waited = weights, rate, weights, np.inf, 0
     average, since = Adam(rate).start(start), 0
@@ -53,6 +55,6 @@ def fit(
         if waited == patience:
             weights, average, since, waited = best, Adam(rate).start(best), 0, 0
             pace /= 3
-        if spent >= seconds or pace < rate / 30:
+        if spent >= seconds or pace < rate / 30 or lowest <= enough:
             break
     return best, history
