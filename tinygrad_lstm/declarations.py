@@ -70,6 +70,8 @@ class Declarations:
         self.declared_output, self.start = output, _each(start)
         self._take_parts()
         every = dimensions.names({**self.shapes(), **self.derived})
+        if not self.least_states:  # what a layer makes may have sizes that it is not given
+            every += [name for name in said if name not in every]
         self.sizes = [name for name in every if name not in self.derived]
         self._check_names(names, every, said)
         self.complete(self.small_sizes())
