@@ -231,8 +231,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     notes = [
         named(
             f"bar.{state}",
-            "the adjoint: the derivative of the loss {loss} in this value, along "
-            "all paths by which it reaches the loss, later steps included",
+            "the adjoint: the derivative of the loss {loss} with respect to this value, "
+            "along all paths by which it reaches the loss, later steps included",
             loss="ℒ" if "seed." in apart else "L",
         ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
