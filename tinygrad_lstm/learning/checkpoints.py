@@ -294,9 +294,10 @@ def load_training(
                 f"checkpoint {path} is of {head}, read out otherwise than {network}.\n"
                 f"  Make the read-out as it was, or {ANEW}"
             )
-        own_sizes: dict[str, Any] = {**found.sizes, **found.start}
         reads = 0 if task is None else task.inputs
-        model = Model(head, reads=reads, dtype=found.dtype, further=further, **own_sizes)
+        model = Model.of(
+            head, found.sizes, found.start, reads=reads, dtype=found.dtype, further=further
+        )
         state = _state(found, found.settings, found.history, model, arrays)
     return TaskCheckpoint(model, found.settings, state, found.task.name, found.task.options)
 
