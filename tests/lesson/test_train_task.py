@@ -29,7 +29,8 @@ fixed = sign()
 
 from tinygrad_lstm import cell, matvec, tanh
 
-@cell(state={"h": "reads"}, parameters={"parameters": "reads, further", "clip": "reads"}, x="further")
+@cell(state={"h": "reads"}, x="further",
+      parameters={"parameters": "reads, further", "clip": "reads"})
 def odd(now, prev, x, p):
     now.given = tanh(matvec(p.parameters, x) + p.clip)
     now.h = 0.5 * prev.h + now.given
