@@ -159,7 +159,10 @@ class Task:
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of pass `number` over the data, which depend on the seed and it alone."""
         random = np.random.default_rng([seed, number, _LEARNING])
-        return itertools.islice(self.batches(random, batch), PASS)
+        for found in itertools.islice(self.batches(random, batch), PASS):
+            if not isinstance(found, Batch):
+                raise DataError(f"{self}: batches are to be of the class Batch, got {type(found)}.")
+            yield found
 
     def tests(self) -> Sequence[Batch]:
         """The held-out data as batches."""
