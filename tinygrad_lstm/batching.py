@@ -44,7 +44,8 @@ def lift(
 ) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
     """What computes `node` for a batch of this shape, of whose operands some have its axes.
 
-    batched: whether an operand has them, or the lengths that they have in it, some of them 1. Steps (operation, operand, attributes): first those that bring an operand into shape, then,
+    batched: whether an operand has them, or the lengths that they have in it, some of them 1.
+    Steps (operation, operand, attributes): first those that bring an operand into shape, then,
     with None for all of them, the operation itself.
     """
     operation = TABLE[node.op or ""]

@@ -1,8 +1,8 @@
 """What runs over the places of a memory, rows or patches, written for one of them with a letter.
 
-    now.e = each("j", H, lambda h_j: vecdot(p.v_a, tanh(matvec(p.U_a, h_j))))   e_j = v · tanh(U · H_j)
-    now.c = total("j", now.alpha, H, lambda a_j, h_j: a_j * h_j)                  c = Σ_j α_j H_j
-    now.mu = each("i", "patch", lambda i: p.g + (i - 0.5) * p.delta)              i = 1, …, patch
+    now.e = each("j", H, lambda h_j: vecdot(p.v, tanh(matvec(p.U, h_j))))   e_j = v · tanh(U · H_j)
+    now.c = total("j", now.alpha, H, lambda a_j, h_j: a_j * h_j)            c = Σ_j α_j H_j
+    now.mu = each("i", "patch", lambda i: p.g + (i - 0.5) * p.delta)        i = 1, …, patch
 
 The function is called once, for one place, and gives a number, a vector, or an array. What it
 writes is read so (text, equations, pictures); it is run for all places at once, which is the rule
@@ -68,7 +68,7 @@ def each(letter: str, *over: Any) -> Tensor:
 
 
 def total(letter: str, *over: Any) -> Tensor:
-    """The sum of what a function of one place gives: c = Σ_j f(α_j, H_j); arguments as of `each`."""
+    """The sum of what a function of one place gives, c = Σ_j f(α_j, H_j); arguments: see `each`."""
     return _lettered("total", letter, over)
 
 
@@ -135,7 +135,7 @@ def _operand(said: str, one: Any, current: Letters) -> Tensor | int:
 
 
 def _length(said: str, operands: list[Tensor | int], current: Letters) -> int:
-    """The one length of all that a letter runs over; of lengths that know their names, such a one."""
+    """The one length of all that a letter runs over; one that knows its name, if any does."""
     lengths = [one.shape[0] if isinstance(one, Tensor) else one for one in operands]
     if len(set(map(int, lengths))) > 1 or len(_words(lengths)) > 1:
         shown = ", ".join(

@@ -166,7 +166,7 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
 
     @property
     def letters(self) -> tuple[Letter, ...]:
-        """The letters at each place of which it has a value: none, outside of `each` and `total`."""
+        """The letters at each place of which it has a value; outside of `each` there are none."""
         return self._abstract[2] if self._abstract else ()
 
     @property
