@@ -31,7 +31,7 @@ from tinygrad_lstm.learning.optimisers import (
     clip_by_norm,
     global_norm,
 )
-from tinygrad_lstm.learning.probes import PROBES
+from tinygrad_lstm.learning.probes import PROBES, Probe
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
@@ -61,6 +61,7 @@ __all__ = [
     "Objective",
     "Observation",
     "Outcome",
+    "Probe",
     "Progress",
     "RMSProp",
     "Readout",
