@@ -1,11 +1,11 @@
 """What is learnt: batches to learn from, held-out data to be tested on, and when it is solved.
 
-    task = Task(
-        "sign", inputs=1, outputs=2, loss="cross-entropy", at="end",
-        batches=draw, test=lambda: next(draw(np.random.default_rng(1), 500)),
-        measures={"error": wrong}, solved=lambda found: found["error"] < 0.01,
-    )
-    training = learning.Training(task, task.model(cells.lstm), hidden=16, seed=0)
+task = Task(
+    "sign", inputs=1, outputs=2, loss="cross-entropy", at="end",
+    batches=draw, test=lambda: next(draw(np.random.default_rng(1), 500)),
+    measures={"error": wrong}, solved=lambda found: found["error"] < 0.01,
+)
+training = learning.Training(task, task.model(cells.lstm), hidden=16, seed=0)
 """
 
 from __future__ import annotations
