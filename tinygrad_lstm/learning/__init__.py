@@ -12,10 +12,13 @@ It reports progress to a callback and draws nothing.
 """
 
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
-from tinygrad_lstm.learning.checkpoints import Checkpoint, CheckpointError, claim, load
+from tinygrad_lstm.learning.characters import evaluate
+from tinygrad_lstm.learning.checkpoint_files import CheckpointError, claim
+from tinygrad_lstm.learning.checkpoints import Checkpoint, TaskCheckpoint, load, load_training
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.learner import DivergenceError, Learner, Step
 from tinygrad_lstm.learning.losses import bernoulli, bits, cross_entropy, squared_error
+from tinygrad_lstm.learning.models import Model
 from tinygrad_lstm.learning.objectives import Objective, Outcome
 from tinygrad_lstm.learning.optimisers import (
     SGD,
@@ -27,10 +30,11 @@ from tinygrad_lstm.learning.optimisers import (
 )
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
+from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, evaluate
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings
+from tinygrad_lstm.learning.training import Training, no_better
+from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
 
 __all__ = [
     "SGD",
@@ -39,9 +43,13 @@ __all__ = [
     "CharacterModel",
     "Checkpoint",
     "CheckpointError",
+    "Constant",
+    "Cosine",
     "DivergenceError",
     "Flat",
     "Learner",
+    "Linear",
+    "Model",
     "Objective",
     "Observation",
     "Outcome",
@@ -51,9 +59,12 @@ __all__ = [
     "Record",
     "Settings",
     "Step",
+    "StepDecay",
     "Task",
+    "TaskCheckpoint",
     "Text",
     "Training",
+    "TrainingSettings",
     "Vocabulary",
     "bernoulli",
     "bits",
@@ -64,6 +75,8 @@ __all__ = [
     "evaluate",
     "global_norm",
     "load",
+    "load_training",
+    "no_better",
     "read_text",
     "readout",
     "sample",
