@@ -11,8 +11,9 @@ needs the extra `search`: `pip install 'tinygrad-lstm[search]'`.
 """
 
 from tinygrad_lstm.searching.examining import Examination, behaviour, examine, fingerprint
+from tinygrad_lstm.searching.listings import listing
 from tinygrad_lstm.searching.mutations import Change, Mutant, draw, mutated
-from tinygrad_lstm.searching.results import importance
+from tinygrad_lstm.searching.results import importance, labels
 from tinygrad_lstm.searching.spaces import (
     Choice,
     Mutations,
@@ -23,7 +24,7 @@ from tinygrad_lstm.searching.spaces import (
     read_space,
 )
 from tinygrad_lstm.searching.storages import Done, Job, Storage
-from tinygrad_lstm.searching.trials import Outcome, check, mutant_of
+from tinygrad_lstm.searching.trials import Outcome, check, find_task, mutant_of
 from tinygrad_lstm.searching.workers import Crew, several, work
 
 __all__ = [
@@ -44,8 +45,11 @@ __all__ = [
     "check",
     "draw",
     "examine",
+    "find_task",
     "fingerprint",
     "importance",
+    "labels",
+    "listing",
     "mutant_of",
     "mutated",
     "parse_space",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,17 +34,17 @@ def listing(cell: Cell, name: str = "", about: str = "") -> str:
     further = "".join(f", {n}" for n in cell.extra_inputs)
     states = list(dict.fromkeys(cell.state.values()))
     state: Any = " ".join(cell.state) if states == ["hidden"] else _joined(cell.state)
-    declared = [f"state={state!r}"]
-    declared += [f"x={cell.x!r}"] * (cell.x != "inputs")
+    declared = [f"state={_quoted(state)}"]
+    declared += [f"x={_quoted(cell.x)}"] * (cell.x != "inputs")
     steps = {n: w for n, w in cell.sequences.items() if n not in cell.noise}
     tables = {"parameters": cell.parameters, "sequences": steps, "constants": cell.constants}
     tables |= {"noise": cell.noise}
-    declared += [f"{what}={_joined(table)!r}" for what, table in tables.items() if table]
-    declared += [f"start={dict(cell.start)!r}"] * bool(cell.start)
+    declared += [f"{what}={_quoted(_joined(table))}" for what, table in tables.items() if table]
+    declared += [f"start={_quoted(dict(cell.start))}"] * bool(cell.start)
     sizes = {n: f"at least {least}" for n, least in cell.bounds.items()} | dict(cell.derived)
-    declared += [f"sizes={sizes!r}"] * bool(sizes)
+    declared += [f"sizes={_quoted(sizes)}"] * bool(sizes)
     for what, value in (("output", cell.declared_output), ("loss", cell.loss)):
-        declared += [f"{what}={value!r}"] * bool(value)
+        declared += [f"{what}={_quoted(value)}"] * bool(value)
     used = ", ".join(["cell", *sorted(style.used)])
     text = "\n    ".join(f"{each}," for each in declared)
     said = f'    """{about}"""\n' if about else ""
@@ -59,6 +60,11 @@ def _joined(shapes: Any) -> dict[str, str]:
     for name, shape in shapes.items():
         words.setdefault(shape, []).append(name)
     return {" ".join(names): shape for shape, names in words.items()}
+
+
+def _quoted(value: Any) -> str:
+    """Words and numbers as Python reads them, in the quotes of the house."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Listing(Plain):

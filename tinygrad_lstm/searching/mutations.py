@@ -304,7 +304,9 @@ def _alive(parent: Cell, program: Program) -> Program:
         return named(made, owners[node]) if node in owners else made
 
     found = fold(equations.values(), known, make)
-    equations = {n: found[node] for n, node in equations.items()}
+    # in an order in which they can be computed: one may read what stood behind it
+    ordered = sorted(equations, key=lambda n: found[equations[n]].order)
+    equations = {n: found[equations[n]] for n in ordered}
     outputs = {name: equations[name] for name in program.outputs}
     return Program(
         program.name, inputs, equations, outputs, program.dimensions, program.sizes, program.static

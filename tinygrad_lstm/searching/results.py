@@ -45,5 +45,5 @@ def importance(storage: Storage, seed: int = 0) -> dict[str, float]:
 
 def labels(names: Sequence[str]) -> dict[str, str]:
     """Short names: "optimiser.rate" is "rate" where no other ends so."""
-    last = [name.rpartition(".")[2] for name in names]
+    last = [name.removesuffix(".name").rpartition(".")[2] for name in names]
     return {n: own if last.count(own) == 1 else n for n, own in zip(names, last, strict=True)}

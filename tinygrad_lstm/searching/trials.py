@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm import python_files
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError, TinygradError
@@ -29,7 +30,6 @@ from tinygrad_lstm.learning import (
     RMSProp,
     Task,
     Training,
-    tasks,
 )
 from tinygrad_lstm.searching.examining import behaviour, examine, fingerprint
 from tinygrad_lstm.searching.mutations import Change, draw, mutated
@@ -309,7 +309,7 @@ def sizes_of(cell: Cell, task: Task, given: Mapping[str, Scalar]) -> dict[str, i
 
 # --- its task -------------------------------------------------------------------------------------
 def _task(space: Space, name: str, options: Mapping[str, Scalar]) -> Task:
-    task = tasks.find(name, **options)
+    task = find_task(name, options)
     if task.symbols and any(n == "noise.input" for n in (*space.fixed, *space.drawn)):
         task = _as_vectors(task)
     head = task.model(find(space.cells[0]))
@@ -322,6 +322,27 @@ def _task(space: Space, name: str, options: Mapping[str, Scalar]) -> Task:
 
     measures = {**task.measures, "loss": loss}
     return replace(task, measures=measures | ({"guess": guess} if len(space.tasks) > 1 else {}))
+
+
+def find_task(name: str, options: Mapping[str, Scalar]) -> Task:
+    """A task by name and options; `path/to/file.py:NAME` is the reader's own.
+
+    There NAME is a Task, or a function of the options that makes one.
+    """
+    path, own = parts(name)
+    if path is None:
+        from tinygrad_lstm.learning import tasks
+
+        return tasks.find(name, **options)
+    found = python_files.run(path, "task file").get(own)
+    if callable(found):
+        try:
+            found = found(**options)
+        except TypeError as error:
+            raise SearchError(f"{name}: {error}.") from error
+    if not isinstance(found, Task):
+        raise SearchError(f"{name} is no task: write a Task, or a function that makes one.")
+    return found
 
 
 def _as_vectors(task: Task) -> Task:
