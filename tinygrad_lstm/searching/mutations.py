@@ -189,6 +189,14 @@ def _with(parent: Cell, program: Program, change: Change) -> Program:
     nodes = program.nodes()
     if not 0 <= change.place < len(nodes) or change.other >= len(nodes):
         raise CellError(f"{parent} has no place {max(change.place, change.other)} to change.")
+    said = f"{parent}: the change {change.stored()}"
+    if not nodes[change.place].inputs:
+        raise CellError(f"{said} is not an operation's: there stands an input.")
+    if change.kind in ("join", "take"):
+        if not 0 <= change.other < change.place:
+            raise CellError(f"{said} reads what is not there yet.")
+        if nodes[change.other].shape != nodes[change.place].shape:
+            raise CellError(f"{said} reads what is not as long.")
     target, inputs, dims = nodes[change.place], dict(program.inputs), dict(program.dimensions)
     gate: dict[str, Tensor] = {}
     if change.kind == "gate":

@@ -227,6 +227,13 @@ class _Reader:
         for key in found.get("noise", {}):
             if key not in NOISES:
                 self.unknown(f"noise.{key}", NOISES)
+            for value in _values(f"noise.{key}", fixed, drawn, []):
+                if not _is(value, float) or not 0 <= float(value) < math.inf:
+                    self.fail(f"noise.{key}", f"is a number of at least 0, not {value!r}")
+        for key in found.get("sizes", {}):
+            for value in _values(f"sizes.{key}", fixed, drawn, []):
+                if not _is(value, float) or value < 1 or not float(value).is_integer():
+                    self.fail(f"sizes.{key}", f"is a whole number of at least 1, not {value!r}")
         mutations = self._mutations()
         space = Space(
             name=found.get("name", name),
