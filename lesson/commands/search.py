@@ -59,12 +59,12 @@ def run(options: argparse.Namespace) -> int:
             f"--grace must be at least twice --heartbeat, got {options.grace} and "
             f"{options.heartbeat}."
         )
-    storage = _storage(options, action, words[0])
-    if action == "show":
-        from lesson import search_page
+    with _storage(options, action, words[0]) as storage:
+        if action == "show":
+            from lesson import search_page
 
-        return search_page.show(storage, options.best, options.page, options.cell)
-    return _work(storage, options)
+            return search_page.show(storage, options.best, options.page, options.cell)
+        return _work(storage, options)
 
 
 def _storage(options: argparse.Namespace, action: str, place: str) -> Storage:

@@ -149,6 +149,18 @@ class Storage:
         self.space = parse_space(text, f"the search {name!r}", name)
         return self
 
+    def close(self) -> None:
+        """End the connections; `with Storage.open(…) as storage` does so at its end."""
+        with contextlib.suppress(Exception):  # of a database that is away
+            self._rdb.remove_session()
+            self._rdb.engine.dispose()
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _load(self, name: str) -> None:
         self._study: Any = optuna().load_study(study_name=name, storage=self._rdb)
         self._id: int = self._rdb.get_study_id_from_name(name)
@@ -258,6 +270,7 @@ class Storage:
             while not ended.wait(self.heartbeat):
                 with contextlib.suppress(Exception):  # a database that is away comes back, or not
                     self._rdb.record_heartbeat(job.trial)
+            self._rdb.remove_session()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

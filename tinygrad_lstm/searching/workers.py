@@ -154,8 +154,8 @@ def main() -> int:
     asked: Mapping[str, Any] = json.loads(os.environ.pop(_ASKED))
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        storage = Storage.open(asked["address"], asked["name"], **asked["options"])
-        work(storage, asked["folder"])
+        with Storage.open(asked["address"], asked["name"], **asked["options"]) as storage:
+            work(storage, asked["folder"])
     except KeyboardInterrupt:
         return 130
     except TinygradError as error:
