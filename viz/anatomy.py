@@ -134,9 +134,14 @@ class Anatomy:
         return path
 
 
-@lru_cache(maxsize=64)
 def anatomy(cell: Cell, folded: bool = False) -> Anatomy:
     """Fold a cell's Program into parts; folded: a cell inside the cell is one of them."""
+    return parts_of(cell, folded)  # one key of the cache, however it is called
+
+
+@lru_cache(maxsize=64)
+def parts_of(cell: Cell, folded: bool) -> Anatomy:
+    """The anatomy of a cell, made once."""
     program = cell.program().folded() if folded else cell.program()
     parameters = {program.inputs[name]: name for name in cell.parameters}
     key = {node: name for name, node in program.inputs.items() if node not in parameters}
