@@ -236,8 +236,8 @@ class Storage:
                 with contextlib.suppress(optuna().exceptions.UpdateFinishedTrialError):
                     if not self._rdb.set_trial_state_values(own, self._states.RUNNING):
                         continue
-                    notes = dict(trial.user_attrs)
-                    number = notes.pop("configuration")
+                    notes = trial.user_attrs.get("begun", {})
+                    number = trial.user_attrs["configuration"]
                     if number in complete:  # by a worker that counted as killed, and was not
                         self._rdb.set_trial_state_values(own, self._states.FAIL)
                         continue
@@ -284,9 +284,8 @@ class Storage:
         """Store something with a job before it ends, such as which mutant it is."""
 
         def write() -> None:
-            for name, value in notes.items():
-                with contextlib.suppress(optuna().exceptions.UpdateFinishedTrialError):
-                    self._rdb.set_trial_user_attr(job.trial, name, value)
+            with contextlib.suppress(optuna().exceptions.UpdateFinishedTrialError):
+                self._rdb.set_trial_user_attr(job.trial, "begun", dict(notes))
 
         self.patiently(write)
 
@@ -301,8 +300,7 @@ class Storage:
     def _finish(self, number: int, value: float, notes: Mapping[str, Any], job: Job | None) -> None:
         if job is not None:
             with contextlib.suppress(optuna().exceptions.UpdateFinishedTrialError):
-                for name, note in notes.items():
-                    self._rdb.set_trial_user_attr(job.trial, name, note)
+                self._rdb.set_trial_user_attr(job.trial, "result", dict(notes))
                 self._rdb.set_trial_state_values(job.trial, self._states.COMPLETE, [value])
                 return
         if number not in self._complete():
@@ -320,7 +318,7 @@ class Storage:
                 value=value,
                 params=values,
                 distributions={n: self.distribution(n) for n in values},
-                user_attrs={"configuration": number, **notes},
+                user_attrs={"configuration": number, "result": dict(notes)},
             )
         )
 
@@ -366,10 +364,12 @@ class Storage:
         found: dict[int, Done] = {}
         order = ("COMPLETE", "RUNNING", "FAIL", "WAITING")
         for trial in self._study.get_trials(deepcopy=False):
-            notes = dict(trial.user_attrs)
-            number = notes.pop("configuration", None)
-            if number is None:
+            own = trial.user_attrs
+            if (number := own.get("configuration")) is None:
                 continue
+            notes = {**own.get("begun", {}), **own.get("result", {})}
+            if "fault" in own:
+                notes["fault"] = own["fault"]
             seconds = trial.duration.total_seconds() if trial.duration else 0.0
             value = trial.values[0] if trial.values else None
             done = Done(number, trial.state.name, value, dict(trial.params), notes, seconds)

@@ -31,6 +31,7 @@ from tinygrad_lstm.learning import (
     Task,
     Training,
 )
+from tinygrad_lstm.learning.models import EMBEDDING
 from tinygrad_lstm.searching.examining import behaviour, examine, fingerprint
 from tinygrad_lstm.searching.mutations import Change, draw, mutated
 from tinygrad_lstm.searching.spaces import Scalar, SearchError, Space
@@ -103,7 +104,7 @@ def run(
     values: list[float] = []
     measures: list[dict[str, float]] = []
     curves: list[list[list[float]]] = []
-    steps, diverged, paths = 0, "", checkpoints(space, job, folder)
+    steps, diverged, paths = 0, "", checkpoints(space, job.number, folder)
     for k, (name, options) in enumerate(space.tasks):
         task = _task(space, name, options)
         try:
@@ -142,9 +143,9 @@ def run(
     )
 
 
-def checkpoints(space: Space, job: Job, folder: Path) -> list[Path]:
+def checkpoints(space: Space, number: int, folder: Path) -> list[Path]:
     """Where the trainings of a configuration are kept until its result is stored, one a task."""
-    return [folder / f"{space.name}-{job.number}-{k}.npz" for k in range(len(space.tasks))]
+    return [folder / f"{space.name}-{number}-{k}.npz" for k in range(len(space.tasks))]
 
 
 # --- its cell -------------------------------------------------------------------------------------
@@ -244,7 +245,8 @@ def _training(
                "rmsprop": ("rate", "decay", "momentum", "epsilon"),
                "sgd": ("rate", "momentum", "nesterov")}[kind]  # fmt: skip
     made: Any = _KINDS[kind](**{n: v for n, v in optimiser.items() if n in allowed})
-    noise = table.get("noise", {})
+    noise, sizes = table.get("noise", {}), table.get("sizes", {})
+    embeds = space.input == "embedding" and task.symbols
     known = {*cell.parameters, *cell.state}
     starts = {n: v for n, v in table.get("start", {}).items() if n in known}
     return Training(
@@ -258,7 +260,7 @@ def _training(
         input_noise=float(noise.get("input", 0.0)),
         weight_noise=float(noise.get("weights", 0.0)),
         **starts,
-        **sizes_of(cell, task, table.get("sizes", {})),
+        **sizes_of(cell, EMBEDDING if embeds else task.inputs, sizes),
     )
 
 
@@ -275,9 +277,10 @@ def _tables(values: Mapping[str, Scalar]) -> dict[str, dict[str, Scalar]]:
     return found
 
 
-def sizes_of(cell: Cell, task: Task, given: Mapping[str, Scalar]) -> dict[str, int]:
+def sizes_of(cell: Cell, inputs: int, given: Mapping[str, Scalar]) -> dict[str, int]:
     """The sizes of a cell among those given; `parameters` instead makes it about so large.
 
+    inputs: the numbers that it reads at a step.
     Then all sizes that are not given, nor follow from the length of x, are the same number, such
     that the cell has as near as can be so many parameters, its read-out not counted.
     """
@@ -292,7 +295,7 @@ def sizes_of(cell: Cell, task: Task, given: Mapping[str, Scalar]) -> dict[str, i
 
     def count(width: int) -> int:
         sizes = {**own, **dict.fromkeys(free, width)}
-        sizes |= {n: task.inputs for n in reads if n not in sizes}
+        sizes |= {n: inputs for n in reads if n not in sizes}
         full = cell.complete(sizes)
         shapes = (dimensions.shape(words, full) for words in cell.parameters.values())
         return sum(math.prod(shape) for shape in shapes)

@@ -46,8 +46,7 @@ def work(storage: Storage, folder: str | Path, report: Report | None = None) -> 
             outcome = _outcome(storage, job, folder)
         if outcome is not None:
             _tell(storage, job, outcome, folder)
-            for path in trials.checkpoints(storage.space, job, folder):
-                path.unlink(missing_ok=True)
+            _tidy(storage, job.number, folder)
             done += 1
             if report:
                 report(job, outcome)
@@ -92,6 +91,12 @@ def _tell_kept(storage: Storage, folder: Path) -> None:
             value, notes = json.loads(path.read_bytes())
             storage.finish(done.number, value, notes, None)
         path.unlink()
+        _tidy(storage, done.number, folder)
+
+
+def _tidy(storage: Storage, number: int, folder: Path) -> None:
+    for path in trials.checkpoints(storage.space, number, folder):
+        path.unlink(missing_ok=True)
 
 
 # --- several of them ------------------------------------------------------------------------------
