@@ -11,7 +11,7 @@ of a batch (`batching.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from tinygrad_lstm.batching import without_letters
 from tinygrad_lstm.errors import LetterError, ShapeError
 from tinygrad_lstm.graph import fresh
 from tinygrad_lstm.sizes import Size
-from tinygrad_lstm.tensor import Letter, Tensor, TensorLike, constant, letters_of
+from tinygrad_lstm.tensor import Letter, Tensor, constant, letters_of
 
 __all__ = ["each", "total"]
 

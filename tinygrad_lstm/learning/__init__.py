@@ -11,6 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.characters import evaluate
@@ -66,6 +67,8 @@ __all__ = [
     "Record",
     "Settings",
     "Step",
+    "Streams",
+    "StepDecay",
     "StepDecay",
     "Streams",
     "Task",
@@ -83,6 +86,9 @@ __all__ = [
     "evaluate",
     "global_norm",
     "load",
+    "meaning",
+    "load_training",
+    "no_better",
     "load_training",
     "no_better",
     "meaning",
@@ -92,4 +98,5 @@ __all__ = [
     "shakespeare",
     "squared_error",
     "switched_off",
+    "tasks",
 ]
