@@ -19,9 +19,7 @@ _STYLE = (
 )
 
 
-def strips(
-    groups: Mapping[str, Sequence[float]], title: str, label: str, log: bool = False
-) -> str:
+def strips(groups: Mapping[str, Sequence[float]], title: str, label: str, log: bool = False) -> str:
     """A row of dots for each group, with a line at its median: how its values are spread."""
     finite = {name: [v for v in vs if math.isfinite(v)] for name, vs in groups.items()}
     axis = _Axis([v for vs in finite.values() for v in vs], LEFT, WIDTH - RIGHT, log)
@@ -179,9 +177,7 @@ class _Axis:
         parts = []
         for tick in self.ticks():
             y = self(tick)
-            parts.append(
-                f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            )
+            parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(_text(left - 8, y + 4, _number(tick), "end"))
         return [*parts, _text(8, TOP - 12, label, "start")]
 

@@ -204,7 +204,7 @@ def test_a_training_that_diverges_is_a_result_and_a_fault_is_tried_again(folder)
 
 def test_architectures_are_searched(folder, capsys):
     text = SPACE.replace("configurations = 5\n", "").replace("steps = 12", "steps = 4")
-    text += '[mutations]\ncells = 6\nmost = 2\nkeep = 3\n'
+    text += "[mutations]\ncells = 6\nmost = 2\nkeep = 3\n"
     text = text.replace("[task]", "[[task]]", 1) + (
         '[[task]]\nname = "tasks_to_search.py:order"\nlag = 2\n'
     )
@@ -227,7 +227,9 @@ def test_architectures_are_searched(folder, capsys):
 def test_the_size_by_the_number_of_parameters(folder):
     text = SPACE.replace("hidden = { from = 3, to = 5 }", "parameters = 2000")
     text = text.replace('["lstm", "gru"]', '["lstm", "gru", "rnn", "mut1"]').replace("= 5", "= 1")
-    storage = Storage.create(parse_space(text.replace('batch', 'input = "embedding"\nbatch')), "p.db")
+    storage = Storage.create(
+        parse_space(text.replace("batch", 'input = "embedding"\nbatch')), "p.db"
+    )
     work(storage, "trials")
     for done in complete(storage):
         cell = cells.all()[done.values["cell"]]

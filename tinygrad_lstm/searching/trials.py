@@ -30,6 +30,7 @@ from tinygrad_lstm.learning import (
     RMSProp,
     Task,
     Training,
+    tasks,
 )
 from tinygrad_lstm.learning.models import EMBEDDING
 from tinygrad_lstm.searching.examining import behaviour, examine, fingerprint
@@ -334,8 +335,6 @@ def find_task(name: str, options: Mapping[str, Scalar]) -> Task:
     """
     path, own = parts(name)
     if path is None:
-        from tinygrad_lstm.learning import tasks
-
         return tasks.find(name, **options)
     found = python_files.run(path, "task file").get(own)
     if callable(found):
