@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from benchmarks import experiments  # noqa: E402
 from benchmarks.experiments.parts import PAGES, Results, said_of  # noqa: E402
 
-HELPERS = ("parts", "solving", "__main__")
+HELPERS = ("parts", "solving", "searches", "__main__")
 
 
 def modules() -> dict[str, ModuleType]:
