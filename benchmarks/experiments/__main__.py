@@ -34,6 +34,7 @@ def main(words: list[str] | None = None) -> int:
     add("--seconds", type=float, metavar="S", help="begin no part after so many")
     add("--share", default="1/1", metavar="K/N", help="do each N-th part, from the K-th on")
     add("--anew", action="store_true", help="do again what is done")
+    add("--partly", action="store_true", help="store what there is of searches, and run nothing")
     add("--page", action="store_true", help="write the pages of what is there, and run nothing")
     add("--data", metavar="PATH", help="a piano-roll file for jsb-chorales")
     options = parser.parse_args(words)
@@ -60,6 +61,10 @@ def main(words: list[str] | None = None) -> int:
             if options.page or k % int(of) != int(first) - 1:
                 continue
             if not options.anew and results.done(part.key, options.budget):
+                continue
+            if options.partly:
+                if there := part.partly():
+                    results.add(part.key, options.budget * there[1], there[0], 0.0)
                 continue
             if options.seconds and time.monotonic() - begun > options.seconds:
                 break

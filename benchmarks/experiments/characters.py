@@ -50,9 +50,7 @@ def torchs(hidden: int, steps: int) -> dict[str, float]:
         head.weight.copy_(torch.from_numpy(p["output.W_y"].copy()))
         head.bias.copy_(torch.from_numpy(p["output.b_y"].copy()))
     lstm.bias_hh_l0.requires_grad_(False)  # one bias a gate, as here
-    weights = [
-        w for part in (embedding, lstm, head) for w in part.parameters() if w.requires_grad
-    ]
+    weights = [w for part in (embedding, lstm, head) for w in part.parameters() if w.requires_grad]
     optimiser = torch.optim.Adam(weights, lr=RATE)
     state, done, number, times = None, 0, 0, list[float]()
     while done < steps:

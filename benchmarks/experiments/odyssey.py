@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.experiments.parts import Part, table
-from benchmarks.experiments.searches import searched
+from benchmarks.experiments.searches import partly, searched
 from lesson import plots
 from tinygrad_lstm.searching import labels
 
@@ -55,7 +55,10 @@ def parts(budget: float) -> list[Part]:
     def run(task: str) -> Callable[[], dict[str, Any]]:
         return lambda: searched(space(task, budget))
 
-    return [Part(task, run(task)) for task in TASKS]
+    def begun(task: str) -> Callable[[], tuple[Any, float] | None]:
+        return lambda: partly(space(task, budget))
+
+    return [Part(task, run(task), begun(task)) for task in TASKS]
 
 
 def pictures(found: dict[str, Any]) -> dict[str, str]:
@@ -63,15 +66,17 @@ def pictures(found: dict[str, Any]) -> dict[str, str]:
     made = {}
     for task, result in found.items():
         trials = [t for t in result["trials"] if t["value"] is not None]
-        groups = {
-            v: [t["value"] for t in trials if t["drawn"]["cell"] == v] for v in VARIANTS
-        }
+        groups = {v: [t["value"] for t in trials if t["drawn"]["cell"] == v] for v in VARIANTS}
         made[f"odyssey-{task}.svg"] = plots.strips(
             groups, f"Odyssey on {task}: held-out loss of each configuration, by variant",
             "held-out loss (line: median)", log=True,
         )  # fmt: skip
         dots = {
-            v: [(t["drawn"]["optimiser.rate"], t["value"]) for t in trials if t["drawn"]["cell"] == v]
+            v: [
+                (t["drawn"]["optimiser.rate"], t["value"])
+                for t in trials
+                if t["drawn"]["cell"] == v
+            ]
             for v in VARIANTS
         }
         made[f"odyssey-{task}-rate.svg"] = plots.scatter(

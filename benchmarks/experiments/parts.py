@@ -24,10 +24,14 @@ PAGES = ROOT / "docs" / "experiments"
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of an experiment: its key among the results, and what computes it."""
+    """A piece of an experiment: its key among the results, and what computes it.
+
+    partly: of one that is not at its end what there is, and which share of it; None for nothing.
+    """
 
     key: str
     run: Callable[[], Any]
+    partly: Callable[[], tuple[Any, float] | None] = lambda: None
 
 
 class Results:

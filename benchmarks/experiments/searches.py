@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments.parts import ROOT
@@ -31,19 +30,19 @@ def searched(text: str) -> dict[str, Any]:
     }
 
 
-def partly(text: str) -> dict[str, Any] | None:
-    """What there is of a search that is not at its end; None where it was not begun."""
+def partly(text: str) -> tuple[dict[str, Any], float] | None:
+    """What there is of a search that is not at its end, and which share of it."""
     space = parse_space(text)
-    path = Path(FOLDER / f"{space.name}.db")
+    path = FOLDER / f"{space.name}.db"
     if not path.exists():
         return None
     with Storage.open(str(path), space.name) as storage:
         results = [done for done in storage.results() if done.value is not None]
-        return {
-            "space": text,
-            "importance": importance(storage),
-            "trials": [_row(space, done) for done in results],
-        }
+        shares = importance(storage)
+    if not results:
+        return None
+    found = {"space": text, "importance": shares, "trials": [_row(space, d) for d in results]}
+    return found, len(results) / space.trials
 
 
 def _row(space: Space, done: Done) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
-SHORT, LONG = 50, 500  # steps after which the size of states is compared
+SHORT, LONG = 50, 300  # steps after which the size of states is compared
 _GROWN = 3.0
 
 
@@ -25,7 +25,7 @@ class Examination:
 
     fault: why it is not worth a training, "" where nothing was found: its gradient is not finite,
     or its output does not depend on x or on the states. bounded: whether states that are driven
-    for 500 steps are at most three times as large as after 50; they may grow for ever, as the
+    for 300 steps are at most three times as large as after 50; they may grow for ever, as the
     LSTM's C, and be worth it. largest: the largest entry of a state then.
     """
 

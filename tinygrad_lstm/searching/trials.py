@@ -43,7 +43,7 @@ from tinygrad_lstm.version import __version__
 
 _KINDS = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 _DRAWS = 200  # of mutants until one is sound and new
-RECORDS = 10  # of a training
+RECORDS = 5  # of a training
 
 
 @dataclass(frozen=True)
