@@ -38,8 +38,14 @@ from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, no_better
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
+from tinygrad_lstm.learning.training import Training
+from tinygrad_lstm.learning.training_state import (
+    Progress,
+    Record,
+    Settings,
+    TrainingSettings,
+    no_better,
+)
 
 __all__ = [
     "PROBES",
@@ -67,8 +73,6 @@ __all__ = [
     "Record",
     "Settings",
     "Step",
-    "Streams",
-    "StepDecay",
     "StepDecay",
     "Streams",
     "Task",
@@ -86,9 +90,6 @@ __all__ = [
     "evaluate",
     "global_norm",
     "load",
-    "meaning",
-    "load_training",
-    "no_better",
     "load_training",
     "no_better",
     "meaning",
