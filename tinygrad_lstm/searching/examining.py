@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def examine(cell: Cell, steps: int = 20, seed: int = 0) -> Examination:
     """
     random = np.random.default_rng(seed)
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of starts from which some parameter cannot learn
             fault = _fault(cell, random, steps)
             if fault:
                 return Examination(fault, False, float("nan"))

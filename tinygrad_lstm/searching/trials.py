@@ -10,6 +10,7 @@ import platform
 import socket
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,7 +110,10 @@ def run(
     for k, (name, options) in enumerate(space.tasks):
         task = _task(space, name, options)
         try:
-            training = _trained(space, task, cell, job.values, paths[k])
+            with warnings.catch_warnings():
+                if space.mutations:  # nobody is there to mend a mutant's dead start
+                    warnings.simplefilter("ignore")
+                training = _trained(space, task, cell, job.values, paths[k])
             found = training.measure()
         except (DivergenceError, DataError) as error:
             if isinstance(error, DataError) and "held-out data" not in str(error):
