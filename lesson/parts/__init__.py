@@ -29,7 +29,7 @@ def style(*names: str) -> str:
 
 def scripts(*names: str) -> list[str]:
     """The script of the page and those of some parts, in order."""
-    found = [asset("lesson.page", "base.js")]
+    found = [asset("lesson.page", "base.js"), asset("lesson.page", "network.js")]
     for name in names:
         module = importlib.import_module(f"{__name__}.{name}")
         own = getattr(module, "SCRIPTS", (name,))
