@@ -17,18 +17,23 @@ from equations.algebra import (
     EquationError,
     Extent,
     Literal,
+    Running,
     SymbolicValue,
+    at_place,
     clip,
     elementwise,
+    for_each,
     number,
     operation,
     slopes_of,
+    written_for_one_place,
 )
 from equations.lines import Equation, Equations
+from tinygrad_lstm.batching import LETTERED
 from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Tensor, fold
+from tinygrad_lstm.tensor import TABLE, Letter, Tensor, fold
 from tinygrad_lstm.text import UNICODE
 
 # an equation that would be longer written out, or deeper, gets names for its parts
@@ -85,14 +90,17 @@ def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
         if node is not root:
             if length <= _LONGEST and depth <= _DEEPEST:
                 return _Written(expr, length, depth)
-            taken = {*equations, *program.equations, *program.inputs}
+            taken = {*equations, *program.written, *program.inputs}
             part = next(n for k in count(1) if (n := f"{name}_part{k}") not in taken)
-        equations[part] = expr
-        shapes[SymbolicValue(part)] = node.shape
-        return _Written(SymbolicValue(part))
+        letters = tuple(map(_letter, node.letters))
+        equations[part] = for_each(expr, letters)
+        shapes[SymbolicValue(part)] = (*(letter.length for letter in letters), *node.shape)
+        value = at_place(SymbolicValue(part), letters, len(letters) + node.ndim)
+        shapes.setdefault(value, node.shape)
+        return _Written(value)
 
     found = {node: _Written(given[name]) for name, node in program.inputs.items()}
-    for name, root in program.equations.items():
+    for name, root in program.written.items():
         found = fold([root], found, partial(make, name, root))
     names = (space_of(name)[1] for name in (*program.inputs, *equations))
     return SymbolicStep(cell, equations, shapes, given, look_alikes(names))
@@ -119,8 +127,15 @@ def _expression(
 ) -> Expr:
     """One node in SymPy; `shapes` is told the shape of it and of constants with axes."""
     shapes = {} if shapes is None else shapes
-    if not node.inputs:
+    if node.op == "index":
+        expr = Running(_letter(node.letters[0]))
+    elif not node.inputs:
         expr = _constant(node)
+    elif node.op in LETTERED:
+        letter = _letter(node.attributes["letter"])
+        expr = operation(node.op, *operands, letter=letter)
+        if node.op == "row":
+            expr = at_place(operands[0], [letter], node.ndim + 1)
     else:
         if node.op not in TABLE or TABLE[node.op].signature != "elementwise":  # axes stay
             for k, i in enumerate(node.inputs):
@@ -130,6 +145,11 @@ def _expression(
         expr = _apply(node, operands)
     shapes.setdefault(expr, node.shape)
     return expr
+
+
+def _letter(letter: Letter) -> Letter:
+    """A letter whose name and length alone tell it from others."""
+    return letter._replace(order=0)
 
 
 def _constant(node: Tensor) -> Expr:
@@ -188,9 +208,11 @@ def forward(cell: Cell, folded: bool = False) -> Equations:
     of a cell are not opened, φ_x(x_t) stands for the equations of the part φ_x.
     """
     step = symbolic_step(cell, cell.program().folded() if folded else None)
-    return Equations(
-        [Equation(n, SymbolicValue(n), e, apart=step.apart) for n, e in step.equations.items()]
-    )
+    lines = []
+    for name, expr in step.equations.items():
+        left, (right,) = written_for_one_place(SymbolicValue(name), [expr])
+        lines.append(Equation(name, left, right, apart=step.apart))
+    return Equations(lines)
 
 
 def unrolled(cell: Cell, steps: int = 3) -> Equations:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.batching import Lifted
+from tinygrad_lstm.batching import Lifted, without_letters
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
-from tinygrad_lstm.notation import Apart, look_alikes, space_of
+from tinygrad_lstm.notation import Apart, at_place, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parts import Call
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback, remade
-from tinygrad_lstm.text import PLAIN, UNICODE, Plain, expression
+from tinygrad_lstm.text import PLAIN, UNICODE, Plain, at_one_place, expression, row_of
 
 
 class Values(Mapping[str, Array]):
@@ -47,6 +47,8 @@ class Program:
     `seed.h` the adjoint of h that is given from outside. `dimensions` tells an
     input's shape in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` their values.
     `static` are the inputs that are the same at every step, None where there are no steps.
+    `written` are the equations as they are read, where `each` and `total` wrote with letters; in
+    `equations` every place of a letter is computed.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Program:
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
-        self.equations = dict(equations)
-        self.outputs = dict(outputs)
+        self.written = dict(equations)
+        computed = without_letters([*equations.values(), *outputs.values()])
+        self.equations = {n: computed[node] for n, node in equations.items()}
+        self.outputs = {n: computed[node] for n, node in outputs.items()}
         self.dimensions = dict(dimensions or {})
         self.sizes = dict(sizes or {})
         self.static = None if static is None else frozenset(static)
@@ -135,16 +139,15 @@ class Program:
     def on(self, leaves: Mapping[str, Tensor], names: Callable[[str], str]) -> dict[str, Tensor]:
         """The equations once more, under other names, with other nodes for the inputs."""
         known = {self.inputs[name]: node for name, node in leaves.items()}
-        owners = {node: name for name, node in self.equations.items()}
+        owners = {node: name for name, node in self.written.items()}
 
         def make(node: Tensor, operands: list[Tensor]) -> Tensor:
-            if not node.inputs:
-                return node
-            made: Tensor = apply(node.op or "", *operands, **node.attributes)
+            made = remade(node, operands)
+            made.name = None if node.inputs else made.name
             return named(made, names(owners[node])) if node in owners else made
 
-        found = fold(self.equations.values(), known, make)
-        return {name: found[node] for name, node in self.equations.items()}
+        found = fold(self.written.values(), known, make)
+        return {name: found[node] for name, node in self.written.items()}
 
     def folded(self) -> Program:
         """The Program with each part as one operation, `φ_x(x_t)`: to be read, and not to be run.
@@ -160,7 +163,7 @@ class Program:
             return known[node]
 
         pending = {call.prefix: call for call in calls}
-        for name, node in self.equations.items():
+        for name, node in self.written.items():
             around = [call for call in calls if name.startswith(call.prefix)]
             inside = max(around, key=lambda call: len(call.prefix), default=None)
             if inside is None:
@@ -173,10 +176,10 @@ class Program:
             for result in call.results:
                 own = f"{call.prefix}{result}"
                 which = {"result": result} if len(call.results) > 1 else {}
-                made = Tensor.opaque(self.equations[own], "part", operands, of=call.name, **which)
-                known[self.equations[own]] = made
+                made = Tensor.opaque(self.written[own], "part", operands, of=call.name, **which)
+                known[self.written[own]] = made
                 if own in self.outputs:
-                    equations[own] = known[self.equations[own]] = named(made, own)
+                    equations[own] = known[self.written[own]] = named(made, own)
         outputs = {n: equations[n] for n in self.outputs}
         words = {n: w for n, w in self.dimensions.items() if n in self.inputs}
         return Program(self.name, self.inputs, equations, outputs, words, self.sizes, self.static)
@@ -242,12 +245,26 @@ class Program:
 
     def text(self, name: str, style: Plain = PLAIN) -> str:
         """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
-        names = {node: self.label(own, style, True) for own, node in self.inputs.items()}
-        names |= {node: self.label(own, style) for own, node in self.equations.items()}
-        return f"{self.label(name, style)} = {expression(self.equations[name], style, names)}"
+        inputs = {node: own for own, node in self.inputs.items()}
+        owners = {node: own for own, node in self.written.items()}
+        names = {node: self.label(own, style, True) for node, own in inputs.items()}
+        names |= {node: self.label(own, style) for node, own in owners.items()}
+        root, letters = at_one_place(self.written[name])
+        for node in ancestors([root]):
+            if node.op == "row":
+                base, places = row_of(node)
+                if base in inputs or base in owners:
+                    own = owners.get(base) or inputs[base]
+                    names[node] = self.label(own, style, base not in owners, places)
+        return f"{self.label(name, style, False, letters)} = {expression(root, style, names)}"
 
-    def label(self, name: str, style: Plain = PLAIN, is_input: bool = False) -> str:
-        """How a named value is written, with its step where it has one for each: W_f, f_t."""
+    def label(
+        self, name: str, style: Plain = PLAIN, is_input: bool = False, letters: Sequence[str] = ()
+    ) -> str:
+        """How a named value is written, with its step where it has one for each: W_f, f_t.
+
+        letters: those of one place of it, e_{t,j}.
+        """
         space, own = space_of(name)
         while space in ("bar", "seed"):
             space, own = space_of(own)
@@ -255,7 +272,8 @@ class Program:
         steady = self.static is None or own in self.static and (own != name or not is_equation)
         shared = is_input and name in self.equations
         time = None if steady and space != "prev" else "t"
-        return style.name(f"input.{name}" if shared else name, time, self._apart)
+        own = f"input.{name}" if shared else name
+        return style.name(own, at_place(time, letters), self._apart)
 
     @cached_property
     def _apart(self) -> Apart:

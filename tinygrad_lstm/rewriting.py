@@ -11,10 +11,11 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, unknown
 from tinygrad_lstm.functions import broadcast_to
+from tinygrad_lstm.letters import letters_within
 from tinygrad_lstm.parts import Tracing
 from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, apply, constant, fold
+from tinygrad_lstm.tensor import Tensor, TensorLike, ancestors, constant, fold, remade
 from tinygrad_lstm.tracing import Names
 
 Replacement = Callable[[Any], TensorLike] | TensorLike
@@ -111,13 +112,14 @@ class _Listing:
         loss: str | None,
     ) -> None:
         self._calls = program.calls
-        self.values = {**program.inputs, **program.equations}
+        self.values = {**program.inputs, **program.written}
         for own, words in new.items():
             self.values[own] = Tensor.input(own, dimensions.shape(words, program.sizes))
         v = Names(str(cell), self.values, _NO_VALUE)
-        roots = dict(program.equations)
+        roots = dict(program.written)
         for own, how in replaced.items():
-            made = how(v) if callable(how) else how
+            with letters_within(program.sizes):
+                made = how(v) if callable(how) else how
             made = made if isinstance(made, Tensor) else constant(made, np.dtype(float))
             shape = self.values[own].shape
             fits = made.shape == shape or made.size > 1
@@ -127,7 +129,7 @@ class _Listing:
         read = {own: [self._owner[n] for n in b if n in self._owner] for own, b in below.items()}
         before = {
             self._owner[node]
-            for root in program.equations.values()
+            for root in program.written.values()
             for node in self._below(root, False)
             if node in self._owner
         }
@@ -157,7 +159,9 @@ class _Listing:
         known = {self.values[n]: node for n, node in tracing.values.items() if n not in self.roots}
 
         def make(node: Tensor, operands: list[Tensor]) -> Tensor:
-            return apply(node.op or "", *operands, **node.attributes) if node.inputs else node
+            made = remade(node, operands)
+            made.name = None if node.inputs else made.name
+            return made
 
         for own, root in self.roots.items():
             value = known[root] if root in known else fold([root], known, make)[root]

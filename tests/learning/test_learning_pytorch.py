@@ -65,8 +65,8 @@ def test_fifty_steps(kind, optimiser):
     optimiser, states = make(learnt), None
     for step in range(STEPS):
         place = training.state
-        begin, offset = place.chunk * LENGTH, training._offset(place.passes)
-        given = texts.chunk(training.train_ids, BATCH, begin, begin + LENGTH, offset)
+        begin, offset = place.chunk * LENGTH, training.characters.offset(place.passes)
+        given = texts.chunk(training.characters.train_ids, BATCH, begin, begin + LENGTH, offset)
         ids, following = (torch.tensor(np.array(part)) for part in given)
         z, states = theirs(ids, states if place.chunk else None)
         states = states.detach() if kind is torch.nn.GRU else tuple(s.detach() for s in states)

@@ -1,0 +1,179 @@
+"""What is learnt: batches to learn from, held-out data to be tested on, and when it is solved.
+
+task = Task(
+    "sign", inputs=1, outputs=2, loss="cross-entropy", at="end",
+    batches=draw, test=lambda: next(draw(np.random.default_rng(1), 500)),
+    measures={"error": wrong}, solved=lambda found: found["error"] < 0.01,
+)
+training = learning.Training(task, task.model(cells.lstm), hidden=16, seed=0)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lstm.errors import CellError, DataError
+from tinygrad_lstm.learning.models import Model
+from tinygrad_lstm.learning.readouts import Readout, readout
+from tinygrad_lstm.networks import System
+from tinygrad_lstm.step import Cell
+from tinygrad_lstm.tensor import Array
+
+PASS = 250  # batches of one random generator: so many are drawn again at most to go on from a file
+
+
+def never(found: Mapping[str, float]) -> bool:
+    """Whether a task is solved that has no end."""
+    return False
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a model learns from at once, or is tested on.
+
+    xs: vectors (time, batch, inputs), or the numbers of symbols (time, batch). target: of a task
+    at "every" step (time, batch) indices or (time, batch, outputs), of one at the "end" (batch,)
+    or (batch, outputs). lengths: (batch,) of padded sequences. weights: how much each position
+    counts, (time, batch) or (batch,). further: the network's further inputs, by name. start: how
+    many steps of the same sequences came before; above 0 the states go on from the last batch.
+    seed: of the network's noise, that of the step of learning unless given.
+    """
+
+    xs: Array
+    target: Array
+    lengths: Array | None = None
+    weights: Array | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
+    start: int = 0
+    seed: int | None = None
+
+    def counts(self, z: Array) -> Array:
+        """How much each position of predictions z (…, outputs) counts: an array of shape (…)."""
+        counts: Array = np.ones(z.shape[:-1])
+        if self.lengths is not None and counts.ndim > self.lengths.ndim:  # not only at the end
+            counts *= np.arange(len(counts))[:, None] < self.lengths
+        return counts if self.weights is None else counts * self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task: what is read and predicted, where batches come from, and what is measured.
+
+    name, options: what it is found by again, and remembered by in a checkpoint; inputs: entries of
+    x, or of one-hot vectors, symbols; outputs, loss, at, symbols: as `readout` takes them.
+    batches(random, batch): one batch of so many sequences after another, without end or to the end
+    of the data. test(): always the same held-out data. measures: numbers of predictions z and a
+    batch, such as the share of wrong ones; the first is the main one. solved: of measures by name.
+    baselines: measures without learning, by what guesses so ("chance"). fingerprint: of data from
+    a file. source, licence, size, about: what to tell of it.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    loss: str
+    at: str
+    batches: Callable[[np.random.Generator, int], Iterator[Batch]]
+    test: Callable[[], Batch | Sequence[Batch]]
+    measures: Mapping[str, Callable[[Array, Batch], float]]
+    solved: Callable[[Mapping[str, float]], bool] = never
+    symbols: int = 0
+    options: Mapping[str, int | float | str] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+    in_bits: bool = False
+    source: str = ""
+    licence: str = ""
+    size: str = ""
+    about: str = ""
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.name}({options})" if options else self.name
+
+    __repr__ = __str__
+
+    def model(self, network: Cell | System, *, input: str = "one-hot") -> Readout:
+        """The network with the read-out and loss of this task: see `readout`."""
+        return readout(
+            network,
+            self.outputs,
+            loss=self.loss,
+            at=self.at,
+            symbols=self.symbols,
+            input=input if self.symbols else "embedding",
+        )
+
+    def fitted(self, model: Model | Readout | Cell | System, **options: Any) -> Model:
+        """The model with sizes that fit what is read; options are those of a `Model`.
+
+        DataError where it predicts or reads something else, ShapeError, CellError where it cannot.
+        """
+        if isinstance(model, Cell | System):
+            model = self.model(model)
+        head = model.readout if isinstance(model, Model) else model
+        if not isinstance(head, Readout):
+            raise CellError(f"{self}: a cell, a network or a readout is needed, got {head!r}.")
+        own = {name: getattr(self, name) for name in ("outputs", "loss", "at", "symbols")}
+        theirs = {**{name: getattr(head, name) for name in own}, "loss": head.loss.name}
+        if other := [f"{name}={own[name]!r}" for name in own if own[name] != theirs[name]]:
+            raise DataError(
+                f"{head} does not fit the task {self}, which has {', '.join(other)}.\n"
+                f"  Make it by task.model(network)."
+            )
+        noise = getattr(head.network, "noise", ())
+        if names := [n for n in head.network.extra_inputs if n not in noise]:
+            given = self.tests()[0].further
+            if missing := ", ".join(name for name in names if name not in given):
+                raise CellError(
+                    f"{head.network} has further inputs ({missing}), which {self} does not give.\n"
+                    f"  Take a cell that reads x alone."
+                )
+        if isinstance(model, Model):
+            return model
+        return Model(model, reads=self.inputs, **options)
+
+    def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
+        """The batches of pass `number` over the data, which depend on the seed and it alone."""
+        random = np.random.default_rng([seed, number])
+        return itertools.islice(self.batches(random, batch), PASS)
+
+    def tests(self) -> Sequence[Batch]:
+        """The held-out data as batches."""
+        found = self.test()
+        return [found] if isinstance(found, Batch) else list(found)
+
+    def example(self, step: int) -> str:
+        """What a record keeps to be looked at, after so many steps."""
+        return ""
+
+
+def measured(
+    measures: Mapping[str, Callable[[Array, Batch], float]],
+    batches: Sequence[Batch],
+    model: Readout,
+    p: Mapping[str, Any],
+    network: Any = None,
+) -> dict[str, float]:
+    """Measures of a model's predictions: their mean over batches, by how much each counts.
+
+    network: the model's own, or `compiled` of it. DataError where a prediction is not finite.
+    """
+    total, weight, states = dict.fromkeys(measures, 0.0), 0.0, dict[str, Any]()
+    for batch in batches:
+        options = {"initial": states if batch.start else None, "lengths": batch.lengths}
+        run = model.run(p, batch.xs, network, seed=batch.seed or 0, **options, **batch.further)
+        states = {name: state.detach() for name, state in run.final.items()}
+        z = model.predict(p, run, batch.lengths).data
+        counts = batch.counts(z)
+        if not np.isfinite(z[counts > 0]).all():
+            raise DataError("its predictions of held-out data are infinite or nan")
+        for name, measure in measures.items():
+            total[name] += float(measure(z, batch)) * counts.sum()
+        weight += counts.sum()
+    return {name: float(value / weight) for name, value in total.items()}
