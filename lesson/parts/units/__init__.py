@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from lesson.meaning import LETTERS, Held, cost, without
+from lesson.meaning import LETTERS, Held, without
 from lesson.numbers import percent, signed, titled
 from lesson.page import render
 from lesson.parts.reading import colour
@@ -28,7 +28,7 @@ def markup(subject: Subject) -> Markup:
     model, held = subject.model, subject.held[subject.cell.name]
     text = excerpt(subject)
     ids = model.vocabulary.encode(text).astype(np.intp)
-    whole, costs = without(model, ids, None), cost(model, subject.held_out, [h.unit for h in held])
+    whole = without(model, ids, None)
     values = model.run(ids)[list(model.cell.state)[-1]].data.reshape(len(text), -1)
     cards = [
         {
@@ -43,10 +43,10 @@ def markup(subject: Subject) -> Markup:
                 "counts" if each.right is None else "tells",
                 r=signed(f"{each.r:.2f}"),
                 right=percent(each.right or 0.0),
-                cost=signed(f"{more:.3f}"),
+                cost=signed(f"{each.cost:.3f}"),
             ),
         }
-        for each, more in zip(held, costs, strict=True)
+        for each in held
     ]
     others = [
         t.line("other" if found else "other_none", cell=titled(name), held=listed(words, found))
