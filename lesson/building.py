@@ -13,7 +13,7 @@ from lesson import figures, languages, measurements, page
 from lesson.chapters import contents
 from lesson.meaning import search
 from lesson.models import Trained, check_suited, train
-from lesson.page_models import described, rounded, script
+from lesson.page_models import described, joined, plan, rounded
 from lesson.parts import parts, scripts, style
 from lesson.prose import Texts
 from lesson.stages import stages
@@ -25,7 +25,7 @@ from tinygrad_lstm.step import Cell
 from viz.rendering import ready
 
 FONT = resources.files("lesson.assets").joinpath("STIXTwoMath-subset.woff2")
-FIRST = 0.55  # of the training's time, about, is the cell's own; then others learn as many letters
+FIRST = 0.55  # of the time of training, about, is the first's; then others learn as many letters
 Report = Callable[[str, Progress], Any]
 
 
@@ -118,10 +118,10 @@ def carried(trained: Trained) -> Trained:
     return Trained(rounded(trained.model), trained.training)
 
 
-def plans(about: Subject) -> list[str]:
-    """The compiled plans of the page's models, as JavaScript."""
+def plans(about: Subject) -> str:
+    """The compiled plans of the page's models, as one script."""
     models = [one.model for one in about.models.values()]
-    return list(filter(None, (script(m.readout, m.sizes) for m in models)))
+    return joined(plan(m.readout, m.sizes) for m in models)
 
 
 def render(about: Subject, language: str = languages.DEFAULT) -> str:
@@ -136,7 +136,7 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
         chapters=list(shown),
         subject=about,
         css=f"{figures.colours()}\n{style(*own)}",
-        scripts=[*plans(about), *scripts(*own)],
+        scripts=[plans(about), *scripts(*own)],
         networks={name: described(one.model) for name, one in about.models.items()},
         font=base64.b64encode(FONT.read_bytes()).decode(),
         part=lambda name: own[name].markup(about),
