@@ -78,7 +78,7 @@ def train(
         sizes: dict[str, Any] = {name: WIDE for name in cell.sizes if name != "inputs"}
         model = CharacterModel(cell, text, seed=1, start=start, **sizes)
         training = Training(model, text, every=50)
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {} if training.history else {"steps": 0}  # what it is before it learns
     if steps is not None and steps > training.state.step:
         more = {"steps": steps - training.state.step}
     elif seconds and seconds - training.state.seconds > 0.02 * seconds:  # it may end a little early

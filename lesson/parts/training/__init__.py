@@ -33,7 +33,8 @@ LETTERS, STEPS, EVERY = 2400, 300, 10  # of the text; of Python's own run
 def markup(subject: Subject) -> Markup:
     """The controls' place, the plans and the start of each cell, and the curve of Python's run."""
     offered = {name: cells.all()[name] for name in CELLS}
-    offered = {subject.cell.name: subject.cell, **offered} if fits(subject.cell) else offered
+    if cells.all().get(subject.cell.name) is not subject.cell:  # the reader's own, beside few
+        offered = {subject.cell.name: subject.cell, **dict(list(offered.items())[:3])}
     plans = {name: printed(cell) for name, cell in offered.items()}
     plans = {name: code for name, code in plans.items() if code}
     first = next(iter(plans))
@@ -74,11 +75,6 @@ def markup(subject: Subject) -> Markup:
 def sizes(cell: Cell) -> dict[str, int]:
     """The cell's sizes in the page: all as wide as the state, but the input."""
     return {name: INPUTS if name == "inputs" else HIDDEN for name in cell.sizes}
-
-
-def fits(cell: Cell) -> bool:
-    """Whether a cell of the reader's own takes the place of the first."""
-    return cells.all().get(cell.name) is not cell
 
 
 def printed(cell: Cell) -> str:
