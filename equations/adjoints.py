@@ -13,11 +13,13 @@ from equations.algebra import (
     SymbolicOperation,
     SymbolicValue,
     detach,
+    for_each,
     named_values,
     operation,
     plus,
     shift_time,
     terms,
+    written_for_one_place,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
@@ -53,8 +55,16 @@ class Adjoints:
     @property
     def insides(self) -> dict[str, Expr]:
         """What stands inside functions, by name: `pre.f`."""
-        parts = self.parts.values()
-        return {f"pre.{label}": e for part in parts for label, e in part.insides.items()}
+        return {
+            f"pre.{label}": for_each(e, part.places[label])
+            for part in self.parts.values()
+            for label, e in part.insides.items()
+        }
+
+    @property
+    def inside_names(self) -> dict[Expr, Expr]:
+        """What stands inside functions, as it stands there, with its name."""
+        return {e: sign for part in self.parts.values() for e, sign in part.names.items()}
 
     @property
     def opened(self) -> dict[str, Expr]:
@@ -88,11 +98,12 @@ class Adjoints:
 
     def line(self, label: str) -> Equation:
         """An adjoint as an equation; a parameter's is summed over time."""
-        sign, shown = self.sign(label), self.terms(label)
+        sign = self.sign(label)
+        left, shown = written_for_one_place(sign, self.terms(label))
         right = plus(*shown) if shown else Nothing(self.silence(label))
         if shown and sign.time is None:
             right = SumOverTime(right)
-        return Equation(label, sign, right, apart=self.step.apart)
+        return Equation(label, left, right, apart=self.step.apart)
 
     def source(self, label: str) -> SymbolicValue | None:
         """The input whose adjoint this is, if it is one's."""
@@ -220,8 +231,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     notes = [
         named(
             f"bar.{state}",
-            "the adjoint: the derivative of the loss {loss} in this value, along "
-            "all paths by which it reaches the loss, later steps included",
+            "the adjoint: the derivative of the loss {loss} with respect to this value, "
+            "along all paths by which it reaches the loss, later steps included",
             loss="ℒ" if "seed." in apart else "L",
         ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),

@@ -390,10 +390,25 @@ def for_each(expr: Expr, letters: Sequence[Letter]) -> Expr:
 
 
 def summed(expr: Expr, letters: Iterable[Letter]) -> Expr:
-    """The sum over the places of letters."""
+    """The sum over the places of letters; of what there is at each place of others, at each."""
     for letter in letters:
-        expr = operation("total", expr, letter=letter)
+        expr = _summed(expr, letter)
     return expr
+
+
+def _summed(expr: Expr, letter: Letter) -> Expr:
+    if is_lettered(expr, "each"):
+        return for_each(_summed(expr.operands[0], letter), [letter_of(expr)])
+    if _is_spread(expr):
+        return operation("spread", _summed(expr.operands[0], letter), **expr.attributes)
+    return operation("total", expr, letter=letter)
+
+
+def at_every_place(expr: Expr, letter: Letter, shape: tuple[int, ...]) -> Expr:
+    """An array of a shape by what it is at one place; what is alike at all is that, spread."""
+    if letter in free_letters(expr):
+        return for_each(expr, [letter])
+    return operation("spread", expr, kept=(1, *shape[1:]), shape=shape)
 
 
 def is_lettered(expr: Expr, *ops: str) -> bool:
@@ -429,13 +444,27 @@ def row_of(expr: Expr) -> tuple[Expr, tuple[Letter, ...]]:
 def written_for_one_place(left: Expr, several: Sequence[Expr]) -> tuple[Expr, list[Expr]]:
     """left = the sum of several arrays, at one place where all are written so: H̄_j = …, not H̄."""
     several = list(several)
-    while several and all(is_lettered(expr, "each") for expr in several):
-        letter = letter_of(several[0])
-        if any(letter_of(expr) != letter for expr in several):
-            break
-        left = at_place(left, [letter])
-        several = [expr.operands[0] for expr in several]
-    return left, several
+    while True:
+        letters = {letter_of(expr) for expr in several if is_lettered(expr, "each")}
+        rows: list[Any] = [_at_one_place(expr, letters) for expr in several]
+        if len(letters) != 1 or None in rows:
+            return left, several
+        left, several = at_place(left, letters), rows
+
+
+def _at_one_place(expr: Expr, letters: Iterable[Letter]) -> Expr | None:
+    """An array at one place, if that can be said with a letter."""
+    if isinstance(expr, SymbolicValue):
+        return at_place(expr, letters)
+    return expr.operands[0] if is_lettered(expr, "each") or _is_spread(expr) else None
+
+
+def _is_spread(expr: Expr) -> bool:
+    """Whether an array is one value, alike at every place of its first axis."""
+    if not isinstance(expr, SymbolicOperation) or expr.op != "spread":
+        return False
+    kept, shape = expr.attributes["kept"], expr.attributes["shape"]
+    return bool(kept == (1, *shape[1:]))
 
 
 REPEATED = ("spread", "broadcast_to")  # the same numbers, repeated along an axis

@@ -136,7 +136,7 @@ class CellPrinter(Printer):  # type: ignore[misc]
 
     def _print_Extent(self, expr: Extent) -> str:
         text = self.style.length(expr.words)
-        return text if expr.words.isidentifier() else self.style.bracketed(text)
+        return self.style.bracketed(text) if " " in expr.words else text
 
     def _print_Nothing(self, expr: Nothing) -> str:
         return self.style.word(expr.name)

@@ -29,11 +29,10 @@ from equations.algebra import (
     written_for_one_place,
 )
 from equations.lines import Equation, Equations
-from tinygrad_lstm.batching import LETTERED
 from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Letter, Tensor, fold
+from tinygrad_lstm.tensor import LETTERED, TABLE, Letter, Tensor, fold
 from tinygrad_lstm.text import UNICODE
 
 # an equation that would be longer written out, or deeper, gets names for its parts

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lstm.tensor import (
+    LETTERED,
     TABLE,
     Array,
     Letter,
@@ -44,7 +45,8 @@ def lift(
 ) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
     """What computes `node` for a batch of this shape, of whose operands some have its axes.
 
-    batched: whether an operand has them, or the lengths that they have in it, some of them 1. Steps (operation, operand, attributes): first those that bring an operand into shape, then,
+    batched: whether an operand has them, or the lengths that they have in it, some of them 1.
+    Steps (operation, operand, attributes): first those that bring an operand into shape, then,
     with None for all of them, the operation itself.
     """
     operation = TABLE[node.op or ""]
@@ -158,9 +160,6 @@ class Lifted:
 
 
 # --- letters --------------------------------------------------------------------------------------
-LETTERED = ("index", "row", "each", "total")  # what `each` and `total` write, to be read
-
-
 def without_letters(roots: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """What computes each node below the roots: the places of a letter become an axis.
 
@@ -194,6 +193,11 @@ def _without_letters(node: Tensor, operands: list[_Placed]) -> _Placed:
     fronts: list[bool | tuple[int, ...]] = []
     for k, (value, own) in enumerate(operands):
         front = tuple(letter.length if letter in own else 1 for letter in letters)
+        if (order := sorted(own)) != [*own]:
+            ahead = [own.index(letter) for letter in order]
+            rest = range(len(own), value.ndim)
+            value = values[k] = apply("transpose", value, axes=(*ahead, *rest))
+        own = tuple(order)
         if own and len(own) < len(letters) and own != letters[len(letters) - len(own) :]:
             values[k] = apply("reshape", value, shape=(*front, *node.inputs[k].shape))
         fronts.append(front if own else False)

@@ -18,7 +18,7 @@ from tinygrad_lstm.tensor import Tensor
 Step = Callable[..., None]
 _MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes", "parts")
 # the names of unroll's own arguments
-_TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
+TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
 
 
 class Declarations:
@@ -117,7 +117,7 @@ class Declarations:
             if name in ("x", "prev") and name not in self.state:
                 raise CellError(f"{self}: {name!r} is the step's own {name}; choose another name.")
         for name in self.extra_inputs:
-            if name in _TAKEN or name in [*takes][:4]:
+            if name in TAKEN or name in [*takes][:4]:
                 raise CellError(
                     f"{self}: a further input cannot be called {name!r}, which is an argument of "
                     f"{'the step' if name in [*takes][:4] else 'unroll'}; choose another name."

@@ -71,7 +71,7 @@ def _input(a: Anatomy, key: str) -> str:
 
 def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
     key = a.alias[name]
-    left = name_unicode(name)
+    left = a.name(name).text
     if key not in a.parts or name != a.parts[key].names[0]:
         return Said("{left} is {right}", left=left, right=a.value(key).text)
     part = a.parts[key]
@@ -82,7 +82,7 @@ def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
             verb = "merge and pass"
         return Said(
             f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
-            inputs=listed(a.value(i).text for i in part.inputs),
+            inputs=listed(a.operands(part)),
             layer=Said("a linear layer") if part.linear else layer,
             weights=listed(name_unicode(w, None) for w in part.weights),
             value=left,

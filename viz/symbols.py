@@ -80,6 +80,14 @@ class _Text(Unicode):
             parts = [part if part.text else hole for part in parts]
         return super().operation(op, parts, attributes)
 
+    def write_total(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """Σ_j alone, of what comes along a line."""
+        if parts[0].text in ("", self.dot.strip()):
+            return Piece(
+                self.lowered(self.functions["sum"], self.name(attributes["letter"].name, None))
+            )
+        return super().write_total(parts, attributes)
+
     def around(self, left: str, sign: str, right: str, tight: bool) -> str:
         """A sign between two operands, or beside the one that does not come along a line."""
         return f"{left}{sign}{right}" if tight else f"{left} {sign} {right}"

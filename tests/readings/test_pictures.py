@@ -17,7 +17,7 @@ from tinygrad_lstm.stepper.trace import to_json
 
 
 def figures_are_drawn(cell: Any) -> None:
-    """In straight lines alone: Graphviz's own layout, with curves, is for what nobody has posted."""
+    """Cells in straight lines: Graphviz's own layout is for what nobody has posted."""
     for kind, make in figures_of(cell, every=False).items():
         begun = spent()
         figure = make()

@@ -53,6 +53,8 @@ def compiled(
     if isinstance(network, System):
         fast = copy.copy(network)
         fast.parts = {n: compiled(part, code, memory, every) for n, part in network.parts.items()}
+        fast.compile = lambda cell: compiled(cell, code, memory, every)
+        fast.forget_together()
         return fast
     if not isinstance(network, Cell):
         raise CellError(f"compiled needs a cell or a network, got {network!r}.")
@@ -114,6 +116,8 @@ class Compiled(Cell):
     def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
         """Run over a sequence that has been checked, as one node of the graph."""
         cell = self.plain
+        if not cell.state:  # a layer carries nothing on
+            return interpret(cell, p, inputs)
         ready = prepare(cell, p, inputs)
         program = with_outer_inputs(ready.program)
         nodes = {"x": inputs.x.sequence}

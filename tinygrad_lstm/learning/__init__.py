@@ -11,6 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.characters import evaluate
@@ -37,8 +38,14 @@ from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, no_better
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
+from tinygrad_lstm.learning.training import Training
+from tinygrad_lstm.learning.training_state import (
+    Progress,
+    Record,
+    Settings,
+    TrainingSettings,
+    no_better,
+)
 
 __all__ = [
     "PROBES",
@@ -92,4 +99,5 @@ __all__ = [
     "shakespeare",
     "squared_error",
     "switched_off",
+    "tasks",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
@@ -38,6 +38,23 @@ class Record:
     def validation_bits(self) -> float:
         """The loss of a character model on held-out text: bits a character."""
         return self.measures["bits"]
+
+
+Stop = Callable[[tuple[Record, ...]], bool]  # of a history: whether to stop
+
+
+def no_better(records: int, measure: str | None = None, *, highest: bool = False) -> Stop:
+    """To stop early: `run(until=no_better(5))` ends after 5 records without a better one.
+
+    measure: which is to become lower, or with `highest` higher; the task's first unless named.
+    """
+
+    def enough(history: tuple[Record, ...]) -> bool:
+        values = [r.measures[measure or next(iter(r.measures))] for r in history]
+        best = values.index(max(values) if highest else min(values))
+        return len(values) - 1 - best >= records
+
+    return enough
 
 
 @dataclass(frozen=True)
