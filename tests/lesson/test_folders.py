@@ -45,7 +45,8 @@ FILES = {
     "chapters/sham_chapter/sham_chapter.html": '{{ t.block("sham_chapter.text") }}'
     '{{ part("sham_part") }}<p>{{ sham_chapter.states|join(" and ") }}</p>',
     "languages/en/sham_part.toml": 'word = "A part of {{cell}}"',
-    "languages/en/page.toml": '[sham_chapter]\ntitle = "A sham"\ngoals = "all"\ntext = "It is {{answer}}."',
+    "languages/en/page.toml": '[sham_chapter]\ntitle = "A sham"\ngoals = "all"\n'
+    'text = "It is {{answer}}."',
 }
 
 
