@@ -23,7 +23,7 @@ from equations.differentiation import Contribution, Differentiated, differentiat
 from equations.lines import Equation, Equations, Note
 from equations.places import for_each, is_lettered, letter_of, written_for_one_place
 from equations.printer import CellPrinter
-from equations.symbolic import SymbolicStep, symbolic_step
+from equations.symbolic import SymbolicStep, symbolic_step, wire_notes
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import output_of
@@ -123,7 +123,13 @@ def assemble(
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
     step = symbolic_step(cell, program)
-    loss = (getattr(cell, "loss", None) or output_of(cell),) if loss is None else loss
+    if loss is None:
+        losses = getattr(cell, "losses", None) or (getattr(cell, "loss", None),)
+        loss = tuple(name for name in losses if name) or (output_of(cell),)
+        if len(loss) > 1 and "loss" in step.equations:
+            loss = ("loss",)
+        # what a later part has gathered has an adjoint that comes from there
+        loss += tuple(n for n in getattr(cell, "gathered", {}) if n in step.equations)
     for name in loss:
         if name not in step.equations:
             raise UnknownNameError(
@@ -148,7 +154,9 @@ def assemble(
             found[f"delta.{label}"] = own if name in reached else []
     for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
-            found[f"bar.{symbol.label}"] = received.get(symbol, [])
+            before = SymbolicValue(name, step_before(name))  # what a wire carries one step later
+            later = [each.shift_time(-step_before(name)) for each in received.get(before, [])]
+            found[f"bar.{symbol.label}"] = [*received.get(symbol, []), *later]
     return Adjoints(step, loss, {k: _join_slices(v) for k, v in found.items()}, parts)
 
 
@@ -209,7 +217,8 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
     names = tuple(loss.split()) if isinstance(loss, str) else loss
     adjoints = assemble(cell, names)
     lines = [adjoints.line(label) for label in adjoints.contributions]
-    return Equations(lines, _legend(adjoints, lines))
+    notes = [*_legend(adjoints, lines), *wire_notes(cell, adjoints.step.apart)]
+    return Equations(lines, notes)
 
 
 def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
