@@ -37,6 +37,7 @@ from equations.coefficients import fold_numbers
 from equations.places import (
     at_every_place,
     at_place,
+    distributed,
     for_each,
     free_letters,
     is_lettered,
@@ -180,7 +181,8 @@ class _Work:
             inner = None
             if expr.op == "each":
                 n = len(self.shape(expr))
-                g = at_place(g, [letter], n)
+                shares = distributed(g, letter, self.shape(expr), self.step.shapes)
+                g = at_place(g, [letter], n) if shares is None else shares
                 inner = None if own is None else at_place(own, [letter], n)
             self.receive(operand, g, None, through, (*letters, letter), inner)
         elif isinstance(expr, SymbolicOperation):

@@ -6,13 +6,15 @@ the places. Letters are told apart by name and length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sympy import Expr
+from sympy import Add, Expr, Mul, Pow
 
-from equations.algebra import Running, SymbolicOperation, SymbolicValue, operation
+from equations.algebra import Extent, Running, SymbolicOperation, SymbolicValue, operation, rebuild
 from tinygrad_lstm.tensor import Letter
+
+Shape = tuple[int, ...]
 
 
 def at_place(expr: Expr, letters: Iterable[Letter], ndim: int = -1) -> Expr:
@@ -31,6 +33,36 @@ def for_each(expr: Expr, letters: Sequence[Letter]) -> Expr:
     for letter in reversed(letters):
         expr = operation("each", expr, letter=letter)
     return expr
+
+
+def distributed(
+    expr: Expr, letter: Letter, shape: Shape, shapes: Mapping[Expr, Shape]
+) -> Expr | None:
+    """An array at one place by its parts there, F_j ⊙ g_j for F ⊙ g; None where it has others."""
+    if expr.is_Number or isinstance(expr, Extent | Running):
+        return expr
+    base, letters = row_of(expr)
+    if isinstance(base, SymbolicValue):
+        own = _shape_of(base, shapes)[len(letters) :]
+        return at_place(expr, [letter], len(shape)) if own == shape else None
+    if isinstance(expr, SymbolicOperation):
+        if is_lettered(expr, "each") and letter_of(expr) == letter or _is_spread(expr):
+            return expr.operands[0]
+        settings = expr.settings
+        if expr.op == "sum" and settings["keepdims"] and len(shape) == 1:
+            return operation("sum", *expr.operands, **expr.attributes | {"keepdims": False})
+        return None
+    if isinstance(expr, Add | Mul) or isinstance(expr, Pow) and expr.exp.is_Number:
+        parts = [distributed(part, letter, shape, shapes) for part in expr.args]
+        return None if None in parts else rebuild(expr, parts)
+    return None
+
+
+def _shape_of(value: SymbolicValue, shapes: Mapping[Expr, Shape]) -> Shape:
+    """The shape of a named value, or of an adjoint."""
+    own = value.label.removeprefix("bar.")
+    known = (shapes.get(SymbolicValue(own, time)) for time in (value.time, 0, None))
+    return next((shape for shape in known if shape is not None), ())
 
 
 def summed(expr: Expr, letters: Iterable[Letter]) -> Expr:
