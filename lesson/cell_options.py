@@ -55,10 +55,11 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+def read_starts(options: argparse.Namespace, cell: Cell | System) -> dict[str, Any]:
     """What `cell.init` is to be given for the values that were asked for."""
     for name, _ in options.start:
-        if name not in cell.parameters:
+        own = {n.rpartition(".")[2] for n in cell.parameters} if isinstance(cell, System) else ()
+        if name not in cell.parameters and name not in own:
             raise UnknownNameError(
                 f"--start {name}=…: {cell} has no parameter {name!r}; its parameters are "
                 f"{', '.join(cell.parameters) or 'none'}."
