@@ -198,7 +198,11 @@ class _Drawing:
                 ends = ((last.x, source.y - HEIGHT / 2), bend, (first.x - WIDTH / 2, row.y))
             elif last.x > first.x:
                 out = last.x - WIDTH / 4
-                ends = ((out, source.y - HEIGHT / 2), (x, row.y + HEIGHT / 2), (x, row.y + HEIGHT / 2))
+                ends = (
+                    (out, source.y - HEIGHT / 2),
+                    (x, row.y + HEIGHT / 2),
+                    (x, row.y + HEIGHT / 2),
+                )
             else:
                 ends = ((last.x, source.y - HEIGHT / 2), (last.x, row.y), (x, row.y))
             self._line(key, last.id, first.id, key, *dict.fromkeys(ends))
@@ -245,7 +249,9 @@ class _Drawing:
             row = next(r for r in self.rows.values() if r.memory is not None)
             words = plain("a memory, read at every step")
             x = row.boxes[-1].x + WIDTH / 2 + 14
-            self.scene.shapes.append(label("memory-said", words, x, row.memory or 0.0, LABEL - 4, 1))
+            self.scene.shapes.append(
+                label("memory-said", words, x, row.memory or 0.0, LABEL - 4, 1)
+            )
 
 
 def weights_of(network: System, reader: str, steps: int) -> Array:

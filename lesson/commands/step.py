@@ -17,9 +17,9 @@ from lesson import cell_options
 from lesson.network_names import HELP, find_network
 from tinygrad_lstm import Tensor, unroll
 from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.program import named
-from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.stepper.trace import step_through
 from tinygrad_lstm.stepper.written import leaf

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from readings import subjects, test_compiled_code, test_numbers
+
 from tinygrad_lstm import Tensor, compiled, unroll
 from tinygrad_lstm.systems import attention
 from tinygrad_lstm.testing.strategies import Case

@@ -39,17 +39,18 @@ def n_lstm(name: str, axes: int, hidden: str = INSIDE, priority: Sequence[int] =
 
     def step(now, prev, x, p):
         h = {i: getattr(prev, f"h_{i}") for i in every}
+        new = dict(h)
         for i in order:
-            H = concat(*(h[j] for j in every), x)
+            H = concat(*((new if i in priority else h)[j] for j in every), x)
             u, f, o = (
                 _written(now, f"{gate}_{i}", sigmoid(matvec(getattr(p, f"W_{gate}_{i}"), H)))
                 for gate in "ufo"
             )
             c = _written(now, f"c_{i}", tanh(matvec(getattr(p, f"W_c_{i}"), H)))
             m = _written(now, f"m_{i}", f * getattr(prev, f"m_{i}") + u * c)
-            new = _written(now, f"h_{i}", tanh(o * m) if hidden == INSIDE else o * tanh(m))
-            if priority and i not in priority:
-                h[i] = new
+            made = _written(now, f"h_{i}", tanh(o * m) if hidden == INSIDE else o * tanh(m))
+            if i not in priority:
+                new[i] = made
 
     step.__name__ = step.__qualname__ = name
     step.__doc__ = f"Grid LSTM block of {about}, h = {hidden}" + (
@@ -60,7 +61,9 @@ def n_lstm(name: str, axes: int, hidden: str = INSIDE, priority: Sequence[int] =
     return cell(
         state=" ".join(f"h_{i} m_{i}" for i in every),
         parameters={gates: " + ".join(["hidden, inputs", *["hidden"] * axes])},
-        axes={way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)},
+        axes={
+            way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)
+        },
         output=f"h_{axes}",
         papers=["kalchbrenner2015"],
     )(step)

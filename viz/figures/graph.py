@@ -79,7 +79,11 @@ def _small_loss_of(network: Cell | System, steps: int) -> Tensor:
     run = random_inputs(network, sizes, steps, rng=SEED).unroll()
     name = network.losses[0] if isinstance(network, System) and network.losses else network.output
     value = run[name]
-    loss = (value[(-1,) * len(network.axes_of_grid)] if isinstance(network, Grid) else run.steps[-1][name]).sum()
+    loss = (
+        value[(-1,) * len(network.axes_of_grid)]
+        if isinstance(network, Grid)
+        else run.steps[-1][name]
+    ).sum()
     loss.name = "L"
     loss.backward()
     return loss
