@@ -204,7 +204,7 @@ def _text(shape: Shape) -> str:
 
 
 def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shape of each input of a system at a step, of its parameters, and of its states before."""
+    """The shape of each input of a system at a step, of its parameters, of its states before."""
     every = {n: {**system.parts[n].small_sizes(), **own} for n, own in _every(system, sizes)}
     found: dict[str, tuple[int, ...]] = {}
     for name, part in system.parts.items():
@@ -224,7 +224,7 @@ def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, 
         if name == [*system.parts][0]:
             found.setdefault("x", found.get(system.first, found[f"{name}.x"]))
     found["x"] = found[system.first]
-    for state, (name, target) in system.wiring.befores().items():
+    for state, (name, _) in system.wiring.befores().items():
         read = next(r for _, r in each_of(system.wiring.wired[name]) if r.state == state)
         own_shape = found.get(read.name) if read.part is None else None
         if read.part is not None:

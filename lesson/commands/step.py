@@ -105,8 +105,8 @@ def small_run(
         fresh = cell.init(seed=seed, **lengths, **(start or {}))
     parameters = {}
     for name, p in fresh.items():
-        given = name in (start or {}) or name.rpartition(".")[2] in (start or {})
-        stays = given or p.numpy().any()
+        told = name in (start or {}) or name.rpartition(".")[2] in (start or {})
+        stays = told or p.numpy().any()
         parameters[name] = np.round(p.numpy() if stays else case.parameters[name], 2)
     initial = {name: cell.initial(name, v.shape, float) for name, v in case.initial.items()}
     further = {name: rounded(name, value) for name, value in case.further.items()}

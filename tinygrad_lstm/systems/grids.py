@@ -1,7 +1,7 @@
 """Grid LSTM (Kalchbrenner, Danihelka and Graves 2015): blocks with a memory along each axis.
 
     run = unroll(grid(grid_lstm), p, image)                        # rows × columns
-    run = unroll(grid(grid_lstm, down="depth", depth=18), p, xs)   # time × depth, one set of weights
+    run = unroll(grid(grid_lstm, down="depth", depth=18), p, xs)   # time × depth, tied
     run = unroll(grid(grid_lstm_1, right="depth", depth=6), p, x)  # depth alone: 1-LSTM
 
 The block of N axes reads H = [h_1; …; h_N; x] and gives each axis i a new (h_i, m_i) by an LSTM
@@ -9,7 +9,7 @@ transform with weights of its own, without biases:
 
     u = σ(W_u H), f = σ(W_f H), o = σ(W_o H), c = tanh(W_c H), m' = f ⊙ m + u ⊙ c, h' = tanh(o ⊙ m')
 
-It is printed with the output gate inside the tanh; the authors of other programs write o ⊙ tanh(m').
+It is printed with the output gate inside the tanh; other programs write o ⊙ tanh(m').
 Here x enters every block. Where it is to enter at the edge alone, project it to a first state:
 `initial={"h_1": …, "m_1": …}`, and give the block an x of nothing.
 """
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
 from tinygrad_lstm.step import Cell, cell
 
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 INSIDE, OUTSIDE = "tanh(o * m)", "o * tanh(m)"
 
