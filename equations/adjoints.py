@@ -14,6 +14,8 @@ from equations.algebra import (
     SymbolicValue,
     detach,
     for_each,
+    is_lettered,
+    letter_of,
     named_values,
     operation,
     plus,
@@ -240,8 +242,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     notes = [
         named(
             f"bar.{state}",
-            "the adjoint: the derivative of the loss {loss} in this value, along "
-            "all paths by which it reaches the loss, later steps included",
+            "the adjoint: the derivative of the loss {loss} with respect to this value, "
+            "along all paths by which it reaches the loss, later steps included",
             loss="ℒ" if "seed." in apart else "L",
         ),
         named(f"seed.{state}", "the part of it that comes from the loss's own use of this value"),
@@ -264,6 +266,15 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if "scatter" in ops:
         words = Said("zeros, but for these entries: what is read in part is sent back to that part")
         notes.append(Note(r"\mathrm{pad}", "pad", words))
+    for letter in dict.fromkeys(letter_of(p).name for p in shown if is_lettered(p)):
+        words = Said("every place of an axis: the line holds at each {letter}", letter=letter)
+        notes.append(Note(letter, letter, words))
+    totals = [p for p in shown if is_lettered(p, "total")]
+    if totals:
+        letter = letter_of(totals[0]).name
+        about = "what is read at every place {letter} collects from all of them"
+        signs = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
+        notes.append(Note(*signs, Said(about, letter=letter)))
     if any(isinstance(p, SumOverTime) for p in shown):
         words = Said("a parameter is used at every step: its shares add")
         notes.append(Note(r"\sum_{t}", "Σ_t", words))

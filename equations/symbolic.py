@@ -30,7 +30,6 @@ from equations.algebra import (
 )
 from equations.lines import Equation, Equations, Note
 from equations.wording import Said
-from tinygrad_lstm.batching import LETTERED
 from tinygrad_lstm.notation import (
     Apart,
     look_alikes,
@@ -42,7 +41,7 @@ from tinygrad_lstm.notation import (
 )
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Letter, Tensor, fold
+from tinygrad_lstm.tensor import LETTERED, TABLE, Letter, Tensor, fold
 from tinygrad_lstm.text import UNICODE
 
 # an equation that would be longer written out, or deeper, gets names for its parts

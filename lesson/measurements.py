@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +53,13 @@ def choose_line(held_out: str, shortest: int = 36, longest: int = 48) -> str:
     varied = [line for line in fitting if len(set(line.lower())) >= 16 and "," in line[:-1]]
     whole = held_out.strip()[:longest]
     return (varied or fitting or [whole if len(whole) > 1 else held_out[:longest]])[0]
+
+
+def with_speaker(held_out: str, line: str) -> str:
+    """A line and, where it is the name of who speaks, the one above it in the text."""
+    above = held_out.partition(line)[0].splitlines()[-1:]
+    name = above[0].strip() if above else ""
+    return f"{name}\n{line}" if name.isupper() and len(name) < len(line) else line
 
 
 def telling_unit(line: Line, gate: str) -> int:
@@ -130,3 +139,38 @@ def growth(model: CharacterModel, text: str, name: str, row: int) -> Growth:
 def uniform_bits(symbols: int) -> float:
     """What a character costs when every symbol is as likely as any other: log2 of their number."""
     return bits(float(np.log(symbols)))
+
+
+@dataclass(frozen=True)
+class Bet:
+    """Some letters, the one that mostly follows them in a text, and how often it does."""
+
+    before: str
+    after: str
+    share: float
+
+
+def safe_bet(text: str, wanted: str = "tho") -> Bet:
+    """What follows three letters: those wanted, or else those that tell most about the next."""
+    counts = Counter(text[k : k + 4] for k in range(len(text) - 3))
+    after: dict[str, Counter[str]] = defaultdict(Counter)
+    for four, count in counts.items():
+        if four[:3].isalpha():
+            after[four[:3]][four[3]] += count
+    often = {before: c for before, c in after.items() if c.total() >= 50} or after
+    if wanted not in often:
+        wanted = max(often, key=lambda b: max(often[b].values()) / often[b].total(), default="")
+    if not wanted:
+        return Bet(text[:3], text[3:4], 1.0)
+    letter, count = after[wanted].most_common(1)[0]
+    return Bet(wanted, letter, count / after[wanted].total())
+
+
+def context_bits(text: str, before: int) -> float:
+    """What a letter costs who knows how often each follows the `before` letters ahead of it."""
+    whole = Counter(text[k : k + before + 1] for k in range(len(text) - before))
+    ahead: Counter[str] = Counter()
+    for letters, count in whole.items():
+        ahead[letters[:-1]] += count
+    costs = (n * math.log2(ahead[letters[:-1]] / n) for letters, n in whole.items())
+    return sum(costs) / max(1, whole.total())

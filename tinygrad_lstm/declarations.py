@@ -70,6 +70,8 @@ class Declarations:
         self.declared_output, self.start = output, _each(start)
         self._take_parts()
         every = dimensions.names({**self.shapes(), **self.derived})
+        if not self.least_states:  # what a layer makes may have sizes that it is not given
+            every += [name for name in said if name not in every]
         self.sizes = [name for name in every if name not in self.derived]
         self._check_names(names, every, said)
         self.complete(self.small_sizes())
@@ -121,11 +123,12 @@ class Declarations:
                 raise CellError(f"{self}: {name!r} is a parameter and a size; rename one of them.")
             if name in ("x", "prev") and name not in self.state:
                 raise CellError(f"{self}: {name!r} is the step's own {name}; choose another name.")
+        own = [*takes][: 4 if self.least_states else 3]  # a layer has no step before
         for name in self.extra_inputs:
-            if name in TAKEN or name in [*takes][:4]:
+            if name in TAKEN or name in own:
                 raise CellError(
                     f"{self}: a further input cannot be called {name!r}, which is an argument of "
-                    f"{'the step' if name in [*takes][:4] else 'unroll'}; choose another name."
+                    f"{'the step' if name in own else 'unroll'}; choose another name."
                 )
         lacks = [name for name in self.extra_inputs if name not in takes]
         if lacks and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):

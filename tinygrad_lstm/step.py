@@ -37,6 +37,7 @@ class Cell(Declarations):
 
     def __init__(self, step: Step, **declared: Any) -> None:
         super().__init__(step, **declared)
+        self._declared, self._varied = declared, False
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[Any, ...], dict[str, int]] = {}
         self._examined: set[Any] = set()
@@ -47,8 +48,11 @@ class Cell(Declarations):
         names = [name for name, value in vars(module).items() if value is self] if module else []
         if names:
             return _found_again, (self.step.__module__, names[0], "")
+        for where, module in list(sys.modules.items()):  # made of another: otherwise, with_parts
+            if getattr(module, "__dict__", {}).get(self.name) is self:
+                return _found_again, (where, self.name, "")
         file = self.step.__code__.co_filename
-        if self.step.__module__.startswith("cells_of_"):
+        if self.step.__module__.startswith("cells_of_") and not self._varied:
             return _found_again, (self.step.__module__, self.name, file)
         raise TypeError(
             f"{self} does not pickle: it is pickled by where it is found, and it stands in no "
@@ -127,6 +131,18 @@ class Cell(Declarations):
     def sized(self, **sizes: str) -> Sized:
         """The cell as a part whose sizes have these lengths of the cell around it, in words."""
         return Sized(self, sizes)
+
+    def with_parts(self, **parts: Cell | Sized) -> Cell:
+        """The same listing with other cells or layers at work in it: `vrnn.with_parts(rnn=gru)`.
+
+        CellError names what is no part of it; what does not fit in is said as for any part.
+        """
+        for name in parts:
+            if name not in self.components:
+                raise unknown(f"{self} has no part {name!r}", "its parts are", self.components)
+        made = type(self)(self.step, **{**self._declared, "parts": {**self.components, **parts}})
+        made._varied = True
+        return made
 
     def _take_parts(self) -> None:
         """Trace the step once, to learn what its parts read and how long that is."""

@@ -11,6 +11,7 @@
 It reports progress to a callback and draws nothing.
 """
 
+from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.ablations import switched_off
 from tinygrad_lstm.learning.character_model import CharacterModel, Observation
 from tinygrad_lstm.learning.characters import evaluate
@@ -30,20 +31,24 @@ from tinygrad_lstm.learning.optimisers import (
     clip_by_norm,
     global_norm,
 )
-from tinygrad_lstm.learning.probes import PROBES
+from tinygrad_lstm.learning.probes import PROBES, Probe
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, no_better
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
+from tinygrad_lstm.learning.training import Training
+from tinygrad_lstm.learning.training_state import (
+    Progress,
+    Record,
+    Settings,
+    TrainingSettings,
+    no_better,
+)
 
 __all__ = [
     "PROBES",
-    "Meaning",
-    "Meanings",
     "SGD",
     "Adam",
     "Batch",
@@ -56,10 +61,13 @@ __all__ = [
     "Flat",
     "Learner",
     "Linear",
+    "Meaning",
+    "Meanings",
     "Model",
     "Objective",
     "Observation",
     "Outcome",
+    "Probe",
     "Progress",
     "RMSProp",
     "Readout",
@@ -92,4 +100,5 @@ __all__ = [
     "shakespeare",
     "squared_error",
     "switched_off",
+    "tasks",
 ]

@@ -18,7 +18,8 @@ from tinygrad_lstm import unroll
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.step import Cell
 
-ORDER = 100
+ORDER = 240
+APPENDIX = True
 
 WIDTH = 30  # visible characters of an equation in one row
 BATCH, STEPS, RUNS = 32, 32, 15
@@ -40,6 +41,7 @@ def content(subject: Subject) -> Content:
         "equations": str(len(forward(cell))),
         "in_forward": str(products["forward"]),
         "in_backward": str(products["backward"]),
+        "ahead": str(products["hoisted"]),
         "deferred": str(products["deferred"]),
         "interpreted": f"{1000 * slow_time:.1f}",
         "compiled": f"{1000 * fast_time:.1f}",
@@ -63,7 +65,24 @@ def _lines(source: str, function: str, known: Equations) -> list[tuple[str, list
         shown = [Markup(known[name].mathml(width=WIDTH)) for name in names]
         if code.strip() and not _HOUSEKEEPING.match(code):
             found.append((code, shown))
-    return found
+    return _completed(found)
+
+
+def _completed(lines: list[tuple[str, list[Markup]]]) -> list[tuple[str, list[Markup]]]:
+    """Each equation beside the last of the lines at once after it that write the same value.
+
+    An operation that was rewritten as several has its remark at the first of them.
+    """
+    shown, moved = [code for code, _ in lines], [found for _, found in lines]
+    for k in range(len(lines) - 1):
+        if moved[k] and not moved[k + 1] and _written(shown[k]) == _written(shown[k + 1]) != "":
+            moved[k], moved[k + 1] = [], moved[k]
+    return list(zip(shown, moved, strict=True))
+
+
+def _written(code: str) -> str:
+    """The array that a line of generated code writes, its last argument."""
+    return code.rpartition(", ")[2].removesuffix(")") if code.endswith(")") else ""
 
 
 def _seconds(subject: Subject, *contenders: Cell) -> list[float]:
