@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from readings.subjects import Result, close, draw
+from readings.test_numbers import READINGS
 
 import equations
 import viz
-from readings.subjects import Result, close, draw
-from readings.test_numbers import READINGS
 from tinygrad_lstm import Cell, check_gradients, compiled, step_through, systems, unroll
 from viz.anatomy import anatomy
 

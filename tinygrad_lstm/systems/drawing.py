@@ -11,6 +11,8 @@ nats, Σ_t KL_t - log p(x | c_T): `nll` is -log p(x | c_t), of which each step's
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_lstm import (
@@ -27,7 +29,6 @@ from tinygrad_lstm import (
     sigmoid,
     softmax,
 )
-
 from tinygrad_lstm.running import Run
 from tinygrad_lstm.tensor import Array
 
@@ -59,7 +60,7 @@ def filterbank(now, x, p, size):
     now.F_Y = each("j", now.mu_Y, lambda mu: _row("b", "height", mu, now.sigma))
 
 
-def _row(letter, length, mu, sigma):
+def _row(letter: str, length: str, mu: Any, sigma: Any) -> Any:
     """A filter over the pixels 1, 2, …, length: a Gaussian that adds up to 1."""
     return softmax(each(letter, length, lambda a: -((a - mu) ** 2) / (2 * sigma**2)))
 
