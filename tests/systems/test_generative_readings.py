@@ -33,7 +33,7 @@ READ = {
     ("reading", "name"), sorted(READ, key=lambda one: (one[0].__name__, one[1]))
 )
 def test_every_number(reading: Callable[[Any], None], name: str) -> None:
-    """Complex step over all equations, batches, halves, SymPy; a sample of the table unless told."""
+    """Complex step over all equations, batches, halves, SymPy."""
     reading(CELLS[name])
 
 

@@ -81,7 +81,7 @@ def _row(letter: str, length: str, mu: Any, sigma: Any) -> Any:
     papers=["gregor2015"],
 )
 def draw(now, prev, x, p, image, eps, part):
-    """DRAW without attention: it reads the whole image and what is missing, and writes everywhere."""
+    """DRAW without attention: it reads all of the image and what is missing, and writes all over."""
     now.x_hat = image - sigmoid(prev.c)
     now.r = concat(image, now.x_hat)
     now.h_enc = part.enc(concat(now.r, prev.dec.h))
@@ -136,7 +136,7 @@ def window(run: Run, part: str) -> Array:
     """Where a run of `draw_attention` looked ("reading") or drew ("writing") at each step.
 
     (steps, batch, 4): left, top, right and bottom of its grid of filters in pixels from the upper
-    left corner of the image, as `viz.frames` takes them; half a stride beyond the outermost filters.
+    left corner of the image, as `viz.frames` takes them: half a stride beyond the outer filters.
     """
     g_X, g_Y, delta = (run[f"{part}.{name}"].numpy() for name in ("g_X", "g_Y", "delta"))
     half = run[f"{part}.mu_X"].shape[-1] / 2 * delta
