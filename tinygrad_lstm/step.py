@@ -270,6 +270,7 @@ def cell(
     noise: Mapping[str, str] | None = None,
     sizes: Mapping[str, str] | None = None,
     parts: Mapping[str, Cell | Sized] | None = None,
+    axes: Mapping[str, str] | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -289,7 +290,8 @@ def cell(
     sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
     others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
     has an argument `size` gets the sizes by name: `size.hidden`. parts: cells and layers at work
-    inside the step, which has an argument `part` for them, see `parts.py`.
+    inside the step, which has an argument `part` for them, see `parts.py`. axes: of a block of a
+    `grid` the states that move along each axis, {"right": "h_1 m_1", "down": "h_2 m_2"}.
     """
     declared = locals()  # the arguments, and nothing else yet
     return lambda step: Cell(step, **declared)
