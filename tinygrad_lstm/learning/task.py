@@ -79,7 +79,8 @@ class Task:
     of the data. test(): always the same held-out data. measures: numbers of predictions z and a
     batch, such as the share of wrong ones; the first is the main one. solved: of measures by name.
     baselines: measures without learning, by what guesses so ("chance"). fingerprint: of data from
-    a file. source, licence, size, about: what to tell of it.
+    a file. alphabet, classes: what its symbols, and outputs that are other things, are called.
+    source, licence, size, about: what to tell of it.
     """
 
     name: str
@@ -96,6 +97,8 @@ class Task:
     baselines: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     in_bits: bool = False
+    alphabet: Sequence[str] = ()
+    classes: Sequence[str] = ()
     source: str = ""
     licence: str = ""
     size: str = ""
