@@ -267,8 +267,8 @@ class _Work:
             share = sum_back(wide, self.shape(expr), self.shape(leaf))
             several = self.shape(expr) != self.shape(leaf)
             target = SymbolicValue(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
-            plain = isinstance(own, SymbolicValue) and isinstance(target, SymbolicValue)
-            if plain and not several:
+            named = isinstance(target, SymbolicValue) and not several
+            if isinstance(own, SymbolicValue) and named:
                 yield leaf, share, Slope(own, target, expr, taken, slope), ()
             else:
                 rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)

@@ -32,7 +32,7 @@ _TAKEN = {
     "log": "derivative of log, 1/x",
 }
 SEEN = Said("the loss reads it and nothing else does")
-ITSELF = Said("a value changes as itself")
+ITSELF = Said("the derivative of a value with respect to itself is 1")
 BROADCAST = Said("sum over the entries that share it")
 PLACES = Said("sum over the places that read it")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lesson import figures, languages, measurements, page
-from lesson.chapters import contents
+from lesson.chapters import appendices, contents, places
 from lesson.models import Trained, check_suited, train
 from lesson.parts import parts, scripts, style
 from lesson.prose import Texts
@@ -106,16 +106,21 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
     """The page's HTML, in every language; it opens in the one named."""
     shown, own = contents(about), parts()
     tags = sorted(languages.languages(), key=lambda tag: tag != language)
+    numbers = places()
+    facts = {name: fact for c in shown.values() for name, fact in c.facts.items()}
+    facts |= {f"chapter_{name}": place for name, place in numbers.items()}
     made = page.render(
         "lesson.page",
-        t=Texts("page", {name: fact for c in shown.values() for name, fact in c.facts.items()}),
+        t=Texts("page", facts),
         languages={tag: languages.language(tag).name for tag in tags},
-        chapters=list(shown),
+        places=numbers,
+        appendices=appendices(),
         subject=about,
         css=f"{figures.colours()}\n{style(*own)}",
         scripts=scripts(*own),
         font=base64.b64encode(FONT.read_bytes()).decode(),
-        part=lambda name: own[name].markup(about),
+        part=lambda name, *more: own[name].markup(about, *more),
+        exercises=Texts("exercises"),
         listing=inspect.getsource(about.cell.step).rstrip(),
         figures={
             name: about.draw(name, figure)

@@ -26,7 +26,7 @@ _OUT = [_SVG + name for name in ("title", "desc", "style", "defs")]  # the page 
 ET.register_namespace("", _SVG[1:-1])
 _BACKWARD = (
     "Backwards: highlighted lines lead from right to left, a bar over a name means the gradient "
-    "in it."
+    "at it."
 )
 _PREFIX = "figure-prefix"
 
@@ -124,6 +124,12 @@ def marked(
     scene = figure.scene.marked(state, lambda part: wanted(part.id))
     alt = joined([figure.alt, told])
     return replace(figure, name=f"{figure.name}-{name}", alt=alt, scene=scene)
+
+
+def without_key(figure: Figure) -> Figure:
+    """A graph without the key to its cards, which a caption tells."""
+    shapes = [shape for shape in figure.scene.shapes if shape.id != "key"]
+    return replace(figure, scene=Scene(shapes, figure.scene.wires))
 
 
 def signs() -> list[Figure]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,3 +132,38 @@ def growth(model: CharacterModel, text: str, name: str, row: int) -> Growth:
 def uniform_bits(symbols: int) -> float:
     """What a character costs when every symbol is as likely as any other: log2 of their number."""
     return bits(float(np.log(symbols)))
+
+
+@dataclass(frozen=True)
+class Bet:
+    """Some letters, the one that mostly follows them in a text, and how often it does."""
+
+    before: str
+    after: str
+    share: float
+
+
+def safe_bet(text: str, wanted: str = "tho") -> Bet:
+    """What follows three letters: those wanted, or else those that tell most about the next."""
+    counts = Counter(text[k : k + 4] for k in range(len(text) - 3))
+    after: dict[str, Counter[str]] = defaultdict(Counter)
+    for four, count in counts.items():
+        if four[:3].isalpha():
+            after[four[:3]][four[3]] += count
+    often = {before: c for before, c in after.items() if c.total() >= 50} or after
+    if wanted not in often:
+        wanted = max(often, key=lambda b: max(often[b].values()) / often[b].total(), default="")
+    if not wanted:
+        return Bet(text[:3], text[3:4], 1.0)
+    letter, count = after[wanted].most_common(1)[0]
+    return Bet(wanted, letter, count / after[wanted].total())
+
+
+def context_bits(text: str, before: int) -> float:
+    """What a letter costs who knows how often each follows the `before` letters ahead of it."""
+    whole = Counter(text[k : k + before + 1] for k in range(len(text) - before))
+    ahead: Counter[str] = Counter()
+    for letters, count in whole.items():
+        ahead[letters[:-1]] += count
+    costs = (n * math.log2(ahead[letters[:-1]] / n) for letters, n in whole.items())
+    return sum(costs) / max(1, whole.total())

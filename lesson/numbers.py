@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lesson import languages
 from tinygrad_lstm.notation import visible
 from tinygrad_lstm.tensor import Array
 
@@ -54,9 +55,12 @@ def tight(value: float) -> str:
     return "0" if float(text) == 0 else signed(text.replace("0.", ".", 1))
 
 
-def quoted(character: str) -> str:
-    """A character in a sentence."""
-    return f"‘{visible(character)}’"
+def quoted(characters: str) -> dict[str, str]:
+    """Characters in a sentence, in the quotation marks of each language."""
+    shown = "".join(visible(characters))
+    return {
+        tag: languages.language(tag).quotes.replace("…", shown) for tag in languages.languages()
+    }
 
 
 def titled(cell: str) -> str:

@@ -11,7 +11,8 @@ of a batch (`batching.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.batching import without_letters
-from tinygrad_lstm.errors import LetterError, ShapeError
+from tinygrad_lstm.errors import LetterError, ShapeError, TracedError
 from tinygrad_lstm.graph import fresh
+from tinygrad_lstm.registration import register
 from tinygrad_lstm.sizes import Size
-from tinygrad_lstm.tensor import Letter, Tensor, constant, letters_of
+from tinygrad_lstm.tensor import Letter, Tensor, ancestors, apply, constant, letters_of
 
 __all__ = ["each", "total"]
 
@@ -34,7 +36,7 @@ class Letters:
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     open: list[Letter] = field(default_factory=list)
-    lengths: dict[str, int] = field(default_factory=dict)
+    used: dict[str, Letter] = field(default_factory=dict)
 
 
 _current: ContextVar[Letters | None] = ContextVar("letters", default=None)
@@ -74,7 +76,7 @@ def total(letter: str, *over: Any) -> Tensor:
 
 def _lettered(op: str, name: str, over: tuple[Any, ...]) -> Tensor:
     current = _current.get() or Letters()
-    said = f'{op}("{name}", …)' if isinstance(name, str) else f"{op}({name!r:.20}, …)"
+    said = f'{op}("{name}", …)' if isinstance(name, str) else f"{op}(…)"
     if not isinstance(name, str) or not name.isidentifier():
         raise LetterError(
             f'{said} begins with a letter for the places: {op}("j", H, lambda h_j: …).'
@@ -90,12 +92,11 @@ def _lettered(op: str, name: str, over: tuple[Any, ...]) -> Tensor:
             f"{said} stands inside another one of the same letter; take a letter of its own."
         )
     operands = [_operand(said, one, current) for one in several]
-    letter = Letter(fresh(), name, _length(said, operands, current))
-    _check_meaning(said, letter, current)
+    letter = _opened(said, name, _length(said, operands, current), current)
     current.open.append(letter)
     token = _current.set(current)
     try:
-        value = function(*(_at_one_place(one, letter) for one in operands))
+        value = function(*_arguments(said, function, operands, letter))
     finally:
         _current.reset(token)
         current.open.remove(letter)
@@ -111,6 +112,41 @@ def _lettered(op: str, name: str, over: tuple[Any, ...]) -> Tensor:
     made = Tensor.lettered(op, [value], shape, kind, letters, {"letter": letter})
     traced = letters or any(isinstance(one, Tensor) and one.traced for one in operands)
     return made if traced or current.sizes else without_letters([made])[made]
+
+
+def _refuse(*arrays: Any, **attributes: Any) -> Any:
+    raise TracedError("what is written for one place is computed for all of them at once.")
+
+
+def _written(op: str, x: Tensor, letter: Letter) -> Tensor:
+    """A row of an array, or what there is at every place."""
+    left = tuple(own for own in x.letters if own != letter)
+    row = op == "row"
+    shape = x.shape[1:] if row else (letter.length, *x.shape)
+    letters = tuple(sorted((*left, letter))) if row else left
+    return Tensor.lettered(op, [x], shape, x.dtype, letters, {"letter": letter})
+
+
+# read, and differentiated to be read; what runs has no letters any more
+register("row", _refuse, (lambda g, y, x, letter: _written("each", g, letter),), "whole")
+register("each", _refuse, (lambda g, y, x, letter: _written("row", g, letter),), "whole")
+register(
+    "total",
+    _refuse,
+    (lambda g, y, x, letter: g if letter in x.letters else g * int(letter.length),),
+    "whole",
+)
+
+
+def at_each_place(node: Tensor) -> Tensor:
+    """A sum of arrays as the array of sums, where all are written for one place of a letter."""
+    if node.op != "add" or node.name is not None:
+        return node
+    a, b = (at_each_place(i) for i in node.inputs)
+    if {a.op, b.op} != {"each"} or a.attributes != b.attributes or a.name or b.name:
+        return node
+    letter: Letter = a.attributes["letter"]
+    return _written("each", at_each_place(apply("add", a.inputs[0], b.inputs[0])), letter)
 
 
 def _operand(said: str, one: Any, current: Letters) -> Tensor | int:
@@ -160,14 +196,34 @@ def _shown(n: int) -> str:
     return f"{n.words} = {int(n)}" if isinstance(n, Size) else str(n)
 
 
-def _check_meaning(said: str, letter: Letter, current: Letters) -> None:
-    """One letter stands for the places of one axis throughout a step."""
-    before = current.lengths.setdefault(letter.name, letter.length)
-    if int(before) != int(letter.length) or len(_words([before, letter.length])) > 1:
+def _opened(said: str, name: str, length: int, current: Letters) -> Letter:
+    """A letter, which stands for the places of one axis throughout a step."""
+    letter = current.used.setdefault(name, Letter(fresh(), name, length))
+    before = letter.length
+    if int(before) != int(length) or len(_words([before, length])) > 1:
         raise LetterError(
-            f"{said} runs over {_shown(letter.length)}, but {letter.name} has run over "
-            f"{_shown(before)} in this step.\n  Take another letter for the other axis."
+            f"{said} runs over {_shown(length)}, but {name} has run over {_shown(before)} in this "
+            f"step.\n  Take another letter for the other axis."
         )
+    return letter
+
+
+def _arguments(
+    said: str, function: Callable[..., Any], operands: list[Tensor | int], letter: Letter
+) -> list[Tensor]:
+    """What the function is given: a row of each array, the number of the place for a length."""
+    given = [_at_one_place(one, letter) for one in operands]
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        n = len(given)
+        raise LetterError(
+            f"{said} runs over {n} {'array or length' if n == 1 else 'arrays or lengths'}, so "
+            f"its function is given {n}: {error}."
+        ) from error
+    except ValueError:  # a function whose signature Python does not know
+        pass
+    return given
 
 
 def _at_one_place(one: Tensor | int, letter: Letter) -> Tensor:
@@ -177,12 +233,18 @@ def _at_one_place(one: Tensor | int, letter: Letter) -> Tensor:
     return Tensor.lettered("index", (), (), float, (letter,), {"letter": letter})
 
 
-def check_closed(owner: str, name: str, value: Tensor) -> None:
+def check_closed(name: str, value: Tensor) -> None:
     """LetterError of an equation that holds for one place alone."""
     left = letters_of([value])
     if left:
         letter = left[0].name
         raise LetterError(
-            f"{owner}, equation {name}: it is written for one place {letter} alone.\n"
+            f"equation {name} is written for one place {letter} alone.\n"
             f'  Name what it is for every place: now.{name} = each("{letter}", …, lambda …: …).'
         )
+
+
+def reads_letter(node: Tensor, letter: str) -> bool:
+    """Whether a value is written with a letter."""
+    found = (n.attributes["letter"].name for n in ancestors([node]) if "letter" in n.attributes)
+    return letter in found

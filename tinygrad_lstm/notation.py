@@ -201,10 +201,11 @@ def name_plain(name: str, time: Time = None) -> str:
 
     At one place of it the step is shown of every name that has one: e_{t,j}.
     """
-    letters = (time or "").partition(",")[2]
-    if letters and (index := _shown(_previous(name, time) or "" if name[:5] == "prev." else time)):
-        return f"{name.removeprefix('prev.')}_{_wrapped(index)}"
-    if name.startswith("prev."):
+    before = name.startswith("prev.")
+    if time is not None and "," in time:
+        index = _previous(name, time) if before else time
+        return f"{name.removeprefix('prev.')}_{_wrapped(_shown(index or ''))}"
+    if before:
         return f"{name[5:]}_{{t-1}}"
     return "x_t" if name == "x" else name
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lstm.batching import Lifted, without_letters
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
+from tinygrad_lstm.letters import at_each_place
 from tinygrad_lstm.notation import Apart, at_place, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parts import Call
@@ -61,10 +62,11 @@ class Program:
         sizes: Mapping[str, int] | None = None,
         static: Collection[str] | None = None,
         calls: Sequence[Call] = (),
+        written: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
-        self.written = dict(equations)
+        self.written, self._ends = map(dict, written or (equations, outputs))
         computed = without_letters([*equations.values(), *outputs.values()])
         self.equations = {n: computed[node] for n, node in equations.items()}
         self.outputs = {n: computed[node] for n, node in outputs.items()}
@@ -195,46 +197,58 @@ class Program:
         result's outputs, under the same names. Its equations are this Program's, then one for
         the adjoint of each named value, `bar.NAME`.
         """
-        # in a Program of gradients, W_f is an input, and the output that is its gradient
-        targets = {
-            name: self._named(name, self.inputs, self.equations, self.outputs)
-            for name in _names(wrt, self.inputs)
-        }
-        starts = {
-            name: self._named(name, self.outputs, self.equations, self.inputs)
-            for name in _names(of, self.outputs)
-        }
-        inputs = dict(self.inputs)
-        dimensions = dict(self.dimensions)
-        seeds: dict[Tensor, Any] = {}
-        for name, node in starts.items():
+        places = self.outputs, self.equations, self.inputs
+        starts = [(name, self._named(name, *places)) for name in _names(of, self.outputs)]
+        inputs, dimensions = dict(self.inputs), dict(self.dimensions)
+        seeds: dict[str, Tensor] = {}
+        for name, node in starts:
             seed = f"seed.{name}"
             while seed in inputs:
                 seed = f"seed.{seed}"
-            inputs[seed] = seeds[node] = Tensor.input(seed, node.shape, node.dtype)
+            inputs[seed] = seeds[name] = Tensor.input(seed, node.shape, node.dtype)
             if words := dimensions.get(f"prev.{name}", dimensions.get(name)):
                 dimensions[seed] = words
-        equations = dict(self.equations)
-        known = {node: name for name, node in {**self.inputs, **self.equations}.items()}
+        targets = _names(wrt, self.inputs)
+        equations, outputs = self._adjoints(self.equations, self.outputs, inputs, seeds, targets)
+        written = None
+        lettered = any(node is not self.equations[name] for name, node in self.written.items())
+        if lettered and not any(name.startswith("bar.") for name in self.written):
+            written = self._adjoints(self.written, self._ends, inputs, seeds, targets)
+        label, told = f"gradient of {self.name}", (dimensions, self.sizes, self.static)
+        return Program(label, inputs, equations, outputs, *told, written=written)
+
+    def _adjoints(
+        self,
+        equations: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        seeds: Mapping[str, Tensor],
+        targets: Iterable[str],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """These equations with the adjoints of what they name, and the adjoints of the targets."""
+        found = dict(equations)
+        known = {node: name for name, node in {**self.inputs, **equations}.items()}
 
         def name_adjoint(node: Tensor, adjoint: Tensor) -> Tensor:
             if node not in known:
                 return adjoint
             name = f"bar.{known[node]}"
-            while name in equations or name in inputs:
+            while name in found or name in inputs:
                 name = f"bar.{name}"
-            equations[name] = named(adjoint, name)
-            return equations[name]
+            found[name] = named(at_each_place(adjoint), name)
+            return found[name]
 
-        adjoints = pullback(seeds, numeric=False, named=name_adjoint)
-        outputs = {}
-        for name, node in targets.items():
+        starts = {self._named(n, outputs, equations, self.inputs): s for n, s in seeds.items()}
+        adjoints = pullback(starts, numeric=False, named=name_adjoint)
+        gradients = {}
+        for name in targets:
+            # in a Program of gradients, W_f is an input, and the output that is its gradient
+            node = self._named(name, self.inputs, equations, outputs)
             if node not in adjoints:
                 zero = apply("multiply", node, 0.0)  # the outputs do not depend on it
-                adjoints[node] = equations[f"bar.{name}"] = named(zero, f"bar.{name}")
-            outputs[name] = adjoints[node]
-        label = f"gradient of {self.name}"
-        return Program(label, inputs, equations, outputs, dimensions, self.sizes, self.static)
+                adjoints[node] = found[f"bar.{name}"] = named(zero, f"bar.{name}")
+            gradients[name] = adjoints[node]
+        return found, gradients
 
     def _named(self, name: str, *places: Mapping[str, Tensor]) -> Tensor:
         for place in places:

@@ -51,6 +51,7 @@ class Letter(NamedTuple):
     length: int
 
 
+LETTERED = ("index", "row", "each", "total")  # what `each` and `total` write, to be read
 _Letters: TypeAlias = tuple[Letter, ...]
 _Abstract: TypeAlias = tuple[tuple[int, ...], np.dtype[Any], _Letters]
 
@@ -425,7 +426,7 @@ def remade(node: Tensor, operands: Sequence[Tensor]) -> Tensor:
     """The same operation on other operands, under the same name; a leaf as it is."""
     if not node.inputs:
         return node
-    if node.op in TABLE:
+    if node.op in TABLE and node.op not in LETTERED:
         made = apply(node.op or "", *operands, **node.attributes)
     else:  # only said, not computed
         written = node.op or "", operands, node.shape, node.dtype

@@ -22,7 +22,7 @@ from tinygrad_lstm.errors import (
     UnknownNameError,
     unknown,
 )
-from tinygrad_lstm.letters import check_closed, letters_within
+from tinygrad_lstm.letters import check_closed, letters_within, reads_letter
 from tinygrad_lstm.parts import Part, Tracing
 from tinygrad_lstm.program import named
 from tinygrad_lstm.tensor import Tensor, TensorLike, apply, constant
@@ -83,7 +83,7 @@ def record(now: Now, name: str, value: TensorLike) -> Tensor:
     """Write an equation under its whole name, `rnn.h`."""
     if not isinstance(value, Tensor):
         value = constant(value, np.dtype(float))
-    check_closed(now._owner, name, value)
+    check_closed(name, value)
     if not value.traced:  # of outside: it keeps its own name
         value = apply("identity", value)
     now._values[name] = named(value, name)
@@ -132,18 +132,21 @@ def write_equations(cell: Declarations, tracing: Tracing) -> dict[str, Tensor]:
     except BaseException as error:  # exit() too
         raise CellError(f"{_place(cell, error)}\n  {type(error).__name__}: {error}") from error
     _check(cell, owner, tracing)
-    _check_letters(owner, letters.lengths, [*before, *values, *written], tracing.prefix)
+    _check_letters(owner, letters.used, [*before, *values], tracing)
     return written
 
 
-def _check_letters(owner: str, used: Iterable[str], names: Iterable[str], prefix: str) -> None:
+def _check_letters(owner: str, used: Iterable[str], given: Iterable[str], tracing: Tracing) -> None:
     """A letter is no other sign of the step."""
-    taken = {name.removeprefix(prefix) for name in names} | {"t"}
+    taken = {name.removeprefix(tracing.prefix) for name in (*given, *tracing.written)} | {"t"}
     for letter in used:
         if letter in taken:
             what = "the step in time" if letter == "t" else f"also a value of the step, {letter}"
+            of = next(
+                (name for name, node in tracing.written.items() if reads_letter(node, letter)), ""
+            )
             raise LetterError(
-                f"{owner}: the letter {letter} of each or total is {what}.\n"
+                f"{owner}, equation {of}: its letter {letter} is {what}.\n"
                 f"  Take another letter, such as {next(n for n in 'jkilmn' if n not in taken)}."
             )
 

@@ -1,8 +1,9 @@
 """The chapters of the page: each a folder, found by its existence.
 
-`lesson/chapters/NAME/` is a module with its place among the chapters, `ORDER`, and, where it shows
-more than its texts, a function `content(subject)`; beside it stands its template `NAME.html`. Its
-texts are the table [NAME] in `page.toml` of each language.
+`lesson/chapters/NAME/` is a module with its place among the chapters, `ORDER`, `APPENDIX = True` if
+it is a page of its own, and, where it shows more than its texts, a function `content(subject)`;
+beside it stands its template `NAME.html`. Its texts are the table [NAME] in `page.toml` of each
+language, its questions those in `questions.toml`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,19 @@ def chapters() -> dict[str, ModuleType]:
     """The module of every chapter by name, in order."""
     found = folders(sys.modules[__name__])
     return dict(sorted(found.items(), key=lambda item: item[1].ORDER))
+
+
+def appendices() -> tuple[str, ...]:
+    """The chapters that are pages of their own, out of the lesson's way: APPENDIX = True."""
+    return tuple(name for name, each in chapters().items() if getattr(each, "APPENDIX", False))
+
+
+def places() -> dict[str, str]:
+    """What each chapter is called in the contents: 1, 2, … and, of appendices, A, B, …"""
+    apart = appendices()
+    lesson = [name for name in chapters() if name not in apart]
+    numbers = {name: str(k + 1) for k, name in enumerate(lesson)}
+    return numbers | {name: chr(ord("A") + k) for k, name in enumerate(apart)}
 
 
 def contents(subject: Subject) -> dict[str, Content]:

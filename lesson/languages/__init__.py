@@ -25,12 +25,14 @@ class Language:
     """What `language.toml` says of a language.
 
     space: what stands between words and sentences. together: a regular expression for what no line
-    break may part from a formula; {formula} stands for the formula.
+    break may part from a formula; {formula} stands for the formula. quotes: the marks around what
+    is quoted, with … in its place.
     """
 
     name: str
     space: str = " "
     together: str = ""
+    quotes: str = "‘…’"
 
     def set_apart(self, name: str) -> str:
         """A name in Latin letters: apart from its neighbours where words are not."""

@@ -24,12 +24,13 @@ def parts() -> dict[str, ModuleType]:
 def style(*names: str) -> str:
     """The rules of the page, of every language, and of some parts."""
     own = [asset(f"{__name__}.{name}", f"{name}.css") for name in names]
-    return "\n".join([languages.style(), asset("lesson.page", "style.css"), *own])
+    page = [asset("lesson.page", f"{name}.css") for name in ("style", "reading")]
+    return "\n".join([languages.style(), *page, *own])
 
 
 def scripts(*names: str) -> list[str]:
     """The script of the page and those of some parts, in order."""
-    found = [asset("lesson.page", "base.js")]
+    found = [asset("lesson.page", "base.js"), asset("lesson.page", "contents.js")]
     for name in names:
         module = importlib.import_module(f"{__name__}.{name}")
         own = getattr(module, "SCRIPTS", (name,))

@@ -38,8 +38,14 @@ from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
 from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
-from tinygrad_lstm.learning.training import Training, no_better
-from tinygrad_lstm.learning.training_state import Progress, Record, Settings, TrainingSettings
+from tinygrad_lstm.learning.training import Training
+from tinygrad_lstm.learning.training_state import (
+    Progress,
+    Record,
+    Settings,
+    TrainingSettings,
+    no_better,
+)
 
 __all__ = [
     "PROBES",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, UnknownNameError
 from tinygrad_lstm.learning.losses import bits
-from tinygrad_lstm.learning.models import EMBEDDING, Model, complete_sizes, completed
+from tinygrad_lstm.learning.models import EMBEDDING, FurtherInputs, Model, complete_sizes, completed
 from tinygrad_lstm.learning.readouts import INPUTS, readout
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.ops import softmax
@@ -20,7 +20,6 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
 UNITS = 128  # where nobody says how many
-FurtherInputs = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 
 
 class CharacterModel(Model):
@@ -96,10 +95,6 @@ class CharacterModel(Model):
         p = self.parameters if parameters is None else parameters
         further = self.inputs(ids, start)
         return self.readout.run(p, ids, cell, initial=states, seed=start, **further)
-
-    def inputs(self, ids: Array, start: int) -> Mapping[str, Any]:
-        """The further inputs of the cell over symbols (time, batch) or (time,)."""
-        return self.further(start, ids.shape) if self.further else {}
 
     def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""

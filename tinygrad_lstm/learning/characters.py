@@ -11,7 +11,7 @@ from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.losses import bits, cross_entropy
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.task import Batch, Task, measured
+from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, chunk, chunks_in, needed, split
 from tinygrad_lstm.learning.training_state import Settings
 from tinygrad_lstm.step import Cell
@@ -41,9 +41,7 @@ class Characters(Task):
 
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of a pass over the text."""
-        return streams(
-            self.reader, self.train_ids, batch, self.settings.length, self.offset(number)
-        )
+        return streams(self.train_ids, batch, self.settings.length, self.offset(number))
 
     def example(self, step: int) -> str:
         """What the model writes now."""
@@ -72,9 +70,9 @@ def characters(model: CharacterModel, text: str | Text, settings: Settings) -> C
         at="every",
         symbols=symbols,
         batches=lambda random, batch: streams(
-            model, train_ids, batch, length, int(random.integers(length))
+            train_ids, batch, length, int(random.integers(length))
         ),
-        test=lambda: held_out(model, validation_ids),
+        test=lambda: held_out(validation_ids),
         measures={"bits": surprise},
         in_bits=True,
         reader=model,
@@ -104,31 +102,31 @@ def evaluate(
     They are read as up to `streams` streams, each from zero states; of a long text about `most`
     characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
-    batches = held_out(model, ids, most, streams, length)
-    return measured({"bits": surprise}, batches, model.readout, model.parameters, cell)["bits"]
+    total, count, states = 0.0, 0, None
+    for batch in held_out(ids, most, streams, length):
+        run = model.run(batch.xs, states if batch.start else None, batch.start, cell=cell)
+        states = {name: state.detach() for name, state in run.final.items()}
+        logits = model.readout.predict(model.parameters, run).data
+        total += surprise(logits, batch) * batch.xs.size
+        count += batch.xs.size
+    return total / count
 
 
-def held_out(
-    model: CharacterModel, ids: Array, most: int = 32_768, streams: int = 64, length: int = 64
-) -> list[Batch]:
+def held_out(ids: Array, most: int = 32_768, streams: int = 64, length: int = 64) -> list[Batch]:
     """Batches to test a model on, as `evaluate` reads them."""
     predictions = len(ids) - 1
     streams = max(1, min(streams, predictions // 128))
     each = min(predictions, most) // streams
     starts = range(0, each, length)
-    return [_chunk(model, ids, streams, k, min(k + length, each)) for k in starts]
+    return [_chunk(ids, streams, k, min(k + length, each)) for k in starts]
 
 
-def streams(
-    model: CharacterModel, ids: Array, batch: int, length: int, offset: int
-) -> Iterator[Batch]:
+def streams(ids: Array, batch: int, length: int, offset: int) -> Iterator[Batch]:
     """The batches of one pass over a text, from `offset` on."""
     for k in range(chunks_in(len(ids), batch, length, offset)):
-        yield _chunk(model, ids, batch, k * length, (k + 1) * length, offset)
+        yield _chunk(ids, batch, k * length, (k + 1) * length, offset)
 
 
-def _chunk(
-    model: CharacterModel, ids: Array, batch: int, start: int, stop: int, offset: int = 0
-) -> Batch:
+def _chunk(ids: Array, batch: int, start: int, stop: int, offset: int = 0) -> Batch:
     reads, comes = chunk(ids, batch, start, stop, offset)
-    return Batch(reads, comes, further=model.inputs(reads, start), start=start, seed=start)
+    return Batch(reads, comes, start=start, seed=start)

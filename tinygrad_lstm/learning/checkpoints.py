@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import equations_of, under
 from tinygrad_lstm.learning import schema
-from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters
 from tinygrad_lstm.learning.checkpoint_files import (
     ANEW,
@@ -24,7 +24,7 @@ from tinygrad_lstm.learning.checkpoint_files import (
     write,
 )
 from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.models import Model
+from tinygrad_lstm.learning.models import FurtherInputs, Model
 from tinygrad_lstm.learning.optimisers import Arrays, Averages
 from tinygrad_lstm.learning.places import built_in_at, place_of
 from tinygrad_lstm.learning.readouts import Readout, readout
@@ -67,7 +67,7 @@ class TaskCheckpoint:
     settings: TrainingSettings
     state: TrainingState
     task: str
-    options: Mapping[str, float | str]
+    options: Mapping[str, int | float | str]
 
     @property
     def history(self) -> tuple[Record, ...]:
@@ -89,12 +89,11 @@ class _Identity:
     """Which task."""
 
     name: str
-    options: dict[str, float | str]
+    options: dict[str, int | float | str]
     fingerprint: str
 
     def __str__(self) -> str:
-        own = {n: f"{v:g}" if isinstance(v, float) else v for n, v in self.options.items()}
-        options = ", ".join(f"{name}={value}" for name, value in own.items())
+        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.name}({options})" if options else self.name
 
 
@@ -107,6 +106,7 @@ class _Head:
     at: str
     symbols: int
     input: str
+    vectors: int
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,11 @@ def save(
 
 
 def _identity(task: Task) -> _Identity:
-    options = {n: v if isinstance(v, str) else float(v) for n, v in task.options.items()}
-    return _Identity(task.name, options, task.fingerprint)
+    return _Identity(task.name, dict(task.options), task.fingerprint)
 
 
 def _head(head: Readout) -> _Head:
-    return _Head(head.outputs, head.loss.name, head.at, head.symbols, head.input)
+    return _Head(head.outputs, head.loss.name, head.at, head.symbols, head.input, head.vectors)
 
 
 def _flat(parameters: Arrays, averages: Averages) -> dict[str, Array]:
@@ -248,15 +247,24 @@ def load(path: str | Path, cell: Cell, further: FurtherInputs | None = None) -> 
     return Checkpoint(model, found.settings, state, found.text.name, found.text.fingerprint)
 
 
+def of_task(path: str | Path) -> bool:
+    """Whether a checkpoint is that of a training on a task, and not of a character model."""
+    return bool(read(Path(path))[0].get("format") == TRAINING.format)
+
+
 def load_training(
-    path: str | Path, task: Task | None = None, network: Readout | Cell | System | None = None
+    path: str | Path,
+    task: Task | None = None,
+    network: Readout | Cell | System | None = None,
+    further: FurtherInputs | None = None,
 ) -> TaskCheckpoint:
     """Read the checkpoint of a training on a task.
 
         learning.load_training("adding.npz").model.predict(xs)
 
     task: the one that it must be of; network: the cell, the network, or that with its read-out;
-    built-in cells, and networks of such, are found by name. CheckpointError as `load`.
+    built-in cells, and networks of such, are found by name; further: the function for its further
+    inputs. CheckpointError as `load`.
     """
     path = Path(path)
     described, arrays = read(path)
@@ -279,15 +287,17 @@ def load_training(
                 f"  Pass it as well, since no file is run that a checkpoint names."
             )
         _check_network(path, found, found.network, own, arrays)
+        _check_head(found.head, arrays)
         head = readout(own, **vars(found.head))
         if isinstance(network, Readout) and _head(network) != found.head:
             raise CheckpointError(
                 f"checkpoint {path} is of {head}, read out otherwise than {network}.\n"
                 f"  Make the read-out as it was, or {ANEW}"
             )
-        own_sizes: dict[str, Any] = {**found.sizes, **found.start}
         reads = 0 if task is None else task.inputs
-        model = Model(head, reads=reads, dtype=found.dtype, **own_sizes)
+        model = Model.of(
+            head, found.sizes, found.start, reads=reads, dtype=found.dtype, further=further
+        )
         state = _state(found, found.settings, found.history, model, arrays)
     return TaskCheckpoint(model, found.settings, state, found.task.name, found.task.options)
 
@@ -340,6 +350,16 @@ def _check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, .
             raise SchemaError(f"array {name} is missing")
         if arrays[name].shape != shape:
             raise SchemaError(f"array {name} must be {shape}, but is {arrays[name].shape}")
+
+
+def _check_head(head: _Head, arrays: Mapping[str, Array]) -> None:
+    """Whether a read-out is as large as its arrays, before it is made."""
+    _check_shapes(arrays, {"parameters/output.b_y": (head.outputs,)})
+    embeds = bool(head.symbols) and head.input == "embedding"
+    count = head.symbols if embeds else head.vectors
+    shape = np.shape(arrays.get("parameters/input.E", np.empty((0, 0))))
+    if len(shape) != 2 or shape[0 if embeds else 1] != count:
+        raise SchemaError(f"array parameters/input.E of {shape} does not fit its head")
 
 
 def _check_network(

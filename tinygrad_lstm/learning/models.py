@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import DTypeError, ShapeError, unknown
+from tinygrad_lstm.errors import CellError, DTypeError, ShapeError, unknown
 from tinygrad_lstm.kernels import compiled
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.readouts import Readout
@@ -17,6 +17,7 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)]
+FurtherInputs = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
 HIDDEN, EMBEDDING = 32, 64  # units, and numbers for a symbol, where nobody says how many
 
 
@@ -30,10 +31,13 @@ class Model:
     sizes: those of the network, and start values of parameters, as its `init` takes them; `hidden`
     is 32 unless told, the length of an embedding 64. reads: the length of x, by which its size is
     found where it is not told. parameters: in place of fresh ones, which seed and dtype are of.
+    further: for a network with further inputs that the data do not give, a function (start, shape)
+    -> {name: array} of their values from step `start` on; shape is (time, batch) or (time,).
     `parameters` maps names to arrays; `sizes` and `start` are what was found and given.
     """
 
     parameters: Mapping[str, Array]
+    further: FurtherInputs | None
 
     def __init__(
         self,
@@ -43,22 +47,13 @@ class Model:
         seed: int = 0,
         dtype: Any = np.float32,
         parameters: Mapping[str, Any] | None = None,
+        further: FurtherInputs | None = None,
         **sizes: Any,
     ) -> None:
-        network = readout.network
-        starts = fillable(network) - {*network.sizes}
-        given = {name: n for name, n in sizes.items() if name not in starts}
-        reads = EMBEDDING if readout.embeds else reads or readout.symbols
-        own = complete_sizes(network, reads, given, HIDDEN, free=readout.embeds)
-        axes = dimensions.shape(network.x, completed(network, own))
-        if len(axes) != 1 or not readout.embeds and reads and axes != (reads,):
-            found = f"{axes[0]} numbers" if len(axes) == 1 else f"of shape {axes}"
-            raise ShapeError(
-                f"{network}: x is ({network.x}), {found}, but a vector of {reads} numbers is to be "
-                f"read at each step.\n  Give sizes that make x one axis of {reads}."
-            )
+        starts = fillable(readout.network) - {*readout.network.sizes}
         start = {name: value for name, value in sizes.items() if name in starts}
-        self._take(readout, own, start, seed, dtype)
+        own = {name: n for name, n in sizes.items() if name not in starts}
+        self._fit(readout, own, start, reads, seed, dtype, further)
         if parameters is not None:
             strange = [name for name in parameters if name not in self.parameters]
             missing = [name for name in self.parameters if name not in parameters]
@@ -67,6 +62,48 @@ class Model:
                 what = what or f"{self} also needs the parameters {', '.join(missing)}"
                 raise unknown(what, "its parameters are", self.parameters)
             self.parameters = Flat.of(self.parameters).fit(parameters)
+
+    @classmethod
+    def of(
+        cls,
+        readout: Readout,
+        sizes: Mapping[str, int],
+        start: Mapping[str, Any],
+        *,
+        reads: int = 0,
+        seed: int = 0,
+        dtype: Any = np.float32,
+        further: FurtherInputs | None = None,
+    ) -> Model:
+        """The same of sizes and start values in mappings, which may have any names."""
+        made = cls.__new__(cls)
+        made._fit(readout, sizes, start, reads, seed, dtype, further)
+        return made
+
+    def _fit(
+        self,
+        readout: Readout,
+        sizes: Mapping[str, Any],
+        start: Mapping[str, Any],
+        reads: int,
+        seed: int,
+        dtype: Any,
+        further: FurtherInputs | None,
+    ) -> None:
+        network, self.further = readout.network, further
+        free = readout.embeds or bool(readout.vectors)
+        reads = EMBEDDING if free else reads or readout.symbols
+        own = complete_sizes(network, reads, sizes, HIDDEN, free=free)
+        axes = dimensions.shape(network.x, completed(network, own))
+        if len(axes) != 1:
+            raise CellError(f"{network}: x is ({network.x}), but a vector is to be read.")
+        if not free and reads and axes != (reads,):
+            raise ShapeError(
+                f"{network}: x is ({network.x}), {axes[0]} numbers, but there are {reads} to be "
+                f"read at each step.\n  Give sizes that make it {reads} long, or have them read "
+                f"through a matrix, by the input 'linear'."
+            )
+        self._take(readout, own, start, seed, dtype)
 
     def _take(
         self,
@@ -97,13 +134,18 @@ class Model:
         """How many numbers its parameters hold in all."""
         return sum(value.size for value in self.parameters.values())
 
+    def inputs(self, xs: Any, start: int) -> Mapping[str, Any]:
+        """What `further` gives for a sequence xs of which `start` steps came before."""
+        shape = np.shape(xs) if self.readout.symbols else np.shape(xs)[:-1]
+        return self.further(start, shape) if self.further else {}
+
     def predict(self, xs: Any, lengths: Any = None, **options: Any) -> Array:
         """z for sequences xs: (time, batch, outputs), or (batch, outputs) at their ends.
 
         options: as `unroll` takes them, such as the network's further inputs by name.
         """
-        p = self.parameters
-        run = self.readout.run(p, xs, compiled(self.network), lengths=lengths, **options)
+        p, given = self.parameters, {**self.inputs(xs, 0), **options}
+        run = self.readout.run(p, xs, compiled(self.network), lengths=lengths, **given)
         return self.readout.predict(p, run, lengths).data
 
 

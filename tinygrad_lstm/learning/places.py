@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tinygrad_lstm import cells
+from tinygrad_lstm import cells, systems
 from tinygrad_lstm.networks import Bidirectional, Stack, System, bidirectional, stack
 from tinygrad_lstm.step import Cell
 
@@ -13,6 +13,8 @@ BOTH = "bi:"
 
 def place_of(network: Cell | System) -> str:
     """How the command line names a network; "" for one that it cannot name."""
+    if _named(network.name) is network:
+        return network.name
     if isinstance(network, Cell):
         return _of_cell(network)
     parts = [place_of(part) for part in network.parts.values()]
@@ -33,8 +35,6 @@ def built_in_at(place: str) -> Cell | System | None:
 
 
 def _of_cell(cell: Cell) -> str:
-    if cells.all().get(cell.name) is cell:
-        return cell.name
     module = cell.step.__module__
     file = getattr(sys.modules.get(module), "__file__", None) or cell.step.__code__.co_filename
     return f"{file}:{cell.name}" if file.endswith(".py") else ""
@@ -44,4 +44,9 @@ def _layer(word: str) -> Cell | System | None:
     if word.startswith(BOTH):
         inner = _layer(word.removeprefix(BOTH))
         return None if inner is None else bidirectional(inner)
-    return cells.all().get(word)
+    return _named(word)
+
+
+def _named(name: str) -> Cell | System | None:
+    """What is built in under a name."""
+    return cells.all().get(name) or systems.all().get(name)

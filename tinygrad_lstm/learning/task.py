@@ -17,14 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError
 from tinygrad_lstm.learning.models import Model
-from tinygrad_lstm.learning.readouts import Readout, readout
+from tinygrad_lstm.learning.readouts import INPUTS, Readout, readout
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 PASS = 250  # batches of one random generator: so many are drawn again at most to go on from a file
+_LEARNING = 3  # apart from other uses of a seed: default_rng(k) and default_rng([k, 0]) are alike
+
+
+Predict = Callable[..., tuple[Array, Mapping[str, Any]]]
 
 
 def never(found: Mapping[str, float]) -> bool:
@@ -101,8 +106,19 @@ class Task:
 
     __repr__ = __str__
 
-    def model(self, network: Cell | System, *, input: str = "one-hot") -> Readout:
-        """The network with the read-out and loss of this task: see `readout`."""
+    def model(self, network: Cell | System, *, input: str | None = None) -> Readout:
+        """The network with the read-out and loss of this task: see `readout`.
+
+        input: what is made of symbols; or "linear", where vectors are read through a matrix. Where
+        it is not said, the network reads them itself, one-hot or as they are, unless its x is as
+        long as its state, as that of the cells MUT: then symbols are embedded, and vectors linear.
+        """
+        x = dimensions.names({"x": network.x})
+        tied = bool(x) and {*x} <= {*dimensions.names(dict(network.state))}
+        if input is None:
+            input = ("embedding" if self.symbols else "linear") if tied else "one-hot"
+        if input not in (INPUTS if self.symbols else ("linear", "one-hot")):
+            raise DataError(f"{self}: its input is no {input!r}, but {' or '.join(INPUTS)}.")
         return readout(
             network,
             self.outputs,
@@ -110,6 +126,7 @@ class Task:
             at=self.at,
             symbols=self.symbols,
             input=input if self.symbols else "embedding",
+            vectors=self.inputs if input == "linear" else 0,
         )
 
     def fitted(self, model: Model | Readout | Cell | System, **options: Any) -> Model:
@@ -130,12 +147,13 @@ class Task:
                 f"  Make it by task.model(network)."
             )
         noise = getattr(head.network, "noise", ())
-        if names := [n for n in head.network.extra_inputs if n not in noise]:
+        further = model.further if isinstance(model, Model) else options.get("further")
+        if further is None and (names := [n for n in head.network.extra_inputs if n not in noise]):
             given = self.tests()[0].further
             if missing := ", ".join(name for name in names if name not in given):
                 raise CellError(
                     f"{head.network} has further inputs ({missing}), which {self} does not give.\n"
-                    f"  Take a cell that reads x alone."
+                    f"  Pass further=f, a function f(start, shape) that returns their values."
                 )
         if isinstance(model, Model):
             return model
@@ -143,8 +161,11 @@ class Task:
 
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of pass `number` over the data, which depend on the seed and it alone."""
-        random = np.random.default_rng([seed, number])
-        return itertools.islice(self.batches(random, batch), PASS)
+        random = np.random.default_rng([seed, number, _LEARNING])
+        for found in itertools.islice(self.batches(random, batch), PASS):
+            if not isinstance(found, Batch):
+                raise DataError(f"{self}: batches are to be of the class Batch, got {type(found)}.")
+            yield found
 
     def tests(self) -> Sequence[Batch]:
         """The held-out data as batches."""
@@ -157,26 +178,30 @@ class Task:
 
 
 def measured(
-    measures: Mapping[str, Callable[[Array, Batch], float]],
-    batches: Sequence[Batch],
-    model: Readout,
-    p: Mapping[str, Any],
-    network: Any = None,
+    task: Task, batches: Sequence[Batch], model: Model, predict: Predict
 ) -> dict[str, float]:
-    """Measures of a model's predictions: their mean over batches, by how much each counts.
+    """A task's measures of a model's predictions: their mean over batches, as much as each counts.
 
-    network: the model's own, or `compiled` of it. DataError where a prediction is not finite.
+    predict: as `Objective.predict`, of parameters as they are. DataError where a prediction or a
+    measure is not finite.
     """
-    total, weight, states = dict.fromkeys(measures, 0.0), 0.0, dict[str, Any]()
+    total, weight, states = dict.fromkeys(task.measures, 0.0), 0.0, None
     for batch in batches:
-        options = {"initial": states if batch.start else None, "lengths": batch.lengths}
-        run = model.run(p, batch.xs, network, seed=batch.seed or 0, **options, **batch.further)
-        states = {name: state.detach() for name, state in run.final.items()}
-        z = model.predict(p, run, batch.lengths).data
+        z, states = predict(
+            batch.xs,
+            initial=states if batch.start else None,
+            lengths=batch.lengths,
+            seed=batch.seed or 0,
+            further={**batch.further, **model.inputs(batch.xs, batch.start)},
+        )
         counts = batch.counts(z)
         if not np.isfinite(z[counts > 0]).all():
             raise DataError("its predictions of held-out data are infinite or nan")
-        for name, measure in measures.items():
+        for name, measure in task.measures.items():
             total[name] += float(measure(z, batch)) * counts.sum()
         weight += counts.sum()
-    return {name: float(value / weight) for name, value in total.items()}
+    found = {name: float(value / weight) for name, value in total.items()}
+    for name, value in found.items():
+        if not np.isfinite(value):
+            raise DataError(f"{name} on held-out data is {value}")
+    return found

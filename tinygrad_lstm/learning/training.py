@@ -6,20 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.kernels import compiled
-from tinygrad_lstm.learning import checkpoints
-from tinygrad_lstm.learning.character_model import CharacterModel, FurtherInputs
+from tinygrad_lstm.errors import DataError, UnknownNameError
+from tinygrad_lstm.learning import checkpoints, tasks
+from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters, characters
 from tinygrad_lstm.learning.checkpoint_files import CheckpointError, claim, unusable
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.learner import DivergenceError, Rule
 from tinygrad_lstm.learning.losses import bits
+from tinygrad_lstm.learning.models import FurtherInputs, Model
 from tinygrad_lstm.learning.objectives import Objective
 from tinygrad_lstm.learning.readouts import Readout
 from tinygrad_lstm.learning.task import Batch, Task, measured
@@ -28,6 +29,7 @@ from tinygrad_lstm.learning.training_state import (
     Progress,
     Record,
     Settings,
+    Stop,
     TrainingSettings,
     TrainingState,
 )
@@ -35,7 +37,7 @@ from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
-Stop = Callable[[tuple[Record, ...]], bool]
+Trainable = Model | Readout | Cell | System
 
 
 class Training:
@@ -46,9 +48,9 @@ class Training:
         training.history[-1].measures
 
     model: a network, which gets the read-out and loss that the task needs, or one that has them,
-    `readout(…)` or `task.model(…)`. Keyword arguments: those of `TrainingSettings`, and sizes,
-    start values, dtype and parameters as a `Model` takes them. eager: compute by the interpreter,
-    operation by operation, and not by compiled code; the numbers are the same up to rounding.
+    `readout(…)`, `task.model(…)` or a `Model`. Keyword arguments: those of `TrainingSettings`, and
+    sizes, start values, dtype and others as a `Model` takes them. eager: compute by the
+    interpreter, operation by operation; the numbers are the same up to rounding.
 
         training = learning.Training(character_model, text, batch=32, length=64)
 
@@ -63,7 +65,12 @@ class Training:
     ) -> None: ...
     @overload
     def __init__(
-        self, task: Task, model: Readout | Cell | System, *, eager: bool = ..., **options: Any
+        self,
+        task: Task,
+        model: Model | Readout | Cell | System,
+        *,
+        eager: bool = ...,
+        **options: Any,
     ) -> None: ...
     def __init__(self, task: Any, model: Any, *, eager: bool = False, **options: Any) -> None:
         self.model: Any
@@ -80,7 +87,6 @@ class Training:
         if self.settings.input_noise and head.symbols:
             raise DataError(f"input_noise is for vectors, but {self.task} reads symbols.")
         parameters = Flat.of(self.model.parameters)
-        self.network = head.network if eager else compiled(head.network)
         self.objective = Objective(head, parameters, eager=eager, **self.model.sizes)
         self.state = TrainingState(parameters, self.settings.optimiser.start(parameters))
         # the batch at a place in the data, and those that follow it
@@ -102,27 +108,32 @@ class Training:
     def resume(
         cls,
         path: str | Path,
-        task: Task,
+        task: Task | None = ...,
         text: Readout | Cell | System | None = ...,
-        *,
+        further: FurtherInputs | None = ...,
         eager: bool = ...,
     ) -> Training: ...
     @classmethod
     def resume(
-        cls, path: str | Path, task: Any, text: Any = None, further: Any = None, eager: bool = False
+        cls,
+        path: str | Path,
+        task: Any = None,
+        text: Any = None,
+        further: Any = None,
+        eager: bool = False,
     ) -> Training:
         """The training that a checkpoint holds; it goes on as if it had never stopped.
 
-            Training.resume("adding.npz", task)            # of a built-in cell, or of networks of
-            Training.resume("adding.npz", task, my_cell)   # such; any other is to be given
+            Training.resume("adding.npz")                  # a task and a cell that have names
+            Training.resume("adding.npz", task, my_cell)   # of one's own
             Training.resume("lstm.npz", cells.lstm, text)  # a character model
 
         text: the one a character model was trained on; Shakespeare or the file of old unless
-        given. further: its cell's further inputs.
+        given. further: the function for the cell's further inputs.
         """
-        if isinstance(task, Task):
-            found: Any = checkpoints.load_training(path, task, text)
-            subject, taught = task, found.model
+        if not isinstance(task, Cell):
+            found: Any = checkpoints.load_training(path, task, text, further)
+            subject, taught = task or _task_of(path, found), found.model
         else:
             found = checkpoints.load(path, task, further)
             subject, taught = found.model, _text_of(path, found, text)
@@ -171,13 +182,9 @@ class Training:
         """The task's measures now, on its held-out data. DataError where they are not finite."""
         if self._tests is None:
             self._tests = list(self.task.tests())
-        model, p = self.model.readout, self.state.parameters
         with np.errstate(all="ignore"):  # what overflows is named
-            found = measured(self.task.measures, self._tests, model, p, self.network)
-        for name, value in found.items():
-            if not np.isfinite(value):
-                raise DataError(f"{name} on held-out data is {value}")
-        return found
+            predict = partial(self.objective.predict, self.state.parameters)
+            return measured(self.task, self._tests, self.model, predict)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, from which `resume` goes on."""
@@ -276,7 +283,7 @@ class Training:
                 lengths=batch.lengths,
                 weights=batch.weights,
                 seed=s.step if batch.seed is None else batch.seed,
-                further=batch.further,
+                further={**batch.further, **self.model.inputs(batch.xs, batch.start)},
             )
         except DivergenceError as error:
             raise self._diverged(str(error)) from error
@@ -367,18 +374,17 @@ class Training:
         )
 
 
-def no_better(records: int, measure: str | None = None, *, highest: bool = False) -> Stop:
-    """To stop early: `run(until=no_better(5))` ends after 5 records without a better one.
-
-    measure: which is to become lower, or with `highest` higher; the task's first unless named.
-    """
-
-    def enough(history: tuple[Record, ...]) -> bool:
-        values = [r.measures[measure or next(iter(r.measures))] for r in history]
-        best = values.index(max(values) if highest else min(values))
-        return len(values) - 1 - best >= records
-
-    return enough
+def _task_of(path: str | Path, found: checkpoints.TaskCheckpoint) -> Task:
+    """The task of a name that a checkpoint is of."""
+    try:
+        task = tasks.find(found.task, **found.options)
+    except UnknownNameError as error:
+        raise CheckpointError(
+            f"checkpoint {path} is of the task {found.task}, which is not built in.\n"
+            f"  Pass it as well: Training.resume(path, task)."
+        ) from error
+    checkpoints.load_training(path, task, found.model.readout, found.model.further)
+    return task
 
 
 def _text_of(path: str | Path, found: checkpoints.Checkpoint, text: str | Text | None) -> Text:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
@@ -38,6 +37,23 @@ class Record:
     def validation_bits(self) -> float:
         """The loss of a character model on held-out text: bits a character."""
         return self.measures["bits"]
+
+
+Stop = Callable[[tuple[Record, ...]], bool]  # of a history: whether to stop
+
+
+def no_better(records: int, measure: str | None = None, *, highest: bool = False) -> Stop:
+    """To stop early: `run(until=no_better(5))` ends after 5 records without a better one.
+
+    measure: which is to become lower, or with `highest` higher; the task's first unless named.
+    """
+
+    def enough(history: tuple[Record, ...]) -> bool:
+        values = [r.measures[measure or next(iter(r.measures))] for r in history]
+        best = values.index(max(values) if highest else min(values))
+        return len(values) - 1 - best >= records
+
+    return enough
 
 
 @dataclass(frozen=True)
@@ -104,8 +120,8 @@ class TrainingSettings:
         if self.clip_entries is not None and not self.clip_entries > 0:
             raise DataError(f"clip_entries must be a number above 0, got {self.clip_entries}.")
         for name in ("weight_noise", "input_noise"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                raise DataError(f"{name} must be a number of at least 0, got {value}.")
+            if not 0 <= (value := getattr(self, name)) <= 1000:
+                raise DataError(f"{name} must be a number from 0 to 1000, got {value}.")
 
 
 @dataclass(frozen=True)

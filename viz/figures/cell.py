@@ -38,11 +38,19 @@ def cell(cell: Cell, focus: Iterable[str] = (), folded: bool = False) -> Figure:
     if wanted:
         scene = focused(layout, a, wanted)
         name += "-" + "-".join(wanted).replace(":", "-")
-        names = sentences.listed(wanted)
+        names = sentences.listed(map(_said, wanted))
         title += f", with {names} highlighted"
         told = Said("The cell {cell}, with {names} highlighted.", cell=cell.name, names=names)
         alt = joined([told, alt])
     return Figure(name, title, alt, scene)
+
+
+def _said(name: str) -> str:
+    """A word of `focus` as a sentence has it."""
+    kind, _, rest = name.rpartition(":")
+    if kind == "belt":
+        return Said("the belt of {state}", state=rest)
+    return Said("the gate {name}", name=rest) if kind == "gate" else name
 
 
 def focused(layout: Layout, a: Anatomy, focus: tuple[str, ...]) -> Scene:

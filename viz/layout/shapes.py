@@ -66,16 +66,12 @@ def part_shapes(a: Anatomy, part: Part, x: float, y: float) -> list[Shape]:
     front = part_shape(a, part, x, y)
     if not part.lengths:
         return [front]
-    behind = {"latex": "", "text": "", "title": ""}
-    return [
-        *(
-            replace(
-                front, id=f"behind-{k}-{part.key}", x=x + k * BEHIND, y=y - k * BEHIND, **behind
-            )
-            for k in (2, 1)
-        ),
-        front,
+    blank = replace(front, latex="", text="", title="")
+    behind = [
+        replace(blank, id=f"behind-{k}-{part.key}", x=x + k * BEHIND, y=y - k * BEHIND)
+        for k in (2, 1)
     ]
+    return [*behind, front]
 
 
 def times(lengths: Iterable[int]) -> Written:

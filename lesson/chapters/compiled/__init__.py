@@ -18,7 +18,8 @@ from tinygrad_lstm import unroll
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.step import Cell
 
-ORDER = 100
+ORDER = 240
+APPENDIX = True
 
 WIDTH = 30  # visible characters of an equation in one row
 BATCH, STEPS, RUNS = 32, 32, 15
@@ -40,6 +41,7 @@ def content(subject: Subject) -> Content:
         "equations": str(len(forward(cell))),
         "in_forward": str(products["forward"]),
         "in_backward": str(products["backward"]),
+        "ahead": str(products["hoisted"]),
         "deferred": str(products["deferred"]),
         "interpreted": f"{1000 * slow_time:.1f}",
         "compiled": f"{1000 * fast_time:.1f}",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import viz
 from equations.wording import Said
 from lesson import measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
-from lesson.figures import marked
-from lesson.formulas import backward, forward
+from lesson.figures import marked, signs
+from lesson.formulas import forward
 from lesson.numbers import percent, titled
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
 from viz import Figure
+from viz.sentences import listed
 
 ORDER = 20
 
 LAGS, PIECES, NEAR, FAR = 60, 64, 10, 40
-SHORT, LONG = (4, 2), (9, 1)  # steps in the figure; the input that matters
+SHORT, LONG = (3, (1, 2, 3)), (9, (1,))  # steps in the figure; the inputs that matter
 
 
 def content(subject: Subject) -> Content:
@@ -30,13 +33,20 @@ def content(subject: Subject) -> Content:
         for name, trained in subject.models.items()
     }
     near, far = min(NEAR, lags), min(FAR, lags)
-    facts = {"pieces": str(pieces), "near": str(near), "far": str(far)}
+    facts: dict[str, Any] = {"pieces": str(pieces), "near": str(near), "far": str(far)}
     for name in ("rnn", "lstm", "gru"):
         if name in curves:
             facts[f"{name}_near"] = percent(curves[name][near])
             facts[f"{name}_far"] = percent(curves[name][far])
     facts["cell_far"] = percent(curves[subject.cell.name][far])
     words = Texts("page")
+    settings = subject.trained.training.settings
+    facts |= {"clip": f"{settings.clip:g}", "chunk": str(settings.length)}
+    if {"rnn", "lstm", "gru"} <= set(curves):
+        ratio = float(curves["lstm"][far] / curves["rnn"][far]) if curves["rnn"][far] else 0.0
+        facts["lstm_over_rnn"] = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+        above = "gru" if curves["gru"][far] > curves["lstm"][far] else "lstm"
+        facts["gru_says"] = words.plain(f"forgets.{above}_above", far=str(far))
     drawn = [
         Curve(titled(name), list(enumerate(map(float, curve))), f"c{k}")
         for k, (name, curve) in enumerate(curves.items())
@@ -46,7 +56,7 @@ def content(subject: Subject) -> Content:
         {"near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn)},
         {
             "forward": forward(rnn),
-            "backward": [backward(rnn)[name] for name in ("bar.h", "delta.h")],
+            "signs": [subject.draw(f"legend-{sign.title}", sign) for sign in signs()],
             "chart": chart(
                 drawn,
                 words.plain("forgets.chart_x"),
@@ -60,11 +70,13 @@ def content(subject: Subject) -> Content:
     )
 
 
-def _gap(name: str, steps: int, read: int) -> Figure:
-    """An unrolled network in which the last output needs the input of an early step."""
-    path = {f"m{read}-in-x", f"m{read}-wire-x", f"m{steps}-wire-out", f"m{steps}-out"}
-    path |= {f"pass-h-{k}" for k in range(read, steps)}
+def _gap(name: str, steps: int, read: tuple[int, ...]) -> Figure:
+    """An unrolled network in which the last output needs the inputs of some steps."""
+    path = {f"m{steps}-wire-out", f"m{steps}-out"}
+    path |= {f"m{k}-{part}" for k in read for part in ("in-x", "wire-x")}
+    path |= {f"pass-h-{k}" for k in range(read[0], steps)}
+    source = listed(f"x_{k}" for k in read)
     told = Said(
-        "The path of {source} to {target} is highlighted.", source=f"x_{read}", target=f"h_{steps}"
+        "The path of {source} to {target} is highlighted.", source=source, target=f"h_{steps}"
     )
     return marked(viz.unrolled(rnn, steps), name, "forward", path.__contains__, told)

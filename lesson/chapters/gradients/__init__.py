@@ -1,48 +1,47 @@
-"""Backpropagation through time, line by line; a gradient as a sum; the additive path."""
+"""Backpropagation through time: one step beside its way back, the belt, a gradient as a sum."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-import equations
 import viz
 from lesson import formulas
 from lesson.chapters import Content
+from lesson.chapters.gradients import flow
+from lesson.chapters.hand.small import small_run
+from lesson.figures import backward, without_key
 from lesson.numbers import percent
+from lesson.stages import stages
 from lesson.subject import Subject
-from tinygrad_lstm import Tensor, unroll
-from tinygrad_lstm.step import Cell
-from viz.scene import Scene
 
-ORDER = 70
+ORDER = 60
 
 SPAN = 10  # characters over which a product of forget gates is taken
 
 
 def content(subject: Subject) -> Content:
-    """The whole backward step, the derivation of one weight's gradient, a small run's graph."""
+    """The step and the step back, stage by stage, and what passes along the belt."""
     cell = subject.cell
-    weight = main_weight(cell)
+    ahead, behind = formulas.forward(cell), formulas.backward(cell)
+    rows = [
+        {
+            "stage": stage,
+            "forward": [ahead[n] for n in stage.names],
+            "backward": [behind[f"bar.{n}"] for n in stage.names],
+        }
+        for stage in stages(cell)
+    ]
     facts: dict[str, Any] = {"nine": percent(0.9**10), "span": str(SPAN)}
     if subject.is_lstm:
+        figures = {"ahead": flow.ahead(), "flow": flow.back()}
         facts |= _belt_facts(subject)
-    more = {
-        "backward": formulas.backward(cell),
-        "derivation": list(equations.derive(cell, weight)) if weight else [],
-    }
-    graph = viz.graph(small_run(cell), fold="equation")
-    shapes = [shape for shape in graph.scene.shapes if shape.id != "key"]  # the caption says it
-    graph = replace(graph, scene=Scene(shapes, graph.scene.wires))
-    return Content(facts, {"graph": graph}, more)
-
-
-def main_weight(cell: Cell) -> str | None:
-    """The parameter whose gradient the page derives: the first matrix, if there is one."""
-    matrices = [name for name, words in cell.parameters.items() if "," in words]
-    return next(iter([*matrices, *cell.parameters]), None)
+    else:
+        names = [*ahead.names, *(f"prev.{s}" for s in cell.state), "x"]
+        graph = viz.graph(small_run(cell), fold="equation")
+        figures = {"flow": backward(viz.cell(cell), names), "graph": without_key(graph)}
+    return Content(facts, figures, {"rows": rows})
 
 
 def _belt_facts(subject: Subject) -> dict[str, str]:
@@ -55,16 +54,3 @@ def _belt_facts(subject: Subject) -> dict[str, str]:
         "belt_many": str(int(np.sum(np.median(kept, axis=0) > 0.5))),
         "belt_best": percent(float(np.median(kept, axis=0).max())),
     }
-
-
-def small_run(cell: Cell) -> Tensor:
-    """A cell of the smallest size over two inputs, after backward."""
-    sizes = {name: cell.bounds.get(name, 1) for name in cell.sizes}
-    p = cell.init(seed=3, **sizes)
-    shape = cell.program(**sizes).inputs["x"].shape
-    run = unroll(cell, p, np.stack([np.full(shape, 1.0), np.full(shape, -0.5)]))
-    loss: Tensor = 0.5 * (run.steps[-1][cell.output] - 1.0) ** 2
-    loss = loss.sum()
-    loss.name = "L"
-    loss.backward()
-    return loss

@@ -7,6 +7,7 @@ from typing import Any
 from lesson import languages, measurements
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
+from lesson.measurements import context_bits
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm.learning.texts import SHAKESPEARE
@@ -24,6 +25,7 @@ def content(subject: Subject) -> Content:
         "symbols": str(len(model.vocabulary)),
         "text": words.plain("model.shakespeare") if text == SHAKESPEARE else named,
         "uniform": f"{measurements.uniform_bits(len(model.vocabulary)):.2f}",
+        **{f"bits_{k + 1}": f"{context_bits(subject.text.characters, k):.2f}" for k in range(3)},
         "seconds": f"{subject.trained.training.state.seconds:.0f}",
         "bits": f"{subject.trained.training.history[-1].validation_bits:.2f}",
     }

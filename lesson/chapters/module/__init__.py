@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import viz
 from lesson.chapters import Content
-from lesson.figures import signs
 from lesson.formulas import forward
 from lesson.subject import Subject
 from tinygrad_lstm.cells import rnn
@@ -19,8 +18,5 @@ def content(subject: Subject) -> Content:
     layers = sum(part.merges for part in anatomy(cell).parts.values())
     facts = {"cell": cell.name, "layers": str(layers), "states": str(len(cell.state))}
     figures = {"plain_chain": viz.chain(rnn), "cell_chain": viz.chain(cell)}
-    more = {
-        "forward": forward(cell),
-        "signs": [subject.draw(f"legend-{sign.title}", sign) for sign in signs()],
-    }
+    more = {"forward": forward(cell)}
     return Content(facts, figures, more)

@@ -8,7 +8,8 @@ from lesson.chapters import Content
 from lesson.subject import Subject
 from tinygrad_lstm.cells import gru
 
-ORDER = 110
+ORDER = 250
+APPENDIX = True
 
 
 def content(subject: Subject) -> Content:

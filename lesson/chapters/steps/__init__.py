@@ -1,26 +1,38 @@
-"""One step of the cell, stage by stage, forward and back."""
+"""One step of the cell, stage by stage, in one picture, and its values along the line."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-import equations
 import viz
 from lesson import formulas
 from lesson.chapters import Content
-from lesson.figures import backward
-from lesson.numbers import bars, largest, quoted, short
-from lesson.stages import Stage, stages
+from lesson.numbers import quoted, short
+from lesson.stages import stages
+from lesson.strips import strip
 from lesson.subject import Subject
-from tinygrad_lstm.notation import visible
 
 ORDER = 50
 
+PLACES = {  # of the numbers in the LSTM's figure: where, and which end of the text is there
+    "before": (-52, 60, "middle"),
+    "f": (97, 184, "start"),
+    "i": (161, 184, "start"),
+    "C_tilde": (235, 184, "start"),
+    "o": (299, 184, "start"),
+    "kept": (145, 31, "middle"),
+    "written": (219, 97, "start"),
+    "C": (454, 62, "middle"),
+    "tanh": (337, 121, "end"),
+    "h": (454, 268, "middle"),
+}
+
 
 def content(subject: Subject) -> Content:
-    """For each stage its figures, its equations, its adjoints and its values along the line."""
+    """The picture, what each stage lights in it, its equations, and all values along the line."""
     cell, line = subject.cell, subject.line
     facts = {
         "hidden": str(subject.model.sizes.get("hidden", 1)),
@@ -30,31 +42,50 @@ def content(subject: Subject) -> Content:
     }
     if subject.is_lstm:
         facts |= _lstm_facts(subject)
-    ahead, back = formulas.forward(cell), formulas.backward(cell)
-    names = [*ahead.names, *(f"prev.{s}" for s in cell.state), "x"]
-    figures, shown = {}, []
+    ahead = formulas.forward(cell)
+    lit, shown = {}, []
     for stage in stages(cell):
-        figures[f"stage_{stage.key}"] = viz.cell(cell, focus=stage.focus)
-        figures[f"back_{stage.key}"] = backward(viz.cell(cell, focus=stage.back), names)
+        lit[stage.key] = _bright(viz.cell(cell, focus=stage.focus))
         shown.append(
             {
                 "stage": stage,
                 "signs": [formulas.name(n) for n in stage.names],
                 "forward": [ahead[n] for n in stage.names],
-                "backward": [back[f"bar.{n}"] for n in stage.names],
-                "values": strip(subject, stage, "value"),
-                "gradients": strip(subject, stage, "gradient"),
             }
         )
-    return Content(facts, figures, {"stages": shown})
+    more = {
+        "stages": shown,
+        "lit": lit,
+        "svg": _with_places(subject.draw("step", viz.cell(cell)).svg, subject.is_lstm),
+        "alt": viz.cell(cell).alt,
+        "values": strip(subject, "value"),
+    }
+    return Content(facts, more=more)
 
 
-def _lstm_facts(subject: Subject) -> dict[str, str]:
+def _bright(figure: viz.Figure) -> list[str]:
+    """The ids of what is bright in a figure with a focus."""
+    return [part.id for part in (*figure.scene.shapes, *figure.scene.wires) if not part.dim]
+
+
+def _with_places(svg: Markup, is_lstm: bool) -> Markup:
+    """The figure with an empty text at each place where the page writes a number."""
+    if not is_lstm:
+        return svg
+    texts = "".join(
+        f'<text data-value="{name}" x="{x}" y="{y}" text-anchor="{anchor}"></text>'
+        for name, (x, y, anchor) in PLACES.items()
+    )
+    return Markup(str(svg).replace("</svg>", f'<g class="values">{texts}</g></svg>'))
+
+
+def _lstm_facts(subject: Subject) -> dict[str, Any]:
     own = {name: subject.values(name) for name in ("f", "i", "C_tilde", "C", "o")}
     text = subject.line.text
     lowest, most = int(np.argmin(own["f"])), int(np.argmax(own["i"]))
-    facts = {
+    facts: dict[str, Any] = {
         "f_high": str(int(np.sum(own["f"] > 0.9))),
+        "f_shut": str(int(np.sum(own["f"] < 0.1))),
         "f_low": short(own["f"][lowest]),
         "f_low_char": quoted(text[lowest]),
         "f_low_at": str(lowest + 1),
@@ -65,19 +96,3 @@ def _lstm_facts(subject: Subject) -> dict[str, str]:
     for name in ("C_tilde", "C", "o"):
         facts[f"{name}_low"], facts[f"{name}_high"] = short(own[name].min()), short(own[name].max())
     return facts
-
-
-def strip(subject: Subject, stage: Stage, kind: str) -> dict[str, Any]:
-    """A table of the followed unit's values, or of the gradients in them, along the line."""
-    rows = []
-    for name in stage.names:
-        if kind == "value":
-            values = subject.values(name)
-            label, cells = name, bars(values, max(1.0, largest(values)))
-        else:
-            values = subject.gradients(name)
-            label, cells = f"bar.{name}", bars(values / largest(values))
-        said = equations.name_unicode(label)
-        rows.append({"label": formulas.name(label), "said": said, "cells": cells})
-    characters = list(visible(subject.line.text))
-    return {"name": f"{stage.key}-{kind}", "characters": characters, "rows": rows, "kind": kind}

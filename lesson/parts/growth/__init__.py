@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from lesson import measurements
-from lesson.chapters.gradients import main_weight
+from lesson.chapters.derivation import main_weight
 from lesson.numbers import bars, largest, short
 from lesson.page import render
 from lesson.prose import Texts
@@ -24,7 +24,7 @@ def markup(subject: Subject) -> Markup:
     shares = np.where(np.isfinite(found.shares), found.shares, 0.0)
     sums = np.cumsum(shares[::-1])[::-1]
     entry = f"{weight}[{', '.join(str(k + 1) for k in found.entry)}]"
-    count = len(shares)
+    count, scale = len(shares), max(largest(shares), largest(sums))  # one: shares add up to sums
     return render(
         __name__,
         t=Texts("growth", {"entry": entry, "total": short(float(sums[0])), "count": str(count)}),
@@ -35,8 +35,5 @@ def markup(subject: Subject) -> Markup:
             "shares": [short(float(v)) for v in shares],
             "sums": [short(float(v)) for v in sums],
         },
-        rows=[
-            ("value", "share", bars(shares / largest(shares))),
-            ("gradient", "sum", bars(sums / largest(sums))),
-        ],
+        rows=[("value", "share", bars(shares / scale)), ("gradient", "sum", bars(sums / scale))],
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+from typing import Any
+
 import numpy as np
 from markupsafe import Markup
 
 import equations
-from lesson.numbers import percent, quoted, short
+from lesson.arithmetic import digits, plus, times, written
+from lesson.numbers import percent, short
 from lesson.page import render
 from lesson.prose import Texts
 from lesson.stages import Stage, stages
@@ -14,6 +19,7 @@ from lesson.subject import Subject
 from tinygrad_lstm.notation import visible
 
 Facts = dict[str, str]
+ON_LINES = ("before", "f", "i", "C_tilde", "kept", "written", "C", "tanh", "o", "h")
 
 
 def markup(subject: Subject) -> Markup:
@@ -26,7 +32,12 @@ def markup(subject: Subject) -> Markup:
         for stage in stages(subject.cell)
     }
     moved = np.abs(np.diff(subject.values(list(subject.cell.state)[-1])))
-    data = {"told": told, "first": int(np.argmax(moved)) + 1 if moved.size else 0}
+    data: dict[str, Any] = {"told": told, "first": int(np.argmax(moved)) + 1 if moved.size else 0}
+    if subject.is_lstm:
+        data["numbers"] = [
+            {name: written(n) for name, n in calculated(subject, k).items() if name in ON_LINES}
+            for k in count
+        ]
     return render(__name__, t=t, stages=data, characters=list(visible(subject.line.text)))
 
 
@@ -42,31 +53,36 @@ def _sentences(t: Texts, ahead: str, back: str, facts: Facts) -> list[tuple[str,
 def _lstm(subject: Subject, stage: Stage, k: int) -> tuple[str, str, Facts]:
     """What a stage of the LSTM does at character k, forward and back."""
     v = {name: float(subject.values(name)[k]) for name in subject.line.values}
-    g = {name: float(subject.gradients(name)[k]) for name in subject.line.values}
-    before = float(subject.values("C")[k - 1]) if k else 0.0
-    kept, written = v["f"] * before, v["i"] * v["C_tilde"]
-    slope = 1 - np.tanh(v["C"]) ** 2
-    from_h = g["h"] * v["o"] * slope
-    facts = {name: short(value) for name, value in v.items()}
-    facts |= {f"bar_{name}": short(value) for name, value in g.items()}
-    facts |= {
-        "char": quoted(subject.line.text[k]),
-        "at": str(k + 1),
-        "unit": str(subject.unit + 1),
-        "before": short(before),
-        "kept": short(kept),
-        "written": short(written),
-        "f_share": percent(v["f"]),
-        "i_share": percent(v["i"]),
-        "o_share": percent(v["o"]),
-        "tanh": short(np.tanh(v["C"])),
-        "from_h": short(from_h),
-        "from_next": short(g["C"] - from_h),
-        "slope": short(slope),
-    }
     level = {"f": _level(v["f"]), "i": _level(v["i"]), "C": "new", "o": _level(v["o"])}[stage.key]
     last = stage.key == "C" and k == len(subject.line.text) - 1
+    facts = {name: written(number) for name, number in calculated(subject, k).items()} | {
+        "char": visible(subject.line.text[k]),
+        "at": str(k + 1),
+        "unit": str(subject.unit + 1),
+    }
     return f"{stage.key}.{level}", f"{stage.key}.{'last' if last else 'back'}", facts
+
+
+def calculated(subject: Subject, k: int) -> dict[str, Decimal]:
+    """The LSTM's step and its way back at character k, each number from those that are shown."""
+    v = {name: digits(subject.values(name)[k]) for name in subject.line.values}
+    n = {**v, "before": digits(subject.values("C")[k - 1] if k else 0.0)}
+    n["bar_h"] = digits(subject.gradients("h")[k])
+    n["kept"], n["written"] = times(n["f"], n["before"]), times(n["i"], n["C_tilde"])
+    n["C"] = plus(n["kept"], n["written"])
+    n["tanh"] = digits(math.tanh(n["C"]))
+    n["h"] = times(n["o"], n["tanh"])
+    n["slope"] = plus(Decimal(1), -times(n["tanh"], n["tanh"]))
+    n["from_h"] = times(n["bar_h"], n["o"], n["slope"])
+    later = k + 1 < len(subject.line.text)
+    for own, name, values in (("next_C", "C", subject.gradients), ("next_f", "f", subject.values)):
+        n[own] = digits(values(name)[k + 1]) if later else Decimal(0)
+    n["from_next"] = times(n["next_C"], n["next_f"])
+    n["bar_C"] = plus(n["from_h"], n["from_next"])
+    n["bar_o"] = times(n["bar_h"], n["tanh"])
+    n["bar_f"], n["bar_i"] = times(n["bar_C"], n["before"]), times(n["bar_C"], n["C_tilde"])
+    n["bar_C_tilde"] = times(n["bar_C"], n["i"])
+    return n
 
 
 def _level(gate: float) -> str:
@@ -78,7 +94,7 @@ def _any(subject: Subject, stage: Stage, k: int) -> tuple[str, str, Facts]:
     name = stage.names[0]
     values, slope = subject.values(name), float(subject.gradients(name)[k])
     facts = {
-        "char": quoted(subject.line.text[k]),
+        "char": visible(subject.line.text[k]),
         "at": str(k + 1),
         "unit": str(subject.unit + 1),
         "name": equations.name_unicode(name, None),

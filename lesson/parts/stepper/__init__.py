@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 import viz
 from lesson.commands.step import small_run
-from lesson.figures import Drawer
+from lesson.figures import Drawer, backward
 from lesson.languages import check_language, languages
 from lesson.page import render
 from lesson.parts import scripts, style
@@ -85,7 +85,8 @@ def tiny_run(
 
 def markup(subject: Subject) -> Markup:
     """The stepper of a lesson's cell."""
-    return part(subject.cell, tiny_run(subject.cell, start=subject.model.start), draw=subject.draw)
+    run = tiny_run(subject.cell, start=subject.model.start)
+    return _markup(run, subject.cell, draw=subject.draw, start="tour")
 
 
 def part(
@@ -125,11 +126,17 @@ def _markup(
     tags: Sequence[str] | None = None,
     heading: str = "h3",
     draw: Drawer | None = None,
+    start: str = "",
 ) -> Markup:
-    texts, svg = Texts("stepper", tags=tags), Markup("")
+    """start: "tour" begins at the first place of the tour, "" at the first event."""
+    texts, svg, svg_back = Texts("stepper", tags=tags), Markup(""), Markup("")
     if cell is not None:
         name, figure = f"{ident}-figure", viz.cell(cell)
+        names = [shape.id.partition("-")[2] for shape in figure.scene.shapes]
+        back = backward(figure, names)
         svg = draw(name, figure).svg if draw else Markup(figure.svg(prefix=name))
+        name += "-back"
+        svg_back = draw(name, back).svg if draw else Markup(back.svg(prefix=name))
     # without a script: the events of the last time step, forward and backward, as a table
     data = compact(run.trace, cell, run.columns)
     data["adjoints"] = {} if cell is None else choices(cell, tags or languages())
@@ -151,6 +158,8 @@ def _markup(
         read=run.read,
         next=visible(run.next),
         svg=svg,
+        svg_back=svg_back,
+        start=start,
         time=str(last or 1),
         title=next(iter(texts.plain("title").values())),
         rows=rows,

@@ -56,7 +56,7 @@
     };
     const sign = (event, roll) => {
       const k = entry(event, roll);
-      const value = Number(trace.short(trace.result(event)[k]).replace("−", "-"));
+      const value = trace.result(event)[k];
       const right = value > 0 ? "positive" : value < 0 ? "negative" : "zero";
       return {
         veil: "value", title: worded("predict.sign", { name: named(event, k) }),
@@ -149,6 +149,11 @@
         const picked = answers.querySelector("input:checked");
         if (!picked) return problem(say("predict.choose"));
         const choice = question.choices[Number(picked.value)];
+        for (const input of answers.querySelectorAll("input")) {
+          const { right } = question.choices[Number(input.value)];
+          input.parentElement.classList.toggle("is-right", right);
+          input.parentElement.classList.toggle("is-wrong", input === picked && !right);
+        }
         finish(choice.right, choice.why());
       };
       const give = () => {
@@ -179,7 +184,7 @@
     const build = () => {
       at = {
         question: h("div", { class: "question" }),
-        now: h("button", { type: "button", class: "now", "aria-keyshortcuts": "a", onclick: () => again(stepper.event()) }, h("kbd", {}, "a"), " ", say("predict.now")),
+        now: h("button", { type: "button", class: "now", "aria-keyshortcuts": "a", onclick: () => again(stepper.event()) }, say("predict.now")),
       };
       const toggle = h("label", {}, h("input", { type: "checkbox", checked: always, onchange: (e) => { always = e.target.checked; if (always) again(stepper.event()); else { clear(); stepper.render(); } } }), " ", say("predict.toggle"));
       stepper.questions().replaceChildren(h(root.dataset.heading, {}, say("predict.title")), h("p", { class: "caption" }, say("predict.intro")), h("div", { class: "buttons" }, at.now, toggle), at.question);

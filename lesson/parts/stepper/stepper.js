@@ -76,6 +76,23 @@
     return { build, mark };
   };
 
+  // What a tour shows of any trace, as [key of its text, index]: the first squashing, the first state
+  // written, the end of the pass, its turning, two terms that meet, a weight's gradient complete.
+  const tourOf = (trace) => {
+    const { events } = trace;
+    const whole = (e) => !e.forward && !e.seed && e.term === trace.termsOf(e.subject).length;
+    const ends = new Set(events.filter((e) => e.forward && e.node === e.equation).map((e) => e.index));
+    const found = {
+      squash: events.find((e) => e.forward && ["sigmoid", "tanh"].includes(e.node.o)),
+      state: events.find((e) => ends.has(e.index) && ["add", "multiply"].includes(e.node.o)),
+      loss: events.findLast((e) => e.forward),
+      turn: events.find((e) => !e.forward),
+      meet: events.find((e) => whole(e) && e.term > 1 && e.subject.o && e.subject.n && (trace.times.at(-1) - e.subject.t) === 1),
+      weight: events.find((e) => whole(e) && !e.subject.o && !e.subject.c && e.subject.t === undefined),
+    };
+    return Object.entries(found).filter(([, e]) => e).map(([key, e]) => [key, e.index]);
+  };
+
   const setUp = (root) => {
     const trace = traces.read(JSON.parse(root.querySelector("script.stepper-data").textContent));
     const figure = root.querySelector(".stepper-figure");
@@ -107,6 +124,7 @@
       if (lost) lost.focus({ preventScroll: true });
       for (const box of [at.card, at.state]) box.tabIndex = box.scrollWidth > box.clientWidth + 1 ? 0 : -1;
       at.note.textContent = state.note;
+      tour();
       // a button that is really disabled would lose the focus, and with it the keys
       for (const button of at.backs) button.setAttribute("aria-disabled", state.index === 0);
       for (const button of at.nexts) button.setAttribute("aria-disabled", state.index === trace.last);
@@ -135,6 +153,10 @@
       else go(to);
     };
     const across = () => go(trace.across(state.index));
+    const unfold = (element) => {
+      element.closest("details").open = true;
+      element.focus();
+    };
     const runTo = (text) => {
       if (!text.trim()) return;
       const stop = trace.breakpoint(text);
@@ -167,7 +189,7 @@
       const button = (forward) => h("button", {
         type: "button", "aria-label": say(forward ? "move.next" : "move.back", { by: words }), "aria-keyshortcuts": MOVES[by][Number(forward)],
         class: forward ? "next" : "back", onclick: () => move(by, forward),
-      }, forward ? [h("kbd", {}, MOVES[by][1]), " ▶"] : ["◀ ", h("kbd", {}, MOVES[by][0])]);
+      }, forward ? "▶" : "◀");
       return h("div", { class: "pair" }, button(false), h("span", {}, words), button(true));
     };
     const asked = (key, list, action) => {
@@ -182,6 +204,23 @@
       [["p"], say("move.across")], [["g"], say("keys.go")], [["w"], say("keys.watch")], [["a"], say("keys.ask")],
     ].map(([keys, words]) => h("li", {}, keys.map((key) => [h("kbd", {}, key), " "]).flat(), words));
 
+    // The tour: places at which something happens for the first time, with a sentence for each.
+    const stops = tourOf(trace);
+    const stopHere = () => stops.findLastIndex(([, index]) => index === state.index);
+    const tour = () => {
+      const here = stopHere();
+      at.told.textContent = here < 0 ? "" : say(`tour.${stops[here][0]}`);
+      at.stops.forEach((button, k) => {
+        if (k === here) button.setAttribute("aria-current", "step");
+        else button.removeAttribute("aria-current");
+      });
+    };
+    const tourRow = () => {
+      at.stops = stops.map(([key, index], k) => h("button", { type: "button", "aria-label": say("tour.stop", { at: k + 1, of: stops.length }), title: say(`tour.${key}`), onclick: () => go(index) }, k + 1));
+      at.told = h("p", { class: "told" });
+      return h("div", { class: "tour" }, h("div", { class: "stops", role: "group", "aria-label": say("tour.title") }, h("span", {}, say("tour.title")), at.stops), at.told);
+    };
+
     const box = (name, label) => h("div", { class: name, tabindex: "-1", role: "group", "aria-label": say(label) });
     const build = () => {
       const list = `${root.id}-names`;
@@ -193,18 +232,21 @@
         card: box("card", "head.step"), state: box("state", "head.state"), questions: h("div", { class: "questions" }),
       });
       const moves = h("div", { class: "moves", role: "group", "aria-label": say("move.label") }, Object.keys(MOVES).map(pair),
-        h("button", { type: "button", class: "across", "aria-keyshortcuts": "p", onclick: across }, h("kbd", {}, "p"), " ⇄ ", say("move.across")));
+        h("button", { type: "button", class: "across", "aria-keyshortcuts": "p", onclick: across }, "⇄ ", say("move.across")));
       const forms = h("details", { open: state.forms, ontoggle: (e) => { state.forms = e.target.open; } }, h("summary", {}, say("find.forms")),
         h("dl", { class: "forms" }, Object.entries(FORMS).map(([form, key]) => [h("dt", {}, h("code", {}, form)), h("dd", {}, say(`find.form_${key}`))]).flat()));
       const keys = h("details", {}, h("summary", {}, say("keys.title")), h("p", {}, say("keys.label")), h("ul", { class: "keys" }, keyRows()));
-      app.replaceChildren(
-        at.place, moves, at.range,
+      const debug = h("details", { class: "debugger", open: state.debugger, ontoggle: (e) => { state.debugger = e.target.open; } }, h("summary", {}, say("head.debugger")),
         h("div", { class: "columns top" },
           h("div", {}, h("div", { class: "scroll" }, grid.build(event)), h("p", { class: "caption" }, say("move.legend"))),
-          h("div", { class: "tools" }, find, watching, at.note, forms, keys)),
-        h("div", { class: "columns" },
-          h("div", {}, at.questions, h(heading, {}, say("head.step")), at.card),
-          h("div", {}, figure ?? [], at.state)),
+          h("div", { class: "tools" }, find, watching, forms, keys)),
+        at.state);
+      app.replaceChildren(
+        h("div", { class: "bar-row" }, moves, at.range, at.place), tourRow(), at.note,
+        h("div", { class: "columns main" },
+          h("div", { class: "see" }, figure ?? []),
+          h("div", { class: "do" }, h(heading, {}, say("head.step")), at.card)),
+        at.questions, debug,
         h("datalist", { id: list }, trace.called.map((name) => h("option", { value: name }))),
       );
       at.backs = [...moves.querySelectorAll(".back")];
@@ -220,7 +262,7 @@
       const arrows = e.target.matches('input[type="range"], input[type="radio"]') ? {} : { ArrowLeft: "b", ArrowRight: "n" };
       const key = arrows[e.key] ?? e.key;
       const by = Object.keys(MOVES).find((name) => MOVES[name].includes(key));
-      const actions = { p: across, g: () => at.condition.focus(), w: () => at.watched.focus() };
+      const actions = { p: across, g: () => unfold(at.condition), w: () => unfold(at.watched) };
       if (by) move(by, MOVES[by][1] === key);
       else if (actions[key]) actions[key]();
       else return;
@@ -230,6 +272,7 @@
     root.stepper = { trace, state, event, view, render, go, questions: () => at.questions, onMove: (listener) => listeners.push(listener) };
     root.querySelector(".stepper-still").open = false;
     root.querySelector(".stepper-still").before(app);
+    if (root.dataset.start === "tour" && stops.length) state.index = stops[0][1];
     build();
     lesson.onLanguage(build);
   };

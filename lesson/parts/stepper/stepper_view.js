@@ -195,7 +195,9 @@ const stepperView = (() => {
       const own = (kind) => [...element.classList].filter((c) => c.startsWith(`${kind}-`)).map((c) => c.slice(kind.length + 1));
       return { element, equations: own("eq"), values: own("val"), parts: own("part") };
     }) : [];
+    const [ahead, behind] = figure ? [figure.querySelector(".ahead"), figure.querySelector(".behind")] : [];
     const light = (event) => {
+      if (ahead && behind) [ahead.hidden, behind.hidden] = [!event.forward, event.forward];
       const time = shownTime(event);
       const at = (name) => {
         const before = name.startsWith("prev-");

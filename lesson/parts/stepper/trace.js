@@ -20,11 +20,12 @@ const traces = (() => {
     return text.replace(/-/g, "−");
   };
 
-  // For bars, which are narrow: 0.123, 1.2e−3.
+  // For bars, which are narrow: 0.123, 1.2 · 10⁻³.
   const short = (value) => {
     const size = Math.abs(value);
     if (size >= 0.01 || size === 0 || !Number.isFinite(value)) return number(value, 3);
-    return value.toExponential(1).replace(/-/g, "−");
+    const [mantissa, power] = value.toExponential(1).split("e");
+    return `${mantissa}\u202f·\u202f10${[...String(Number(power))].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"["0123456789-".indexOf(d)]).join("")}`.replace("-", "−");
   };
   const plain = (v) => (typeof v === "string" ? Number(v.replace("inf", "Infinity")) : v);
   const largest = (values) => values.reduce((most, v) => (Math.abs(v) > most || Number.isNaN(v) ? Math.abs(v) : most), 0);

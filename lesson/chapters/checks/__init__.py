@@ -1,0 +1,4 @@
+"""What was tried on the cell while the page was built."""
+
+ORDER = 230
+APPENDIX = True

@@ -1,0 +1,4 @@
+"""Any two cells of the family side by side."""
+
+ORDER = 200
+APPENDIX = True

@@ -1,0 +1,4 @@
+"""Every number of a one-unit cell can be moved."""
+
+ORDER = 205
+APPENDIX = True
