@@ -14,6 +14,8 @@ from equations.algebra import (
     SymbolicValue,
     detach,
     for_each,
+    is_lettered,
+    letter_of,
     named_values,
     operation,
     plus,
@@ -24,7 +26,7 @@ from equations.algebra import (
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
 from equations.printer import CellPrinter
-from equations.symbolic import SymbolicStep, symbolic_step
+from equations.symbolic import SymbolicStep, symbolic_step, wire_notes
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import output_of
@@ -124,7 +126,13 @@ def assemble(
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
     step = symbolic_step(cell, program)
-    loss = (getattr(cell, "loss", None) or output_of(cell),) if loss is None else loss
+    if loss is None:
+        losses = getattr(cell, "losses", None) or (getattr(cell, "loss", None),)
+        loss = tuple(name for name in losses if name) or (output_of(cell),)
+        if len(loss) > 1 and "loss" in step.equations:
+            loss = ("loss",)
+        # what a later part has gathered has an adjoint that comes from there
+        loss += tuple(n for n in getattr(cell, "gathered", {}) if n in step.equations)
     for name in loss:
         if name not in step.equations:
             raise UnknownNameError(
@@ -149,7 +157,9 @@ def assemble(
             found[f"delta.{label}"] = own if name in reached else []
     for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
-            found[f"bar.{symbol.label}"] = received.get(symbol, [])
+            before = SymbolicValue(name, step_before(name))  # what a wire carries one step later
+            later = [each.shift_time(-step_before(name)) for each in received.get(before, [])]
+            found[f"bar.{symbol.label}"] = [*received.get(symbol, []), *later]
     return Adjoints(step, loss, {k: _join_slices(v) for k, v in found.items()}, parts)
 
 
@@ -210,7 +220,8 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
     names = tuple(loss.split()) if isinstance(loss, str) else loss
     adjoints = assemble(cell, names)
     lines = [adjoints.line(label) for label in adjoints.contributions]
-    return Equations(lines, _legend(adjoints, lines))
+    notes = [*_legend(adjoints, lines), *wire_notes(cell, adjoints.step.apart)]
+    return Equations(lines, notes)
 
 
 def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
@@ -255,6 +266,15 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if "scatter" in ops:
         words = Said("zeros, but for these entries: what is read in part is sent back to that part")
         notes.append(Note(r"\mathrm{pad}", "pad", words))
+    for letter in dict.fromkeys(letter_of(p).name for p in shown if is_lettered(p)):
+        words = Said("every place of an axis: the line holds at each {letter}", letter=letter)
+        notes.append(Note(letter, letter, words))
+    totals = [p for p in shown if is_lettered(p, "total")]
+    if totals:
+        letter = letter_of(totals[0]).name
+        about = "what is read at every place {letter} collects from all of them"
+        signs = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
+        notes.append(Note(*signs, Said(about, letter=letter)))
     if any(isinstance(p, SumOverTime) for p in shown):
         words = Said("a parameter is used at every step: its shares add")
         notes.append(Note(r"\sum_{t}", "Σ_t", words))

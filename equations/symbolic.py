@@ -28,8 +28,17 @@ from equations.algebra import (
     slopes_of,
     written_for_one_place,
 )
-from equations.lines import Equation, Equations
-from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
+from equations.lines import Equation, Equations, Note
+from equations.wording import Said
+from tinygrad_lstm.notation import (
+    Apart,
+    look_alikes,
+    name_latex,
+    name_unicode,
+    parts_of,
+    space_of,
+    step_before,
+)
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import LETTERED, TABLE, Letter, Tensor, fold
@@ -76,7 +85,7 @@ def check_is_network(cell: Any) -> None:
 def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
     """A cell's Program in SymPy: for the sizes of `program`, or small ones."""
     check_is_network(cell)
-    program = program or cell.program()
+    program = program or getattr(cell, "reading", cell.program)()
     given = {name: _input(cell, name, name in program.equations) for name in program.inputs}
     shapes = {given[name]: node.shape for name, node in program.inputs.items()}
     equations: dict[str, Expr] = {}
@@ -110,7 +119,7 @@ def _input(cell: Cell, name: str, shared: bool) -> SymbolicValue:
     space, own = space_of(name)
     if space == "prev":
         return SymbolicValue(own, step_before(own))
-    timed = own == "x" or _is_sequence(cell, own)
+    timed = own in ("x", getattr(cell, "first", "x")) or _is_sequence(cell, own)
     return SymbolicValue(f"input.{name}" if shared else name, 0 if timed else None)
 
 
@@ -206,12 +215,29 @@ def forward(cell: Cell, folded: bool = False) -> Equations:
     Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole. folded: the parts
     of a cell are not opened, φ_x(x_t) stands for the equations of the part φ_x.
     """
-    step = symbolic_step(cell, cell.program().folded() if folded else None)
+    program = getattr(cell, "reading", cell.program)()
+    step = symbolic_step(cell, program.folded() if folded else program)
     lines = []
     for name, expr in step.equations.items():
         left, (right,) = written_for_one_place(SymbolicValue(name), [expr])
         lines.append(Equation(name, left, right, apart=step.apart))
-    return Equations(lines)
+    return Equations(lines, wire_notes(cell, step.apart))
+
+
+def wire_notes(network: Any, apart: Apart) -> list[Note]:
+    """What the wires of a system bring that is made of all steps of a part."""
+    notes = []
+    for source, target in getattr(network, "gathered", {}).items():
+        part, _, own = target.partition(".")
+        first = own.startswith("initial.")
+        name = f"prev.{part}.{own[8:]}" if first else target
+        signs = [
+            write(space_of(name)[1], "0" if first else None, apart)
+            for write in (name_latex, name_unicode)
+        ]
+        words = "the first value: {source}" if first else "what was made of all steps: {source}"
+        notes.append(Note(*signs, Said(words, source=name_unicode(source, None, apart))))
+    return notes
 
 
 def unrolled(cell: Cell, steps: int = 3) -> Equations:

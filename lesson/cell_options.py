@@ -47,7 +47,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     """Add the option; it may be given several times, and several values with commas."""
     parser.add_argument(
         "--start",
-        type=_pairs,
+        type=pairs,
         action="extend",
         metavar="NAME=VALUE",
         default=[],
@@ -67,7 +67,8 @@ def read_starts(options: argparse.Namespace, cell: Cell | System) -> dict[str, A
     return dict(options.start)
 
 
-def _pairs(words: str) -> list[tuple[str, float | str]]:
+def pairs(words: str) -> list[tuple[str, float | str]]:
+    """The start values in `NAME=VALUE,NAME=VALUE`."""
     return [_pair(word) for word in words.split(",")]
 
 

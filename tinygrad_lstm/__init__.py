@@ -17,6 +17,8 @@ from tinygrad_lstm.ops import *  # noqa: F403 - every operation is public, a new
 from tinygrad_lstm.tensor import Tensor as Tensor  # isort: skip
 from tinygrad_lstm.differentiate import grad as grad
 from tinygrad_lstm.differentiate import value_and_grad as value_and_grad
+from tinygrad_lstm.grids import Grid as Grid
+from tinygrad_lstm.grids import grid as grid
 from tinygrad_lstm.layers import Layer as Layer
 from tinygrad_lstm.layers import layer as layer
 from tinygrad_lstm.letters import *  # noqa: F403

@@ -164,7 +164,8 @@ def without_letters(roots: Iterable[Tensor]) -> dict[Tensor, Tensor]:
     """What computes each node below the roots: the places of a letter become an axis.
 
     What is written for one place is carried out for all of them as a sample's operations are for a
-    batch. What has no letters is itself.
+    batch. Nodes are made anew, so that their order stays that of their author; values stay what
+    they are, and so do roots below which there is no letter.
     """
     roots = [*roots]
     if not any(node.op in LETTERED for node in ancestors(roots)):
@@ -180,15 +181,14 @@ def _without_letters(node: Tensor, operands: list[_Placed]) -> _Placed:
     if node.op == "index":
         (letter,) = node.letters
         return constant(np.arange(1.0, letter.length + 1)), node.letters
-    if not node.inputs:
+    if not node.inputs or not node.traced:
         return node, ()
     if node.op in LETTERED:
         return _moved(node, *operands[0])
     letters = tuple(sorted({letter for _, own in operands for letter in own}))
     values = [value for value, _ in operands]
     if not letters:
-        same = all(a is b for a, b in zip(values, node.inputs, strict=True))
-        return (node if same else remade(node, values)), ()
+        return remade(node, values), ()
     shape = tuple(letter.length for letter in letters)
     fronts: list[bool | tuple[int, ...]] = []
     for k, (value, own) in enumerate(operands):

@@ -15,32 +15,55 @@ from tinygrad_lstm.wiring import INITIAL
 
 
 def joint_program(
-    system: Any, names: Sequence[str], sizes: Mapping[str, int], programs: Any = None
+    system: Any,
+    names: Sequence[str],
+    sizes: Mapping[str, int],
+    programs: Any = None,
+    apart: bool = False,
 ) -> Program:
     """One step of all parts of a system, or of a group of them.
+
+    apart: to be read and not to be run, where parts have steps of their own: a step of each, in
+    which what is made of all steps of another part is an input `part.NAME`.
 
     Its inputs are those of the system. Of a group, where `programs` maps each part to its own, what
     is read from outside is an input `part.NAME`, and of several that are joined `part.NAME_1`, ….
     """
-    return _Joint(system, names, sizes, programs).program()
+    return _Joint(system, names, sizes, programs, apart).program()
 
 
 class _Joint:
     def __init__(
-        self, system: Any, names: Sequence[str], sizes: Mapping[str, int], programs: Any
+        self,
+        system: Any,
+        names: Sequence[str],
+        sizes: Mapping[str, int],
+        programs: Any,
+        apart: bool,
     ) -> None:
         self.system, self.names, self.sizes = system, names, sizes
         self.grouped = programs is not None
         self.every = {} if self.grouped else system.part_sizes(sizes)
         if not self.grouped:
-            self._refuse_several_steps()
-            programs = {n: system.parts[n].program(**self.every[n]) for n in names}
+            if not apart:
+                self._refuse_several_steps()
+            steps = {n: getattr(system.parts[n], "reading", system.parts[n].program) for n in names}
+            programs = {n: steps[n](**self._sizes_of(n)) for n in names}
         self.programs: Mapping[str, Program] = programs
         self.inputs: dict[str, Tensor] = {}
         self.words: dict[str, str] = {}
         self.written: dict[str, Tensor] = {}
         self.carried: dict[str, Tensor] = {}  # inputs that are read one step later, too
         self.looped: set[str] = set()  # equations that are
+
+    def _sizes_of(self, name: str) -> dict[str, int]:
+        own = self.every[name]
+        small = self.system.parts[name].small_sizes()
+        return {**{n: k for n, k in small.items() if n not in own}, **own}
+
+    def _made_of_all(self, read: Read) -> bool:
+        """Whether a wire carries what all steps have made."""
+        return read.kind in ("whole", "final", "mask") or read.part in self.system.wiring.once
 
     def _refuse_several_steps(self) -> None:
         system = self.system
@@ -119,6 +142,9 @@ class _Joint:
             self._make(self._called(part, own), node.shape, words)
             return
         left = len(reads)
+        if any(map(self._made_of_all, reads)):
+            self._make(f"{part}.{own}", node.shape, words)
+            return
         for k, read in enumerate(reads, 1):
             single = words if left == 1 else ""
             if self._inside(read):
@@ -166,6 +192,8 @@ class _Joint:
         reads = self.system.wiring.wired[part].get(own)
         if reads is None:
             return self.inputs[self._called(part, own)]
+        if any(map(self._made_of_all, reads)):
+            return self.inputs[f"{part}.{own}"]
         found = []
         for k, read in enumerate(reads, 1):
             if self._inside(read) and read.kind == "before":

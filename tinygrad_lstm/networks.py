@@ -23,16 +23,16 @@ from tinygrad_lstm.declarations import check_name
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
 from tinygrad_lstm.joint_step import joint_program
 from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.part_sizes import sizes_of_parts, width_of
+from tinygrad_lstm.part_sizes import input_shapes, sizes_of_parts, width_of
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import Run
 from tinygrad_lstm.sequence_inputs import SequenceInputs
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.system_run import run_system
-from tinygrad_lstm.tensor import Tensor, TensorLike
+from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.tied import groups_of
 from tinygrad_lstm.wires import Source
-from tinygrad_lstm.wiring import CONSTANT, SEQUENCE, Wiring, declared_of
+from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of, each_of
 from tinygrad_lstm.wiring import output_of as output_of
 
 Part: TypeAlias = "Cell | System"
@@ -64,6 +64,7 @@ class System:
             if not isinstance(part, Cell | System):
                 raise CellError(f"a network is made of cells and networks, got {part!r}.")
         self.name, self.parts, self.turned = name, dict(parts), tuple(turned)
+        self.wires, self.tied = dict(wires), tied
         names = {own: equation_names(part) for own, part in parts.items()}
         self.wiring = Wiring(str(self), self.parts, wires, names)
         self.joined = list(joined) or [self._found(output, names)]
@@ -131,6 +132,16 @@ class System:
             for name, part in self.parts.items()
             for own, words in (part.sequences if kind == SEQUENCE else part.constants).items()
             if own not in self.wiring.wired[name]
+        }
+
+    @property
+    def wired_states(self) -> set[str]:
+        """The states whose first value a wire brings."""
+        return {
+            f"{name}.{target.removeprefix(INITIAL)}"
+            for name, reads in self.wiring.wired.items()
+            for target in reads
+            if target.startswith(INITIAL)
         }
 
     @property
@@ -223,15 +234,45 @@ class System:
             made_for |= {f"{name}.{size}": n for size, n in bound.sizes.items()}
         return Parameters(tensors, str(self), made_for)
 
+    def complete(self, given: Mapping[str, float]) -> dict[str, int]:
+        """The sizes, all of which have to be given."""
+        self.part_sizes({name: int(n) for name, n in given.items()})
+        if missing := [name for name in self.sizes if name not in given]:
+            raise ShapeError(
+                f"{self} needs {', '.join(f'{m}=…' for m in missing)}: its sizes are "
+                f"{', '.join(self.sizes)}."
+            )
+        return {name: int(n) for name, n in given.items()}
+
+    def input_shapes(self, **sizes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a step, parameters and states before it included."""
+        return input_shapes(self, sizes)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The least that each size may be, where a part says so."""
+        found: dict[str, int] = {}
+        for part in self.parts.values():
+            for name, least in part.bounds.items():
+                found[name] = max(found.get(name, 1), least)
+        return found
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """What parameters and states of the parts start from, where it is declared."""
+        return dict(self._all("start"))
+
+    def initial(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """What a state starts from where nobody says: as its part has it, or zeros."""
+        part, _, own = name.partition(".")
+        if part in self.parts and own in self.parts[part].state:
+            return self.parts[part].initial(own, shape, dtype)
+        return np.zeros(shape, dtype)
+
     # --- one step ---------------------------------------------------------------------------------
     def small_sizes(self) -> dict[str, int]:
         """Small sizes, all different, for a Program to look at."""
-        least: dict[str, int] = {}
-        for part in self.parts.values():
-            for name in self.sizes:
-                bounds = getattr(part, "bounds", {})
-                least[name] = max(least.get(name, 3), bounds.get(name, 3))
-        return {name: least[name] + k for k, name in enumerate(self.sizes)}
+        return {n: max(3, self.bounds.get(n, 1)) + k for k, n in enumerate(self.sizes)}
 
     def program(self, **sizes: int) -> Program:
         """One step of all parts as a Program, as `Cell.program`.
@@ -241,6 +282,24 @@ class System:
         """
         sizes = sizes or self.small_sizes()
         return joint_program(self, [*self.parts], sizes)
+
+    def reading(self, **sizes: int) -> Program:
+        """One step of each part, to be read: where parts have steps of their own, too.
+
+        What a wire brings that all steps have made is an input by the name of what reads it.
+        """
+        names = [*self.parts]
+        return joint_program(self, names, sizes or self.small_sizes(), apart=True)
+
+    @property
+    def gathered(self) -> dict[str, str]:
+        """Equations whose values at all steps a wire gathers, each with what it is wired to."""
+        return {
+            f"{read.part}.{read.name}": f"{name}.{target}"
+            for name, reads in self.wiring.wired.items()
+            for target, read in each_of(reads)
+            if read.part and read.kind != "mask" and self.wiring.is_once(read)
+        }
 
     # --- over a sequence --------------------------------------------------------------------------
     def together(

@@ -10,7 +10,7 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.wires import Read, Reads
-from tinygrad_lstm.wiring import declared_of, output_of
+from tinygrad_lstm.wiring import declared_of, each_of, output_of
 
 Shape = tuple[int | None, ...]  # None: not known before a sequence is there
 
@@ -201,3 +201,36 @@ def width_of(part: Any, sizes: Mapping[str, int]) -> int:
 
 def _text(shape: Shape) -> str:
     return f"({', '.join('length' if n is None else str(n) for n in shape)})"
+
+
+def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The shape of each input of a system at a step, of its parameters, and of its states before."""
+    every = {n: {**system.parts[n].small_sizes(), **own} for n, own in _every(system, sizes)}
+    found: dict[str, tuple[int, ...]] = {}
+    for name, part in system.parts.items():
+        own = {size: every[name][size] for size in part.sizes}
+        shapes = part.input_shapes(**own)
+        for n, shape in shapes.items():
+            within = f"prev.{name}.{n[5:]}" if n.startswith("prev.") else f"{name}.{n}"
+            found[within] = shape
+        for target, reads in system.wiring.wired[name].items():
+            shape = found.get(f"{name}.{target}", ())
+            for read in (r for r in reads if r.part is None and r.kind in ("each", "before")):
+                others = [_shape(system, every, r, (name, target)) for r in reads if r is not read]
+                left = int(shape[-1]) - sum(int((o or (0,))[-1] or 0) for o in others) if others else 0
+                found.setdefault(read.name, (*shape[:-1], left) if others else shape)
+        if name == [*system.parts][0]:
+            found.setdefault("x", found.get(system.first, found[f"{name}.x"]))
+    found["x"] = found[system.first]
+    for state, (name, target) in system.wiring.befores().items():
+        read = next(r for _, r in each_of(system.wiring.wired[name]) if r.state == state)
+        own_shape = found.get(read.name) if read.part is None else None
+        if read.part is not None:
+            own_shape = shape_of(system.parts[read.part], every[read.part], read.name)
+        found.setdefault(f"prev.{state}", own_shape or ())
+    wanted = {"x", *system.parameters, *system.extra_inputs, *(f"prev.{s}" for s in system.state)}
+    return {n: tuple(map(int, shape)) for n, shape in found.items() if n in wanted}
+
+
+def _every(system: Any, sizes: Mapping[str, int]) -> Any:
+    return system.part_sizes(sizes).items()

@@ -216,7 +216,8 @@ class Plain:
     # --- one place of an axis --------------------------------------------------------------------
     def write_row(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """[tanh(H)]_j: of what has a name it is the name with the letter."""
-        return self.listed(parts[0], attributes["letter"].name)
+        listed = self.listed(parts[0], attributes["letter"].name)
+        return listed._replace(kind="scalar" * ("scalar" in attributes))
 
     def write_each(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """[tanh(H_j)]_j: what there is at every place j, as a list."""
@@ -235,6 +236,8 @@ class Plain:
     def attributes(self, node: Tensor) -> dict[str, Any]:
         """What an operation is told beside its operands."""
         found = dict(node.attributes)
+        if node.op == "row" and not node.ndim:
+            found["scalar"] = True
         if node.op == "swapaxes":
             found |= {axis: found[axis] % node.ndim - node.ndim for axis in "ab"}
         return found

@@ -129,7 +129,13 @@ def read_inputs(
         raise DataError(
             f"{network}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
         )
-    if xs.ndim < x_rank + 1:
+    spatial = getattr(network, "spatial", 1)  # axes in front of the batch's
+    if xs.ndim < x_rank + spatial:
+        if spatial != 1:
+            raise ShapeError(
+                f"{network}: xs needs {spatial} axes before those of the batch and of x "
+                f"({network.x}), got shape {xs.shape}."
+            )
         raise ShapeError(
             f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
             f"got shape {xs.shape}."
@@ -152,7 +158,7 @@ def read_inputs(
         if name not in network.state:
             states = ", ".join(network.state)
             raise UnknownNameError(f"{network}: initial has {name!r}, but the states are {states}.")
-    time, batch_shape = xs.shape[0], xs.shape[1 : xs.ndim - x_rank]
+    time, batch_shape = xs.shape[0], xs.shape[spatial : xs.ndim - x_rank]
     lengths, others = _lengths(network, lengths)
     mask = mask_of(network, lengths, time, batch_shape)
     x = Steps(xs, "x")

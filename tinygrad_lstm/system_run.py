@@ -91,6 +91,33 @@ class Repeated:
         return apply("broadcast_to", self._value, shape=(self._time, *self._value.shape))
 
 
+class Spread:
+    """A sequence that the batch shares, as one for each sample."""
+
+    def __init__(self, value: Value, lead: tuple[int, ...]) -> None:
+        self._value, self._lead = value, lead
+        self._made: dict[int, Tensor] = {}
+
+    def __call__(self, t: int) -> Tensor:
+        if t not in self._made:
+            node = self._value(t)
+            self._made[t] = apply("broadcast_to", node, shape=(*self._lead, *node.shape))
+        return self._made[t]
+
+    def like(self) -> Known:
+        """Shape and dtype of the value at a step."""
+        shape, dtype = self._value.like()
+        return (*self._lead, *shape), dtype
+
+    @cached_property
+    def sequence(self) -> Tensor:
+        """The value at all steps."""
+        node = self._value.sequence
+        shape = (node.shape[0], *self._lead, *node.shape[1:])
+        between = node.reshape(node.shape[0], *(1,) * len(self._lead), *node.shape[1:])
+        return apply("broadcast_to", between, shape=shape)
+
+
 class Joined:
     """Several values, joined along the last axis of each step."""
 
@@ -283,7 +310,7 @@ class _Running:
         for target, reads in self.wiring.wired[name].items():
             kind, words = declared[target]
             if kind == SEQUENCE:
-                values = [self._sequence(name, target, r, clock, turned, once) for r in reads]
+                values = [self._sequence(target, words, r, clock, turned, once) for r in reads]
                 several = len(values) > 1
                 below[target] = (
                     Joined(values, len(self.inputs.batch_shape)) if several else values[0]
@@ -300,11 +327,15 @@ class _Running:
         return constants, below, initial, below.pop("x")
 
     def _sequence(
-        self, name: str, target: str, read: Read, clock: _Clock, turned: bool, once: bool
+        self, target: str, words: str, read: Read, clock: _Clock, turned: bool, once: bool
     ) -> Value:
         if once or self.wiring.is_once(read):
-            return Repeated(self._once(read), clock.time)
-        value = self.given[read.name] if read.part is None else self._of_run(read)
+            value: Value = Repeated(self._once(read), clock.time)
+        else:
+            value = self.given[read.name] if read.part is None else self._of_run(read)
+        shared = len(value.like()[0]) == len(dimensions.parse(words))
+        if shared and self.inputs.batch_shape and (target == "x" or read.kind == "before"):
+            value = Spread(value, self.inputs.batch_shape)
         if read.kind != "before":
             return value
         first = self._first(read, value, turned)
@@ -433,7 +464,7 @@ class _Running:
                         continue
                     called = f"{name}.{target}" if len(reads) == 1 else f"{name}.{target}_{k}"
                     if kind == SEQUENCE:
-                        value = self._sequence(name, target, read, clock, turned, False)
+                        value = self._sequence(target, words, read, clock, turned, False)
                         if target in outside and len(reads) == 1:
                             self._check(name, target, words, value.like()[0], p)
                         below[called] = value

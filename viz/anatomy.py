@@ -86,8 +86,18 @@ class Anatomy:
         """A named value; what is written for one place, at that place: e_{t,j}."""
         return named(name, at_place(time, at_one_place(self.program.written[name])[1]))
 
-    def expression(self, part: Part) -> Written:
-        """What a part computes, from named values."""
+    @cached_property
+    def results(self) -> dict[Tensor, str]:
+        """What cells inside the cell give, where one stands as one box: the equation of each."""
+        found: dict[Tensor, str] = {}
+        for name, node in self.program.written.items():
+            if (own := bare(node)).op == "part":
+                found.setdefault(own, name)
+        return found
+
+    def expression(self, part: Part, name: str = "") -> Written:
+        """What a part computes, from named values; of several results the one of that name."""
+        root = bare(self.program.written[name]) if name else part.node
 
         def known(node: Tensor) -> Written | None:
             if node in self.parameters:
@@ -95,11 +105,13 @@ class Anatomy:
             if (row := self.row(node)) is not None:
                 return row
             key = self.key.get(node)
-            if node is part.node or key is None:
+            if node is root or key is None:
                 return None
+            if (own := bare(node)) in self.results and own is not root:
+                return named(self.results[own])
             return None if key in self.parts and not self.parts[key].names else self.value(key)
 
-        return expression(part.node, known)
+        return expression(root, known)
 
     def operands(self, part: Part) -> list[str]:
         """What a layer reads, in words; at one place what is read so: H_j."""
@@ -121,8 +133,14 @@ class Anatomy:
             return None
         return named(name, at_place("t" if part else self.time(name), letters))
 
+    def given(self, part: Part) -> list[str]:
+        """The results of a cell inside the cell, by their names."""
+        return [n for node, n in self.results.items() if self.key[node] == part.key]
+
     def title(self, part: Part) -> str:
         """What a part computes, for the title that appears when it is pointed at."""
+        if part.node in self.results:
+            return "; ".join(map(self.program.text, self.given(part)))
         if part.names:
             return self.program.text(part.names[0])
         return f"part of {self.program.text(part.equation)}"
@@ -185,6 +203,7 @@ class _Folder:
     def __init__(self, a: Anatomy) -> None:
         self.a, self.parts, self.key, self.parameters = a, a.parts, a.key, a.parameters
         self.inner: dict[str, int] = {}
+        self.calls: dict[tuple[object, ...], str] = {}  # a cell inside the cell -> its box
         self.equation = {node: name for name, node in a.program.written.items()}
         for name, node in a.program.written.items():  # at one place, where it is written so
             one = at_one_place(node)[0]
@@ -208,7 +227,9 @@ class _Folder:
                 stack.pop()
                 continue
             kind, operands = self.classify(node)
-            if todo := [o for o in operands if o not in self.key]:
+            if node.op == "part" and (call := _call(node)) in self.calls:
+                self.key[node] = self.calls[call]
+            elif todo := [o for o in operands if o not in self.key]:
                 stack.extend(reversed(todo))
             elif kind == "alias":
                 self.key[node] = self.key[operands[0]]
@@ -301,6 +322,7 @@ class _Folder:
         if node.op == "part":
             part.kind, part.merges = "layer", True
             part.sign = called(node)
+            self.calls[_call(node)] = key
         elif kind == "op":
             self.sign(part)
         else:
@@ -342,3 +364,15 @@ class _Folder:
             part.kind = "layer"
         if node.op in ("subtract", "divide") and all(o == HOLE for o in shown):
             part.second = self.key[node.inputs[1]]
+
+
+def bare(node: Tensor) -> Tensor:
+    """What a node is another name of."""
+    while node.op == "identity":
+        node = node.inputs[0]
+    return node
+
+
+def _call(node: Tensor) -> tuple[object, ...]:
+    """What makes several results those of one cell inside the cell."""
+    return (node.attributes["of"], *node.inputs)

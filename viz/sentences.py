@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from equations import name_unicode
 from equations.wording import Said, joined
-from viz.anatomy import OUTPUT, Anatomy
+from viz.anatomy import OUTPUT, Anatomy, bare
 from viz.scene import Scene
 
 
@@ -72,6 +72,8 @@ def _input(a: Anatomy, key: str) -> str:
 def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
     key = a.alias[name]
     left = a.name(name).text
+    if a.results.get(bare(a.program.written[name])) == name:
+        return Said("{left} = {right}", left=left, right=a.expression(a.parts[key], name).text)
     if key not in a.parts or name != a.parts[key].names[0]:
         return Said("{left} is {right}", left=left, right=a.value(key).text)
     part = a.parts[key]

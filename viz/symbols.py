@@ -15,6 +15,7 @@ from tinygrad_lstm.notation import Style, name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, SUM
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
 from tinygrad_lstm.text import NEGATIVE, Attributes, Latex, Piece, Unicode
+from viz.words import shown, words
 
 
 class Written(NamedTuple):
@@ -132,14 +133,9 @@ class _Latex(Latex, _Text):
 _STYLES = _Latex(4), _Text(4)
 
 
-def words(text: str) -> str:
-    r"""Plain words as LaTeX: \text{…}, with what TeX reads as a command escaped."""
-    return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
-
-
 def plain(text: str) -> Written:
     """Plain words."""
-    return Written(words(text), text)
+    return Written(words(text), shown(text))
 
 
 def named(name: str, time: str | None = "t") -> Written:
@@ -153,10 +149,8 @@ def symbol_of(node: Tensor) -> Written:
 
 
 def called(node: Tensor) -> Written:
-    """The name of a cell inside the cell: φ_x, prior_μ."""
-    of, result = node.attributes["of"], node.attributes.get("result")
-    latex, text = (style.part_name(of, result) for style in _STYLES)
-    return Written(latex, text)
+    """The name of a cell inside the cell: φ_x, prior."""
+    return Written(*(style.part_name(node.attributes["of"], None) for style in _STYLES))
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:

@@ -197,18 +197,19 @@ def _begin(options: argparse.Namespace, cell: Any, path: Path) -> Training:
         if options.task is not None:
             task = _task(options)
             own = training_options.settings(options, learning.TrainingSettings())
-            head = task.model(cell, input=options.input)
-            return Training(task, head, eager=options.eager, **own, **sizes, **starts)
+            head, seed = task.model(cell, input=options.input), own.get("seed", 0)
+            model = learning.Model.of(head, sizes, starts, reads=task.inputs, seed=seed)
+            return Training(task, model, eager=options.eager, **own)
         if options.input == "linear":
             raise DataError("--input linear is for vectors, and a text has symbols.")
         text = learning.read_text(options.text) if options.text else learning.shakespeare()
         own = training_options.settings(options, learning.Settings())
         own |= {} if options.length is None else {"length": options.length}
         input, seed = options.input or "embedding", own.get("seed", 0)
-        model = learning.CharacterModel(cell, text, input=input, seed=seed, start=starts, **sizes)
+        reader = learning.CharacterModel(cell, text, input=input, seed=seed, start=starts, **sizes)
     except ShapeError as error:
         raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
-    return Training(model, text, eager=options.eager, **own)
+    return Training(reader, text, eager=options.eager, **own)
 
 
 def _resume(options: argparse.Namespace, cell: Any, path: Path) -> Training:

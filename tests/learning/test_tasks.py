@@ -121,7 +121,7 @@ def test_two_sequences(name: str) -> None:
 
 
 def test_the_latch_has_an_input_of_its_own_for_each_class_and_step() -> None:
-    for xs, target in sequences(some("latch", lag=5, steps=2, noise=0.5)):
+    for xs, target in sequences(some("latch", lag=5, signal=2, noise=0.5)):
         told = xs[:2, :-1]
         assert len(xs) == 7 and not xs[:2, -1].any() and not xs[2:, :-1].any()
         expected = np.eye(4)[[0, 1] if target[0] < 0 else [2, 3]]

@@ -30,7 +30,7 @@ CHAPTER = '''"""A chapter."""
 
 from lesson.chapters import Content
 
-ORDER = 65
+ORDER = 62
 
 
 def content(subject):
@@ -45,7 +45,8 @@ FILES = {
     "chapters/sham_chapter/sham_chapter.html": '{{ t.block("sham_chapter.text") }}'
     '{{ part("sham_part") }}<p>{{ sham_chapter.states|join(" and ") }}</p>',
     "languages/en/sham_part.toml": 'word = "A part of {{cell}}"',
-    "languages/en/page.toml": '[sham_chapter]\ntitle = "A sham"\ntext = "It is {{answer}}."',
+    "languages/en/page.toml": '[sham_chapter]\ntitle = "A sham"\ngoals = "all"\n'
+    'text = "It is {{answer}}."',
 }
 
 
@@ -127,8 +128,10 @@ class TestLanguage:
 
 
 def test_a_part_and_a_chapter_are_found(sham: str) -> None:
-    assert list(chapters.chapters())[5:8] == ["variants", "sham_chapter", "gradients"]
-    assert '<section id="sham_chapter" aria-labelledby="title-sham_chapter">' in sham
+    assert list(chapters.chapters())[5:8] == ["steps", "gradients", "sham_chapter"]
+    assert (
+        '<section id="sham_chapter" class="chapter" aria-labelledby="title-sham_chapter">' in sham
+    )
     assert "<p>It is 42.</p>" in sham and "<p>h and C</p>" in sham
     assert 'class="sham"><span class="say" lang="en">A part of lstm</span>' in sham
     assert "// a sham script" in sham and ".sham { color: inherit; }" in sham

@@ -77,7 +77,9 @@ def read(page: str) -> Reader:
 
 def test_needs_nothing_else(page: str, read: Reader) -> None:
     assert "default-src 'none'" in page
-    assert [a for a in read.addresses if not a.startswith("data:image/")] == []
+    assert [a for a in read.addresses if not a.startswith(("data:image/", "https://"))] == []
+    links = re.findall(r'<a href="(https[^"]*)"', page)  # asked for by readers alone
+    assert {a for a in read.addresses if a.startswith("https")} == set(links)
     assert not re.search(r"<script[^>]* src", page)
     style = page[page.index("<style>") : page.index("</style>")]
     assert not re.search(r"url\((?!\"?data:|#)", style)
@@ -106,6 +108,7 @@ def test_every_part_of_the_text_is_on_the_page() -> None:
     page, own, asked = rendered()
     elsewhere = {"any.no_belt", "any.not_compiled"}  # of cells other than these two
     elsewhere.add("model.shakespeare")  # of that text
+    elsewhere |= {"forgets.gru_above", "forgets.lstm_above"} - asked  # as the models are
     assert set(leaves(languages.texts("en", "page"))) - asked == elsewhere
     assert "{{" not in re.sub(r"<script.*?</script>", "", page + own, flags=re.S)
 
@@ -125,7 +128,7 @@ def test_every_paper_is_listed() -> None:
     papers = cells.papers()
     named = {paper for cell in cells.all().values() for paper in cell.papers}
     assert named <= set(papers)
-    assert set(languages.texts("en", "page")["sources"]) <= set(papers)
+    assert set(languages.texts("en", "page")["taken"]) <= set(papers)
     assert all(f"<cite>{paper['title']}</cite>" in rendered()[0] for paper in papers.values())
 
 

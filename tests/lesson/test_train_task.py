@@ -7,6 +7,7 @@ import pytest
 
 from lesson.commands import main
 from tinygrad_lstm import cells, learning, stack
+from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.learning import SGD, Cosine, TrainingSettings, tasks
 
 OWN = """
@@ -25,6 +26,14 @@ def sign(size: int = 3):
                 lambda found: found["error"] < 0.1)
 
 fixed = sign()
+
+from tinygrad_lstm import cell, matvec, tanh
+
+@cell(state={"h": "reads"}, x="further",
+      parameters={"parameters": "reads, further", "clip": "reads"})
+def odd(now, prev, x, p):
+    now.given = tanh(matvec(p.parameters, x) + p.clip)
+    now.h = 0.5 * prev.h + now.given
 """
 
 
@@ -112,6 +121,15 @@ def test_the_input_of_a_cell_as_wide_as_its_state(here):
     assert model.parameters["input.E"].shape == (10, 64)
     xs = tasks.find("copy").test().xs
     assert np.isfinite(model.predict(xs)).all()
+
+
+def test_sizes_and_parameters_of_any_names(here):
+    words = ["own.py:odd", "--task", "adding", "--size", "reads=4", "--start", "clip=2"]
+    assert train(*words, "--clip", "0.5", "--steps", "2") == 0
+    assert train(*words[:3], "--resume", "--steps", "2") == 0
+    found = learning.load_training("odd-adding.npz", None, find("own.py:odd"))
+    assert found.model.sizes == {"reads": 4, "further": 2} and found.state.step == 4
+    assert found.settings.clip == 0.5 and found.model.start == {"clip": 2.0}
 
 
 NEW = ["rnn", *ADDING, "--steps", "1"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import CellError
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.kernels.kernel import BACKENDS, Kernel
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.plan import Plan
@@ -56,6 +57,8 @@ def compiled(
         fast.compile = lambda cell: compiled(cell, code, memory, every)
         fast.forget_together()
         return fast
+    if isinstance(network, Grid):
+        return network.with_compiled(lambda cell: compiled(cell, code, memory, every))
     if not isinstance(network, Cell):
         raise CellError(f"compiled needs a cell or a network, got {network!r}.")
     plain = network.plain if isinstance(network, Compiled) else network

@@ -31,7 +31,7 @@ from tinygrad_lstm.learning.optimisers import (
     clip_by_norm,
     global_norm,
 )
-from tinygrad_lstm.learning.probes import PROBES
+from tinygrad_lstm.learning.probes import PROBES, Probe
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
 from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
@@ -49,8 +49,6 @@ from tinygrad_lstm.learning.training_state import (
 
 __all__ = [
     "PROBES",
-    "Meaning",
-    "Meanings",
     "SGD",
     "Adam",
     "Batch",
@@ -63,10 +61,13 @@ __all__ = [
     "Flat",
     "Learner",
     "Linear",
+    "Meaning",
+    "Meanings",
     "Model",
     "Objective",
     "Observation",
     "Outcome",
+    "Probe",
     "Progress",
     "RMSProp",
     "Readout",

@@ -287,15 +287,17 @@ def load_training(
                 f"  Pass it as well, since no file is run that a checkpoint names."
             )
         _check_network(path, found, found.network, own, arrays)
+        _check_head(found.head, arrays)
         head = readout(own, **vars(found.head))
         if isinstance(network, Readout) and _head(network) != found.head:
             raise CheckpointError(
                 f"checkpoint {path} is of {head}, read out otherwise than {network}.\n"
                 f"  Make the read-out as it was, or {ANEW}"
             )
-        own_sizes: dict[str, Any] = {**found.sizes, **found.start}
         reads = 0 if task is None else task.inputs
-        model = Model(head, reads=reads, dtype=found.dtype, further=further, **own_sizes)
+        model = Model.of(
+            head, found.sizes, found.start, reads=reads, dtype=found.dtype, further=further
+        )
         state = _state(found, found.settings, found.history, model, arrays)
     return TaskCheckpoint(model, found.settings, state, found.task.name, found.task.options)
 
@@ -348,6 +350,16 @@ def _check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, .
             raise SchemaError(f"array {name} is missing")
         if arrays[name].shape != shape:
             raise SchemaError(f"array {name} must be {shape}, but is {arrays[name].shape}")
+
+
+def _check_head(head: _Head, arrays: Mapping[str, Array]) -> None:
+    """Whether a read-out is as large as its arrays, before it is made."""
+    _check_shapes(arrays, {"parameters/output.b_y": (head.outputs,)})
+    embeds = bool(head.symbols) and head.input == "embedding"
+    count = head.symbols if embeds else head.vectors
+    shape = np.shape(arrays.get("parameters/input.E", np.empty((0, 0))))
+    if len(shape) != 2 or shape[0 if embeds else 1] != count:
+        raise SchemaError(f"array parameters/input.E of {shape} does not fit its head")
 
 
 def _check_network(

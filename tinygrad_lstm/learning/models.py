@@ -50,12 +50,50 @@ class Model:
         further: FurtherInputs | None = None,
         **sizes: Any,
     ) -> None:
+        starts = fillable(readout.network) - {*readout.network.sizes}
+        start = {name: value for name, value in sizes.items() if name in starts}
+        own = {name: n for name, n in sizes.items() if name not in starts}
+        self._fit(readout, own, start, reads, seed, dtype, further)
+        if parameters is not None:
+            strange = [name for name in parameters if name not in self.parameters]
+            missing = [name for name in self.parameters if name not in parameters]
+            if strange or missing:
+                what = f"{self} has no parameter {', '.join(strange)}" if strange else ""
+                what = what or f"{self} also needs the parameters {', '.join(missing)}"
+                raise unknown(what, "its parameters are", self.parameters)
+            self.parameters = Flat.of(self.parameters).fit(parameters)
+
+    @classmethod
+    def of(
+        cls,
+        readout: Readout,
+        sizes: Mapping[str, int],
+        start: Mapping[str, Any],
+        *,
+        reads: int = 0,
+        seed: int = 0,
+        dtype: Any = np.float32,
+        further: FurtherInputs | None = None,
+    ) -> Model:
+        """The same of sizes and start values in mappings, which may have any names."""
+        made = cls.__new__(cls)
+        made._fit(readout, sizes, start, reads, seed, dtype, further)
+        return made
+
+    def _fit(
+        self,
+        readout: Readout,
+        sizes: Mapping[str, Any],
+        start: Mapping[str, Any],
+        reads: int,
+        seed: int,
+        dtype: Any,
+        further: FurtherInputs | None,
+    ) -> None:
         network, self.further = readout.network, further
-        starts = fillable(network) - {*network.sizes}
-        given = {name: n for name, n in sizes.items() if name not in starts}
         free = readout.embeds or bool(readout.vectors)
         reads = EMBEDDING if free else reads or readout.symbols
-        own = complete_sizes(network, reads, given, HIDDEN, free=free)
+        own = complete_sizes(network, reads, sizes, HIDDEN, free=free)
         axes = dimensions.shape(network.x, completed(network, own))
         if len(axes) != 1:
             raise CellError(f"{network}: x is ({network.x}), but a vector is to be read.")
@@ -65,16 +103,7 @@ class Model:
                 f"read at each step.\n  Give sizes that make it {reads} long, or have them read "
                 f"through a matrix, by the input 'linear'."
             )
-        start = {name: value for name, value in sizes.items() if name in starts}
         self._take(readout, own, start, seed, dtype)
-        if parameters is not None:
-            strange = [name for name in parameters if name not in self.parameters]
-            missing = [name for name in self.parameters if name not in parameters]
-            if strange or missing:
-                what = f"{self} has no parameter {', '.join(strange)}" if strange else ""
-                what = what or f"{self} also needs the parameters {', '.join(missing)}"
-                raise unknown(what, "its parameters are", self.parameters)
-            self.parameters = Flat.of(self.parameters).fit(parameters)
 
     def _take(
         self,

@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, unknown
 from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.losses import LOSSES, Loss, check_indices
+from tinygrad_lstm.learning.losses import LOSSES, Loss, check_indices, check_weights
 from tinygrad_lstm.networks import System, width
 from tinygrad_lstm.ops import matvec
 from tinygrad_lstm.program import Program, named
@@ -196,7 +196,8 @@ class Readout:
             and not self.loss.indices
             and self.loss.mean is LOSSES["squared-error"].mean
         ):
-            weights = np.broadcast_to(np.asarray(weights)[..., None], z.shape)
+            weights = check_weights(weights, z.shape[:-1], z.dtype)[0]
+            weights = np.broadcast_to(weights[..., None], z.shape)
         return self.loss.mean(z, target, weights)
 
 

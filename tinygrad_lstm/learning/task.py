@@ -75,7 +75,8 @@ class Task:
     of the data. test(): always the same held-out data. measures: numbers of predictions z and a
     batch, such as the share of wrong ones; the first is the main one. solved: of measures by name.
     baselines: measures without learning, by what guesses so ("chance"). fingerprint: of data from
-    a file. source, licence, size, about: what to tell of it.
+    a file. alphabet, classes: what its symbols, and outputs that are other things, are called.
+    source, licence, size, about: what to tell of it.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Task:
     baselines: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     in_bits: bool = False
+    alphabet: Sequence[str] = ()
+    classes: Sequence[str] = ()
     source: str = ""
     licence: str = ""
     size: str = ""
@@ -159,7 +162,10 @@ class Task:
     def reading(self, seed: int, number: int, batch: int) -> Iterator[Batch]:
         """The batches of pass `number` over the data, which depend on the seed and it alone."""
         random = np.random.default_rng([seed, number, _LEARNING])
-        return itertools.islice(self.batches(random, batch), PASS)
+        for found in itertools.islice(self.batches(random, batch), PASS):
+            if not isinstance(found, Batch):
+                raise DataError(f"{self}: batches are to be of the class Batch, got {type(found)}.")
+            yield found
 
     def tests(self) -> Sequence[Batch]:
         """The held-out data as batches."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
@@ -121,8 +120,8 @@ class TrainingSettings:
         if self.clip_entries is not None and not self.clip_entries > 0:
             raise DataError(f"clip_entries must be a number above 0, got {self.clip_entries}.")
         for name in ("weight_noise", "input_noise"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                raise DataError(f"{name} must be a number of at least 0, got {value}.")
+            if not 0 <= (value := getattr(self, name)) <= 1000:
+                raise DataError(f"{name} must be a number from 0 to 1000, got {value}.")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def all() -> dict[str, Part]:
     for each in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{each.name}")
         found |= {n: value for n, value in vars(module).items() if _is_own(module, n, value)}
+    globals().update(found)  # a file may be called as what it defines
     return found
 
 
@@ -30,6 +31,19 @@ def find(name: str) -> Part:
     if name not in known:
         raise unknown(f"there is no system {name!r}", "there are", known)
     return known[name]
+
+
+def cells() -> dict[str, Cell]:
+    """Every cell and layer that systems are made of, by its own name, as files name them."""
+    found: dict[str, Cell] = {}
+    todo: list[Part] = list(all().values())
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Cell):
+            found[part.name] = part
+        else:
+            todo += part.parts.values()
+    return found
 
 
 def _is_own(module: ModuleType, name: str, value: object) -> bool:
@@ -46,4 +60,4 @@ def __getattr__(name: str) -> Part:
 
 
 def __dir__() -> list[str]:
-    return ["all", "find", *all()]
+    return ["all", "cells", "find", *all()]

@@ -158,6 +158,7 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
     shape = part_shape(a, part)
     texts: list[Shape] = []
     x = 0.0
+    several = a.given(part)
     for name in part.names:
         if name not in a.states:
             what, classes = (
@@ -165,7 +166,8 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
                 (*prefixed([name], "val"), *prefixed([name], "name")),
             )
             if texts:
-                what = Written(rf"{{=}}\;{what.latex}", f"= {what.text}")
+                sign = "," if name in several else "="
+                what = Written(rf"{{{sign}}}\;{what.latex}", f"{sign} {what.text}")
             texts.append(label(f"label-{name}", what, x, 0, LABEL, 1, classes=classes))
             x += texts[-1].width + 5
     if not texts:

@@ -65,7 +65,24 @@ def _lines(source: str, function: str, known: Equations) -> list[tuple[str, list
         shown = [Markup(known[name].mathml(width=WIDTH)) for name in names]
         if code.strip() and not _HOUSEKEEPING.match(code):
             found.append((code, shown))
-    return found
+    return _completed(found)
+
+
+def _completed(lines: list[tuple[str, list[Markup]]]) -> list[tuple[str, list[Markup]]]:
+    """Each equation beside the last of the lines at once after it that write the same value.
+
+    An operation that was rewritten as several has its remark at the first of them.
+    """
+    shown, moved = [code for code, _ in lines], [found for _, found in lines]
+    for k in range(len(lines) - 1):
+        if moved[k] and not moved[k + 1] and _written(shown[k]) == _written(shown[k + 1]) != "":
+            moved[k], moved[k + 1] = [], moved[k]
+    return list(zip(shown, moved, strict=True))
+
+
+def _written(code: str) -> str:
+    """The array that a line of generated code writes, its last argument."""
+    return code.rpartition(", ")[2].removesuffix(")") if code.endswith(")") else ""
 
 
 def _seconds(subject: Subject, *contenders: Cell) -> list[float]:

@@ -14,6 +14,7 @@ from lesson.chapters.hand.small import small_run
 from lesson.figures import backward, without_key
 from lesson.numbers import percent
 from lesson.stages import stages
+from lesson.strips import strip
 from lesson.subject import Subject
 
 ORDER = 60
@@ -41,7 +42,7 @@ def content(subject: Subject) -> Content:
         names = [*ahead.names, *(f"prev.{s}" for s in cell.state), "x"]
         graph = viz.graph(small_run(cell), fold="equation")
         figures = {"flow": backward(viz.cell(cell), names), "graph": without_key(graph)}
-    return Content(facts, figures, {"rows": rows})
+    return Content(facts, figures, {"rows": rows, "strip": strip(subject, "gradient")})
 
 
 def _belt_facts(subject: Subject) -> dict[str, str]:

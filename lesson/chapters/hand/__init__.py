@@ -60,7 +60,7 @@ def content(subject: Subject) -> Content:
     }
     parts = {"forward": ahead, "loss": loss, "backward": back, "weights": weights}
     shown = {name: [row.shown for row in rows] for name, rows in parts.items()}
-    return Content(facts, {"hand": _figure(found)}, shown)
+    return Content(facts, {"by_hand": _figure(found)}, shown)
 
 
 def calculation() -> tuple[list[Row], list[Row], list[Row], list[Row]]:

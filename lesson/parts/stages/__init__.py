@@ -24,25 +24,30 @@ ON_LINES = ("before", "f", "i", "C_tilde", "kept", "written", "C", "tanh", "o", 
 
 def markup(subject: Subject) -> Markup:
     """The characters as radio buttons, and as data what each stage does there, in words."""
-    t = Texts("stages")
-    tell = _lstm if subject.is_lstm else _any
     count = range(len(subject.line.text))
-    told = {
-        stage.key: [_sentences(t, *tell(subject, stage, k)) for k in count]
-        for stage in stages(subject.cell)
+    sentences = {
+        stage.key: [told(subject, stage, k) for k in count] for stage in stages(subject.cell)
     }
     moved = np.abs(np.diff(subject.values(list(subject.cell.state)[-1])))
-    data: dict[str, Any] = {"told": told, "first": int(np.argmax(moved)) + 1 if moved.size else 0}
+    data: dict[str, Any] = {
+        "told": sentences,
+        "first": int(np.argmax(moved)) + 1 if moved.size else 0,
+    }
     if subject.is_lstm:
         data["numbers"] = [
             {name: written(n) for name, n in calculated(subject, k).items() if name in ON_LINES}
             for k in count
         ]
-    return render(__name__, t=t, stages=data, characters=list(visible(subject.line.text)))
+    return render(
+        __name__, t=Texts("stages"), stages=data, characters=list(visible(subject.line.text))
+    )
 
 
-def _sentences(t: Texts, ahead: str, back: str, facts: Facts) -> list[tuple[str, Facts]]:
-    """The keys of two texts, each with the facts that the text has a field for."""
+def told(subject: Subject, stage: Stage, k: int) -> list[tuple[str, Facts]]:
+    """What a stage does at character k, forward and back: a text's key, and what is filled in."""
+    tell = _lstm if subject.is_lstm else _any
+    ahead, back, facts = tell(subject, stage, k)
+    t = Texts("stages")
     texts = {key: t.english(key) for key in (ahead, back)}
     return [
         (key, {name: fact for name, fact in facts.items() if f"{{{name}}}" in texts[key]})

@@ -137,6 +137,7 @@ def _markup(
         svg = draw(name, figure).svg if draw else Markup(figure.svg(prefix=name))
         name += "-back"
         svg_back = draw(name, back).svg if draw else Markup(back.svg(prefix=name))
+        svg_back = Markup(str(svg_back).replace(f"caption-{name}", f"caption-{ident}-figure"))
     # without a script: the events of the last time step, forward and backward, as a table
     data = compact(run.trace, cell, run.columns)
     data["adjoints"] = {} if cell is None else choices(cell, tags or languages())

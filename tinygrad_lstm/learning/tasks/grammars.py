@@ -107,10 +107,10 @@ def _without_memory(batch: Spelled) -> Array:
 def embedded_reber(*, strings: int = 256, pair: int = 0) -> Task:
     """Strings of a small grammar in a larger one, whose second symbol comes back before the last.
 
-    B, T or P, a Reber string from B to E, the same T or P, E; each way with probability 1/2, 9
-    steps between the two at least. At each step the next symbol is predicted. A string is right if
-    at all steps those that may follow are the most active outputs. Tested on strings that are not
-    among those that are learnt from.
+    B, T or P, a Reber string from B to E, the same T or P, E; each way with probability 1/2;
+    9 symbols at least. At each step the next symbol is predicted. A string is right if at all
+    steps those that may follow are the most active outputs. Tested on strings that are not among
+    those that are learnt from.
     """
     at_least("embedded-reber", strings=(strings, 1), pair=(pair, 0))
     # there are some dozens of short ones alone: a string may be drawn again
@@ -133,6 +133,7 @@ def embedded_reber(*, strings: int = 256, pair: int = 0) -> Task:
         loss="cross-entropy",
         at="every",
         symbols=len(SYMBOLS),
+        alphabet=SYMBOLS,
         batches=batches,
         test=test,
         measures={"error": wrong_strings, "outer error": wrong_outer, "nats": measures.nats},
@@ -191,6 +192,7 @@ def continual_embedded_reber(*, length: int = 60) -> Task:
         loss="cross-entropy",
         at="every",
         symbols=len(SYMBOLS),
+        alphabet=SYMBOLS,
         batches=lambda random, batch: _stream(random, length, batch),
         test=test,
         measures={"error": wrong_steps, "outer error": wrong_outer, "nats": measures.nats},

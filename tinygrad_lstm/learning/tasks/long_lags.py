@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
@@ -158,6 +159,8 @@ def _of_order(
         loss="cross-entropy",
         at="end",
         symbols=len(MARKS),
+        alphabet=MARKS,
+        classes=["".join(kind) for kind in itertools.product("XY", repeat=len(marks))],
         batches=endless(draw),
         test=test,
         measures={"error": measures.wrong_class, "nats": measures.nats},
@@ -294,32 +297,32 @@ def two_sequence_noisy_targets(*, lag: int = 100, signal: int = 3) -> Task:
 
 
 # --- the latch ------------------------------------------------------------------------------------
-def _latched(random: Random, batch: int, *, lag: int, steps: int, noise: float) -> Batch:
+def _latched(random: Random, batch: int, *, lag: int, signal: int, noise: float) -> Batch:
     kind = random.integers(0, 2, batch)
-    xs = np.zeros((steps + lag, batch, 2 * steps + 1), np.float32)
-    for t in range(steps):
-        xs[t, np.arange(batch), kind * steps + t] = 1.0
-    xs[steps:, :, -1] = random.normal(0.0, noise, (lag, batch))
+    xs = np.zeros((signal + lag, batch, 2 * signal + 1), np.float32)
+    for t in range(signal):
+        xs[t, np.arange(batch), kind * signal + t] = 1.0
+    xs[signal:, :, -1] = random.normal(0.0, noise, (lag, batch))
     return Batch(xs, np.where(kind == 1, 0.8, -0.8).astype(np.float32)[:, None])
 
 
 @task(
     "latch",
     lag="steps of noise after the class was told",
-    steps="steps at which the class is told",
+    signal="steps at which the class is told",
     noise="standard deviation of the noise",
 )
-def latch(*, lag: int = 17, steps: int = 3, noise: float = 0.2) -> Task:
+def latch(*, lag: int = 17, signal: int = 3, noise: float = 0.2) -> Task:
     """One bit is to be held against noise; how it is told is learnt, too.
 
-    In the first `steps` steps the input is one of two values a step, one for each class, which are
+    In the first `signal` steps the input is one of two values a step, one for each class, which are
     learnt: x is the row of an identity matrix, so that they are columns of the input weights. Then
     noise N(0, noise²) enters by an input of its own. Target 0.8 or -0.8 at the end; wrong if of the
-    other sign. The paper has one unit, T = steps + lag = 20.
+    other sign. The paper has one unit, T = signal + lag = 20.
     """
     _fits("latch", lag, 0)
-    at_least("latch", steps=(steps, 1), noise=(noise, 0.0))
-    draw = partial(_latched, lag=lag, steps=steps, noise=noise)
+    at_least("latch", signal=(signal, 1), noise=(noise, 0.0))
+    draw = partial(_latched, lag=lag, signal=signal, noise=noise)
     test = fixed(draw)
 
     def baselines() -> dict[str, float]:
@@ -328,7 +331,7 @@ def latch(*, lag: int = 17, steps: int = 3, noise: float = 0.2) -> Task:
 
     return Task(
         "latch",
-        inputs=2 * steps + 1,
+        inputs=2 * signal + 1,
         outputs=1,
         loss="squared-error",
         at="end",

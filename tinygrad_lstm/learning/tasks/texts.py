@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -35,9 +35,16 @@ def _streams(ids: Array, length: int, random: np.random.Generator, batch: int) -
 
 
 def _of_ids(
-    name: str, ids: Array, count: int, length: int, text: Text, what: str, fingerprint: str
+    name: str,
+    ids: Array,
+    alphabet: Sequence[str],
+    length: int,
+    text: Text,
+    what: str,
+    fingerprint: str,
 ) -> Task:
     at_least(name, length=(length, 1))
+    count = len(alphabet)
     taught, held = split(ids)
     if len(taught) <= length + 1 or len(held) < 2:
         raise DataError(
@@ -64,6 +71,7 @@ def _of_ids(
         loss="cross-entropy",
         at="every",
         symbols=count,
+        alphabet=alphabet,
         batches=lambda random, batch: _streams(taught, length, random, batch),
         test=test,
         measures={"bits": surprise},
@@ -117,9 +125,8 @@ def characters(*, text: str = SHAKESPEARE, length: int = 64) -> Task:
     Bits a character. `train CELL` without --task trains the same on streams side by side.
     """
     found = _text(text)
-    symbols = len(found.vocabulary)
-    fingerprint = found.fingerprint
-    return _of_ids("characters", found.numbers, symbols, length, found, "characters", fingerprint)
+    symbols, print_ = found.vocabulary.symbols, found.fingerprint
+    return _of_ids("characters", found.numbers, symbols, length, found, "characters", print_)
 
 
 @task(
@@ -142,7 +149,7 @@ def words(*, text: str = SHAKESPEARE, length: int = 32, vocabulary: int = 1000) 
     known = sorted(counts, key=lambda word: (-counts[word], word))[:vocabulary]
     numbers = {word: k + 1 for k, word in enumerate(known)}
     ids = np.array([numbers.get(word, 0) for word in said])
-    listed = "\n".join([UNKNOWN, *known])
+    alphabet = [UNKNOWN, *known]
+    listed = "\n".join(alphabet)
     print_ = hashlib.sha256((found.fingerprint + listed).encode("utf-8", "surrogatepass"))
-    count = len(known) + 1
-    return _of_ids("words", ids, count, length, found, "words", print_.hexdigest())
+    return _of_ids("words", ids, alphabet, length, found, "words", print_.hexdigest())
