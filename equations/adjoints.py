@@ -13,16 +13,20 @@ from equations.algebra import (
     SymbolicOperation,
     SymbolicValue,
     detach,
+    for_each,
+    is_lettered,
+    letter_of,
     named_values,
     operation,
     plus,
     shift_time,
     terms,
+    written_for_one_place,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
 from equations.printer import CellPrinter
-from equations.symbolic import SymbolicStep, symbolic_step
+from equations.symbolic import SymbolicStep, symbolic_step, wire_notes
 from equations.wording import Said
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.networks import output_of
@@ -53,8 +57,16 @@ class Adjoints:
     @property
     def insides(self) -> dict[str, Expr]:
         """What stands inside functions, by name: `pre.f`."""
-        parts = self.parts.values()
-        return {f"pre.{label}": e for part in parts for label, e in part.insides.items()}
+        return {
+            f"pre.{label}": for_each(e, part.places[label])
+            for part in self.parts.values()
+            for label, e in part.insides.items()
+        }
+
+    @property
+    def inside_names(self) -> dict[Expr, Expr]:
+        """What stands inside functions, as it stands there, with its name."""
+        return {e: sign for part in self.parts.values() for e, sign in part.names.items()}
 
     @property
     def opened(self) -> dict[str, Expr]:
@@ -88,11 +100,12 @@ class Adjoints:
 
     def line(self, label: str) -> Equation:
         """An adjoint as an equation; a parameter's is summed over time."""
-        sign, shown = self.sign(label), self.terms(label)
+        sign = self.sign(label)
+        left, shown = written_for_one_place(sign, self.terms(label))
         right = plus(*shown) if shown else Nothing(self.silence(label))
         if shown and sign.time is None:
             right = SumOverTime(right)
-        return Equation(label, sign, right, apart=self.step.apart)
+        return Equation(label, left, right, apart=self.step.apart)
 
     def source(self, label: str) -> SymbolicValue | None:
         """The input whose adjoint this is, if it is one's."""
@@ -113,7 +126,13 @@ def assemble(
 ) -> Adjoints:
     """Differentiate every equation of a cell and collect what each value receives."""
     step = symbolic_step(cell, program)
-    loss = (getattr(cell, "loss", None) or output_of(cell),) if loss is None else loss
+    if loss is None:
+        losses = getattr(cell, "losses", None) or (getattr(cell, "loss", None),)
+        loss = tuple(name for name in losses if name) or (output_of(cell),)
+        if len(loss) > 1 and "loss" in step.equations:
+            loss = ("loss",)
+        # what a later part has gathered has an adjoint that comes from there
+        loss += tuple(n for n in getattr(cell, "gathered", {}) if n in step.equations)
     for name in loss:
         if name not in step.equations:
             raise UnknownNameError(
@@ -138,7 +157,9 @@ def assemble(
             found[f"delta.{label}"] = own if name in reached else []
     for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
-            found[f"bar.{symbol.label}"] = received.get(symbol, [])
+            before = SymbolicValue(name, step_before(name))  # what a wire carries one step later
+            later = [each.shift_time(-step_before(name)) for each in received.get(before, [])]
+            found[f"bar.{symbol.label}"] = [*received.get(symbol, []), *later]
     return Adjoints(step, loss, {k: _join_slices(v) for k, v in found.items()}, parts)
 
 
@@ -199,7 +220,8 @@ def backward(cell: Cell, loss: str | tuple[str, ...] | None = None) -> Equations
     names = tuple(loss.split()) if isinstance(loss, str) else loss
     adjoints = assemble(cell, names)
     lines = [adjoints.line(label) for label in adjoints.contributions]
-    return Equations(lines, _legend(adjoints, lines))
+    notes = [*_legend(adjoints, lines), *wire_notes(cell, adjoints.step.apart)]
+    return Equations(lines, notes)
 
 
 def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
@@ -244,6 +266,15 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if "scatter" in ops:
         words = Said("zeros, but for these entries: what is read in part is sent back to that part")
         notes.append(Note(r"\mathrm{pad}", "pad", words))
+    for letter in dict.fromkeys(letter_of(p).name for p in shown if is_lettered(p)):
+        words = Said("every place of an axis: the line holds at each {letter}", letter=letter)
+        notes.append(Note(letter, letter, words))
+    totals = [p for p in shown if is_lettered(p, "total")]
+    if totals:
+        letter = letter_of(totals[0]).name
+        about = "what is read at every place {letter} collects from all of them"
+        signs = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
+        notes.append(Note(*signs, Said(about, letter=letter)))
     if any(isinstance(p, SumOverTime) for p in shown):
         words = Said("a parameter is used at every step: its shares add")
         notes.append(Note(r"\sum_{t}", "Σ_t", words))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
-from equations.algebra import Marked, SymbolicOperation, SymbolicValue, factors, rebuild, terms
+from equations.algebra import (
+    Marked,
+    SymbolicOperation,
+    SymbolicValue,
+    factors,
+    rebuild,
+    terms,
+    written_for_one_place,
+)
 from equations.lines import Equation, Lines
 from equations.symbolic import symbolic_step
+from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 
 _ADDED, _REMOVED = Sign("added"), Sign("removed")
@@ -66,22 +75,35 @@ class Difference(Lines[Change]):
 
 def difference(a: Cell, b: Cell) -> Difference:
     """The forward lines in which cell b differs from cell a, in b's order, then those b lacks."""
-    first, second = symbolic_step(a).equations, symbolic_step(b).equations
+    sizes = {n: k for cell in (a, b) for n, k in getattr(cell, "small_sizes", dict)().items()}
+    first, second = (symbolic_step(cell, _of_sizes(cell, sizes)).equations for cell in (a, b))
     changes = []
     for name, right in second.items():
-        left = SymbolicValue(name)
         if name not in first:
-            whole = Equation(name, left, Marked(right, _ADDED))
-            changes.append(Change(name, "added", None, whole))
+            changes.append(Change(name, "added", None, _line(name, right, _ADDED)))
         elif first[name] != right:
             old, new = _mark(first[name], right)
-            before = Equation(name, left, old) if old.has(Marked) else None
-            changes.append(Change(name, "changed", before, Equation(name, left, new)))
+            before = _line(name, old) if old.has(Marked) else None
+            changes.append(Change(name, "changed", before, _line(name, new)))
     for name, right in first.items():
         if name not in second:
-            whole = Equation(name, SymbolicValue(name), Marked(right, _REMOVED))
-            changes.append(Change(name, "removed", whole, None))
+            changes.append(Change(name, "removed", _line(name, right, _REMOVED), None))
     return Difference(changes, a.name, b.name)
+
+
+def _of_sizes(cell: Cell, sizes: Mapping[str, int]) -> Program | None:
+    """The step for sizes that both cells have, so that axes of one name have one length."""
+    if not isinstance(cell, Cell):
+        return None
+    return cell.program(**{n: max(sizes[n], k) for n, k in cell.small_sizes().items()})
+
+
+def _line(name: str, right: Expr, mark: Sign | None = None) -> Equation:
+    """An equation, at one place where it is written so; marked as a whole or as it is."""
+    if isinstance(right, Marked):
+        right, mark = right.args
+    left, (right,) = written_for_one_place(SymbolicValue(name), [right])
+    return Equation(name, left, right if mark is None else Marked(right, mark))
 
 
 def _mark(old: Expr, new: Expr) -> tuple[Expr, Expr]:

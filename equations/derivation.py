@@ -17,8 +17,10 @@ from equations.algebra import (
     named_values,
     plus,
     replace_parts,
+    row_of,
     shift_time,
     times,
+    written_for_one_place,
 )
 from equations.differentiation import Contribution, Slope
 from equations.lines import Equation, Lines
@@ -79,7 +81,7 @@ class _Lines:
         self.derived: set[str] = set()
         self.shown: set[Expr] = set()
         self.check = NumericCheck(adjoints)
-        self.insides = {expr: SymbolicValue(label) for label, expr in adjoints.insides.items()}
+        self.insides = adjoints.inside_names
 
     def adjoint(self, label: str) -> list[str]:
         """Write the lines for one adjoint; return the adjoints that it rests on."""
@@ -106,14 +108,15 @@ class _Lines:
             if space not in ("bar", "delta") or name not in self.adjoints.parts:
                 continue
             part = self.adjoints.parts[name]
-            self.plain(SymbolicValue(name), part.whole, Said("definition"))
+            left, (whole,) = written_for_one_place(SymbolicValue(name), [part.whole])
+            self.plain(left, whole, Said("definition"))
             for inside, symbol in part.names.items():
                 self.plain(symbol, inside, Said("name for what stands inside the function"))
 
-    def plain(self, left: SymbolicValue, right: Expr, rule: str) -> None:
+    def plain(self, left: Expr, right: Expr, rule: str) -> None:
         if left not in self.shown:
             self.shown.add(left)
-            self.add(left.label, left, right, rule)
+            self.add(row_of(left)[0].label, left, right, rule)
 
     def outline(self, contribution: Contribution) -> Expr:
         """A contribution with ∂/∂ standing for the derivative that has not been taken yet."""
@@ -162,7 +165,8 @@ class _Lines:
     def line(self, label: str, right: Expr, rule: str) -> None:
         """An adjoint's line; a parameter's is summed over time."""
         result = self.adjoints.line(label)
-        summed = result.left.time is None and not isinstance(right, SumOverTime) and right != 0
+        steady = self.adjoints.sign(label).time is None
+        summed = steady and not isinstance(right, SumOverTime) and right != 0
         self.add(label, result.left, SumOverTime(right) if summed else right, rule)
 
     def add(self, name: str, left: Expr, right: Expr, rule: str) -> None:

@@ -20,24 +20,34 @@ from equations.algebra import (
     EquationError,
     Extent,
     Literal,
+    Running,
     SymbolicOperation,
     SymbolicValue,
+    at_every_place,
+    at_place,
     factors,
+    for_each,
+    free_letters,
     height,
     is_divisor,
+    is_lettered,
+    letter_of,
     partial_derivative,
     plus,
     rebuild,
     replace_parts,
     shift_time,
+    summed,
     times,
 )
 from equations.coefficients import fold_numbers
 from equations.rules import RULES, sum_back
 from equations.symbolic import SymbolicStep
 from equations.wording import Said
+from tinygrad_lstm.tensor import Letter
 
 Rules = tuple[Said, ...]
+Places = tuple[Letter, ...]
 
 
 class Slope(NamedTuple):
@@ -81,7 +91,8 @@ class Differentiated:
     contributions: what its operands receive, in the order of appearance, in terms of its own
     adjoint `bar.NAME`. insides: what stands inside a nonlinear function and contains a matrix
     product, as {"f": W_f · […] + b_f}, what contains another first; its adjoint is `delta.f`,
-    which receives the contributions of that label in `deltas`.
+    which receives the contributions of that label in `deltas`. places: the letters of an inside
+    that is written for one place.
     """
 
     name: str
@@ -89,21 +100,31 @@ class Differentiated:
     contributions: list[Contribution] = field(default_factory=list)
     insides: dict[str, Expr] = field(default_factory=dict)
     deltas: dict[str, list[Contribution]] = field(default_factory=dict)
+    places: dict[str, tuple[Letter, ...]] = field(default_factory=dict)
 
     @property
-    def names(self) -> dict[Expr, SymbolicValue]:
+    def names(self) -> dict[Expr, Expr]:
         """The names of what stands inside functions."""
-        return {inside: SymbolicValue(f"pre.{label}") for label, inside in self.insides.items()}
+        return {
+            inside: at_place(SymbolicValue(f"pre.{label}"), self.places[label])
+            for label, inside in self.insides.items()
+        }
 
     @property
     def opened(self) -> dict[str, Expr]:
         """What stands inside functions, inner first, then the equation in its names: f = σ(a^f)."""
-        every = {f"pre.{label}": inside for label, inside in reversed(self.insides.items())}
-        every[self.name] = self.whole
+        every = {
+            f"pre.{label}": (inside, self.places[label])
+            for label, inside in reversed(self.insides.items())
+        }
+        every[self.name] = self.whole, ()
         names = self.names
         return {
-            label: replace_parts(expr, lambda e, own=expr: names.get(e) if e != own else None)  # type: ignore[misc]
-            for label, expr in every.items()
+            label: for_each(
+                replace_parts(expr, lambda e, own=expr: names.get(e) if e != own else None),  # type: ignore[misc]
+                letters,
+            )
+            for label, (expr, letters) in every.items()
         }
 
 
@@ -120,6 +141,8 @@ def differentiate(step: SymbolicStep, name: str) -> Differentiated:
 
 def linear(expr: Expr) -> bool:
     """Whether an expression is a matrix product, or a sum with one as a term."""
+    if is_lettered(expr, "each", "total"):
+        return linear(expr.operands[0])
     if isinstance(expr, SymbolicOperation):
         return expr.op in ("matvec", "matmul")
     if isinstance(expr, Add):
@@ -137,30 +160,73 @@ class _Work:
         self.insides = _insides(step.equations[name])
         self.labels: dict[Expr, str] = {}
 
-    def pass_on(self, expr: Expr, g: Expr, own: SymbolicValue | None, through: Rules = ()) -> None:
-        """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one."""
-        if isinstance(expr, SymbolicOperation):
+    def pass_on(
+        self, expr: Expr, g: Expr, own: Expr | None, through: Rules = (), letters: Places = ()
+    ) -> None:
+        """Pass the adjoint g of `expr` on; `own` is the name of its value, if it has one.
+
+        letters: those at one place of which `expr` is read here, by which it may not be written.
+        """
+        if is_lettered(expr):
+            (operand,), letter = expr.operands, letter_of(expr)
+            through = (*through, reasons.through(expr.op))
+            if expr.op == "row":
+                left = tuple(other for other in letters if other != letter)
+                whole = at_every_place(g, letter, self.shape(operand))
+                self.receive(operand, whole, None, through, left)
+                return
+            inner = None
+            if expr.op == "each":
+                n = len(self.shape(expr))
+                g = at_place(g, [letter], n)
+                inner = None if own is None else at_place(own, [letter], n)
+            self.receive(operand, g, None, through, (*letters, letter), inner)
+        elif isinstance(expr, SymbolicOperation):
             shares = self.through_operation(expr, g, own)
             for operand, share in zip(expr.operands, shares, strict=True):
-                self.receive(
-                    operand, fold_numbers(share), None, (*through, reasons.through(expr.op))
-                )
+                rules = (*through, reasons.through(expr.op))
+                self.receive(operand, fold_numbers(share), None, rules, letters)
         else:
             for leaf, share, slope, rules in self.through_arithmetic(expr, g, own):
-                self.receive(leaf, share, slope, (*through, *rules))
+                self.receive(leaf, share, slope, (*through, *rules), letters)
 
-    def receive(self, operand: Expr, share: Expr, slope: Slope | None, through: Rules) -> None:
+    def receive(
+        self,
+        operand: Expr,
+        share: Expr,
+        slope: Slope | None,
+        through: Rules,
+        letters: Places,
+        own: Expr | None = None,
+    ) -> None:
         if isinstance(operand, SymbolicValue):
-            self.result.contributions.append(Contribution(operand, share, slope, through))
+            share, rules = self.over_places(share, letters)
+            self.result.contributions.append(
+                Contribution(operand, share, slope, (*through, *rules))
+            )
         elif operand in self.insides:
+            free = free_letters(operand)
+            places = tuple(letter for letter in letters if letter in free)
+            share, rules = self.over_places(share, [n for n in letters if n not in free])
             label = self.label(operand)
             inside, every = SymbolicValue(f"pre.{label}"), self.result.deltas.setdefault(label, [])
-            every.append(Contribution(inside, share, slope, through))
+            whole = for_each(share, places)
+            every.append(Contribution(inside, whole, slope, (*through, *rules)))
             if len(every) == 1:  # used more than once it is passed on once, under its name
-                self.result.insides[label] = operand
-                self.pass_on(operand, SymbolicValue(f"delta.{label}"), inside)
-        elif not isinstance(operand, Literal | Extent) and not operand.is_Number:
-            self.pass_on(operand, share, None, through)
+                self.result.insides[label], self.result.places[label] = operand, places
+                shape = self.shape(operand)
+                lengths = tuple(letter.length for letter in places)
+                self.step.shapes.setdefault(for_each(operand, places), (*lengths, *shape))
+                n = len(places) + len(shape)
+                delta = at_place(SymbolicValue(f"delta.{label}"), places, n)
+                self.pass_on(operand, delta, at_place(inside, places, n), (), places)
+        elif not isinstance(operand, Literal | Extent | Running) and not operand.is_Number:
+            self.pass_on(operand, share, own, through, letters)
+
+    def over_places(self, share: Expr, letters: Iterable[Letter]) -> tuple[Expr, Rules]:
+        """What is read at every place receives the sum over the places."""
+        letters = [*letters]
+        return summed(share, reversed(letters)), (reasons.PLACES,) * bool(letters)
 
     def label(self, inside: Expr) -> str:
         """The label of an inside: the equation's name, numbered if it has several."""
@@ -168,9 +234,7 @@ class _Work:
         own = f"{self.name}.{number}" if len(self.insides) > 1 else self.name
         return self.labels.setdefault(inside, own)
 
-    def through_operation(
-        self, expr: SymbolicOperation, g: Expr, own: SymbolicValue | None
-    ) -> list[Expr]:
+    def through_operation(self, expr: SymbolicOperation, g: Expr, own: Expr | None) -> list[Expr]:
         """What each operand of an operation that mixes units receives."""
         if expr.op not in RULES:
             raise EquationError(
@@ -182,7 +246,7 @@ class _Work:
         return RULES[expr.op](g, expr if own is None else own, expr, shapes)
 
     def through_arithmetic(
-        self, expr: Expr, g: Expr, own: SymbolicValue | None
+        self, expr: Expr, g: Expr, own: Expr | None
     ) -> Iterator[tuple[Expr, Expr, Slope | None, Rules]]:
         """What each leaf of a stretch of arithmetic receives, and by which slope or rules."""
         leaves: dict[Expr, sympy.Symbol] = {}
@@ -195,13 +259,16 @@ class _Work:
                 continue
             taken = _arrange(derivative, meaning, places)
             if own is not None and isinstance(scalar, Function | Pow):
-                derivative = derivative.subs(scalar, own)
+                value = own if isinstance(own, SymbolicValue) else sympy.Dummy("y", real=True)
+                meaning.setdefault(value, own)
+                derivative = derivative.subs(scalar, value)
             slope = _arrange(derivative, meaning, places)
             wide = fold_numbers(times(g, *factors(slope)))
             share = sum_back(wide, self.shape(expr), self.shape(leaf))
             several = self.shape(expr) != self.shape(leaf)
             target = SymbolicValue(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
-            if own is not None and not several and isinstance(target, SymbolicValue):
+            named = isinstance(target, SymbolicValue) and not several
+            if isinstance(own, SymbolicValue) and named:
                 yield leaf, share, Slope(own, target, expr, taken, slope), ()
             else:
                 rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)
@@ -222,7 +289,7 @@ class _Work:
 
         `meaning` is told what the author wrote for each part of it.
         """
-        if expr.is_Number or isinstance(expr, Extent):
+        if expr.is_Number or isinstance(expr, Extent | Running):
             return expr
         if isinstance(expr, SymbolicValue):
             return leaves.setdefault(expr, expr)
@@ -242,6 +309,8 @@ class _Work:
 
 def _insides(expr: Expr) -> set[Expr]:
     """What stands inside nonlinear functions and is a matrix product or a sum with one."""
+    if is_lettered(expr):
+        return _insides(expr.operands[0])
     mixing = isinstance(expr, SymbolicOperation)
     found: set[Expr] = set()
     for leaf in expr.operands if mixing else _leaves(expr, linear(expr)):
@@ -288,7 +357,7 @@ def _negative(expr: Expr) -> bool:
 
 def _rank(expr: Expr, meaning: dict[Expr, Expr], places: dict[Expr, int]) -> tuple[int, int]:
     named = (meaning.get(s, s) for s in expr.free_symbols)
-    place = min((places[e] for e in named if not isinstance(e, Extent)), default=-1)
+    place = min((places[e] for e in named if not isinstance(e, Extent | Running)), default=-1)
     kind = 0 if not expr.args else 1 if not isinstance(expr, Add) else 2
     kind = 3 if is_divisor(expr) else kind
     return (kind if not expr.is_Number else -1, place)

@@ -20,12 +20,15 @@ from equations.algebra import (
     Extent,
     Literal,
     Nothing,
+    Running,
     SymbolicOperation,
     SymbolicValue,
     clip,
     detach,
     factors,
     is_divisor,
+    is_lettered,
+    letter_of,
     plus,
     terms,
 )
@@ -36,7 +39,7 @@ from tinygrad_lstm.program import Program, named
 from tinygrad_lstm.running import unroll
 from tinygrad_lstm.sequence_inputs import prepare, read_inputs
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import Array, Tensor, apply, constant
+from tinygrad_lstm.tensor import Array, Letter, Tensor, apply, constant
 
 
 def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
@@ -46,6 +49,8 @@ def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
     """
     if isinstance(expr, SymbolicValue) or expr in known:
         return known[expr]
+    if is_lettered(expr):
+        return _over_places(expr, known)
     if isinstance(expr, Literal):
         return expr.data
     if isinstance(expr, Extent | Nothing):
@@ -54,6 +59,32 @@ def evaluate(expr: Expr, known: dict[Expr, Any]) -> Any:
         return float(expr)
     known[expr] = _apply(expr, known)
     return known[expr]
+
+
+class _AtPlace(dict[Expr, Any]):
+    """Values at one place: what is known everywhere, and what is computed for it alone."""
+
+    def __init__(self, outside: dict[Expr, Any], letter: Letter, place: int) -> None:
+        super().__init__({Running(letter): float(place + 1)})
+        self._outside, self._free = outside, letter
+
+    def __missing__(self, expr: Expr) -> Any:
+        return self._outside[expr]
+
+    def __contains__(self, expr: object) -> bool:
+        return super().__contains__(expr) or expr in self._outside
+
+
+def _over_places(expr: SymbolicOperation, known: dict[Expr, Any]) -> Any:
+    """A row, and what is written for one place: for one place after the other."""
+    (operand,), letter = expr.operands, letter_of(expr)
+    if expr.op == "row":
+        place = int(known[Running(letter)]) - 1
+        return apply("getitem", evaluate(operand, known), index=(place,))
+    values = [evaluate(operand, _AtPlace(known, letter, k)) for k in range(int(letter.length))]
+    if expr.op == "each":
+        return apply("stack", *values, axis=0)
+    return reduce(lambda total, value: apply("add", total, value), values)
 
 
 def _apply(expr: Expr, known: dict[Expr, Any]) -> Any:
@@ -166,7 +197,11 @@ def derived_program(adjoints: Adjoints) -> Program:
     for label, expr in adjoints.opened.items():
         symbol = SymbolicValue(label)
         put(label, symbol, [expr], step.shapes[insides.get(label, symbol)])
-    known |= {inside: known[SymbolicValue(label)] for label, inside in reversed(insides.items())}
+    known |= {
+        inside: known[sign]
+        for inside, sign in reversed(adjoints.inside_names.items())
+        if isinstance(sign, SymbolicValue)
+    }
     for label, (symbol, parts) in adjoints.within_step.items():
         space, name = space_of(label)
         whole = insides[f"pre.{name}"] if space == "delta" else adjoints.source(label)

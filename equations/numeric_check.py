@@ -20,7 +20,12 @@ from equations.algebra import (
     SumOverTime,
     SymbolicOperation,
     SymbolicValue,
+    for_each,
+    free_letters,
+    is_lettered,
+    letter_of,
     named_values,
+    row_of,
     shift_time,
 )
 from equations.evaluation import evaluate
@@ -106,12 +111,17 @@ class NumericCheck:
         target = shift_time(target, -(owner.time or 0))
         held: dict[Expr, Any] = {q: at[q] for q in named_values(expr)}
         held |= {
-            e: evaluate(e, at) for e in preorder_traversal(expr) if isinstance(e, SymbolicOperation)
+            e: evaluate(e, at)
+            for e in preorder_traversal(expr)
+            if isinstance(e, SymbolicOperation) and not free_letters(e)
         }
         return complex_slope(lambda moved: evaluate(expr, {**held, target: moved}), held[target])
 
     def at_step(self, expr: Expr, step: int) -> Array:
         """The value of one side of an equation."""
+        if is_lettered(expr, "each") and expr.has(SumOverTime):
+            each = for_each(expr.operands[0].args[0], [letter_of(expr)])
+            return self.at_step(SumOverTime(each), step)
         if isinstance(expr, SumOverTime):
             every = [self.at_step(expr.args[0], t) for t in range(1, _STEPS + 1)]
             return np.asarray(sum(every))
@@ -124,6 +134,7 @@ class NumericCheck:
 
     def difference(self, left: Expr, right: Expr) -> float:
         """The largest difference of the two sides, relative to their size."""
-        a, b = (self.at_step(side, _MIDDLE) for side in (left, right))
+        letters = row_of(left)[1]  # at every place
+        a, b = (self.at_step(for_each(side, letters), _MIDDLE) for side in (left, right))
         size = max(1.0, float(np.max(np.abs(a), initial=0.0)))
         return float(np.max(np.abs(a - b), initial=0.0)) / size

@@ -20,14 +20,16 @@ from equations.algebra import (
     Marked,
     Nothing,
     Partial,
+    Running,
     SumOverTime,
     SymbolicOperation,
     SymbolicValue,
     factors,
+    row_of,
     terms,
     times,
 )
-from tinygrad_lstm.notation import Apart
+from tinygrad_lstm.notation import Apart, at_place
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.text import Piece, Unicode
 
@@ -95,6 +97,12 @@ class CellPrinter(Printer):  # type: ignore[misc]
         if isinstance(expr, Function):
             op = getattr(expr, "op", type(expr).__name__.lower())
             return self.style.operation(op, self.pieces(expr.args), {})
+        if isinstance(expr, Running):
+            return Piece(self.style.name(expr.letter.name, None), kind="length")
+        base, letters = row_of(expr)
+        if letters and isinstance(base, SymbolicValue):
+            kind = "scalar" * ("scalar" in expr.attributes)
+            return Piece(self._named(base, [letter.name for letter in letters]), kind=kind)
         if isinstance(expr, SymbolicOperation) and expr.op != "block":
             return self.style.operation(expr.op, self.pieces(expr.operands), expr.attributes)
         if isinstance(expr, Literal):
@@ -117,15 +125,18 @@ class CellPrinter(Printer):  # type: ignore[misc]
         return self.style.fitted(self.piece(expr), need)
 
     def _print_SymbolicValue(self, expr: SymbolicValue) -> str:
+        return self._named(expr)
+
+    def _named(self, expr: SymbolicValue, letters: Iterable[str] = ()) -> str:
         time: str | None = None
         if expr.time is not None and self.timed:
             offset = f"{expr.time:+d}" if expr.time else ""
             time = f"t{offset}" if self.step is None else str(self.step + expr.time)
-        return self.style.name(expr.label, time, self.apart)
+        return self.style.name(expr.label, at_place(time, letters), self.apart)
 
     def _print_Extent(self, expr: Extent) -> str:
         text = self.style.length(expr.words)
-        return text if expr.words.isidentifier() else self.style.bracketed(text)
+        return self.style.bracketed(text) if " " in expr.words else text
 
     def _print_Nothing(self, expr: Nothing) -> str:
         return self.style.word(expr.name)

@@ -18,6 +18,9 @@ _THROUGH = {
     "stack": "parts of a stack",
     "getitem": "entries of an array",
     "einsum": "sum of products",
+    "row": "one place of an array",
+    "each": "the same at every place",
+    "total": "sum over the places",
     "transpose": "transposition",
     "swapaxes": "transposition",
     "reshape": "the same entries in another shape",
@@ -31,6 +34,7 @@ _TAKEN = {
 SEEN = Said("the loss reads it and nothing else does")
 ITSELF = Said("the derivative of a value with respect to itself is 1")
 BROADCAST = Said("sum over the entries that share it")
+PLACES = Said("sum over the places that read it")
 
 
 def through(op: str) -> Said:

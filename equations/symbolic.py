@@ -17,18 +17,31 @@ from equations.algebra import (
     EquationError,
     Extent,
     Literal,
+    Running,
     SymbolicValue,
+    at_place,
     clip,
     elementwise,
+    for_each,
     number,
     operation,
     slopes_of,
+    written_for_one_place,
 )
-from equations.lines import Equation, Equations
-from tinygrad_lstm.notation import Apart, look_alikes, parts_of, space_of, step_before
+from equations.lines import Equation, Equations, Note
+from equations.wording import Said
+from tinygrad_lstm.notation import (
+    Apart,
+    look_alikes,
+    name_latex,
+    name_unicode,
+    parts_of,
+    space_of,
+    step_before,
+)
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Tensor, fold
+from tinygrad_lstm.tensor import LETTERED, TABLE, Letter, Tensor, fold
 from tinygrad_lstm.text import UNICODE
 
 # an equation that would be longer written out, or deeper, gets names for its parts
@@ -72,7 +85,7 @@ def check_is_network(cell: Any) -> None:
 def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
     """A cell's Program in SymPy: for the sizes of `program`, or small ones."""
     check_is_network(cell)
-    program = program or cell.program()
+    program = program or getattr(cell, "reading", cell.program)()
     given = {name: _input(cell, name, name in program.equations) for name in program.inputs}
     shapes = {given[name]: node.shape for name, node in program.inputs.items()}
     equations: dict[str, Expr] = {}
@@ -85,14 +98,17 @@ def symbolic_step(cell: Cell, program: Program | None = None) -> SymbolicStep:
         if node is not root:
             if length <= _LONGEST and depth <= _DEEPEST:
                 return _Written(expr, length, depth)
-            taken = {*equations, *program.equations, *program.inputs}
+            taken = {*equations, *program.written, *program.inputs}
             part = next(n for k in count(1) if (n := f"{name}_part{k}") not in taken)
-        equations[part] = expr
-        shapes[SymbolicValue(part)] = node.shape
-        return _Written(SymbolicValue(part))
+        letters = tuple(map(_letter, node.letters))
+        equations[part] = for_each(expr, letters)
+        shapes[SymbolicValue(part)] = (*(letter.length for letter in letters), *node.shape)
+        value = at_place(SymbolicValue(part), letters, len(letters) + node.ndim)
+        shapes.setdefault(value, node.shape)
+        return _Written(value)
 
     found = {node: _Written(given[name]) for name, node in program.inputs.items()}
-    for name, root in program.equations.items():
+    for name, root in program.written.items():
         found = fold([root], found, partial(make, name, root))
     names = (space_of(name)[1] for name in (*program.inputs, *equations))
     return SymbolicStep(cell, equations, shapes, given, look_alikes(names))
@@ -103,7 +119,7 @@ def _input(cell: Cell, name: str, shared: bool) -> SymbolicValue:
     space, own = space_of(name)
     if space == "prev":
         return SymbolicValue(own, step_before(own))
-    timed = own == "x" or _is_sequence(cell, own)
+    timed = own in ("x", getattr(cell, "first", "x")) or _is_sequence(cell, own)
     return SymbolicValue(f"input.{name}" if shared else name, 0 if timed else None)
 
 
@@ -119,8 +135,15 @@ def _expression(
 ) -> Expr:
     """One node in SymPy; `shapes` is told the shape of it and of constants with axes."""
     shapes = {} if shapes is None else shapes
-    if not node.inputs:
+    if node.op == "index":
+        expr = Running(_letter(node.letters[0]))
+    elif not node.inputs:
         expr = _constant(node)
+    elif node.op in LETTERED:
+        letter = _letter(node.attributes["letter"])
+        expr = operation(node.op, *operands, letter=letter)
+        if node.op == "row":
+            expr = at_place(operands[0], [letter], node.ndim + 1)
     else:
         if node.op not in TABLE or TABLE[node.op].signature != "elementwise":  # axes stay
             for k, i in enumerate(node.inputs):
@@ -130,6 +153,11 @@ def _expression(
         expr = _apply(node, operands)
     shapes.setdefault(expr, node.shape)
     return expr
+
+
+def _letter(letter: Letter) -> Letter:
+    """A letter whose name and length alone tell it from others."""
+    return letter._replace(order=0)
 
 
 def _constant(node: Tensor) -> Expr:
@@ -187,10 +215,29 @@ def forward(cell: Cell, folded: bool = False) -> Equations:
     Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole. folded: the parts
     of a cell are not opened, φ_x(x_t) stands for the equations of the part φ_x.
     """
-    step = symbolic_step(cell, cell.program().folded() if folded else None)
-    return Equations(
-        [Equation(n, SymbolicValue(n), e, apart=step.apart) for n, e in step.equations.items()]
-    )
+    program = getattr(cell, "reading", cell.program)()
+    step = symbolic_step(cell, program.folded() if folded else program)
+    lines = []
+    for name, expr in step.equations.items():
+        left, (right,) = written_for_one_place(SymbolicValue(name), [expr])
+        lines.append(Equation(name, left, right, apart=step.apart))
+    return Equations(lines, wire_notes(cell, step.apart))
+
+
+def wire_notes(network: Any, apart: Apart) -> list[Note]:
+    """What the wires of a system bring that is made of all steps of a part."""
+    notes = []
+    for source, target in getattr(network, "gathered", {}).items():
+        part, _, own = target.partition(".")
+        first = own.startswith("initial.")
+        name = f"prev.{part}.{own[8:]}" if first else target
+        signs = [
+            write(space_of(name)[1], "0" if first else None, apart)
+            for write in (name_latex, name_unicode)
+        ]
+        words = "the first value: {source}" if first else "what was made of all steps: {source}"
+        notes.append(Note(*signs, Said(words, source=name_unicode(source, None, apart))))
+    return notes
 
 
 def unrolled(cell: Cell, steps: int = 3) -> Equations:

@@ -11,7 +11,9 @@ from typing import Any
 
 from lesson import figures, languages, measurements, page
 from lesson.chapters import appendices, contents, places
+from lesson.meaning import search
 from lesson.models import Trained, check_suited, train
+from lesson.page_models import described, joined, plan, rounded
 from lesson.parts import parts, scripts, style
 from lesson.prose import Texts
 from lesson.stages import stages
@@ -23,6 +25,7 @@ from tinygrad_lstm.step import Cell
 from viz.rendering import ready
 
 FONT = resources.files("lesson.assets").joinpath("STIXTwoMath-subset.woff2")
+FIRST = 0.55  # of the time of training, about, is the first's; then others learn as many letters
 Report = Callable[[str, Progress], Any]
 
 
@@ -52,11 +55,14 @@ def build(
     check_suited(cell)
     ready()
     text = text or shakespeare()
-    models = {}
-    for each, share in shares(cell).items():
+    models: dict[Cell, Trained] = {}
+    for each in trained_beside(cell):  # the others learn as many letters as the first
         tell = (lambda p, name=each.name: report(name, p)) if report else None
-        own = start if each is cell else None
-        models[each] = train(each, text, share * seconds, folder, tell, own)
+        if not models:
+            models[each] = train(each, text, FIRST * seconds, folder, tell, start)
+            steps = models[each].training.state.step
+        else:
+            models[each] = train(each, text, None, folder, tell, steps=steps)
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
     page = render(subject(models[cell], text, beside, draw), language)
@@ -67,11 +73,10 @@ def build(
     return path
 
 
-def shares(cell: Cell) -> dict[Cell, float]:
-    """Which models are trained for a lesson on a cell, and for which part of the time."""
-    if cell is lstm:
-        return {lstm: 0.55, gru: 0.3, rnn: 0.15}
-    return {cell: 0.45, **{c: s for c, s in ((lstm, 0.4), (rnn, 0.15)) if c is not cell}}
+def trained_beside(cell: Cell) -> tuple[Cell, ...]:
+    """The cell and those that are trained as it is, to be compared with it."""
+    others = (gru, rnn) if cell is lstm else (lstm, rnn)
+    return (cell, *(each for each in others if each is not cell))
 
 
 def check_writable(path: Path) -> None:
@@ -93,13 +98,30 @@ def subject(
     trained: Trained, text: Text, beside: Mapping[str, Trained], draw: figures.Drawer | None = None
 ) -> Subject:
     """A trained model on a line that it has not seen, and the unit to be followed on it."""
+    trained = carried(trained)
+    beside = {name: carried(other) for name, other in beside.items()}
     model = trained.model
     held_out = text.characters[-len(trained.training.validation_ids) :]
     line = measurements.read_line(model, measurements.choose_line(held_out))
-    shown = stages(model.cell)
-    first = next((stage for stage in shown if stage.kind == "gate"), shown[0])
-    unit = measurements.telling_unit(line, first.names[0])
+    held = search(model, held_out)
+    if held:
+        unit = held[0].unit
+    else:
+        shown = stages(model.cell)
+        first = next((stage for stage in shown if stage.kind == "gate"), shown[0])
+        unit = measurements.telling_unit(line, first.names[0])
     return Subject(trained, text, line, unit, beside, draw or figures.Drawer())
+
+
+def carried(trained: Trained) -> Trained:
+    """The model with the weights that the page carries: it is what the page tells of."""
+    return Trained(rounded(trained.model), trained.training)
+
+
+def plans(about: Subject) -> str:
+    """The compiled plans of the page's models, as one script."""
+    models = [one.model for one in about.models.values()]
+    return joined(plan(m.readout, m.sizes) for m in models)
 
 
 def render(about: Subject, language: str = languages.DEFAULT) -> str:
@@ -112,12 +134,14 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
     made = page.render(
         "lesson.page",
         t=Texts("page", facts),
+        live=Texts("live"),
         languages={tag: languages.language(tag).name for tag in tags},
         places=numbers,
         appendices=appendices(),
         subject=about,
         css=f"{figures.colours()}\n{style(*own)}",
-        scripts=scripts(*own),
+        scripts=[plans(about), *scripts(*own)],
+        networks={name: described(one.model) for name, one in about.models.items()},
         font=base64.b64encode(FONT.read_bytes()).decode(),
         part=lambda name, *more: own[name].markup(about, *more),
         exercises=Texts("exercises"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_lstm import Cell
 from tinygrad_lstm.errors import DataError, UnknownNameError
-from tinygrad_lstm.networks import System
+from tinygrad_lstm.networks import System, fillable
 
 
 def add_size(parser: argparse.ArgumentParser, example: str) -> None:
@@ -47,7 +47,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     """Add the option; it may be given several times, and several values with commas."""
     parser.add_argument(
         "--start",
-        type=_pairs,
+        type=pairs,
         action="extend",
         metavar="NAME=VALUE",
         default=[],
@@ -55,18 +55,20 @@ def add_start(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_starts(options: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+def read_starts(options: argparse.Namespace, cell: Cell | System) -> dict[str, Any]:
     """What `cell.init` is to be given for the values that were asked for."""
+    known = cell.parameters if isinstance(cell, Cell) else sorted(fillable(cell))
     for name, _ in options.start:
-        if name not in cell.parameters:
+        if name not in known:
             raise UnknownNameError(
                 f"--start {name}=…: {cell} has no parameter {name!r}; its parameters are "
-                f"{', '.join(cell.parameters) or 'none'}."
+                f"{', '.join(known) or 'none'}."
             )
     return dict(options.start)
 
 
-def _pairs(words: str) -> list[tuple[str, float | str]]:
+def pairs(words: str) -> list[tuple[str, float | str]]:
+    """The start values in `NAME=VALUE,NAME=VALUE`."""
     return [_pair(word) for word in words.split(",")]
 
 
@@ -87,4 +89,5 @@ def check_least(options: argparse.Namespace, **least: int) -> None:
     for name, smallest in least.items():
         value = getattr(options, name)
         if value is not None and not smallest <= value < math.inf:
-            raise DataError(f"--{name} must be at least {smallest}, got {value}.")
+            option = name.replace("_", "-")
+            raise DataError(f"--{option} must be at least {smallest}, got {value}.")

@@ -55,6 +55,13 @@ def choose_line(held_out: str, shortest: int = 36, longest: int = 48) -> str:
     return (varied or fitting or [whole if len(whole) > 1 else held_out[:longest]])[0]
 
 
+def with_speaker(held_out: str, line: str) -> str:
+    """A line and, where it is the name of who speaks, the one above it in the text."""
+    above = held_out.partition(line)[0].splitlines()[-1:]
+    name = above[0].strip() if above else ""
+    return f"{name}\n{line}" if name.isupper() and len(name) < len(line) else line
+
+
 def telling_unit(line: Line, gate: str) -> int:
     """The unit whose gate moves most along a line, among those that mostly hold it open."""
     values = line.values[gate].reshape(len(line.text), -1)

@@ -54,16 +54,17 @@ def check_suited(cell: Cell) -> None:
 def train(
     cell: Cell,
     text: Text,
-    seconds: float,
+    seconds: float | None = None,
     folder: Path | None = None,
     report: Callable[[Progress], Any] | None = None,
     start: Mapping[str, Any] | None = None,
+    steps: int | None = None,
 ) -> Trained:
-    """A character model of a cell, trained for `seconds` in all.
+    """A character model of a cell, trained for `seconds`, or `steps`, in all.
 
     With a folder, its checkpoint is kept there, and what it has learned already is not learned
     again; a checkpoint that does not fit, because the cell, the text or the start values of
-    parameters changed, is replaced.
+    parameters changed, or it learned longer than `steps`, is replaced.
     """
     path = folder / f"{'' if built_in(cell) else 'own-'}{cell.name}.npz" if folder else None
     training = None
@@ -72,14 +73,19 @@ def train(
             training = Training.resume(path, cell, text)
         except TinygradError:
             training = None
-    if training is None or training.model.start != (start or {}):
+    longer = training is not None and steps is not None and training.state.step > steps
+    if training is None or longer or training.model.start != (start or {}):
         sizes: dict[str, Any] = {name: WIDE for name in cell.sizes if name != "inputs"}
         model = CharacterModel(cell, text, seed=1, start=start, **sizes)
         training = Training(model, text, every=50)
-    rest = seconds - training.state.seconds
+    more: dict[str, Any] = {} if training.history else {"steps": 0}  # what it is before it learns
+    if steps is not None and steps > training.state.step:
+        more = {"steps": steps - training.state.step}
+    elif seconds and seconds - training.state.seconds > 0.02 * seconds:  # it may end a little early
+        more = {"seconds": seconds - training.state.seconds}
     try:
-        if rest > 0.02 * seconds:  # the last step may have ended a little early
-            training.run(seconds=rest, report=report, checkpoint=path)
+        if more:
+            training.run(**more, report=report, checkpoint=path)
     except DivergenceError as error:
         raise DivergenceError(
             f"{cell} cannot be trained: {str(error).splitlines()[0]}\n"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from tinygrad_lstm import bidirectional, stack
-from tinygrad_lstm.cell_files import find, parts
-from tinygrad_lstm.cell_files import run as run_file
+from tinygrad_lstm.cell_files import find_part, parts
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
@@ -39,6 +38,4 @@ def _layers(spec: str) -> list[Cell | System]:
 def _layer(spec: str) -> Cell | System:
     if spec.startswith(BOTH):
         return bidirectional(_layer(spec.removeprefix(BOTH)))
-    path, name = parts(spec)
-    value = run_file(path).get(name) if path else None
-    return value if isinstance(value, Cell | System) else find(spec)
+    return find_part(spec)

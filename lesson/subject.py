@@ -8,7 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from lesson import measurements
 from lesson.figures import Drawer
+from lesson.meaning import Held, search
 from lesson.measurements import Line
 from lesson.models import Trained
 from tinygrad_lstm.cells import lstm
@@ -57,6 +59,16 @@ class Subject:
     def held_out(self) -> str:
         """The end of the text, which no model was trained on."""
         return self.text.characters[-len(self.trained.training.validation_ids) :]
+
+    @cached_property
+    def opening(self) -> str:
+        """The line with the name of who speaks it, where one stands above it."""
+        return measurements.with_speaker(self.held_out, self.line.text)
+
+    @cached_property
+    def held(self) -> dict[str, list[Held]]:
+        """Of every model the units that hold something, by its cell's name."""
+        return {name: search(one.model, self.held_out) for name, one in self.models.items()}
 
     def values(self, name: str) -> Array:
         """The value of an equation in the unit that the page follows, per character."""

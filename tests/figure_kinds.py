@@ -57,6 +57,6 @@ def figures_of(part: Any, every: bool = True) -> dict[str, Callable[[], Figure]]
             kind.figure, part, **options
         )
         for kind in all_kinds().values()
-        if not kind.subjects or of in kind.subjects
+        if not kind.of_data and (not kind.subjects or of in kind.subjects)
         for options in islice(situations(kind, part), None if every else 1)
     }

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from tinygrad_lstm.atomic import check_regular, replace_whole
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.version import __version__
 
@@ -84,7 +85,9 @@ class ArrayFile:
             f"{__version__}, reads {self.format!r}.\n  {self.newer}"
         )
 
-    def check_equations(self, path: Path, cell: Cell, before: Sequence[str], **sizes: int) -> None:
+    def check_equations(
+        self, path: Path, cell: Cell | System, before: Sequence[str], **sizes: int
+    ) -> None:
         """Raise unless a cell has the equations that the file remembers."""
         now, lines = equations_of(cell, **sizes), [line.strip() for line in before]
         if now != lines:
@@ -96,7 +99,7 @@ class ArrayFile:
             )
 
 
-def equations_of(cell: Cell, **sizes: int) -> list[str]:
+def equations_of(cell: Cell | System, **sizes: int) -> list[str]:
     """A cell's equations as a file remembers them."""
     return [line.strip() for line in str(cell.program(**sizes)).splitlines()[1:]]
 

@@ -10,12 +10,24 @@ one gets axes of length one between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors, apply, computed, constant, fold
+from tinygrad_lstm.tensor import (
+    LETTERED,
+    TABLE,
+    Array,
+    Letter,
+    Tensor,
+    ancestors,
+    apply,
+    computed,
+    constant,
+    fold,
+    remade,
+)
 
 
 class Call(NamedTuple):
@@ -29,10 +41,11 @@ class Call(NamedTuple):
 
 
 def lift(
-    node: Tensor, batched: Sequence[bool], batch_shape: tuple[int, ...]
+    node: Tensor, batched: Sequence[bool | tuple[int, ...]], batch_shape: tuple[int, ...]
 ) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
     """What computes `node` for a batch of this shape, of whose operands some have its axes.
 
+    batched: whether an operand has them, or the lengths that they have in it, some of them 1.
     Steps (operation, operand, attributes): first those that bring an operand into shape, then,
     with None for all of them, the operation itself.
     """
@@ -41,10 +54,11 @@ def lift(
     most = max(free)
     joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
     for k, (i, own) in enumerate(zip(node.inputs, batched, strict=True)):
-        if own and free[k] < most:
+        front = batch_shape if own is True else own
+        if front and free[k] < most:
             # (b, n) to (b, 1, n): the axes of the batch stay in front
-            yield "reshape", k, {"shape": (*batch_shape, *(1,) * (most - free[k]), *i.shape)}
-        elif not own and joined:  # parts that are joined do not broadcast
+            yield "reshape", k, {"shape": (*front, *(1,) * (most - free[k]), *i.shape)}
+        elif joined and front != batch_shape:  # parts that are joined do not broadcast
             yield "broadcast_to", k, {"shape": (*batch_shape, *i.shape)}  # (n) to (b, n)
     if node.op == "broadcast_to" and node.inputs[0].ndim < node.ndim:
         between = (1,) * (node.ndim - node.inputs[0].ndim)
@@ -143,3 +157,75 @@ class Lifted:
                 node.name, node.time = prefix + name, time
             add(node)
         return {name: found[k] for name, k in self.outputs.items()}
+
+
+# --- letters --------------------------------------------------------------------------------------
+def without_letters(roots: Iterable[Tensor]) -> dict[Tensor, Tensor]:
+    """What computes each node below the roots: the places of a letter become an axis.
+
+    What is written for one place is carried out for all of them as a sample's operations are for a
+    batch. Nodes are made anew, so that their order stays that of their author; values stay what
+    they are, and so do roots below which there is no letter.
+    """
+    roots = [*roots]
+    if not any(node.op in LETTERED for node in ancestors(roots)):
+        return {node: node for node in roots}
+    found = fold(roots, {}, _without_letters)
+    return {node: value for node, (value, _) in found.items()}
+
+
+_Placed = tuple[Tensor, tuple[Letter, ...]]  # a value, and the letters whose axes it has in front
+
+
+def _without_letters(node: Tensor, operands: list[_Placed]) -> _Placed:
+    if node.op == "index":
+        (letter,) = node.letters
+        return constant(np.arange(1.0, letter.length + 1)), node.letters
+    if not node.inputs or not node.traced:
+        return node, ()
+    if node.op in LETTERED:
+        return _moved(node, *operands[0])
+    letters = tuple(sorted({letter for _, own in operands for letter in own}))
+    values = [value for value, _ in operands]
+    if not letters:
+        return remade(node, values), ()
+    shape = tuple(letter.length for letter in letters)
+    fronts: list[bool | tuple[int, ...]] = []
+    for k, (value, own) in enumerate(operands):
+        front = tuple(letter.length if letter in own else 1 for letter in letters)
+        if (order := sorted(own)) != [*own]:
+            ahead = [own.index(letter) for letter in order]
+            rest = range(len(own), value.ndim)
+            value = values[k] = apply("transpose", value, axes=(*ahead, *rest))
+        own = tuple(order)
+        if own and len(own) < len(letters) and own != letters[len(letters) - len(own) :]:
+            values[k] = apply("reshape", value, shape=(*front, *node.inputs[k].shape))
+        fronts.append(front if own else False)
+    for op, at, attributes in lift(node, fronts, shape):
+        if at is None:
+            return apply(op, *values, **attributes), letters
+        values[at] = apply(op, values[at], **attributes)
+    raise AssertionError("lift ends with the operation itself")
+
+
+def _moved(node: Tensor, value: Tensor, letters: tuple[Letter, ...]) -> _Placed:
+    """A row of an array, what a letter stands before, or a sum over a letter."""
+    letter: Letter = node.attributes["letter"]
+    if node.op == "row":  # the first axis of its own becomes the letter's
+        return value, (*letters, letter)
+    left = tuple(own for own in letters if own != letter)
+    lengths = tuple(own.length for own in left)
+    own = node.inputs[0].shape
+    if letter not in letters:
+        value = apply("reshape", value, shape=(*lengths, 1, *own))
+        value = apply("broadcast_to", value, shape=(*lengths, letter.length, *own))
+    elif (place := letters.index(letter)) < len(left):
+        order = [*range(len(letters) + len(own))]
+        order.insert(len(left), order.pop(place))
+        value = apply("transpose", value, axes=tuple(order))
+    if node.op == "total":
+        value = apply("sum", value, axis=len(left), keepdims=False)
+    if node.name is not None:
+        value = value if value.inputs and value.name is None else apply("identity", value)
+        value.name, value.time = node.name, node.time
+    return value, left

@@ -18,7 +18,7 @@ from tinygrad_lstm.tensor import Tensor
 Step = Callable[..., None]
 _MAPPINGS = ("parameters", "sequences", "constants", "noise", "start", "sizes", "parts")
 # the names of unroll's own arguments
-_TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
+TAKEN = ("network", "p", "xs", "initial", "lengths", "reverse", "seed", "now", "prev", "x")
 
 
 class Declarations:
@@ -34,8 +34,13 @@ class Declarations:
             raise CellError(
                 f'state is a string of names, as in "h C", or a mapping, got {state!r}.'
             )
+        self.axes, state = _axes(state, declared.get("axes"))
         states = state if isinstance(state, Mapping) else {state: "hidden"}
         self.state: Mapping[str, str] = _shapes(states)
+        moving = [name for words in self.axes.values() for name in str(words).split()]
+        for name in moving:
+            if name not in self.state:
+                raise unknown(f"axes names {name!r}, which is no state", "states are", self.state)
         if len(self.state) < self.least_states:
             raise CellError('a cell needs at least one state: @cell(state="h", …).')
         for what in _MAPPINGS:
@@ -65,6 +70,8 @@ class Declarations:
         self.declared_output, self.start = output, _each(start)
         self._take_parts()
         every = dimensions.names({**self.shapes(), **self.derived})
+        if not self.least_states:  # what a layer makes may have sizes that it is not given
+            every += [name for name in said if name not in every]
         self.sizes = [name for name in every if name not in self.derived]
         self._check_names(names, every, said)
         self.complete(self.small_sizes())
@@ -116,11 +123,12 @@ class Declarations:
                 raise CellError(f"{self}: {name!r} is a parameter and a size; rename one of them.")
             if name in ("x", "prev") and name not in self.state:
                 raise CellError(f"{self}: {name!r} is the step's own {name}; choose another name.")
+        own = [*takes][: 4 if self.least_states else 3]  # a layer has no step before
         for name in self.extra_inputs:
-            if name in _TAKEN or name in [*takes][:4]:
+            if name in TAKEN or name in own:
                 raise CellError(
                     f"{self}: a further input cannot be called {name!r}, which is an argument of "
-                    f"{'the step' if name in [*takes][:4] else 'unroll'}; choose another name."
+                    f"{'the step' if name in own else 'unroll'}; choose another name."
                 )
         lacks = [name for name in self.extra_inputs if name not in takes]
         if lacks and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
@@ -147,6 +155,11 @@ class Declarations:
         """Every input of the step with its shape in words, in the order of a Program's inputs."""
         previous = {f"prev.{name}": words for name, words in self.state.items()}
         return {**previous, "x": self.x, **self.sequences, **self.constants, **self.parameters}
+
+    def input_shapes(self, **sizes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of the step, parameters and states before it included."""
+        full = self.complete(sizes)
+        return {name: dimensions.shape(words, full) for name, words in self.shapes().items()}
 
     # --- sizes ------------------------------------------------------------------------------------
     def complete(
@@ -218,6 +231,23 @@ class Declarations:
                 f"  For an array, {fix}."
             )
         return float(value)
+
+
+def _axes(
+    state: str | Mapping[str, str], axes: Mapping[str, str] | None
+) -> tuple[dict[str, str], str | Mapping[str, str]]:
+    """The states that move along each axis of a grid, and all states.
+
+    `state` may say it itself, {"right": "h_1 m_1", "down": "h_2 m_2"}: then all are (hidden).
+    """
+    if axes is None and isinstance(state, Mapping) and state:
+        words = [w for w in state.values() if isinstance(w, str)]
+        plain = all(w and all(n.isidentifier() for n in w.split()) for w in words)
+        if plain and len(words) == len(state) and any(len(w.split()) > 1 for w in words):
+            return dict(state), " ".join(words)
+    if not isinstance(axes, Mapping | None):
+        raise CellError(f'axes is a mapping, as in axes={{"right": "h_1 m_1"}}, got {axes!r}.')
+    return dict(axes or {}), state
 
 
 def _each(several: Mapping[str, Any]) -> dict[str, Any]:

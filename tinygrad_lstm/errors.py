@@ -27,6 +27,10 @@ class CellError(TinygradError, ValueError):
     """A cell, or a file of cells, that is not written as it must be."""
 
 
+class LetterError(TinygradError, ValueError):
+    """A letter for the places of an axis that does not stand for one axis."""
+
+
 class UnknownNameError(TinygradError, KeyError, AttributeError):
     """A name that is not defined where it is read; the message lists what is."""
 

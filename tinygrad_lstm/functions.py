@@ -5,12 +5,14 @@ Each takes Tensors, arrays or numbers, and works for one sample; a batch is lift
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.sizes import Size
 from tinygrad_lstm.tensor import Tensor, TensorLike, apply, stacked
 
 __all__ = ["broadcast_to", "clip", "concat", "einsum", "getitem", "less", "less_equal", "matmul"]
@@ -47,7 +49,11 @@ def broadcast_to(x: TensorLike, shape: tuple[int, ...]) -> Tensor:
 
 def reshape(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """x with its entries in another shape; one length may be -1."""
-    return apply("reshape", x, shape=(shape,) if isinstance(shape, int) else tuple(shape))
+    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+    own = np.shape(x)
+    if lengths == (-1,) and any(isinstance(n, Size) for n in own):
+        lengths = (math.prod(own),)  # a length that knows what sizes it is made of
+    return apply("reshape", x, shape=lengths)
 
 
 def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:

@@ -89,6 +89,8 @@ def contributions(node: N, g: Any, numeric: bool) -> list[tuple[N, Any]]:
                 continue  # nothing flows here, which is not to say that zero does
             if part.shape != value.shape:
                 part = unbroadcast(part, value.shape)
+            if not numeric and node.letters != i.letters:
+                part = over_letters(node, i, part)
             if numeric and part.dtype is not value.dtype and part.dtype.kind == value.dtype.kind:
                 part = part.astype(value.dtype)
             received.append((i, part))
@@ -131,6 +133,17 @@ def pullback(
         if wrt:
             del adjoints[node]
     return adjoints
+
+
+def over_letters(node: Any, i: Any, part: Any) -> Any:
+    """What an input receives that is read at every place of a letter: the sum over the places."""
+    own = node.attributes.get("letter")
+    for letter in reversed(node.letters):
+        if letter not in i.letters and letter != own:
+            total = "total", [part], part.shape, part.dtype
+            left = tuple(n for n in part.letters if n != letter)
+            part = type(node).lettered(*total, left, {"letter": letter})
+    return part
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

@@ -1,78 +1,169 @@
-"""Networks of cells, layers and both directions, with a cell's interface.
+"""Networks: parts with wires between them, with a cell's interface.
 
-`stack([a, b])` feeds each layer's output to the next; `bidirectional(a)` reads forward and
-backward and joins the outputs. Both have `init`, `bind` and `program`, run by `unroll`, and are
-parts of one another. The names of a part's parameters, states and equations carry the part's name:
-`1.W_f` (layers count from 1, upwards), `backward.h`, `2.forward.C`.
+    storn = system(q=recogniser, p=generator,
+                   wires={"q.x": "x", "p.x": before("x"), "p.z": "q.z", "p.target": "x"})
+
+`system(parts, wires)` is the general one; `stack([a, b])` feeds each layer's output to the next,
+`bidirectional(a)` reads forward and backward and joins the outputs. All have `init`, `bind` and
+`program`, are run by `unroll`, and are parts of one another. The names of a part's parameters,
+states and equations carry the part's name: `q.W_h`, `1.W_f` (layers count from 1, upwards),
+`backward.h`, `2.forward.C`. What wires can carry stands in `wires.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from tinygrad_lstm import functions
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.declarations import check_name
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
-from tinygrad_lstm.functions import concat
+from tinygrad_lstm.joint_step import joint_program
 from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.program import Program, named
-from tinygrad_lstm.running import Moments, Run, over
+from tinygrad_lstm.part_sizes import input_shapes, sizes_of_parts, width_of
+from tinygrad_lstm.program import Program
+from tinygrad_lstm.running import Run
 from tinygrad_lstm.sequence_inputs import SequenceInputs
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import Tensor, TensorLike
+from tinygrad_lstm.system_run import run_system
+from tinygrad_lstm.tensor import Array, Tensor, TensorLike
+from tinygrad_lstm.tied import groups_of
+from tinygrad_lstm.wires import Source
+from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of, each_of
+from tinygrad_lstm.wiring import output_of as output_of
 
 Part: TypeAlias = "Cell | System"
 Sizes = Mapping[str, int]
 
 
 class System:
-    """Parts by name, each a cell or a system. Attributes as those of a `Cell`.
+    """Parts by name, each a cell, a layer or a system, and wires. Attributes as those of a `Cell`.
 
-    chained: whether each part but the first reads the output of the one before; turned: the parts
-    that read from the last step to the first; ends: the parts whose outputs, joined, are the
-    system's, which is called h, whatever that of its cells is called.
+    wiring: what the wires are; joined: the equations whose values, joined, are the system's output,
+    and `output` is what that is called; turned: the parts that read from the last step to the
+    first; home: for each part the one whose parameters it has, itself where they are not tied.
     """
 
-    output: str = "h"
+    chained = False  # whether each part but the first reads the output of the one before
 
     def __init__(
         self,
         name: str,
         parts: Mapping[str, Part],
-        ends: Sequence[str],
-        chained: bool = False,
-        turned: Sequence[str] = (),
+        wires: Mapping[str, Source],
+        *,
+        joined: Sequence[str] = (),
+        output: str | None = None,
+        turned: Collection[str] = (),
+        tied: str | Sequence[str] = (),
     ) -> None:
         for part in parts.values():
             if not isinstance(part, Cell | System):
                 raise CellError(f"a network is made of cells and networks, got {part!r}.")
-        self.name, self.parts = name, dict(parts)
-        self.ends, self.chained, self.turned = ends, chained, turned
-        self.x: str = next(iter(parts.values())).x
-        self.state, self.parameters = self._all("state"), self._all("parameters")
+        self.name, self.parts, self.turned = name, dict(parts), tuple(turned)
+        self.wires, self.tied = dict(wires), tied
+        names = {own: equation_names(part) for own, part in parts.items()}
+        self.wiring = Wiring(str(self), self.parts, wires, names)
+        self.joined = list(joined) or [self._found(output, names)]
+        self.output: str = output if joined and output else self.joined[0]
+        self.home = groups_of(str(self), self.parts, tied)
+        self.state: Mapping[str, str] = {
+            **self._all("state"),
+            **{
+                state: declared_of(self.parts[part])[target][1]
+                for state, (part, target) in self.wiring.befores().items()
+                if state not in self._all("state")
+            },
+        }
+        own = {name for name, home in self.home.items() if name == home}
+        self.parameters: Mapping[str, str] = {
+            n: w for n, w in self._all("parameters").items() if _first(n) in own
+        }
+        self.first = self.wiring.sequences[0]  # what xs is
+        self.x: str = self.wiring.inputs[self.first].words or "inputs"
+        self.sequences = self._further(SEQUENCE)
+        self.constants = self._further(CONSTANT)
+        losses = [f"{n}.{part.loss}" for n, part in self.parts.items() if part.loss]
+        self.losses = losses
+        self.compile: Callable[[Cell], Cell] = _as_it_is  # what makes parts that run together one
+        self._together: dict[Any, Cell] = {}
+        self.loss: str | None = losses[0] if len(losses) == 1 else "loss" if losses else None
+        told = sizes_of_parts(self, {}).told
         self.sizes: list[str] = list(
-            dict.fromkeys(size for part in parts.values() for size in part.sizes)
+            dict.fromkeys(
+                size
+                for name, part in self.parts.items()
+                for size in part.sizes
+                if size not in told[name]
+            )
         )
 
-    def _all(self, kind: str) -> Mapping[str, str]:
+    def _found(self, output: str | None, names: Mapping[str, Sequence[str]]) -> str:
+        """The system's output in full: that of its last part unless told."""
+        last = [*self.parts][-1]
+        name = output or last
+        part, _, own = name.partition(".")
+        if part in self.parts and not own:
+            own = output_of(self.parts[part])
+        if own not in names.get(part, ()):
+            known = [f"{p}.{n}" for p, of in names.items() for n in of]
+            raise unknown(f"{self}: there is no equation {name!r} for its output", "it has", known)
+        return f"{part}.{own}"
+
+    def _all(self, kind: str) -> dict[str, str]:
         return {
             f"{name}.{own}": words
             for name, part in self.parts.items()
             for own, words in getattr(part, kind).items()
         }
 
+    def _further(self, kind: str) -> dict[str, str]:
+        """Inputs but the first, and what parts take that nothing is wired to."""
+        inputs = {
+            name: outer.words or ""
+            for name, outer in self.wiring.inputs.items()
+            if outer.kind == kind and name != self.first
+        }
+        return inputs | {
+            f"{name}.{own}": words
+            for name, part in self.parts.items()
+            for own, words in (part.sequences if kind == SEQUENCE else part.constants).items()
+            if own not in self.wiring.wired[name]
+        }
+
+    @property
+    def wired_states(self) -> set[str]:
+        """The states whose first value a wire brings."""
+        return {
+            f"{name}.{target.removeprefix(INITIAL)}"
+            for name, reads in self.wiring.wired.items()
+            for target in reads
+            if target.startswith(INITIAL)
+        }
+
     @property
     def extra_inputs(self) -> list[str]:
-        """The names of the parts' further inputs but those that the layer below gives."""
-        return [
-            f"{name}.{own}"
-            for name, part in self.parts.items()
-            for own in part.extra_inputs
-            if not own.endswith("_below")
-        ]
+        """The system's inputs but the first, and the parts' that nothing is wired to."""
+        return [*self.sequences, *self.constants]
+
+    @property
+    def noise(self) -> dict[str, str]:
+        """The parts' noise that nothing is wired to."""
+        return {n: w for n, w in self._all("noise").items() if n in self.sequences}
+
+    @property
+    def ends(self) -> list[str]:
+        """The parts whose outputs, joined, are the system's."""
+        return [_first(name) for name in self.joined]
+
+    @property
+    def equation_names(self) -> list[str]:
+        """Every equation of every part, and what the output is called."""
+        every = [f"{n}.{own}" for n, part in self.parts.items() for own in equation_names(part)]
+        return list(dict.fromkeys([*every, self.output]))
 
     def __str__(self) -> str:
         return f"network {self.name!r}"
@@ -83,156 +174,178 @@ class System:
     def part_sizes(self, sizes: Sizes) -> dict[str, dict[str, int]]:
         """The sizes of each part when the network's are `sizes`.
 
-        x of a further layer is as long as the output below.
+        A size is that of every part that has it, `decoder.hidden` that of one part; what a wire
+        brings tells the sizes of what it leads to.
         """
+        every = {size for part in self.parts.values() for size in part.sizes}
+        own = {f"{n}.{size}" for n, part in self.parts.items() for size in part.sizes}
         for name in sizes:
-            if name not in self.sizes:
+            if name not in every and name not in own:
                 raise unknown(f"{self} has no size {name!r}", "its sizes are", self.sizes)
-        every: dict[str, dict[str, int]] = {}
-        below: int | None = None
-        for name, part in self.parts.items():
-            every[name] = own = {size: sizes[size] for size in part.sizes if size in sizes}
-            if below is not None and len(axes := dimensions.parse(part.x)) == 1:
-                (size,) = dimensions.names_in(axes[0])
-                if own.get(size, below) != below and size != "inputs":
-                    raise ShapeError(
-                        f"{self}: layer {name} reads x ({part.x}) = {own[size]}, but the layer "
-                        f"below has {below} outputs."
-                    )
-                own[size] = below
-            if self.chained:
-                below = width(part, own)
-        return every
+        return sizes_of_parts(self, sizes).every
 
     def init(self, seed: int = 0, dtype: Any = np.float64, **sizes: Any) -> Parameters:
         """Fresh parameters, those of each part by its own `init` with a seed of its own.
 
-        A cell's parameter with a number, such as `b_f=1.0`, fills it in every part that has it.
+        A cell's parameter with a number, such as `b_f=1.0`, fills it in every part that has it. A
+        size of one part alone is `**{"decoder.hidden": 8}`.
         """
         fills = {name: sizes.pop(name) for name in fillable(self) & set(sizes)}
         tensors: dict[str, Tensor] = {}
+        made_for: dict[str, int] = {}
         for k, (name, own) in enumerate(self.part_sizes(sizes).items()):
-            part = self.parts[name]
+            part, home = self.parts[name], self.home[name]
+            if home != name:
+                self._check_tied(name, own, made_for)
+                continue
             seed_of_part = int(np.random.default_rng([seed, k]).integers(2**31))
             chosen = {n: value for n, value in fills.items() if n in fillable(part)}
-            tensors |= _renamed(name, part.init(seed_of_part, dtype, **own, **chosen))
-        return Parameters(tensors, str(self))
+            made = part.init(seed_of_part, dtype, **own, **chosen)
+            tensors |= _renamed(name, made)
+            made_for |= {f"{name}.{size}": n for size, n in {**own, **made.sizes}.items()}
+        return Parameters(tensors, str(self), made_for)
 
-    def bind(self, arrays: Mapping[str, TensorLike]) -> Parameters:
+    def _check_tied(self, name: str, own: Sizes, made_for: Sizes) -> None:
+        home = self.home[name]
+        needed = dimensions.names(self.parts[name].parameters)
+        for size, n in own.items():
+            at_home = made_for.get(f"{home}.{size}", n)
+            if at_home != n and size in needed:
+                raise ShapeError(
+                    f"{self}: {name} has the parameters of {home}, but its {size} is {n}, and "
+                    f"that of {home} {at_home}.\n  Leave one of them out of tied=…, or give both "
+                    f"the same {size}."
+                )
+
+    def bind(self, arrays: Mapping[str, TensorLike], **sizes: int) -> Parameters:
         """Parameters from arrays under names such as `1.W_f`, checked part by part."""
         if strange := [name for name in arrays if name not in self.parameters]:
             what = f"{self}: no parameter is called {', '.join(strange)}"
             raise unknown(what, "the parameters are", self.parameters)
         tensors: dict[str, Tensor] = {}
+        made_for: dict[str, int] = {}
         for name, part in self.parts.items():
-            own = _own(name, arrays)
-            bound = part.bind(own)
+            if self.home[name] != name:
+                continue
+            own = own_values(name, arrays)
+            bound = part.bind(own, **own_values(name, sizes))
             fresh = {n: t for n, t in bound.items() if not isinstance(own[n], Tensor)}
             tensors |= {f"{name}.{n}": t for n, t in bound.items()} | _renamed(name, fresh)
-        return Parameters(tensors, str(self))
+            made_for |= {f"{name}.{size}": n for size, n in bound.sizes.items()}
+        return Parameters(tensors, str(self), made_for)
+
+    def complete(self, given: Mapping[str, float]) -> dict[str, int]:
+        """The sizes, all of which have to be given."""
+        self.part_sizes({name: int(n) for name, n in given.items()})
+        if missing := [name for name in self.sizes if name not in given]:
+            raise ShapeError(
+                f"{self} needs {', '.join(f'{m}=…' for m in missing)}: its sizes are "
+                f"{', '.join(self.sizes)}."
+            )
+        return {name: int(n) for name, n in given.items()}
+
+    def input_shapes(self, **sizes: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a step, parameters and states before it included."""
+        return input_shapes(self, sizes)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The least that each size may be, where a part says so."""
+        found: dict[str, int] = {}
+        for part in self.parts.values():
+            for name, least in part.bounds.items():
+                found[name] = max(found.get(name, 1), least)
+        return found
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """What parameters and states of the parts start from, where it is declared."""
+        return dict(self._all("start"))
+
+    def initial(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """What a state starts from where nobody says: as its part has it, or zeros."""
+        part, _, own = name.partition(".")
+        if part in self.parts and own in self.parts[part].state:
+            return self.parts[part].initial(own, shape, dtype)
+        return np.zeros(shape, dtype)
 
     # --- one step ---------------------------------------------------------------------------------
     def small_sizes(self) -> dict[str, int]:
         """Small sizes, all different, for a Program to look at."""
-        return {name: 3 + k for k, name in enumerate(self.sizes)}
+        return {n: max(3, self.bounds.get(n, 1)) + k for k, n in enumerate(self.sizes)}
 
     def program(self, **sizes: int) -> Program:
-        """One step of all parts as a Program, as `Cell.program`."""
-        sizes = sizes or self.small_sizes()
-        words: dict[str, str] = {}
-        static: set[str] = set()
-        inputs: dict[str, Tensor] = {}
-        programs = {n: self.parts[n].program(**own) for n, own in self.part_sizes(sizes).items()}
-        for name, single in programs.items():
-            static |= {_within(name, old) for old in single.static or ()}
-            for old, node in single.inputs.items():
-                if old == "x" and "x" in inputs or old.endswith("_below"):
-                    continue
-                new = old if old == "x" else _within(name, old)
-                inputs[new] = Tensor.input(new, node.shape)
-                words[new] = single.dimensions.get(old, "")
-        step = self._composed(programs, inputs)
-        equations = {name: node for name, node in step.items() if node.name == name}
-        outputs = {name: equations[name] for name in self.state}
-        return Program(self.name, inputs, equations, outputs, words, sizes, static)
+        """One step of all parts as a Program, as `Cell.program`.
 
-    def _composed(
-        self, programs: Mapping[str, Program], values: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The parts' equations on shared inputs; the network's output is there by its name."""
-        x, below = values["x"], dict[str, Tensor]()
-        written: dict[str, Tensor] = {}
-        for name, program in programs.items():
-            given = {**_own(name, values), "x": x, **below}
-            leaves = {n: node for n, node in given.items() if n in program.inputs}
-            own = program.on(leaves, lambda n, name=name: f"{name}.{n}")  # type: ignore[misc]
-            written |= {f"{name}.{n}": node for n, node in own.items()}
-            if self.chained:
-                below = {f"{n}_below": node for n, node in own.items()}
-                x = own[output_of(self.parts[name])]
-        ends = [written[f"{name}.{output_of(self.parts[name])}"] for name in self.ends]
-        joined = named(concat(*ends), self.output) if len(ends) > 1 else ends[0]
-        return {**written, self.output: joined}
+        CellError where there is no one step: where parts have steps of their own, or a part reads
+        what another has made of all its steps.
+        """
+        sizes = sizes or self.small_sizes()
+        return joint_program(self, [*self.parts], sizes)
+
+    def reading(self, **sizes: int) -> Program:
+        """One step of each part, to be read: where parts have steps of their own, too.
+
+        What a wire brings that all steps have made is an input by the name of what reads it.
+        """
+        names = [*self.parts]
+        return joint_program(self, names, sizes or self.small_sizes(), apart=True)
+
+    @property
+    def gathered(self) -> dict[str, str]:
+        """Equations whose values at all steps a wire gathers, each with what it is wired to."""
+        return {
+            f"{read.part}.{read.name}": f"{name}.{target}"
+            for name, reads in self.wiring.wired.items()
+            for target, read in each_of(reads)
+            if read.part and read.kind != "mask" and self.wiring.is_once(read)
+        }
 
     # --- over a sequence --------------------------------------------------------------------------
+    def together(
+        self,
+        group: tuple[str, ...],
+        sizes: Mapping[str, Sizes],
+        constants: Collection[str],
+        noise: Collection[str],
+    ) -> Cell:
+        """Parts that read one another's step before as one cell."""
+        key = group, tuple((name, *sorted(own.items())) for name, own in sizes.items())
+        if key not in self._together:
+            programs = {name: self.parts[name].program(**sizes[name]) for name in group}
+            program = joint_program(self, group, {}, programs)
+            program.inputs = {"x": Tensor.input("x", ()), **program.inputs}
+            self._together[key] = self.compile(Cell.of(program, constants=constants, noise=noise))
+        return self._together[key]
+
+    def forget_together(self) -> None:
+        """Make anew what parts that run together are, once `compile` has been changed."""
+        self._together = {}
+
     def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
         """Run all parts over a sequence that has been checked."""
-        runs: dict[str, Run] = {}
-        for name, part in self.parts.items():
-            changes: dict[str, Any] = {"reverse": inputs.reverse != (name in self.turned)}
-            if self.chained and runs:
-                lower = list(runs.values())[-1]
-                changes["x"] = _Value(lower, lower.cell.output)
-                changes["below"] = {
-                    n: _Value(lower, n.removesuffix("_below"))
-                    for n in getattr(part, "sequences", {})
-                    if n.endswith("_below")
-                }
-            own = Parameters(_own(name, p), str(part))
-            runs[name] = over(part, own, _inputs_of(name, part, inputs, **changes))
-        ends = [runs[name] for name in self.ends]
-
-        def output(t: int) -> Tensor:
-            values = [run.steps[t][run.cell.output] for run in ends]
-            if len(values) == 1:
-                return values[0]
-            node = concat(*values)
-            node.name, node.time = inputs.prefix + self.output, t
-            return node
-
-        def step(t: int) -> dict[str, Tensor]:
-            return {**_merged({n: run.steps[t] for n, run in runs.items()}), self.output: output(t)}
-
-        def whole(name: str) -> Tensor | None:
-            if name == self.output:
-                values = [run[run.cell.output] for run in ends]
-                return concat(*values) if len(values) > 1 else values[0]
-            part, _, own = name.partition(".")
-            return runs[part][own]
-
-        lazy = all(run.whole for run in runs.values())
-        steps: Sequence[Any] = Moments(inputs.time, step)
-        return Run(
-            self,
-            p,
-            Moments(inputs.time, inputs.x),
-            _merged({name: run.initial for name, run in runs.items()}),
-            steps if lazy else list(steps),
-            _merged({name: run.final for name, run in runs.items()}),
-            whole if lazy else None,
-            [*(f"{name}.{n}" for name, run in runs.items() for n in run.names), self.output],
-        )
+        return run_system(self, p, inputs)
 
 
 class Stack(System):
     """Layers: x enters the first, each further layer reads the output of the one below."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    chained = True
+
+    def __init__(self, parts: Sequence[Part], tied: str | Sequence[str] = ()) -> None:
         if not parts:
             raise CellError("a stack needs at least one layer: stack([cells.lstm, cells.lstm]).")
         name = "stack_of_" + "_and_".join(getattr(part, "name", repr(part)) for part in parts)
         layers = {str(k): part for k, part in enumerate(parts, 1)}
-        super().__init__(name, layers, [str(len(parts))], chained=True)
+        wires: dict[str, Source] = {"1.x": "x"}
+        for k, part in enumerate(parts[1:], 2):
+            wires[f"{k}.x"] = f"{k - 1}."
+            for own in getattr(part, "sequences", {}):
+                if own.endswith("_below") and "." not in own:
+                    wires[f"{k}.{own}"] = f"{k - 1}.{own.removesuffix('_below')}"
+        last = len(parts)
+        joined = [f"{last}.{output_of(parts[-1])}"] if isinstance(parts[-1], Cell | System) else []
+        super().__init__(name, layers, wires, joined=joined, output="h", tied=tied)
 
 
 class Bidirectional(System):
@@ -240,30 +353,84 @@ class Bidirectional(System):
 
     def __init__(self, forward: Part, backward: Part) -> None:
         name = f"bidirectional_{getattr(forward, 'name', forward)}"
-        parts = {"forward": forward, "backward": backward}
-        super().__init__(name, parts, list(parts), turned=["backward"])
+        _side_by_side(self, name, {"forward": forward, "backward": backward})
 
 
 class Backward(System):
     """One part that reads backward: the second half of a `Bidirectional`, alone."""
 
     def __init__(self, part: Part) -> None:
-        name = f"backward_{getattr(part, 'name', part)}"
-        super().__init__(name, {"backward": part}, ["backward"], turned=["backward"])
+        _side_by_side(self, f"backward_{getattr(part, 'name', part)}", {"backward": part})
+
+
+def _side_by_side(made: System, name: str, parts: Mapping[str, Part]) -> None:
+    """Parts that read the same, that called `backward` from the last step to the first."""
+    wires: dict[str, Source] = {f"{part}.x": "x" for part in parts}
+    known = {n: part for n, part in parts.items() if isinstance(part, Cell | System)}
+    joined = [f"{n}.{output_of(part)}" for n, part in known.items()]
+    System.__init__(made, name, parts, wires, joined=joined, output="h", turned=["backward"])
+
+
+def system(
+    parts: Mapping[str, Part] | None = None,
+    wires: Mapping[str, Source] | None = None,
+    *,
+    output: str | None = None,
+    reverse: Collection[str] = (),
+    tied: str | Sequence[str] = (),
+    name: str | None = None,
+    **further: Part,
+) -> System:
+    """Parts and the wires between them, as one network.
+
+        net = system(encoder=bidirectional(cells.gru), decoder=attention,
+                     wires={"encoder.x": "source", "decoder.x": before("target"),
+                            "decoder.H": whole("encoder.h")})
+        run = unroll(net, p, source=xs, target=ys)
+        run["encoder.h"], run["decoder.s"]
+
+    parts: cells, layers and networks by name, in a mapping or as keyword arguments. wires: for each
+    input of a part where it comes from. What is wired to is `part.x`, a further input `part.NAME`,
+    or a first state `part.initial.NAME`. It comes from an equation of a part, `"q.z"`, from an
+    input of the system, which is any name without a dot, or from several, joined, in a list;
+    `before`, `whole`, `final` and `mask` say what is carried when it is not the value at each step.
+    Further inputs that nothing is wired to are given to `unroll` by `part.NAME`, or by their name.
+
+    output: the equation that a layer above reads, that of the last part unless told. reverse: the
+    parts that read from the last step to the first. tied: parts that share one set of parameters,
+    under the first one's name: "encoder decoder". The loss is the sum of the losses that parts
+    declare. CellError, UnknownNameError or ShapeError name a wire that cannot be.
+    """
+    every: dict[str, Part] = {**(parts or {}), **further}
+    if not every:
+        raise CellError("a system needs parts: system(encoder=cells.gru, …, wires={…}).")
+    for own in every:
+        if not own.isdigit():
+            check_name(own)
+        if own in ("prev", "initial", "input", "bar", "seed", "loss"):
+            raise CellError(f"a part cannot be called {own!r}; choose another name.")
+    turned = reverse.split() if isinstance(reverse, str) else reverse
+    for own in turned:
+        if own not in every:
+            raise unknown(f"reverse names {own!r}, which is no part", "the parts are", every)
+    called = name or "system_of_" + "_and_".join(every)
+    return System(called, every, wires or {}, output=output, turned=turned, tied=tied)
 
 
 @overload
-def stack(parts: Sequence[Part], axis: int = 0) -> Stack: ...
+def stack(parts: Sequence[Part], axis: int = 0, *, tied: str | Sequence[str] = ()) -> Stack: ...
 @overload
 def stack(parts: Sequence[TensorLike], axis: int = 0) -> Tensor: ...
-def stack(parts: Sequence[Any], axis: int = 0) -> Stack | Tensor:
+def stack(parts: Sequence[Any], axis: int = 0, *, tied: str | Sequence[str] = ()) -> Stack | Tensor:
     """Layers of cells or networks, the first is the one that reads x: a `Stack`.
 
     A further input of a cell that is called NAME_below receives the equation NAME of the layer
-    below. Of Tensors or arrays it is the operation of that name, side by side along a new axis.
+    below. tied: layers that share one set of parameters, under the name of the first of them:
+    "2.." is the second and all above it, "2..4" three of them, "1 3" two. Of Tensors or arrays it
+    is the operation of that name, side by side along a new axis.
     """
     if len(parts) and all(isinstance(part, Cell | System) for part in parts):
-        return Stack(parts)
+        return Stack(parts, tied)
     return functions.stack(parts, axis)
 
 
@@ -276,24 +443,16 @@ def bidirectional(forward: Part, backward: Part | None = None) -> Bidirectional:
     return Bidirectional(forward, forward if backward is None else backward)
 
 
-def output_of(part: Part) -> str:
-    """The equation of a part's Program that is its output: of a stack that of its last layer."""
-    if isinstance(part, Cell) or len(part.ends) > 1:
-        return part.output
-    return f"{part.ends[0]}.{output_of(part.parts[part.ends[0]])}"
+def equation_names(part: Part) -> list[str]:
+    """The equations of a part, of a system also what its output is called."""
+    if isinstance(part, System):
+        return part.equation_names
+    return [*part.program().equations] if isinstance(part, Cell) else []
 
 
 def width(part: Part, sizes: Sizes) -> int:
     """How many numbers the output of a cell or network has at each step."""
-    if isinstance(part, System):
-        own = part.part_sizes(sizes)
-        return sum(width(part.parts[name], own[name]) for name in part.ends)
-    shape = part.program(**sizes).equations[part.output].shape
-    if len(shape) != 1:
-        raise ShapeError(
-            f"{part}: a layer above reads a vector, but the output {part.output} has shape {shape}."
-        )
-    return shape[0]
+    return width_of(part, sizes)
 
 
 def fillable(part: Part) -> set[str]:
@@ -301,62 +460,22 @@ def fillable(part: Part) -> set[str]:
     return {name.rsplit(".", 1)[-1] for name in part.parameters}
 
 
-class _Value:
-    """One equation of a run as a function of the step."""
-
-    def __init__(self, run: Run, name: str) -> None:
-        if name not in run.names:
-            raise unknown(f"{run.cell} below has no equation {name!r}", "it has", run.names)
-        self._run, self._name = run, name
-
-    def __call__(self, t: int) -> Tensor:
-        return self._run.steps[t][self._name]
-
-    def like(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Shape and dtype of the value at a step."""
-        if self._run.whole:  # so that no step is made
-            return self.sequence.shape[1:], self.sequence.dtype
-        return self(0).shape, self(0).dtype
-
-    @property
-    def sequence(self) -> Tensor:
-        """The equation at all steps."""
-        return self._run[self._name]
-
-
-# --- names ----------------------------------------------------------------------------------------
-def _inputs_of(name: str, part: Part, inputs: SequenceInputs, **changes: Any) -> SequenceInputs:
-    """The inputs of a part, with those further ones that it declares."""
-    bare = {n.rsplit(".", 1)[-1] for n in part.extra_inputs if not n.endswith("_below")}
-    extra_inputs = {
-        n.removeprefix(f"{name}."): value
-        for n, value in inputs.extra_inputs.items()
-        if n in bare or n.startswith(f"{name}.")
-    }
-    return inputs.part(name, extra_inputs=extra_inputs, **changes)
-
-
-def _within(part: str, name: str) -> str:
-    """A part's own name as the network's: h is `1.h`, prev.h is `prev.1.h`."""
-    return f"prev.{part}.{name[5:]}" if name.startswith("prev.") else f"{part}.{name}"
-
-
-def _own(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def own_values(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Of a network's values those of one part, under the part's own names."""
-    return {
-        name.replace(f"{part}.", "", 1): value
-        for name, value in values.items()
-        if name.removeprefix("prev.").startswith(f"{part}.")
-    }
+    start = f"{part}."
+    return {n.removeprefix(start): v for n, v in values.items() if n.startswith(start)}
 
 
-def _merged(values: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The values of all parts under the network's names."""
-    return {f"{part}.{name}": v for part, own in values.items() for name, v in own.items()}
+def _as_it_is(cell: Cell) -> Cell:
+    return cell
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _renamed(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A part's fresh parameters under the network's names."""
     for name, tensor in tensors.items():
         tensor.name = f"{part}.{name}"
-    return _merged({part: tensors})
+    return {f"{part}.{name}": tensor for name, tensor in tensors.items()}

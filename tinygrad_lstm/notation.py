@@ -155,9 +155,21 @@ def index_of(name: str, time: Time = "t") -> Time:
     return None if _PARAMETER.match(own) and not name.startswith("prev.") else time
 
 
+def at_place(time: Time, letters: Iterable[str]) -> Time:
+    """The index of one place: t and the letter j are "t,j", the letter alone ",j"."""
+    return ",".join([time or "", *letters]) if letters else time
+
+
+def _shown(time: str) -> str:
+    return time.removeprefix(",")
+
+
 def _previous(name: str, time: Time) -> Time:
     """The index of a state that a step reads, see `step_before`."""
     way = step_before(name)
+    if time is not None and "," in time:
+        first, _, letters = time.partition(",")
+        return f"{_previous(name, first)},{letters}"
     if time is None or time == "t":
         return f"t{way:+d}"
     if re.fullmatch(r"\d+", time):
@@ -184,9 +196,16 @@ _SIGNS = {
 }
 
 
-def name_plain(name: str) -> str:
-    """A name as its author typed it, with its step: `prev.C` is C_{t-1}, and x is x_t."""
-    if name.startswith("prev."):
+def name_plain(name: str, time: Time = None) -> str:
+    """A name as its author typed it, with its step: `prev.C` is C_{t-1}, and x is x_t.
+
+    At one place of it the step is shown of every name that has one: e_{t,j}.
+    """
+    before = name.startswith("prev.")
+    if time is not None and "," in time:
+        index = _previous(name, time) if before else time
+        return f"{name.removeprefix('prev.')}_{_wrapped(_shown(index or ''))}"
+    if before:
         return f"{name[5:]}_{{t-1}}"
     return "x_t" if name == "x" else name
 
@@ -228,7 +247,7 @@ def _name(name: str, time: Time, apart: Apart, latex: bool) -> str:
         own, count = _numbered(rest)
         upper = _name(own, None, apart, latex) + (f",{count}" if count else "")
         short = not latex and len(unicodedata.normalize("NFC", upper)) <= 2
-        index = "" if time is None else f"_{(_braced if latex else _wrapped)(time)}"
+        index = "" if time is None else f"_{(_braced if latex else _wrapped)(_shown(time))}"
         return f"{letter}^{upper if short else f'{{{upper}}}'}{index}"
     over = []
     while space == "bar":
@@ -259,7 +278,8 @@ def _latex(symbol: Symbol, over: list[str], time: Time) -> str:
                 command, command
             )
         text = f"{command}{{{text}}}"
-    below = [_latex_subscript(s) for s in symbol.subscripts] + ([] if time is None else [time])
+    below = [_latex_subscript(s) for s in symbol.subscripts]
+    below += [] if time is None else [_shown(time)]
     above = "".join(SUFFIXES[s][0] for s in symbol.suffixes)
     above += _parts(symbol, latex=True)
     if above:
@@ -307,7 +327,8 @@ def _unicode(symbol: Symbol, over: list[str], time: Time) -> str:
             text = f"{accent}({text})"
     text += "".join(SUFFIXES[s][1] for s in symbol.suffixes)
     text += f"^{_parts(symbol, latex=False)}" if symbol.layers else ""
-    below = [_GREEK_BELOW.get(s, s) for s in symbol.subscripts] + ([] if time is None else [time])
+    below = [_GREEK_BELOW.get(s, s) for s in symbol.subscripts]
+    below += [] if time is None else [_shown(time)]
     text = unicodedata.normalize("NFC", text)
     return text + (f"_{_wrapped(','.join(below))}" if below else "")
 

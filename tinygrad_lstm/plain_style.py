@@ -50,7 +50,7 @@ class Plain:
     # --- names, numbers, words -------------------------------------------------------------------
     def name(self, label: str, time: Time = UNSET, apart: Apart = frozenset()) -> str:
         """A named value, see `notation.name_latex`."""
-        return name_plain(label.removeprefix("input."))
+        return name_plain(label.removeprefix("input."), time)
 
     def number(self, value: Any) -> Piece:
         """A number."""
@@ -213,16 +213,39 @@ class Plain:
 
     write_transpose = write_swapaxes
 
+    # --- one place of an axis --------------------------------------------------------------------
+    def write_row(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """[tanh(H)]_j: of what has a name it is the name with the letter."""
+        listed = self.listed(parts[0], attributes["letter"].name)
+        return listed._replace(kind="scalar" * ("scalar" in attributes))
+
+    def write_each(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """[tanh(H_j)]_j: what there is at every place j, as a list."""
+        return self.listed(parts[0], attributes["letter"].name)
+
+    def listed(self, part: Piece, letter: str) -> Piece:
+        """Something in brackets with a letter."""
+        return Piece(self.lowered(self.bracketed(part.text, "[]"), self.name(letter, None)))
+
+    def write_total(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """Σ_j α_j H_j."""
+        sign = self.sum_over(self.name(attributes["letter"].name, None))
+        return Piece(sign + self.fitted(parts[0], PRODUCT), PRODUCT)
+
     # --- nodes of a graph ------------------------------------------------------------------------
     def attributes(self, node: Tensor) -> dict[str, Any]:
         """What an operation is told beside its operands."""
         found = dict(node.attributes)
+        if node.op == "row" and not node.ndim:
+            found["scalar"] = True
         if node.op == "swapaxes":
             found |= {axis: found[axis] % node.ndim - node.ndim for axis in "ab"}
         return found
 
     def leaf(self, node: Tensor) -> Piece:
         """A named value, a number made of sizes by its words, or a constant."""
+        if node.op == "index":
+            return Piece(self.name(node.letters[0].name, None), kind="length")
         if node.name is not None:
             return Piece(self.name(node.name))
         if "words" in node.attributes:

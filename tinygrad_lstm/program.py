@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.batching import Lifted
+from tinygrad_lstm.batching import Lifted, without_letters
 from tinygrad_lstm.errors import ShapeError, UnknownNameError
-from tinygrad_lstm.notation import Apart, look_alikes, space_of
+from tinygrad_lstm.letters import at_each_place
+from tinygrad_lstm.notation import Apart, at_place, look_alikes, space_of
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.parts import Call
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, fold, pullback, remade
-from tinygrad_lstm.text import PLAIN, UNICODE, Plain, expression
+from tinygrad_lstm.text import PLAIN, UNICODE, Plain, at_one_place, expression, row_of
 
 
 class Values(Mapping[str, Array]):
@@ -47,6 +48,8 @@ class Program:
     `seed.h` the adjoint of h that is given from outside. `dimensions` tells an
     input's shape in words, as in {"W_f": "hidden, hidden + inputs"}, and `sizes` their values.
     `static` are the inputs that are the same at every step, None where there are no steps.
+    `written` are the equations as they are read, where `each` and `total` wrote with letters; in
+    `equations` every place of a letter is computed.
     """
 
     def __init__(
@@ -59,11 +62,14 @@ class Program:
         sizes: Mapping[str, int] | None = None,
         static: Collection[str] | None = None,
         calls: Sequence[Call] = (),
+        written: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
     ) -> None:
         self.name = name
         self.inputs = dict(inputs)
-        self.equations = dict(equations)
-        self.outputs = dict(outputs)
+        self.written, self._ends = map(dict, written or (equations, outputs))
+        computed = without_letters([*equations.values(), *outputs.values()])
+        self.equations = {n: computed[node] for n, node in equations.items()}
+        self.outputs = {n: computed[node] for n, node in outputs.items()}
         self.dimensions = dict(dimensions or {})
         self.sizes = dict(sizes or {})
         self.static = None if static is None else frozenset(static)
@@ -135,16 +141,15 @@ class Program:
     def on(self, leaves: Mapping[str, Tensor], names: Callable[[str], str]) -> dict[str, Tensor]:
         """The equations once more, under other names, with other nodes for the inputs."""
         known = {self.inputs[name]: node for name, node in leaves.items()}
-        owners = {node: name for name, node in self.equations.items()}
+        owners = {node: name for name, node in self.written.items()}
 
         def make(node: Tensor, operands: list[Tensor]) -> Tensor:
-            if not node.inputs:
-                return node
-            made: Tensor = apply(node.op or "", *operands, **node.attributes)
+            made = remade(node, operands)
+            made.name = None if node.inputs else made.name
             return named(made, names(owners[node])) if node in owners else made
 
-        found = fold(self.equations.values(), known, make)
-        return {name: found[node] for name, node in self.equations.items()}
+        found = fold(self.written.values(), known, make)
+        return {name: found[node] for name, node in self.written.items()}
 
     def folded(self) -> Program:
         """The Program with each part as one operation, `φ_x(x_t)`: to be read, and not to be run.
@@ -160,7 +165,7 @@ class Program:
             return known[node]
 
         pending = {call.prefix: call for call in calls}
-        for name, node in self.equations.items():
+        for name, node in self.written.items():
             around = [call for call in calls if name.startswith(call.prefix)]
             inside = max(around, key=lambda call: len(call.prefix), default=None)
             if inside is None:
@@ -173,10 +178,10 @@ class Program:
             for result in call.results:
                 own = f"{call.prefix}{result}"
                 which = {"result": result} if len(call.results) > 1 else {}
-                made = Tensor.opaque(self.equations[own], "part", operands, of=call.name, **which)
-                known[self.equations[own]] = made
+                made = Tensor.opaque(self.written[own], "part", operands, of=call.name, **which)
+                known[self.written[own]] = made
                 if own in self.outputs:
-                    equations[own] = known[self.equations[own]] = named(made, own)
+                    equations[own] = known[self.written[own]] = named(made, own)
         outputs = {n: equations[n] for n in self.outputs}
         words = {n: w for n, w in self.dimensions.items() if n in self.inputs}
         return Program(self.name, self.inputs, equations, outputs, words, self.sizes, self.static)
@@ -192,46 +197,58 @@ class Program:
         result's outputs, under the same names. Its equations are this Program's, then one for
         the adjoint of each named value, `bar.NAME`.
         """
-        # in a Program of gradients, W_f is an input, and the output that is its gradient
-        targets = {
-            name: self._named(name, self.inputs, self.equations, self.outputs)
-            for name in _names(wrt, self.inputs)
-        }
-        starts = {
-            name: self._named(name, self.outputs, self.equations, self.inputs)
-            for name in _names(of, self.outputs)
-        }
-        inputs = dict(self.inputs)
-        dimensions = dict(self.dimensions)
-        seeds: dict[Tensor, Any] = {}
-        for name, node in starts.items():
+        places = self.outputs, self.equations, self.inputs
+        starts = [(name, self._named(name, *places)) for name in _names(of, self.outputs)]
+        inputs, dimensions = dict(self.inputs), dict(self.dimensions)
+        seeds: dict[str, Tensor] = {}
+        for name, node in starts:
             seed = f"seed.{name}"
             while seed in inputs:
                 seed = f"seed.{seed}"
-            inputs[seed] = seeds[node] = Tensor.input(seed, node.shape, node.dtype)
+            inputs[seed] = seeds[name] = Tensor.input(seed, node.shape, node.dtype)
             if words := dimensions.get(f"prev.{name}", dimensions.get(name)):
                 dimensions[seed] = words
-        equations = dict(self.equations)
-        known = {node: name for name, node in {**self.inputs, **self.equations}.items()}
+        targets = _names(wrt, self.inputs)
+        equations, outputs = self._adjoints(self.equations, self.outputs, inputs, seeds, targets)
+        written = None
+        lettered = any(node is not self.equations[name] for name, node in self.written.items())
+        if lettered and not any(name.startswith("bar.") for name in self.written):
+            written = self._adjoints(self.written, self._ends, inputs, seeds, targets)
+        label, told = f"gradient of {self.name}", (dimensions, self.sizes, self.static)
+        return Program(label, inputs, equations, outputs, *told, written=written)
+
+    def _adjoints(
+        self,
+        equations: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        inputs: Mapping[str, Tensor],
+        seeds: Mapping[str, Tensor],
+        targets: Iterable[str],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """These equations with the adjoints of what they name, and the adjoints of the targets."""
+        found = dict(equations)
+        known = {node: name for name, node in {**self.inputs, **equations}.items()}
 
         def name_adjoint(node: Tensor, adjoint: Tensor) -> Tensor:
             if node not in known:
                 return adjoint
             name = f"bar.{known[node]}"
-            while name in equations or name in inputs:
+            while name in found or name in inputs:
                 name = f"bar.{name}"
-            equations[name] = named(adjoint, name)
-            return equations[name]
+            found[name] = named(at_each_place(adjoint), name)
+            return found[name]
 
-        adjoints = pullback(seeds, numeric=False, named=name_adjoint)
-        outputs = {}
-        for name, node in targets.items():
+        starts = {self._named(n, outputs, equations, self.inputs): s for n, s in seeds.items()}
+        adjoints = pullback(starts, numeric=False, named=name_adjoint)
+        gradients = {}
+        for name in targets:
+            # in a Program of gradients, W_f is an input, and the output that is its gradient
+            node = self._named(name, self.inputs, equations, outputs)
             if node not in adjoints:
                 zero = apply("multiply", node, 0.0)  # the outputs do not depend on it
-                adjoints[node] = equations[f"bar.{name}"] = named(zero, f"bar.{name}")
-            outputs[name] = adjoints[node]
-        label = f"gradient of {self.name}"
-        return Program(label, inputs, equations, outputs, dimensions, self.sizes, self.static)
+                adjoints[node] = found[f"bar.{name}"] = named(zero, f"bar.{name}")
+            gradients[name] = adjoints[node]
+        return found, gradients
 
     def _named(self, name: str, *places: Mapping[str, Tensor]) -> Tensor:
         for place in places:
@@ -242,12 +259,26 @@ class Program:
 
     def text(self, name: str, style: Plain = PLAIN) -> str:
         """One equation as a line of text: `f = sigmoid(W_f · [h_{t-1}, x_t] + b_f)`."""
-        names = {node: self.label(own, style, True) for own, node in self.inputs.items()}
-        names |= {node: self.label(own, style) for own, node in self.equations.items()}
-        return f"{self.label(name, style)} = {expression(self.equations[name], style, names)}"
+        inputs = {node: own for own, node in self.inputs.items()}
+        owners = {node: own for own, node in self.written.items()}
+        names = {node: self.label(own, style, True) for node, own in inputs.items()}
+        names |= {node: self.label(own, style) for node, own in owners.items()}
+        root, letters = at_one_place(self.written[name])
+        for node in ancestors([root]):
+            if node.op == "row":
+                base, places = row_of(node)
+                if base in inputs or base in owners:
+                    own = owners.get(base) or inputs[base]
+                    names[node] = self.label(own, style, base not in owners, places)
+        return f"{self.label(name, style, False, letters)} = {expression(root, style, names)}"
 
-    def label(self, name: str, style: Plain = PLAIN, is_input: bool = False) -> str:
-        """How a named value is written, with its step where it has one for each: W_f, f_t."""
+    def label(
+        self, name: str, style: Plain = PLAIN, is_input: bool = False, letters: Sequence[str] = ()
+    ) -> str:
+        """How a named value is written, with its step where it has one for each: W_f, f_t.
+
+        letters: those of one place of it, e_{t,j}.
+        """
         space, own = space_of(name)
         while space in ("bar", "seed"):
             space, own = space_of(own)
@@ -255,7 +286,8 @@ class Program:
         steady = self.static is None or own in self.static and (own != name or not is_equation)
         shared = is_input and name in self.equations
         time = None if steady and space != "prev" else "t"
-        return style.name(f"input.{name}" if shared else name, time, self._apart)
+        own = f"input.{name}" if shared else name
+        return style.name(own, at_place(time, letters), self._apart)
 
     @cached_property
     def _apart(self) -> Apart:

@@ -132,22 +132,24 @@ class Run:
 def unroll(
     network: Network,
     p: Mapping[str, TensorLike],
-    xs: TensorLike,
+    xs: TensorLike | None = None,
     initial: Mapping[str, TensorLike] | None = None,
     *,
-    lengths: ArrayLike | None = None,
+    lengths: ArrayLike | Mapping[str, ArrayLike] | None = None,
     reverse: Any = False,  # not bool: a type checker lets **further, a mapping, hold any argument
     seed: Any = 0,
     **further: TensorLike,
 ) -> Run:
     """Run a network over a sequence.
 
-    network: a cell, or a `stack` or `bidirectional` of cells. xs: (time, inputs) or (time, batch,
-    inputs). A plain array is data; pass a Tensor where its gradient is wanted. initial: states
+    network: a cell, or a `stack`, `bidirectional` or `system` of cells. xs: (time, inputs) or
+    (time, batch, inputs); of a system its first input, and each input may be given by its name,
+    `unroll(net, p, source=xs, target=ys)`. A plain array is data; pass a Tensor where its gradient is wanted. initial: states
     before the first step, (hidden,) or (batch, hidden); where not given, what the cell's `start`
     says, or zero. lengths: the number of steps of each sequence of a padded batch, (batch,): what
     is computed past a sequence's end is zero, its final state is the one at its own end, and no
-    gradient flows to its padding.
+    gradient flows to its padding. Where inputs of a system have steps of their own, lengths are a
+    mapping: {"source": [5, 3]}.
     reverse: read from the last step to the first; step t of the result is still that of x_t.
     further: the cell's other inputs by name, with a leading time axis where they are sequences;
     each has its own axes and is shared by the batch, or the axes of the batch before them. seed:
@@ -161,6 +163,9 @@ def unroll(
         raise CellError(f"{network} has no state to carry over a sequence; it is a part of cells.")
     known = isinstance(p, Parameters) and p.tensors.keys() == network.parameters.keys()
     bound: Parameters = p if known else network.bind(p)  # type: ignore[assignment]
+    first = getattr(network, "first", "x")
+    if xs is None and first in further:
+        xs = further.pop(first)
     inputs = read_inputs(network, xs, initial, lengths, reverse, seed, further)
     return over(network, bound, inputs)
 

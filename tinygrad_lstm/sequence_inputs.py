@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,10 @@ class Fixed:
     def __init__(self, value: Tensor) -> None:
         self.value = value
 
+    def like(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and dtype of the value."""
+        return self.value.shape, self.value.dtype
+
     def __call__(self, t: int) -> Tensor:
         """The value, at any step."""
         return self.value
@@ -64,7 +68,8 @@ class SequenceInputs:
     ended, None where none has; ragged: whether any step has one; reverse: from the last step to
     the first; initial, extra_inputs: as
     given by the caller; below: what the layer below computed, for inputs that are named after it;
-    prefix: the name of the part of the network that reads; seed: of the noise.
+    prefix: the name of the part of the network that reads; seed: of the noise; lengths: those of
+    inputs of a system with steps of their own.
     """
 
     x: Any
@@ -78,6 +83,7 @@ class SequenceInputs:
     prefix: str = ""
     seed: int = 0
     ragged: bool = False
+    lengths: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str, **changes: Any) -> SequenceInputs:
         """The same for a part of the network: with its own initial states and names."""
@@ -114,13 +120,22 @@ def read_inputs(
 ) -> SequenceInputs:
     """The arguments of `unroll`, checked."""
     x_rank = len(dimensions.parse(network.x))
+    called = getattr(network, "first", "xs")
+    if xs is None:
+        raise DataError(f"{network} needs a sequence to read: unroll(network, p, {called}).")
     what = f"{network}: xs"
-    xs = _tensor(what, xs)
+    xs = tensor_of(what, xs)
     if 0 in xs.shape:
         raise DataError(
             f"{network}: xs is empty, its shape is {xs.shape}; a sequence needs at least one step."
         )
-    if xs.ndim < x_rank + 1:
+    spatial = getattr(network, "spatial", 1)  # axes in front of the batch's
+    if xs.ndim < x_rank + spatial:
+        if spatial != 1:
+            raise ShapeError(
+                f"{network}: xs needs {spatial} axes before those of the batch and of x "
+                f"({network.x}), got shape {xs.shape}."
+            )
         raise ShapeError(
             f"{network}: xs must be (time, {network.x}) or (time, batch, {network.x}), "
             f"got shape {xs.shape}."
@@ -143,14 +158,42 @@ def read_inputs(
         if name not in network.state:
             states = ", ".join(network.state)
             raise UnknownNameError(f"{network}: initial has {name!r}, but the states are {states}.")
-    time, batch_shape = xs.shape[0], xs.shape[1 : xs.ndim - x_rank]
-    mask = _mask(network, lengths, time, batch_shape)
+    time, batch_shape = xs.shape[0], xs.shape[spatial : xs.ndim - x_rank]
+    lengths, others = _lengths(network, lengths)
+    mask = mask_of(network, lengths, time, batch_shape)
     x = Steps(xs, "x")
     ragged = lengths is not None and any(present is not None for present in mask)
     own = initial or {}
     return SequenceInputs(
-        x, time, batch_shape, mask, reverse, own, extra_inputs, {}, seed=int(seed), ragged=ragged
+        *(x, time, batch_shape, mask, reverse, own, extra_inputs, {}),
+        seed=int(seed),
+        ragged=ragged,
+        lengths=others,
     )
+
+
+def _lengths(network: Network, lengths: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The lengths that go with xs, and those of inputs that have steps of their own."""
+    wiring = getattr(network, "wiring", None)
+    if wiring is None:
+        if isinstance(lengths, Mapping):
+            raise DTypeError(f"{network}: lengths are whole numbers, one for each sequence.")
+        return lengths, {}
+    clocks = {n: wiring.clocks[f"input.{n}"] for n in wiring.sequences}
+    if not isinstance(lengths, Mapping):
+        if lengths is not None and len({*clocks.values()}) > 1:
+            said = ", ".join(f"{n!r}: …" for n in clocks)
+            raise DTypeError(
+                f"{network} reads several sequences, {' and '.join(clocks)}, each of lengths of "
+                f"its own.\n  Write lengths={{{said}}}, or some of them."
+            )
+        return lengths, {}
+    for name in lengths:
+        if name not in clocks:
+            raise unknown(f"{network}: lengths has {name!r}", "the inputs with steps are", clocks)
+    first = clocks[network.first]  # type: ignore[attr-defined]
+    own = next((lengths[n] for n in lengths if clocks[n] == first), None)
+    return own, {n: each for n, each in lengths.items() if clocks[n] != first}
 
 
 def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
@@ -168,7 +211,7 @@ def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
             )
 
 
-def _mask(
+def mask_of(
     network: Network, lengths: Any, time: int, batch_shape: tuple[int, ...]
 ) -> list[Array | None]:
     if lengths is None:
@@ -195,7 +238,7 @@ def _mask(
     return [None if (array > t).all() else array > t for t in range(time)]
 
 
-def _tensor(what: str, value: Any) -> Tensor:
+def tensor_of(what: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     try:
@@ -242,7 +285,8 @@ def _prepared(
     _check_x(cell, program, x_shape)
     extra_inputs, each = _extra_inputs(cell, program, inputs)
     initial = _initial(cell, program, inputs, weights)
-    data = [f(0).dtype for f in extra_inputs.values() if f(0).dtype.kind in "fc"]
+    kinds = [f.like()[1] for f in extra_inputs.values()]
+    data = [kind for kind in kinds if kind.kind in "fc"]
     dtype = np.result_type(weights, *data, *(v.dtype for v in initial.values()))
     return Prepared(program, initial, extra_inputs, each, dtype)
 
@@ -252,7 +296,10 @@ def _sizes_of(
 ) -> dict[str, int]:
     """The sizes that parameters, x, further inputs and first states tell, in this order."""
     declared = {**cell.sequences, **cell.constants}
-    extra = {**inputs.extra_inputs, **{name: value(0) for name, value in inputs.below.items()}}
+    extra = {
+        **inputs.extra_inputs,
+        **{name: value.like()[0] for name, value in inputs.below.items()},
+    }
     if missing := [name for name in declared if name not in extra]:
         wanted = ", ".join(f"{name}=… ({declared[name]})" for name in missing)
         raise UnknownNameError(f"{cell} has further inputs; pass them by name: {wanted}.")
@@ -261,7 +308,7 @@ def _sizes_of(
     for name, words in {**declared, **cell.state}.items():
         value = extra.get(name) if name in declared else inputs.initial.get(name)
         if value is not None:
-            dimensions.learn(known, words, np.shape(value))
+            dimensions.learn(known, words, value if name in inputs.below else np.shape(value))
     known = {**p.sizes, **known}  # what the parameters were made for, where nothing else tells
     left = {name for name in cell.sizes if name not in known}
     if left:
@@ -343,7 +390,7 @@ def _initial(cell: Cell, program: Program, inputs: SequenceInputs, dtype: Any) -
             start.flags.writeable = False  # so that no second copy is made
             node = constant(start)
         else:
-            node = _tensor(f"{cell}: initial {name}", inputs.initial[name])
+            node = tensor_of(f"{cell}: initial {name}", inputs.initial[name])
             if node.shape not in (own, full):
                 raise ShapeError(
                     f"{cell}: initial {name} has shape {node.shape}, but the state is "
@@ -382,9 +429,9 @@ def _extra_inputs(
     """The cell's further inputs, checked, as functions of the step; those each sample has."""
     time, batch_shape = inputs.time, inputs.batch_shape
     values = dict(inputs.below)
-    each = {n for n, below in values.items() if below(0).ndim > program.inputs[n].ndim}
+    each = {n for n, v in values.items() if len(v.like()[0]) > program.inputs[n].ndim}
     for name, value in inputs.extra_inputs.items():
-        node = _tensor(f"{cell}: {name}", value)
+        node = tensor_of(f"{cell}: {name}", value)
         own = program.inputs[name].shape
         steps = name in cell.sequences
         if steps and (node.ndim < len(own) + 1 or node.shape[0] != time):

@@ -37,6 +37,7 @@ class Cell(Declarations):
 
     def __init__(self, step: Step, **declared: Any) -> None:
         super().__init__(step, **declared)
+        self._declared, self._varied = declared, False
         self._programs: dict[tuple[tuple[str, int], ...], Program] = {}
         self._inferred: dict[tuple[Any, ...], dict[str, int]] = {}
         self._examined: set[Any] = set()
@@ -47,8 +48,11 @@ class Cell(Declarations):
         names = [name for name, value in vars(module).items() if value is self] if module else []
         if names:
             return _found_again, (self.step.__module__, names[0], "")
+        for where, module in list(sys.modules.items()):  # made of another: otherwise, with_parts
+            if getattr(module, "__dict__", {}).get(self.name) is self:
+                return _found_again, (where, self.name, "")
         file = self.step.__code__.co_filename
-        if self.step.__module__.startswith("cells_of_"):
+        if self.step.__module__.startswith("cells_of_") and not self._varied:
             return _found_again, (self.step.__module__, self.name, file)
         raise TypeError(
             f"{self} does not pickle: it is pickled by where it is found, and it stands in no "
@@ -127,6 +131,18 @@ class Cell(Declarations):
     def sized(self, **sizes: str) -> Sized:
         """The cell as a part whose sizes have these lengths of the cell around it, in words."""
         return Sized(self, sizes)
+
+    def with_parts(self, **parts: Cell | Sized) -> Cell:
+        """The same listing with other cells or layers at work in it: `vrnn.with_parts(rnn=gru)`.
+
+        CellError names what is no part of it; what does not fit in is said as for any part.
+        """
+        for name in parts:
+            if name not in self.components:
+                raise unknown(f"{self} has no part {name!r}", "its parts are", self.components)
+        made = type(self)(self.step, **{**self._declared, "parts": {**self.components, **parts}})
+        made._varied = True
+        return made
 
     def _take_parts(self) -> None:
         """Trace the step once, to learn what its parts read and how long that is."""
@@ -254,6 +270,7 @@ def cell(
     noise: Mapping[str, str] | None = None,
     sizes: Mapping[str, str] | None = None,
     parts: Mapping[str, Cell | Sized] | None = None,
+    axes: Mapping[str, str] | None = None,
 ) -> Callable[[Step], Cell]:
     """Make a Cell of a function `step(now, prev, x, p)` that writes one step's equations.
 
@@ -273,7 +290,8 @@ def cell(
     sequences that are drawn from N(0, 1) where they are not given. sizes: bounds and sizes that
     others determine, as in {"patch": "at least 2", "glimpse": "2 * patch * patch"}. A step that
     has an argument `size` gets the sizes by name: `size.hidden`. parts: cells and layers at work
-    inside the step, which has an argument `part` for them, see `parts.py`.
+    inside the step, which has an argument `part` for them, see `parts.py`. axes: of a block of a
+    `grid` the states that move along each axis, {"right": "h_1 m_1", "down": "h_2 m_2"}.
     """
     declared = locals()  # the arguments, and nothing else yet
     return lambda step: Cell(step, **declared)

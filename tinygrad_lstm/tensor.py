@@ -8,8 +8,8 @@ not, only the node is made (traced). Both kinds are differentiated by the same r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,22 @@ from tinygrad_lstm.sizes import Ratio, Size
 
 Array: TypeAlias = NDArray[Any]
 _new = object.__new__
+
+
+class Letter(NamedTuple):
+    """A letter that stands for each place of an axis: its name, how many, and when it was opened.
+
+    Of two that are open at once, the one opened first stands around the other.
+    """
+
+    order: int
+    name: str
+    length: int
+
+
+LETTERED = ("index", "row", "each", "total")  # what `each` and `total` write, to be read
+_Letters: TypeAlias = tuple[Letter, ...]
+_Abstract: TypeAlias = tuple[tuple[int, ...], np.dtype[Any], _Letters]
 
 
 def _infix(name: str, swapped: bool = False) -> Callable[[Tensor, TensorLike], Tensor]:
@@ -69,7 +85,7 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
     _data: Array | None
     inputs: tuple[Tensor, ...]
     _grad: Any
-    _abstract: tuple[tuple[int, ...], np.dtype[Any]] | None  # shape and dtype without a value
+    _abstract: _Abstract | None  # shape, dtype and letters, without a value
 
     def __init__(self, data: Any, name: str | None = None) -> None:
         if isinstance(data, Tensor):
@@ -90,14 +106,27 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
     def input(cls, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
         """A traced leaf: a name and a shape, and a value only when its Program is run."""
         node = _make(None, None, (), _NONE, True, cls.__new__(cls))
-        node._abstract, node.name = (tuple(shape), np.dtype(dtype)), name
+        node._abstract, node.name = (tuple(shape), np.dtype(dtype), ()), name
         return node
 
     @classmethod
     def opaque(cls, like: Tensor, op: str, operands: Sequence[Tensor], **attributes: Any) -> Tensor:
         """A traced value like another of which only is said what it is made of, by what name."""
+        return cls.lettered(op, operands, like.shape, like.dtype, letters_of(operands), attributes)
+
+    @classmethod
+    def lettered(
+        cls,
+        op: str,
+        operands: Sequence[Tensor],
+        shape: tuple[int, ...],
+        dtype: Any,
+        letters: tuple[Letter, ...],
+        attributes: Mapping[str, Any],
+    ) -> Tensor:
+        """A traced value at each place of the letters: `shape` is that at one place."""
         node = _make(None, op, tuple(operands), attributes, True, cls.__new__(cls))
-        node._abstract = (like.shape, like.dtype)
+        node._abstract = (shape, np.dtype(dtype), letters)
         return node
 
     # --- values ---------------------------------------------------------------------------------
@@ -135,6 +164,11 @@ class Tensor(Node, NumpyProtocol, NumberProtocol):
     def dtype(self) -> np.dtype[Any]:
         """The kind of the numbers."""
         return self._abstract[1] if self._abstract else self._data.dtype  # type: ignore[union-attr]
+
+    @property
+    def letters(self) -> tuple[Letter, ...]:
+        """The letters at each place of which it has a value; outside of `each` there are none."""
+        return self._abstract[2] if self._abstract else ()
 
     @property
     def traced(self) -> bool:
@@ -366,25 +400,36 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Tensor:
     return node
 
 
+def letters_of(nodes: Iterable[Tensor]) -> tuple[Letter, ...]:
+    """The letters that stand in any of several values, the outermost first."""
+    found = {letter for node in nodes for letter in node.letters}
+    return tuple(sorted(found)) if found else ()
+
+
 def _trace(
     operation: Operation, inputs: tuple[Tensor, ...], attributes: dict[str, Any]
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of a result whose value is not known: those of the forward on ones."""
+) -> _Abstract:
+    """Shape, dtype and letters of a result without a value: those of the forward on ones."""
     stand_ins = [
         np.broadcast_to(np.ones((), i.dtype), i.shape) if i._data is None else i._data
         for i in inputs
     ]
     with np.errstate(all="ignore"):
         result = np.asarray(operation.forward(*stand_ins, **attributes))
+    shape, letters = result.shape, letters_of(inputs)
     if any(type(n) is Size for i in inputs for n in i.shape):
-        return axes.named_shape(operation, inputs, attributes, result.shape), result.dtype
-    return result.shape, result.dtype
+        shape = axes.named_shape(operation, inputs, attributes, shape)
+    return shape, result.dtype, letters
 
 
 def remade(node: Tensor, operands: Sequence[Tensor]) -> Tensor:
     """The same operation on other operands, under the same name; a leaf as it is."""
     if not node.inputs:
         return node
-    made = apply(node.op or "", *operands, **node.attributes)
+    if node.op in TABLE and node.op not in LETTERED:
+        made = apply(node.op or "", *operands, **node.attributes)
+    else:  # only said, not computed
+        written = node.op or "", operands, node.shape, node.dtype
+        made = Tensor.lettered(*written, node.letters, node.attributes)
     made.name, made.time = node.name, node.time
     return made

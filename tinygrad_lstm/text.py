@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_lstm.notation import UNSET, Apart, Time, name_latex, name_unicode
+from tinygrad_lstm.notation import UNSET, Apart, Time, at_place, index_of, name_latex, name_unicode
 from tinygrad_lstm.plain_style import NEGATIVE as NEGATIVE
 from tinygrad_lstm.plain_style import Attributes as Attributes
 from tinygrad_lstm.plain_style import Piece as Piece
@@ -85,7 +85,7 @@ class Unicode(Plain):
         """The sign between two factors."""
         if right.kind == "number":
             return self.dot
-        if left.kind == "length":
+        if left.kind in ("length", "scalar") or right.kind == "scalar":
             return self.beside
         return " " if left.kind == "number" else self.hadamard
 
@@ -255,9 +255,36 @@ def expression(root: Tensor, style: Plain = PLAIN, names: Mapping[Tensor, str] =
 
     names: what some nodes are called instead, whether they have a name or not.
     """
-    leaves = {n: Piece(label) for n, label in names.items() if n is not root}
+    leaves = {n: _at(n, label) for n, label in names.items() if n is not root or n.op == "row"}
     for n in ancestors([root], stop=leaves):
-        if n is not root and n not in leaves and (n.name is not None or not n.inputs):
+        if n is root or n in leaves:
+            continue
+        if n.op == "row" and (base := row_of(n)[0]).name is not None:
+            leaves[n] = _at(n, style.name(base.name, at_place(index_of(base.name), row_of(n)[1])))
+        elif n.name is not None or not n.inputs:
             leaves[n] = style.leaf(n)
     found: Piece = fold([root], leaves, style.node)[root]
     return found.text
+
+
+def _at(node: Tensor, label: str) -> Piece:
+    """A value by its name; one number at a place stands beside what it multiplies: α_j H_j."""
+    return Piece(label, kind="scalar" * (node.op == "row" and not node.ndim))
+
+
+def row_of(node: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """What a row is taken of, and the letters of its place: F_{i,a} is (F, (i, a))."""
+    letters: list[str] = []
+    while node.op == "row":
+        letters.insert(0, node.attributes["letter"].name)
+        node = node.inputs[0]
+    return node, tuple(letters)
+
+
+def at_one_place(node: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """What a value is at one place, where it is written so, and the letters of the place."""
+    letters: list[str] = []
+    while node.op == "each":
+        letters.append(node.attributes["letter"].name)
+        node = node.inputs[0]
+    return node, tuple(letters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.declarations import Declarations, check_name
 from tinygrad_lstm.errors import (
     CellError,
+    LetterError,
     ShapeError,
     TinygradError,
     TracedError,
     UnknownNameError,
     unknown,
 )
+from tinygrad_lstm.letters import check_closed, letters_within, reads_letter
 from tinygrad_lstm.parts import Part, Tracing
 from tinygrad_lstm.program import named
 from tinygrad_lstm.tensor import Tensor, TensorLike, apply, constant
@@ -81,6 +83,7 @@ def record(now: Now, name: str, value: TensorLike) -> Tensor:
     """Write an equation under its whole name, `rnn.h`."""
     if not isinstance(value, Tensor):
         value = constant(value, np.dtype(float))
+    check_closed(name, value)
     if not value.traced:  # of outside: it keeps its own name
         value = apply("identity", value)
     now._values[name] = named(value, name)
@@ -117,8 +120,9 @@ def write_equations(cell: Declarations, tracing: Tracing) -> dict[str, Tensor]:
         at_work = {name: Part(name, given, tracing) for name, given in cell.components.items()}
         extra_inputs["part"] = Names(owner, at_work, _NO_PART)
     try:
-        cell.call(now, prev, values["x"], p, extra_inputs)
-    except (ShapeError, TracedError) as error:
+        with letters_within(tracing.sizes) as letters:
+            cell.call(now, prev, values["x"], p, extra_inputs)
+    except (ShapeError, TracedError, LetterError) as error:
         place = _place(cell, error)
         declared = dimensions.declared(cell.parameters, place)
         fix = declared if isinstance(error, ShapeError) else ""
@@ -128,7 +132,23 @@ def write_equations(cell: Declarations, tracing: Tracing) -> dict[str, Tensor]:
     except BaseException as error:  # exit() too
         raise CellError(f"{_place(cell, error)}\n  {type(error).__name__}: {error}") from error
     _check(cell, owner, tracing)
+    _check_letters(owner, letters.used, [*before, *values], tracing)
     return written
+
+
+def _check_letters(owner: str, used: Iterable[str], given: Iterable[str], tracing: Tracing) -> None:
+    """A letter is no other sign of the step."""
+    taken = {name.removeprefix(tracing.prefix) for name in (*given, *tracing.written)} | {"t"}
+    for letter in used:
+        if letter in taken:
+            what = "the step in time" if letter == "t" else f"also a value of the step, {letter}"
+            of = next(
+                (name for name, node in tracing.written.items() if reads_letter(node, letter)), ""
+            )
+            raise LetterError(
+                f"{owner}, equation {of}: its letter {letter} is {what}.\n"
+                f"  Take another letter, such as {next(n for n in 'jkilmn' if n not in taken)}."
+            )
 
 
 def _check(cell: Declarations, owner: str, tracing: Tracing) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+from tinygrad_lstm.notation import at_place
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Tensor
+from tinygrad_lstm.text import at_one_place, row_of
 from viz.symbols import DOT, HOLE, Written, called, expression, named, within, written
 
 OUTPUT = "output"  # the key of the terminal above
@@ -34,6 +36,11 @@ class Part:
     merges: bool = False  # a learned layer fed from below: its inputs merge into one line
     linear: bool = False  # a layer without an activation
     second: str = ""  # the input that is subtracted or divides
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """How often it is computed in a step: once at every place of its letters."""
+        return tuple(letter.length for letter in self.node.letters)
 
 
 @dataclass(eq=False)
@@ -75,21 +82,65 @@ class Anatomy:
             return named(key, self.time(key))
         return named(part.names[0]) if part.names else self.expression(part)
 
-    def expression(self, part: Part) -> Written:
-        """What a part computes, from named values."""
+    def name(self, name: str, time: str = "t") -> Written:
+        """A named value; what is written for one place, at that place: e_{t,j}."""
+        return named(name, at_place(time, at_one_place(self.program.written[name])[1]))
+
+    @cached_property
+    def results(self) -> dict[Tensor, str]:
+        """What cells inside the cell give, where one stands as one box: the equation of each."""
+        found: dict[Tensor, str] = {}
+        for name, node in self.program.written.items():
+            if (own := bare(node)).op == "part":
+                found.setdefault(own, name)
+        return found
+
+    def expression(self, part: Part, name: str = "") -> Written:
+        """What a part computes, from named values; of several results the one of that name."""
+        root = bare(self.program.written[name]) if name else part.node
 
         def known(node: Tensor) -> Written | None:
             if node in self.parameters:
                 return named(self.parameters[node], None)
+            if (row := self.row(node)) is not None:
+                return row
             key = self.key.get(node)
-            if node is part.node or key is None:
+            if node is root or key is None:
                 return None
+            if (own := bare(node)) in self.results and own is not root:
+                return named(self.results[own])
             return None if key in self.parts and not self.parts[key].names else self.value(key)
 
-        return expression(part.node, known)
+        return expression(root, known)
+
+    def operands(self, part: Part) -> list[str]:
+        """What a layer reads, in words; at one place what is read so: H_j."""
+        own = within(part.node, lambda n: n is part.node or n not in self.key)
+        rows = {self.key[n]: row for n in own if n in self.key and (row := self.row(n))}
+        return [rows.get(key, self.value(key)).text for key in part.inputs]
+
+    def row(self, node: Tensor) -> Written | None:
+        """One place of a named value, by its name: H_j; None of anything else."""
+        base, letters = row_of(node)
+        if not letters:
+            return None
+        if base in self.parameters:
+            return named(self.parameters[base], at_place(None, letters))
+        key = self.key.get(base, "")
+        part = self.parts.get(key)
+        name = part.names[0] if part and part.names else key
+        if not key or part and not part.names:
+            return None
+        return named(name, at_place("t" if part else self.time(name), letters))
+
+    def given(self, part: Part) -> list[str]:
+        """The results of a cell inside the cell, by their names."""
+        return [n for node, n in self.results.items() if self.key[node] == part.key]
 
     def title(self, part: Part) -> str:
         """What a part computes, for the title that appears when it is pointed at."""
+        if part.node in self.results:
+            return "; ".join(map(self.program.text, self.given(part)))
         if part.names:
             return self.program.text(part.names[0])
         return f"part of {self.program.text(part.equation)}"
@@ -134,9 +185,14 @@ class Anatomy:
         return path
 
 
-@lru_cache(maxsize=64)
 def anatomy(cell: Cell, folded: bool = False) -> Anatomy:
     """Fold a cell's Program into parts; folded: a cell inside the cell is one of them."""
+    return parts_of(cell, folded)  # one key of the cache, however it is called
+
+
+@lru_cache(maxsize=64)
+def parts_of(cell: Cell, folded: bool) -> Anatomy:
+    """The anatomy of a cell, made once."""
     program = cell.program().folded() if folded else cell.program()
     parameters = {program.inputs[name]: name for name in cell.parameters}
     key = {node: name for name, node in program.inputs.items() if node not in parameters}
@@ -147,11 +203,16 @@ class _Folder:
     def __init__(self, a: Anatomy) -> None:
         self.a, self.parts, self.key, self.parameters = a, a.parts, a.key, a.parameters
         self.inner: dict[str, int] = {}
-        self.equation = {node: name for name, node in a.program.equations.items()}
+        self.calls: dict[tuple[object, ...], str] = {}  # a cell inside the cell -> its box
+        self.equation = {node: name for name, node in a.program.written.items()}
+        for name, node in a.program.written.items():  # at one place, where it is written so
+            one = at_one_place(node)[0]
+            if one.inputs and one.name is None and one.op != "row":
+                self.equation.setdefault(one, name)
         self.taken = {OUTPUT, *a.key.values()}
 
     def fold(self) -> Anatomy:
-        for name, node in self.a.program.equations.items():
+        for name, node in self.a.program.written.items():
             self.a.alias[name] = key = self.value(node, name)
             if key in self.parts:
                 self.parts[key].names.append(name)
@@ -166,7 +227,9 @@ class _Folder:
                 stack.pop()
                 continue
             kind, operands = self.classify(node)
-            if todo := [o for o in operands if o not in self.key]:
+            if node.op == "part" and (call := _call(node)) in self.calls:
+                self.key[node] = self.calls[call]
+            elif todo := [o for o in operands if o not in self.key]:
                 stack.extend(reversed(todo))
             elif kind == "alias":
                 self.key[node] = self.key[operands[0]]
@@ -176,7 +239,7 @@ class _Folder:
 
     def classify(self, node: Tensor) -> tuple[str, list[Tensor]]:
         """How a node is drawn, and the values that its shape reads."""
-        if node.op == "identity":
+        if node.op in ("identity", "row", "each"):
             return "alias", [node.inputs[0]]
         if node.op == "part":
             merged = [value for i in node.inputs for value in self.merged(i)]
@@ -208,7 +271,7 @@ class _Folder:
 
     def weight(self, node: Tensor) -> bool:
         """A parameter, or entries of one."""
-        while self.free(node) and node.op in ("getitem", "swapaxes", "transpose"):
+        while self.free(node) and node.op in ("getitem", "swapaxes", "transpose", "row"):
             node = node.inputs[0]
         return node in self.parameters
 
@@ -259,6 +322,7 @@ class _Folder:
         if node.op == "part":
             part.kind, part.merges = "layer", True
             part.sign = called(node)
+            self.calls[_call(node)] = key
         elif kind == "op":
             self.sign(part)
         else:
@@ -277,7 +341,10 @@ class _Folder:
         """What is computed from parameters and numbers alone."""
 
         def known(node: Tensor) -> Written | None:
-            return named(self.parameters[node], None) if node in self.parameters else None
+            base, letters = row_of(node)
+            if base not in self.parameters:
+                return None
+            return named(self.parameters[base], at_place(None, letters))
 
         return expression(root, known)
 
@@ -297,3 +364,15 @@ class _Folder:
             part.kind = "layer"
         if node.op in ("subtract", "divide") and all(o == HOLE for o in shown):
             part.second = self.key[node.inputs[1]]
+
+
+def bare(node: Tensor) -> Tensor:
+    """What a node is another name of."""
+    while node.op == "identity":
+        node = node.inputs[0]
+    return node
+
+
+def _call(node: Tensor) -> tuple[object, ...]:
+    """What makes several results those of one cell inside the cell."""
+    return (node.attributes["of"], *node.inputs)

@@ -54,13 +54,18 @@ def _node(shape: Shape) -> dict[str, str]:
         "width": f"{shape.width / 72:.4f}",
         "height": f"{shape.height / 72:.4f}",
     }
-    if fill:
+    if shape.paint:
+        role, share = shape.paint
+        paint = f"{light(role)}{round(255 * share * (DIM if shape.dim else 1)):02x}"
+        attributes |= {"shape": "box", "style": "filled", "fillcolor": paint}
+        attributes |= {"color": "transparent", "penwidth": "0"}
+    elif fill or line:
         circle = shape.round and abs(shape.width - shape.height) < 0.5
         rounded = not circle and shape.corner > 0
         attributes |= {
             "shape": "circle" if circle else "box",
             "style": "filled,rounded" if rounded else "filled",
-            "fillcolor": _colour(fill, shape.dim),
+            "fillcolor": _colour(fill, shape.dim) if fill else "transparent",
             "color": _colour(line, shape.dim) if line else "transparent",
             "penwidth": number(width),
         }

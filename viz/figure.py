@@ -14,7 +14,7 @@ import graphviz
 from tinygrad_lstm.errors import TinygradError
 from viz import dot, svg, tikz
 from viz.palette import COLOURS
-from viz.rendering import render, svg_to_pdf, svg_to_png
+from viz.rendering import RendererError, render, svg_to_pdf, svg_to_png
 from viz.scene import Scene
 
 ENDINGS = (".svg", ".png", ".pdf", ".dot", ".tex")
@@ -116,9 +116,12 @@ class Figure:
         own = f"{self.prefix}-{next(_shown)}"  # notebooks put many figures into one page
         return {"image/svg+xml": self.svg(own), "text/plain": self.alt}
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
         width, height = (round(side * 4 / 3) for side in self.size)  # points to CSS pixels
-        return self.png(), {"width": width, "height": height}
+        try:
+            return self.png(), {"width": width, "height": height}
+        except RendererError:  # for want of a font or a package: the SVG stands beside it
+            return None
 
     def __repr__(self) -> str:
         return f"<figure {self.name!r}: {self.title}>"

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 import warnings
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+
+from viz.words import spoken, typed
 
 with warnings.catch_warnings():  # it finds its font by a call that Python 3.11 deprecates
     warnings.simplefilter("ignore", DeprecationWarning)
     from ziamath.config import config
-    from ziamath.zmath import Latex
+    from ziamath.zmath import Latex, Math
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,14 @@ def glyphs(latex: str, size: float) -> Glyphs:
 
 @lru_cache(maxsize=4096)
 def _drawn(latex: str, size: float) -> Glyphs:
+    text = spoken(latex)
+    if text is not None and not all(map(is_drawn, text)):
+        content, width, up, down = typed(text, size)
+        return Glyphs(content, 0.0, -up, width, up + down)
     before = config.svg2, config.precision
     config.svg2, config.precision = False, 2
     try:
-        svg = Latex(latex, size=size).svg()
+        svg = (Latex(latex, size=size) if text is None else _words(text, size)).svg()
     finally:
         config.svg2, config.precision = before
     found = re.search(r'viewBox="(\S+) (\S+) (\S+) (\S+)"', svg)
@@ -62,6 +69,20 @@ def _drawn(latex: str, size: float) -> Glyphs:
     content = re.sub(r' (fill|stroke|stroke-width)="[^"]*"', "", content)
     # ziamath leaves a margin of one point around the ink
     return Glyphs(content, x + 1, y + 1, width - 2, height - 2)
+
+
+@cache
+def is_drawn(character: str) -> bool:
+    """Whether the bundled font has a character."""
+    font = Math(ET.Element("math")).font
+    return character.isspace() or font.glyphindex(character) != 0
+
+
+def _words(text: str, size: float) -> Math:
+    """Words as they are, whatever LaTeX or MathML would read into them."""
+    math = ET.Element("math")
+    ET.SubElement(math, "mtext").text = text.replace(" ", "\u00a0")
+    return Math(math, size=size)
 
 
 def _with_digits(digits: list[str], layout: Glyphs, size: float) -> Glyphs:

@@ -66,6 +66,12 @@ class Kind:
         return {t for t in (Cell, System) if first and t in (first.type, *get_args(first.type))}
 
     @property
+    def of_data(self) -> bool:
+        """Whether it is drawn of numbers, which Python has and the command line has not."""
+        known = _parameters(self.of or self.draw)
+        return not self.subjects and any(own.required for own in known.values())
+
+    @property
     def options(self) -> dict[str, Option]:
         """Its options on the command line."""
         known = _parameters(self.draw) | (_parameters(self.of) if self.of else {})

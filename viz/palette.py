@@ -41,6 +41,8 @@ SHAPES: dict[str, tuple[str | None, str | None, float]] = {
     "given": ("terminal", "terminal-line", 1.4),
     "step": ("op", "op-line", 1.4),
     "band": ("band", None, 0.0),
+    "frame": (None, "line", 1.0),
+    "mark": (None, None, 0.0),  # a value of data, as dark as it is large, or in its own colour
     "label": (None, None, 0.0),
     "caption": (None, None, 0.0),
 }
@@ -50,8 +52,8 @@ STATES = ("changed", "forward", "backward")  # classes that recolour outlines an
 
 
 def light(name: str | None) -> str:
-    """The light colour of a role, as Graphviz takes it."""
-    return COLOURS[name][0] if name else "none"
+    """The light colour of a role, as Graphviz takes it; a colour as it is."""
+    return COLOURS[name][0] if name in COLOURS else name or "none"
 
 
 def _values(which: int) -> str:
@@ -60,17 +62,19 @@ def _values(which: int) -> str:
 
 def stylesheet(kinds: Iterable[str]) -> str:
     """The CSS of a figure: colours, emphasis, and the states a page can set by class."""
+    kinds = set(kinds)
     rules = [
         f".viz{{{_values(0)}background:var(--v-ground)}}",
         f"@media (prefers-color-scheme:dark){{.viz{{{_values(1)}}}}}",
         f"[data-theme=light] .viz,.viz[data-theme=light]{{{_values(0)}}}",
         f"[data-theme=dark] .viz,.viz[data-theme=dark]{{{_values(1)}}}",
         ".viz .glyph{fill:var(--v-ink)}",
+        *([".viz .mark .ink{fill:var(--v-ink)}"] if "mark" in kinds else []),
         ".viz .caption .glyph{fill:var(--v-quiet)}",
         ".viz .edge path{stroke:var(--v-line)}",
         ".viz .edge polygon{fill:var(--v-line);stroke:var(--v-line)}",
     ]
-    for kind in sorted(set(kinds)):
+    for kind in sorted(kinds):
         fill, line, _ = SHAPES[kind]
         colours = f"fill:var(--v-{fill});" if fill else ""
         colours += f"stroke:var(--v-{line})" if line else ""

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from xml.sax.saxutils import escape, unescape
 
 from tinygrad_lstm.errors import TinygradError
 
@@ -153,6 +154,11 @@ def svg_to_png(svg: str, scale: float = 2.0, background: str | None = None) -> b
 
     Raises RendererError where the package resvg-py is missing or the text is not SVG.
     """
+    _check_fonts(svg)
+    return _png(svg, scale, background)
+
+
+def _png(svg: str, scale: float = 1.0, background: str | None = None) -> bytes:
     try:
         import resvg_py
     except ImportError as error:
@@ -179,6 +185,35 @@ def svg_to_png(svg: str, scale: float = 2.0, background: str | None = None) -> b
         raise RendererError(f"this is not SVG that can be drawn as PNG: {error}") from None
 
 
+NOWHERE = "\U0010fffd"  # a character for private use, which hardly any font has
+
+
+def _check_fonts(svg: str) -> None:
+    """Raise RendererError where a word of the picture has a character that no font here has."""
+    words = map(unescape, re.findall(r"<text\b[^>]*>([^<]*)</text>", svg))
+    missing = sorted({c for word in words for c in word if not c.isspace() and not _has_font(c)})
+    if missing:
+        raise RendererError(
+            f"no font of this machine has {' '.join(missing[:12])}, which stand in the figure.\n"
+            "  Save it as .svg, which is shown with the fonts of whoever reads it, or install a "
+            "font\n  that has them, such as Noto Sans CJK (apt-get install fonts-noto-cjk)."
+        )
+
+
+@cache
+def _has_font(character: str) -> bool:
+    """Whether a character is drawn otherwise than one that is in no font."""
+    return _alone(character) != _alone(NOWHERE)
+
+
+@cache
+def _alone(character: str) -> bytes:
+    return _png(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24">'
+        f'<text y="18" font-family="sans-serif">{escape(character)}</text></svg>'
+    )
+
+
 def svg_to_pdf(svg: str) -> bytes:
     """The same picture as vector PDF: one page of the figure's size, without a date in it.
 
@@ -199,6 +234,7 @@ def svg_to_pdf(svg: str) -> bytes:
         "#set page(width: auto, height: auto, margin: 0pt, fill: none)\n"
         '#image(bytes(sys.inputs.svg), format: "svg")'
     )
+    _check_fonts(svg)
     font = _font()
     fonts = typst.Fonts(font_paths=[font.parent] if font else [])
     # Typst has no idea of "sans-serif" and would take a serif.

@@ -28,7 +28,11 @@ CORNERS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A box, circle or label. `latex` is drawn in its middle; `text` stands for it in the DOT."""
+    """A box, circle or label. `latex` is drawn in its middle; `text` stands for it in the DOT.
+
+    paint: a fill of its own: a role of the palette, or a colour of what is shown, and how much of
+    it, from 0 to 1. turned: what is written in it reads upwards.
+    """
 
     id: str
     kind: str
@@ -43,6 +47,8 @@ class Shape:
     classes: tuple[str, ...] = ()
     dim: bool = False
     title: str = ""
+    paint: tuple[str, float] | None = None
+    turned: bool = False
 
     @property
     def box(self) -> Box:
@@ -156,16 +162,18 @@ def label(
     side: int = 0,
     kind: str = "label",
     classes: tuple[str, ...] = (),
+    turned: bool = False,
 ) -> Shape:
     """A formula as large as its ink: x is its middle, its left end (side 1) or its right (-1).
 
-    kind: "label", or "caption" for quieter words.
+    kind: "label", or "caption" for quieter words. turned: it reads upwards, and y is its lower end
+    (side 1).
     """
     ink = glyphs(what.latex, size)
-    x += side * ink.width / 2
-    return Shape(
-        own, kind, x, y, ink.width, ink.height, what.latex, what.text, size, classes=classes
-    )
+    width, height = (ink.height, ink.width) if turned else (ink.width, ink.height)
+    x, y = (x, y - side * height / 2) if turned else (x + side * width / 2, y)
+    shape = Shape(own, kind, x, y, width, height, what.latex, what.text, size, classes=classes)
+    return replace(shape, turned=turned)
 
 
 def ground(own: str, kind: str, box: Box, classes: tuple[str, ...] = ()) -> Shape:

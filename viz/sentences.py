@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from equations import name_unicode
 from equations.wording import Said, joined
-from viz.anatomy import OUTPUT, Anatomy
+from viz.anatomy import OUTPUT, Anatomy, bare
 from viz.scene import Scene
 
 
@@ -71,7 +71,9 @@ def _input(a: Anatomy, key: str) -> str:
 
 def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
     key = a.alias[name]
-    left = name_unicode(name)
+    left = a.name(name).text
+    if a.results.get(bare(a.program.written[name])) == name:
+        return Said("{left} = {right}", left=left, right=a.expression(a.parts[key], name).text)
     if key not in a.parts or name != a.parts[key].names[0]:
         return Said("{left} is {right}", left=left, right=a.value(key).text)
     part = a.parts[key]
@@ -82,7 +84,7 @@ def _equation(a: Anatomy, name: str, merged: set[str]) -> str:
             verb = "merge and pass"
         return Said(
             f"{{inputs}} {verb} through {{layer}} with {{weights}}, which gives {{value}}",
-            inputs=listed(a.value(i).text for i in part.inputs),
+            inputs=listed(a.operands(part)),
             layer=Said("a linear layer") if part.linear else layer,
             weights=listed(name_unicode(w, None) for w in part.weights),
             value=left,

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 from xml.sax.saxutils import escape
 
 from viz.glyphs import Glyphs
-from viz.palette import COLOURS, DIM, stylesheet
+from viz.palette import COLOURS, DIM, light, stylesheet
 from viz.scene import Scene, Shape, Wire, number, state_of
 
 MARKS = ("path", "polygon", "ellipse", "polyline")
@@ -68,7 +68,9 @@ def _group(element: Shape | Wire, drawn: ET.Element, prefix: str, css: bool) -> 
         elif tag == "ellipse":
             ET.SubElement(group, tag, {**kept, "class": "shape"})
         else:
-            ET.SubElement(group, "rect", {"class": "shape", **_corners(element), **_paint(kept)})
+            paint = _paint(element, kept)
+            first = {"class": paint["class"]} if "class" in paint else {}
+            ET.SubElement(group, "rect", {**first, **_corners(element), **paint})
             break
     return group
 
@@ -82,9 +84,17 @@ def _corners(shape: Shape) -> dict[str, str]:
     }
 
 
-def _paint(kept: dict[str, str]) -> dict[str, str]:
+def _paint(shape: Shape, kept: dict[str, str]) -> dict[str, str]:
+    """The colours of a shape, and the class by which a page may change them."""
+    if shape.paint:
+        role, share = shape.paint
+        own = {"class": role} if role in COLOURS else {}
+        return {**own, "fill": light(role), "fill-opacity": number(share)}
     paint = {k: kept[k] for k in ("fill", "stroke", "stroke-width") if kept.get(k)}
-    return {**paint, "stroke": "none"} if paint.get("stroke") in (None, "transparent") else paint
+    for k in ("fill", "stroke"):
+        if paint.get(k) in (None, "transparent"):
+            paint[k] = "none"
+    return {"class": "shape", **paint}
 
 
 def _use(shape: Shape, name: str, ink: Glyphs, css: bool) -> ET.Element:
@@ -95,4 +105,6 @@ def _use(shape: Shape, name: str, ink: Glyphs, css: bool) -> ET.Element:
         role = state_of(shape.classes) or role
     paint = {} if css else {"fill": COLOURS[role][0]}
     place = {"class": "glyph", "href": f"#{name}", "x": number(x), "y": number(y)}
+    if shape.turned:
+        place["transform"] = f"rotate(-90 {number(shape.x)} {number(shape.y)})"
     return ET.Element("use", {**place, **paint})

@@ -15,6 +15,7 @@ from tinygrad_lstm.notation import Style, name_latex, name_unicode
 from tinygrad_lstm.sizes import ATOM, SUM
 from tinygrad_lstm.tensor import TABLE, Tensor, fold
 from tinygrad_lstm.text import NEGATIVE, Attributes, Latex, Piece, Unicode
+from viz.words import shown, words
 
 
 class Written(NamedTuple):
@@ -80,6 +81,14 @@ class _Text(Unicode):
             parts = [part if part.text else hole for part in parts]
         return super().operation(op, parts, attributes)
 
+    def write_total(self, parts: Sequence[Piece], attributes: Attributes) -> Piece:
+        """Σ_j alone, of what comes along a line."""
+        if parts[0].text in ("", self.dot.strip()):
+            return Piece(
+                self.lowered(self.functions["sum"], self.name(attributes["letter"].name, None))
+            )
+        return super().write_total(parts, attributes)
+
     def around(self, left: str, sign: str, right: str, tight: bool) -> str:
         """A sign between two operands, or beside the one that does not come along a line."""
         return f"{left}{sign}{right}" if tight else f"{left} {sign} {right}"
@@ -124,14 +133,9 @@ class _Latex(Latex, _Text):
 _STYLES = _Latex(4), _Text(4)
 
 
-def words(text: str) -> str:
-    r"""Plain words as LaTeX: \text{…}, with what TeX reads as a command escaped."""
-    return rf"\text{{{''.join(f'{chr(92)}{c}' if c in '_&%#${}' else c for c in text)}}}"
-
-
 def plain(text: str) -> Written:
     """Plain words."""
-    return Written(words(text), text)
+    return Written(words(text), shown(text))
 
 
 def named(name: str, time: str | None = "t") -> Written:
@@ -145,10 +149,8 @@ def symbol_of(node: Tensor) -> Written:
 
 
 def called(node: Tensor) -> Written:
-    """The name of a cell inside the cell: φ_x, prior_μ."""
-    of, result = node.attributes["of"], node.attributes.get("result")
-    latex, text = (style.part_name(of, result) for style in _STYLES)
-    return Written(latex, text)
+    """The name of a cell inside the cell: φ_x, prior."""
+    return Written(*(style.part_name(node.attributes["of"], None) for style in _STYLES))
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:

@@ -87,6 +87,12 @@ def _shape(shape: Shape, name: str) -> list[str]:
     state = state_of(shape.classes)
     at = f"({number(shape.x)}, {number(shape.y)})"
     lines = []
+    if shape.paint:
+        role, share = shape.paint
+        size = f"viz box={{{number(shape.width)}}}{{{number(shape.height)}}}"
+        options = [size, *_filled(role, share), *dim]
+        lines.append(rf"  \node[{', '.join(options)}] ({name}) at {at} {{}};")
+        return lines
     if fill or line:
         circle = shape.round and abs(shape.width - shape.height) < 0.5
         options = [f"viz {shape.kind}={{{number(shape.width)}}}{{{number(shape.height)}}}"]
@@ -103,10 +109,20 @@ def _shape(shape: Shape, name: str) -> list[str]:
             options.append("text=viz-quiet")
         elif shape.kind == "label" and state:
             options.append(f"text=viz-{state}")
+        options += ["rotate=90"] * shape.turned
         own = f" ({name})" if name else ""
         inner = f"${shape.latex}$" if shape.latex else ""
         lines.append(rf"  \node[{', '.join(options + dim)}]{own} at {at} {{{inner}}};")
     return lines
+
+
+def _filled(role: str, share: float) -> list[str]:
+    """A fill of a role's colour, or of a colour of its own, so far covering."""
+    cover = [f"fill opacity={number(share)}"] if share < 1 else []
+    if role in COLOURS:
+        return [f"fill=viz-{role}", *cover]
+    red, green, blue = (int(role[k : k + 2], 16) for k in (1, 3, 5))
+    return [f"fill={{rgb,255:red,{red};green,{green};blue,{blue}}}", *cover]
 
 
 def _wire(wire: Wire) -> str:

@@ -7,7 +7,8 @@ import textwrap
 from typing import Any
 
 from lesson.cell_options import check_least
-from tinygrad_lstm.cell_files import find
+from lesson.network_names import HELP, find_network
+from tinygrad_lstm.networks import equation_names
 
 MARKS = {True: "✓", False: "✗", None: "·"}
 
@@ -19,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Exit status: 0 if every property holds, 1 if one fails, 2 for bad input. A failing case "
         "is shrunk to the simplest one that fails. The same seed draws the same cases."
     )
-    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("cell", metavar="CELL", help=HELP)
     add("--examples", type=int, default=25, metavar="N", help="cases a property (default 25)")
     add("--seed", type=int, default=0, metavar="N", help="of the cases drawn (default 0)")
 
@@ -27,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each property, and the simplest case of each that fails."""
     check_least(options, examples=1)
-    cell = find(options.cell)
-    print(f"{cell}: {', '.join(cell.program().equations)}", flush=True)
+    cell = find_network(options.cell)
+    print(f"{cell}: {', '.join(equation_names(cell))}", flush=True)
     # SymPy and Hypothesis are loaded when the cell is known to run
     from lesson.cell_checks import EVERY_PROPERTY, hypothesis_elsewhere
     from tinygrad_lstm.testing.properties import examine

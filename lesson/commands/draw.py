@@ -16,12 +16,12 @@ from viz.kinds import Kind, Option, all_kinds
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The cell or network, the kind of figure and the file; the options of every kind."""
-    of_networks = ", ".join(name for name, kind in all_kinds().items() if System in kind.subjects)
+    of_networks = ", ".join(name for name, kind in _kinds().items() if System in kind.subjects)
     parser.add_argument(
         "cell", metavar="CELL", nargs="?", help=f"{HELP} (with --kind {of_networks})"
     )
     parser.add_argument(
-        "--kind", choices=list(all_kinds()), help="what to draw (cell; unrolled of a network)"
+        "--kind", choices=list(_kinds()), help="what to draw (cell; unrolled of a network)"
     )
     for name, option in sorted(_options().items()):
         users = ", ".join(_users(name))
@@ -54,20 +54,25 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def _kinds() -> dict[str, Kind]:
+    """The kinds of figures of cells and networks; those of data are drawn in Python."""
+    return {name: kind for name, kind in all_kinds().items() if not kind.of_data}
+
+
 def _options() -> dict[str, Option]:
     """The options of all kinds by name."""
-    return {name: own for kind in all_kinds().values() for name, own in kind.options.items()}
+    return {name: own for kind in _kinds().values() for name, own in kind.options.items()}
 
 
 def _users(option: str) -> list[str]:
     """The kinds that have an option."""
-    return [name for name, kind in all_kinds().items() if option in kind.options]
+    return [name for name, kind in _kinds().items() if option in kind.options]
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw the figure and say where it is."""
     part = find_network(options.cell) if options.cell else None
-    kind = all_kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
+    kind = _kinds()[options.kind or ("unrolled" if isinstance(part, System) else "cell")]
     given = {}
     for name in _options():
         value = getattr(options, name)
@@ -95,7 +100,7 @@ def _check_subject(kind: Kind, part: Cell | System | None) -> None:
             f"name what --kind {kind.name} is to draw: a cell such as lstm, or my_cells.py:NAME."
         )
     if isinstance(part, System) and System not in kind.subjects:
-        others = [name for name, other in all_kinds().items() if System in other.subjects]
+        others = [name for name, other in _kinds().items() if System in other.subjects]
         raise viz.FigureError(
             f"--kind {kind.name} draws one cell, and {part} has several parts.\n"
             f"  Draw it with --kind {', '.join(others)}, or name one of its cells."

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 import equations
-from tinygrad_lstm.cell_files import find
+from lesson.network_names import HELP, find_network
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, which of its readings, and in which format."""
-    parser.add_argument("cell", metavar="CELL", help="a built-in name or path/to/file.py:NAME")
+    parser.add_argument("cell", metavar="CELL", help=HELP)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--backward", action="store_true", help="the gradients, as equations")
     which.add_argument("--derive", metavar="NAME", help="derive a gradient, such as that of W_f")
@@ -32,9 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the equations that were asked for, and below a backward pass its legend."""
-    cell = find(options.cell)
+    cell = find_network(options.cell)
     if options.difference is not None:
-        other = find(options.difference)
+        other = find_network(options.difference)
         changes = equations.difference(cell, other)
         empty = f"{cell.name} and {other.name} compute the same."
         print(_written(changes, options.format) if changes else empty)

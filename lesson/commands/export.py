@@ -14,7 +14,8 @@ from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.exporting import ENDINGS, FORMATS
 from tinygrad_lstm.exporting.self_test import self_test
-from tinygrad_lstm.learning.checkpoints import read
+from tinygrad_lstm.learning.checkpoint_files import read
+from tinygrad_lstm.learning.checkpoints import of_task
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +98,8 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Any, dict[str, int]]:
 
 def _cell_of(path: Path) -> Cell:
     """The built-in cell that a checkpoint is of."""
+    if of_task(path):
+        raise ExportError(f"checkpoint {path} is of a training on a task, not of a text.")
     name = read(path)[0].get("cell")
     known = built_in()
     if name not in known:

@@ -1,11 +1,10 @@
-"""`tinygrad-lstm train CELL`: train a cell as a character model, with a progress bar."""
+"""`tinygrad-lstm train CELL`: train a cell on a text or a task, with a progress bar."""
 
 from __future__ import annotations
 
 import argparse
 import collections
 import contextlib
-import math
 import shlex
 import signal
 import sys
@@ -18,14 +17,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lesson import cell_options
-from tinygrad_lstm import Cell, learning
-from tinygrad_lstm.cell_files import find
+from lesson import cell_options, training_options
+from lesson.network_names import HELP, find_network
+from tinygrad_lstm import learning
+from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError, ShapeError, TinygradError
-from tinygrad_lstm.learning import CheckpointError, Progress, Training
+from tinygrad_lstm.learning import CheckpointError, Progress, Task, Training, tasks
+from tinygrad_lstm.learning.checkpoints import of_task
+from tinygrad_lstm.python_files import run as run_file
 
 SECONDS = 60.0
-LEAST = dict(batch=1, length=1, seed=0, steps=0, seconds=0, sample=0, temperature=0)
+LEAST = dict(length=1, steps=0, seconds=0, sample=0, temperature=0)
 AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "another file": "another file by --checkpoint PATH",
     "the same text": "the same --text",
@@ -33,40 +35,55 @@ AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "--length",
     "a rate below": "a --rate below",
     "or clip below": "or --clip below",
+    "or clip the gradient": "or --clip NORM",
     "embedding input, or sizes": "--input embedding, or sizes",
+    "the input 'linear'": "--input linear",
     "Pass further=f, a": "Make them parameters, or train in Python with further=f, a",
+    "Name that task with its options": "Name that --task with its --task-option",
     "batch must": "--batch must",
     "length must": "--length must",
     "seed must": "--seed must",
+    "input_noise is": "--input-noise is",
 }
-SAME = ("batch", "length", "clip", "seed")  # options that are settings under the same name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to train, on what, how long, and where to keep it."""
     parser.epilog = (
         "Ctrl-C or SIGTERM saves a checkpoint and stops; --resume goes on from it with the same "
-        "numbers as if it had never stopped. Losses are in bits a character; held-out text is not "
-        "learnt from."
+        "numbers as if it had never stopped. Losses of a text are in bits a character; held-out "
+        "data are not learnt from. `tinygrad-lstm tasks` lists the tasks."
     )
     add = parser.add_argument
-    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("cell", metavar="CELL", help=f"a name, or path/to/file.py:NAME; with --task {HELP}")
     add("--text", metavar="FILE", help="a text in UTF-8 (default: Shakespeare)")
-    add("--hidden", type=int, metavar="N", help="entries of a state (default 128)")
+    add("--task", metavar="NAME", help="a task in place of a text, or path/to/file.py:NAME")
+    add(
+        "--task-option",
+        type=_option,
+        action="append",
+        metavar="NAME=VALUE",
+        default=[],
+        help="of the task, such as lag=20",
+    )
+    add("--hidden", type=int, metavar="N", help="entries of a state (default: text 128, task 32)")
     cell_options.add_size(parser, "inputs=64")
     cell_options.add_start(parser)
-    add("--input", choices=("embedding", "one-hot"), help="of symbols (default embedding)")
+    add(
+        "--input",
+        choices=("embedding", "one-hot", "linear"),
+        help="of symbols: embedding, of a text by default, or one-hot; of a task's vectors linear, "
+        "through a matrix",
+    )
     long = parser.add_mutually_exclusive_group()
     long.add_argument(
         "--seconds", type=float, metavar="S", help=f"of training (default {SECONDS:g})"
     )
     long.add_argument("--steps", type=int, metavar="N", help="of training, in place of seconds")
-    add("--batch", type=int, metavar="N", help="streams side by side (default 32)")
-    add("--length", type=int, metavar="N", help="characters a step (default 64)")
-    add("--rate", type=float, help="of Adam (default 0.006)")
-    add("--clip", type=float, metavar="NORM", help="limit of the gradient's norm (default 1)")
-    add("--seed", type=int, metavar="N", help="of the random numbers (default 0)")
-    add("--checkpoint", type=Path, metavar="PATH", help="where to keep it (default CELL.npz)")
+    add("--until", choices=("solved",), help="stop when the task is solved")
+    add("--length", type=int, metavar="N", help="characters of a text a step (default 64)")
+    training_options.add(parser)
+    add("--checkpoint", type=Path, metavar="PATH", help="default CELL.npz, or CELL-TASK.npz")
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--eager", action="store_true", help="compute operation by operation, not by compiled code")
     add("--sample", type=int, metavar="N", default=300, help="characters to write at the end")
@@ -81,9 +98,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, save, and show what the model writes."""
-    cell = find(options.cell)
-    _check(options)
-    path = options.checkpoint or Path(f"{cell.name}.npz")
+    cell_options.check_least(options, **LEAST)
+    training_options.check(options)
+    if options.task is None and options.task_option:
+        raise DataError("--task-option is of a --task; name one.")
+    if options.task is not None:
+        _refuse_text(options, f"--task {options.task}")
+    cell = find(options.cell) if options.task is None else find_network(options.cell)
+    short = "" if options.task is None else f"-{Path(options.task.rpartition(':')[2]).stem}"
+    path = options.checkpoint or Path(f"{cell.name}{short}.npz")
     try:
         with learning.claim(path):
             return _run(options, cell, path)
@@ -94,25 +117,11 @@ def run(options: argparse.Namespace) -> int:
         raise type(error)(text) from error
 
 
-def _check(options: argparse.Namespace) -> None:
-    """What the options alone tell to be wrong."""
-    cell_options.check_least(options, **LEAST)
-    for name in ("rate", "clip"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < math.inf:
-            raise DataError(f"--{name} must be a number above 0, got {value}.")
-
-
-def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
+def _run(options: argparse.Namespace, cell: Any, path: Path) -> int:
     training = _resume(options, cell, path) if options.resume else _begin(options, cell, path)
-    model, text = training.model, training.text
     if options.steps is None and options.seconds is None:
         options.seconds = SECONDS
-    print(
-        f"{model}\n{text.name}: {len(text):,} characters, {len(text.vocabulary)} symbols, the last "
-        f"{training.settings.held_out:.0%} held out; from step {training.state.step:,}",
-        flush=True,
-    )
+    print(f"{training.model}\n{_about(training)}; from step {training.state.step:,}", flush=True)
     steps, begun = training.state.step, time.perf_counter()
     with contextlib.closing(_Watch(training, options)) as watch, _stop_on_signals() as asked:
 
@@ -122,85 +131,145 @@ def _run(options: argparse.Namespace, cell: Cell, path: Path) -> int:
 
         # asked a second time it is interrupted; `run` has saved all the same
         with contextlib.suppress(KeyboardInterrupt):
-            training.run(options.steps, options.seconds, report, path)
+            training.run(
+                *(options.steps, options.seconds, report, path),
+                every=options.every,
+                until=options.until,
+            )
     if asked:
         if options.seconds is None:
             left = ["--steps", str(options.steps - training.state.step + steps)]
         else:
             left = ["--seconds", f"{max(1.0, options.seconds - time.perf_counter() + begun):.0f}"]
-        words = ["tinygrad-lstm", "train", options.cell, "--resume"]
+        words = ["tinygrad-lstm", "train", options.cell]
+        words += ["--task", options.task] if options.task else []
+        words += [word for o in options.task_option for word in ("--task-option", "=".join(o))]
+        words += ["--until", options.until] if options.until else []
+        words += ["--resume"]
         words += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
         print(
             f"Stopped at step {training.state.step:,}; saved as {path}. To go on:\n"
             f"  {shlex.join(words + left)}"
         )
         return 128 + asked[0]
-    last = training.history[-1]
-    print(
-        f"{last.validation_bits:.3f} bits a character on held-out text after {last.step:,} steps, "
-        f"{last.seconds:.0f} s; saved as {path}"
-    )
+    _tell(options, training, path)
+    return 0
+
+
+def _about(training: Training) -> str:
+    if isinstance(training.model, learning.CharacterModel):
+        text = training.text
+        return (
+            f"{text.name}: {len(text):,} characters, {len(text.vocabulary)} symbols, the last "
+            f"{training.settings.held_out:.0%} held out"
+        )
+    task = training.task
+    known = [f"{name} {value:.4g}" for name, value in task.baselines.items()]
+    return f"{task}" + f"; without learning: {', '.join(known)}" * bool(known)
+
+
+def _tell(options: argparse.Namespace, training: Training, path: Path) -> None:
+    """What came of it."""
+    last, model = training.history[-1], training.model
+    after = f"after {last.step:,} steps, {last.seconds:.0f} s; saved as {path}"
+    if not isinstance(model, learning.CharacterModel):
+        found = ", ".join(f"{name} {value:.4g}" for name, value in last.measures.items())
+        print(f"{found} on held-out data{', solved,' * training.solved} {after}")
+        return
+    print(f"{last.validation_bits:.3f} bits a character on held-out text {after}")
     if options.sample:
         written = learning.sample(
             model, options.sample, temperature=options.temperature, seed=training.settings.seed
         )
         print(f"\n{written}")
-    return 0
 
 
-def _begin(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+# --- beginning and going on -----------------------------------------------------------------------
+def _begin(options: argparse.Namespace, cell: Any, path: Path) -> Training:
     if path.exists():
         raise CheckpointError(
             f"checkpoint {path} exists already.\n"
             f"  Go on from it with --resume, or name another with --checkpoint PATH."
         )
-    text = learning.read_text(options.text) if options.text else learning.shakespeare()
-    given = {k: v for k, v in vars(options).items() if v is not None}
-    seed = given.get("seed", 0)
-    settings: dict[str, Any] = {k: given[k] for k in SAME if k in given}
-    if "rate" in given:
-        settings["optimiser"] = learning.Adam(rate=given["rate"])
+    starts = cell_options.read_starts(options, cell)
+    sizes = cell_options.read_sizes(options, cell)
     try:
-        model = learning.CharacterModel(
-            cell,
-            text,
-            input=given.get("input", "embedding"),
-            seed=seed,
-            start=cell_options.read_starts(options, cell),
-            **cell_options.read_sizes(options, cell),
-        )
+        if options.task is not None:
+            task = _task(options)
+            own = training_options.settings(options, learning.TrainingSettings())
+            head, seed = task.model(cell, input=options.input), own.get("seed", 0)
+            model = learning.Model.of(head, sizes, starts, reads=task.inputs, seed=seed)
+            return Training(task, model, eager=options.eager, **own)
+        if options.input == "linear":
+            raise DataError("--input linear is for vectors, and a text has symbols.")
+        text = learning.read_text(options.text) if options.text else learning.shakespeare()
+        own = training_options.settings(options, learning.Settings())
+        own |= {} if options.length is None else {"length": options.length}
+        input, seed = options.input or "embedding", own.get("seed", 0)
+        reader = learning.CharacterModel(cell, text, input=input, seed=seed, start=starts, **sizes)
     except ShapeError as error:
         raise ShapeError(f"{error}\n  Give sizes by --size NAME=N.") from error
-    return Training(model, text, eager=options.eager, **settings)
+    return Training(reader, text, eager=options.eager, **own)
 
 
-def _resume(options: argparse.Namespace, cell: Cell, path: Path) -> Training:
+def _resume(options: argparse.Namespace, cell: Any, path: Path) -> Training:
     if not path.exists():
         raise CheckpointError(
             f"checkpoint {path} does not exist.\n"
             f"  Leave out --resume to begin anew, or name a file with --checkpoint PATH."
         )
-    text = learning.read_text(options.text) if options.text else None
-    training = Training.resume(path, cell, text, eager=options.eager)
-    settings = training.settings
-    kept = {
-        **{name: getattr(settings, name) for name in SAME},
-        "rate": settings.optimiser.rate,
-        "input": training.model.input,
-        **training.model.sizes,
-    }
-    given = {k: v for k, v in vars(options).items() if k in kept and v is not None}
-    given |= cell_options.read_sizes(options, cell)
+    if options.task is not None:
+        training = Training.resume(path, _task(options), cell, eager=options.eager)
+    elif of_task(path):
+        _refuse_text(options, f"checkpoint {path}")
+        training = Training.resume(path, None, cell, eager=options.eager)
+    else:
+        text = learning.read_text(options.text) if options.text else None
+        training = Training.resume(path, cell, text, eager=options.eager)
+    model, settings = training.model, training.settings
+    kept = {"input": model.readout.input, **model.sizes}
+    given = {"input": options.input, **cell_options.read_sizes(options, cell)}
+    if isinstance(settings, learning.Settings):
+        kept["length"], given["length"] = settings.length, options.length
     for name, value in cell_options.read_starts(options, cell).items():
-        kept[f"start {name}"] = training.model.start.get(name, "default")
+        kept[f"start {name}"] = model.start.get(name, "default")
         given[f"start {name}"] = value
-    for name, value in given.items():
-        if kept[name] != value:
-            raise CheckpointError(
-                f"checkpoint {path} has {name}={kept[name]}, not {name}={value}.\n"
-                f"  Leave the option out to go on, or begin anew with another --checkpoint PATH."
-            )
+    others = {n: (kept[n], v) for n, v in given.items() if v is not None and kept[n] != v}
+    for name, (had, value) in {**training_options.differences(options, settings), **others}.items():
+        raise CheckpointError(
+            f"checkpoint {path} has {name}={had}, not {name}={value}.\n"
+            f"  Leave the option out to go on, or begin anew with another --checkpoint PATH."
+        )
     return training
+
+
+def _refuse_text(options: argparse.Namespace, what: str) -> None:
+    for name in ("text", "length"):
+        if getattr(options, name) is not None:
+            raise DataError(f"--{name} is of a text to learn, and {what} is another task.")
+
+
+def _task(options: argparse.Namespace) -> Task:
+    """The task of a name, or the reader's own of a file: a Task, or a function that makes one."""
+    path, name = parts(options.task)
+    given = dict(options.task_option)
+    if path is None:
+        return tasks.find(name, **given)
+    found = run_file(path, "task file").get(name)
+    if isinstance(found, Task) and not given:
+        return found
+    kind = f"no Task {name!r}, nor a function that makes one"
+    if not callable(found):
+        kind = f"{name!r} as it is, without options" if isinstance(found, Task) else kind
+        raise DataError(f"{options.task}: the file has {kind}.")
+    return tasks.Kind(name, found, {})(**given)
+
+
+def _option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not (name.isidentifier() and equals and value):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, such as lag=20, not {word!r}")
+    return name, value
 
 
 class _Watch:
@@ -211,7 +280,7 @@ class _Watch:
         self._steps, self._seconds = options.steps, options.seconds
         self._losses: collections.deque[float] = collections.deque(maxlen=50)
         self._times = collections.deque([self._begun], maxlen=50)
-        self._held_out = ""
+        self._held_out, self._text = "", isinstance(training.model, learning.CharacterModel)
         self.bar = tqdm(
             total=1.0,
             disable=not sys.stderr.isatty(),
@@ -226,20 +295,27 @@ class _Watch:
 
     def show(self, progress: Progress) -> None:
         """Show a step."""
-        self._losses.append(progress.bits)
+        self._losses.append(progress.loss)
         self._times.append(time.perf_counter())
         pace = (self._times[-1] - self._times[0]) / (len(self._times) - 1)  # seconds a step
-        speed = f"{progress.characters / pace:,.0f} characters/s"
-        loss = f"{np.mean(self._losses):.3f}"
-        if progress.record:
-            self._held_out = f", held out {progress.record.validation_bits:.3f}"
-            if self.bar.disable:
-                print(
-                    f"step {progress.step:,}: {loss}{self._held_out} bits/character, {speed}",
-                    flush=True,
+        if record := progress.record:
+            self._held_out = (
+                f", held out {record.validation_bits:.3f}"
+                if self._text
+                else ", ".join(
+                    ["", *(f"{name} {value:.4g}" for name, value in record.measures.items())]
                 )
+            )
+        loss = f"{np.mean(self._losses):.3f}{self._held_out}"
+        if self._text:
+            told = f"{loss} bits/character, {progress.characters / pace:,.0f} characters/s"
+        else:
+            loss = f"{np.mean(self._losses):.3g}{self._held_out}"
+            told = f"loss {loss}, {1 / pace:,.0f} steps/s"
+        if record and self.bar.disable:
+            print(f"step {progress.step:,}: {told}", flush=True)
         if not self.bar.disable:
-            self.bar.postfix[0] = f"{loss}{self._held_out} bits/character, {speed}"
+            self.bar.postfix[0] = told
             if self._steps is None:
                 done = (self._times[-1] - self._begun) / self._seconds
             else:

@@ -1,4 +1,4 @@
-"""The gallery: a page of Markdown and a figure for every built-in cell, and a table of them all.
+"""The gallery: a page of Markdown and a figure for every built-in cell and every system.
 
 Everything in it is read off the cells; a test compares it with `docs/gallery`.
 """
@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from typing import Any
 import equations
 import viz
 from lesson.page import render
-from tinygrad_lstm import cells, sizes
+from tinygrad_lstm import cells, sizes, systems
 from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.networks import Part, System
 from tinygrad_lstm.step import Cell
 from viz.sentences import listed
 
@@ -30,12 +31,14 @@ EXAMPLE = {"hidden": 128, "inputs": 64}
 def pages() -> dict[str, str]:
     """The gallery's Markdown by file name."""
     found = {"README.md": _contents(), "forms-of-the-gru.md": _gru_forms()}
-    return found | {f"{name}.md": _page(cell) for name, cell in cells.all().items()}
+    found |= {f"{name}.md": _page(cell) for name, cell in cells.all().items()}
+    return found | {f"{name}.md": _system(name, part) for name, part in systems.all().items()}
 
 
 def figures() -> dict[str, viz.Figure]:
     """The gallery's figures by file name."""
-    return {f"{name}.svg": viz.cell(cell) for name, cell in cells.all().items()}
+    found = {f"{name}.svg": viz.cell(cell) for name, cell in cells.all().items()}
+    return found | {f"{name}.svg": _figure(part) for name, part in systems.all().items()}
 
 
 def write(folder: Path) -> list[Path]:
@@ -67,7 +70,9 @@ def _contents() -> str:
         formula=formula,
         count=count,
         number=_number,
-        sources=lambda cell: "; ".join(_short(cells.papers()[key]) for key in cell.papers),
+        systems=systems.all(),
+        about=about,
+        sources=lambda part: "; ".join(_short(cells.papers()[key]) for key in _papers(part)),
     )
 
 
@@ -93,6 +98,48 @@ def _page(cell: Cell) -> str:
         shapes=shapes,
         papers=[cells.papers()[key] for key in cell.papers],
     )
+
+
+def _system(name: str, part: Part) -> str:
+    """A system, or a cell that was written for one: what stands inside it closed, then opened."""
+    shapes: dict[str, list[str]] = {}
+    for own, words in part.parameters.items():
+        shapes.setdefault(words, []).append(equations.name_latex(own, None))
+    closed = None
+    if isinstance(part, Cell) and part.program().calls:
+        closed = equations.forward(part, folded=True)
+    return _filled(
+        "system",
+        name=name,
+        doc=about(part),
+        alt=_figure(part).alt,
+        closed=closed,
+        forward=equations.forward(part),
+        parts=part.parts if isinstance(part, System) else {},
+        shapes=shapes,
+        papers=[cells.papers()[key] for key in _papers(part)],
+    )
+
+
+@cache
+def _figure(part: Part) -> viz.Figure:
+    """A cell with the cells in it as boxes; a network over three steps."""
+    return viz.cell(part, folded=True) if isinstance(part, Cell) else viz.unrolled(part, 3)
+
+
+def about(part: Part) -> str:
+    """What a part is, in its own words, or of what parts it consists."""
+    if isinstance(part, Cell):
+        return inspect.cleandoc(part.doc)
+    inside = listed(f"{name} ({each.name})" for name, each in part.parts.items())
+    return f"{len(part.parts)} networks with wires between them: {inside}."
+
+
+def _papers(part: Part) -> list[str]:
+    """The papers of a cell, or of all the cells in a network."""
+    if isinstance(part, Cell):
+        return list(part.papers)
+    return list(dict.fromkeys(key for each in part.parts.values() for key in _papers(each)))
 
 
 def _filled(template: str, **context: Any) -> str:

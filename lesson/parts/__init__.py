@@ -30,7 +30,8 @@ def style(*names: str) -> str:
 
 def scripts(*names: str) -> list[str]:
     """The script of the page and those of some parts, in order."""
-    found = [asset("lesson.page", "base.js"), asset("lesson.page", "contents.js")]
+    first = ("base", "network", "contents")
+    found = [asset("lesson.page", f"{name}.js") for name in first]
     for name in names:
         module = importlib.import_module(f"{__name__}.{name}")
         own = getattr(module, "SCRIPTS", (name,))

@@ -36,6 +36,13 @@ from tinygrad_lstm import (
     vecdot,
 )
 
+
+@pytest.fixture(autouse=True)
+def _as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the compiler takes all the effort that it takes for users."""
+    monkeypatch.delenv("TINYGRAD_LSTM_CFLAGS")
+
+
 ALONE = {n: c for n, c in cells.all().items() if not (c.sequences or c.constants)}
 
 SITUATIONS: dict[str, dict[str, Any]] = {

@@ -115,7 +115,7 @@ def test_each_pass_over_the_text_begins_anew():
     for _ in range(36):
         if not training.state.carried:
             fresh.append((training.state.passes, training.state.chunk))
-            offsets.add(training._offset(training.state.passes))
+            offsets.add(training.characters.offset(training.state.passes))
         training.run(steps=1)
     assert [chunk for _, chunk in fresh] == [0] * len(fresh) and len(fresh) >= 3
     assert [passes for passes, _ in fresh] == list(range(len(fresh)))

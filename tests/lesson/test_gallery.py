@@ -8,11 +8,11 @@ import pytest
 
 from lesson import gallery
 from lesson.commands import main
-from tinygrad_lstm import cells, sizes
+from tinygrad_lstm import cells, sizes, systems
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 AGAIN = "the gallery is out of date: run `tinygrad-lstm gallery` and commit docs/gallery"
-PAGES = gallery.pages()
+PAGES, FIGURES = gallery.pages(), gallery.figures()
 
 
 def marks(svg: str) -> tuple[set[str], set[str]]:
@@ -27,18 +27,19 @@ def test_page_is_current(name: str) -> None:
     assert (FOLDER / name).read_bytes() == PAGES[name].encode(), AGAIN
 
 
-@pytest.mark.parametrize("name", cells.all())
+@pytest.mark.parametrize("name", [*cells.all(), *systems.all()])
 def test_figure_is_current(name: str) -> None:
     svg = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
     ids, classes = marks(svg)
-    assert (ids, classes) == marks(gallery.figures()[f"{name}.svg"].svg()), AGAIN
-    assert {f"eq-{equation}" for equation in cells.all()[name].program().equations} & classes
+    assert (ids, classes) == marks(FIGURES[f"{name}.svg"].svg()), AGAIN
+    if name in cells.all():
+        assert {f"eq-{equation}" for equation in cells.all()[name].program().equations} & classes
     # GitHub shows a picture from within <img>: nothing may be fetched or run
     assert not re.search(r"<script|href=\"[^#]|url\((?!#)|@import", svg)
 
 
 def test_there_is_nothing_else() -> None:
-    expected = {*PAGES, *(f"{name}.svg" for name in cells.all())}
+    expected = {*PAGES, *(f"{name}.svg" for name in (*cells.all(), *systems.all()))}
     assert {file.name for file in FOLDER.iterdir()} == expected, AGAIN
 
 

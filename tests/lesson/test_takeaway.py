@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,13 +77,14 @@ def test_the_page_s_pieces_make_the_file_that_python_saves(tmp_path: Path) -> No
     found = re.search(r'id="takeaway-data">(.*?)</script>', takeaway(FIGURES))
     assert found
     data = json.loads(found[1])
-    assert list(data["pictures"]) == list(FIGURES)
+    assert data["names"] == list(FIGURES)
+    pictures = json.loads(zlib.decompress(base64.b64decode(data["pictures"])))
     for name, figure in FIGURES.items():
-        whole = data["before"] + data["pictures"][name] + data["after"]
+        whole = data["before"] + pictures[name] + data["after"]
         saved = figure.save(tmp_path / "x.tex").read_text("utf-8")
         assert whole.splitlines()[0] == saved.splitlines()[0]
         drawn = [line for line in saved.splitlines() if line.startswith((r"  \node", r"  \draw"))]
-        assert drawn == data["pictures"][name].splitlines()
+        assert drawn == pictures[name].splitlines()
         defined = set(re.findall(r"viz ([\w-]+)/\.style|\\definecolor\{viz-([\w-]+)\}", whole))
         assert defined >= set(
             re.findall(r"viz ([\w-]+)/\.style|\\definecolor\{viz-([\w-]+)\}", saved)

@@ -248,7 +248,7 @@ def test_the_output_is_what_the_cell_says(kind, layout):
 def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
     monkeypatch.setattr(ALL["readout"], "output", "y")
     search.arranged.cache_clear()
-    viz.anatomy.anatomy.cache_clear()
+    viz.anatomy.parts_of.cache_clear()
     figure = viz.cell(ALL["readout"])
     wire = next(w for w in figure.scene.wires if w.head == "out-output")
     assert wire.net == "y" and "h_t" in labels(figure)
@@ -256,7 +256,7 @@ def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
     assert figure.alt.endswith(f"To the right leaves h_t; {place}.")
     check(viz.chain(ALL["readout"]))
     check(viz.rolled(ALL["readout"]))
-    viz.anatomy.anatomy.cache_clear()
+    viz.anatomy.parts_of.cache_clear()
     search.arranged.cache_clear()
 
 

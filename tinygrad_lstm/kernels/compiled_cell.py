@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.errors import CellError
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.kernels.kernel import BACKENDS, Kernel
 from tinygrad_lstm.kernels.loop import lower
 from tinygrad_lstm.kernels.plan import Plan
@@ -53,7 +54,11 @@ def compiled(
     if isinstance(network, System):
         fast = copy.copy(network)
         fast.parts = {n: compiled(part, code, memory, every) for n, part in network.parts.items()}
+        fast.compile = lambda cell: compiled(cell, code, memory, every)
+        fast.forget_together()
         return fast
+    if isinstance(network, Grid):
+        return network.with_compiled(lambda cell: compiled(cell, code, memory, every))
     if not isinstance(network, Cell):
         raise CellError(f"compiled needs a cell or a network, got {network!r}.")
     plain = network.plain if isinstance(network, Compiled) else network
@@ -114,6 +119,8 @@ class Compiled(Cell):
     def over(self, p: Parameters, inputs: SequenceInputs) -> Run:
         """Run over a sequence that has been checked, as one node of the graph."""
         cell = self.plain
+        if not cell.state:  # a layer carries nothing on
+            return interpret(cell, p, inputs)
         ready = prepare(cell, p, inputs)
         program = with_outer_inputs(ready.program)
         nodes = {"x": inputs.x.sequence}

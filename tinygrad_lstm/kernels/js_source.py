@@ -88,8 +88,8 @@ class Script:
             "\n".join(tables),
             body,
             f"root[{as_json(plan.name)}] = cell;",
-            '})(typeof module === "object" ? module.exports '
-            ": (globalThis.tinygrad_lstm ??= { __proto__: null }));",
+            '})(typeof module === "object" && module.exports '  # an element may have this id
+            "|| (globalThis.tinygrad_lstm ??= { __proto__: null }));",
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 

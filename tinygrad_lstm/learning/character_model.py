@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
+from tinygrad_lstm.errors import CellError, DataError, ShapeError, UnknownNameError
 from tinygrad_lstm.learning.losses import bits
+from tinygrad_lstm.learning.models import EMBEDDING, FurtherInputs, Model, complete_sizes, completed
 from tinygrad_lstm.learning.readouts import INPUTS, readout
 from tinygrad_lstm.learning.texts import Text, Vocabulary
 from tinygrad_lstm.ops import softmax
@@ -18,11 +19,10 @@ from tinygrad_lstm.running import Run
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 
-FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64, np.longdouble)]
-FurtherInputs = Callable[[int, tuple[int, ...]], Mapping[str, Any]]
+UNITS = 128  # where nobody says how many
 
 
-class CharacterModel:
+class CharacterModel(Model):
     """A cell that reads symbols and says how likely each symbol is to come next.
 
         x_t = E[symbol_t]  (embedding), or the row of the identity matrix  (one-hot)
@@ -56,15 +56,11 @@ class CharacterModel:
     ) -> None:
         if input not in INPUTS:
             raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
-        if dtype not in FLOATS:
-            raise DTypeError(f"parameters are floating-point numbers, got dtype {dtype!r}.")
         self.cell, self.input, self.further = cell, input, further
         self.vocabulary = text if isinstance(text, Vocabulary) else _vocabulary(text)
-        self.dtype = np.dtype(dtype)
-        self.sizes = _sizes(cell, input, len(self.vocabulary), sizes)
-        self.output = cell.output
-        self.start: dict[str, Any] = dict(start or {})
-        for name in self.start:
+        self.output, symbols = cell.output, len(self.vocabulary)
+        own = _sizes(cell, input, symbols, sizes)
+        for name in start or {}:
             if name not in cell.parameters:
                 raise UnknownNameError(
                     f"{cell} has no parameter {name!r} to start; its parameters are "
@@ -76,20 +72,11 @@ class CharacterModel:
                 f"{cell} has further inputs ({names}), which text does not give.\n"
                 f"  Pass further=f, a function f(start, shape) that returns their values."
             )
-        symbols = len(self.vocabulary)
-        self.readout = readout(cell, symbols, symbols=symbols, input=input)
-        self.parameters: Mapping[str, Array] = self.readout.init(
-            seed, self.dtype, **self.sizes, **self.start
-        )
+        self._take(readout(cell, symbols, symbols=symbols, input=input), own, start, seed, dtype)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={n}" for name, n in self.sizes.items())
         return f"CharacterModel of {self.cell}: {sizes}, {self.input} input, {self.count:,} numbers"
-
-    @property
-    def count(self) -> int:
-        """How many numbers its parameters hold in all."""
-        return sum(value.size for value in self.parameters.values())
 
     def run(
         self,
@@ -108,10 +95,6 @@ class CharacterModel:
         p = self.parameters if parameters is None else parameters
         further = self.inputs(ids, start)
         return self.readout.run(p, ids, cell, initial=states, seed=start, **further)
-
-    def inputs(self, ids: Array, start: int) -> Mapping[str, Any]:
-        """The further inputs of the cell over symbols (time, batch) or (time,)."""
-        return self.further(start, ids.shape) if self.further else {}
 
     def logits(self, run: Run, parameters: Mapping[str, Any] | None = None) -> Tensor:
         """W_y · h_t + b_y for every step of a run, one row each: (time * batch, symbols)."""
@@ -161,19 +144,9 @@ def _vocabulary(text: str | Text) -> Vocabulary:
 
 def _sizes(cell: Cell, input: str, symbols: int, given: Mapping[str, int]) -> dict[str, int]:
     """All sizes of the cell, with defaults for those that every character model has."""
-    width = list(dimensions.names({"x": cell.x}))
-    usual = {"hidden": 128}
-    if len(width) == 1 and (input == "one-hot" or width != ["hidden"]):
-        usual[width[0]] = 64 if input == "embedding" else symbols
-    sizes = {**{name: n for name, n in usual.items() if name in cell.sizes}, **given}
-    missing = [name for name in cell.sizes if name not in sizes]
-    if missing:
-        raise ShapeError(
-            f"{cell} needs {', '.join(f'{name}=…' for name in missing)}: its sizes are "
-            f"{', '.join(cell.sizes)}."
-        )
-    cell.program(**sizes)  # names what is wrong
-    axes = dimensions.shape(cell.x, sizes)
+    embeds = input == "embedding"
+    sizes = complete_sizes(cell, EMBEDDING if embeds else symbols, given, UNITS, free=embeds)
+    axes = dimensions.shape(cell.x, completed(cell, sizes))
     if len(axes) != 1:
         raise CellError(f"{cell}: x is ({cell.x}), but a symbol is read as a vector.")
     if input == "one-hot" and axes[0] != symbols:

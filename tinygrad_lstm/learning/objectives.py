@@ -24,7 +24,7 @@ from tinygrad_lstm.kernels.threads import threads
 from tinygrad_lstm.learning.flat import Flat, entries
 from tinygrad_lstm.learning.losses import check_indices, check_weights
 from tinygrad_lstm.learning.passes import add_rows
-from tinygrad_lstm.learning.readouts import LOSS, TARGET, E, Readout
+from tinygrad_lstm.learning.readouts import LOSS, TARGET, E, Readout, Z
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.sequence_inputs import (
     Fixed,
@@ -88,12 +88,48 @@ class Objective:
         of these counts; initial, lengths and seed as `unroll` takes them; further: the network's
         further inputs by name. What lies past the end of a sequence counts nothing.
         """
-        further = further or {}
+        options = {"initial": initial, "lengths": lengths, "seed": seed}
         if self._cell is None:
-            options = {"initial": initial, "lengths": lengths, "seed": seed, **further}
-            return self._by_graph(p, xs, target, weights, options)
-        model, given = self.model, {**(initial or {}), **further}
-        xs, target = np.asarray(xs), np.asarray(target)
+            return self._by_graph(p, xs, target, weights, {**options, **(further or {})})
+        batches, read = self._read(p, xs, np.asarray(target), options, further or {})
+        return batches.learn(p, read, weights)
+
+    def predict(
+        self,
+        p: Flat,
+        xs: Any,
+        *,
+        initial: Mapping[str, Any] | None = None,
+        lengths: Any = None,
+        seed: int = 0,
+        further: Mapping[str, Any] | None = None,
+    ) -> tuple[Array, Mapping[str, Array]]:
+        """The model's predictions z, as `Readout.predict` gives them, and the final states."""
+        model, xs = self.model, np.asarray(xs)
+        options = {"initial": initial, "lengths": lengths, "seed": seed}
+        if self._cell is None:
+            run = model.run(p, xs, self.network, **options, **(further or {}))
+            final = {name: state.data for name, state in run.final.items()}
+            return model.predict(p, run, lengths).data, final
+        vectors = xs.ndim - (not model.symbols)
+        shape = xs.shape[1 if model.at == "end" else 0 : vectors]
+        shape = shape if model.loss.indices else (*shape, model.outputs)
+        unknown = np.zeros(shape, np.intp if model.loss.indices else p.vector.dtype)
+        batches, read = self._read(p, xs, unknown, options, further or {})
+        return batches.predict(p, read)
+
+    def _read(
+        self,
+        p: Flat,
+        xs: Any,
+        target: Array,
+        options: Mapping[str, Any],
+        further: Mapping[str, Any],
+    ) -> tuple[_Batches, _Read]:
+        """A batch once it is checked, and what compiled code has for one of its shape."""
+        assert self._cell is not None
+        initial, lengths, seed = options["initial"], options["lengths"], options["seed"]
+        model, given, xs = self.model, {**(initial or {}), **further}, np.asarray(xs)
         if model.symbols:
             check_indices("symbols", xs, model.symbols)
         if model.loss.indices:
@@ -115,7 +151,7 @@ class Objective:
         present = None
         if lengths is not None:
             present = np.arange(len(xs))[:, None] < np.reshape(lengths, -1)
-        return batches(p, xs, target, initial or {}, present, weights, further)
+        return batches, _Read(xs, target, initial or {}, present, further)
 
     def _by_graph(
         self, p: Flat, xs: Any, target: Any, weights: Any, options: Mapping[str, Any]
@@ -135,6 +171,17 @@ class Objective:
 
         value, gradients = value_and_grad(loss)({name: p[name] for name in p})
         return Outcome(value.item(), p.fit(gradients), final)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A batch; present: whether a sequence has not ended, (time, batch), None where all last."""
+
+    xs: Array
+    target: Array
+    initial: Mapping[str, Any]
+    present: Array | None
+    further: Mapping[str, Any]
 
 
 class _Batches:
@@ -164,42 +211,51 @@ class _Batches:
         shapes = {n: (*self.lead, *self.own[f"prev.{n}"]) for n in cell.state}
         self._final = {n: self.call.final(n).reshape(shape) for n, shape in shapes.items()}
 
-    def __call__(
-        self,
-        p: Flat,
-        xs: Array,
-        target: Array,
-        initial: Mapping[str, Any],
-        present: Array | None,
-        weights: Any,
-        further: Mapping[str, Any],
-    ) -> Outcome:
-        """The loss of one of them, its gradient and the final states."""
-        model = self.model
+    def _forward(self, p: Flat, read: _Read) -> Given:
+        """Run over one of them."""
+        model, xs = self.model, read.xs
         if model.symbols:  # checked, so that nothing is clipped
             rows = p[E] if self.rows is None else self.rows
             np.take(rows, xs.reshape(self.x.shape[:2]), axis=0, out=self.x, mode="clip")
         else:
             self.x[...] = xs.reshape(self.x.shape)
         once, sequences = {n: p[n] for n in self.cell.parameters}, {"x": self.x}
-        for name, value in {**further, TARGET: target}.items():
+        for name, value in {**read.further, TARGET: read.target}.items():
             steady = name in self.cell.constants and name not in self.moving
             (once if steady else sequences)[name] = self._given(name, value, steady)
+        present = read.present
         ended = None if present is None else [np.flatnonzero(~now) for now in present]
-        given, counts = Given(once, sequences, ended), self._counts(present, weights)
-        first = {n: self._states(v, n) for n, v in initial.items()}
+        given = Given(once, sequences, ended)
+        first = {n: self._states(v, n) for n, v in read.initial.items()}
         self.call.forward(given, {**self.first, **first} if first else self.first)
+        return given
+
+    def learn(self, p: Flat, read: _Read, weights: Any) -> Outcome:
+        """The loss of one of them, its gradient and the final states."""
+        given, counts = self._forward(p, read), self._counts(read.present, weights)
         if counts is self._alike:
             loss = np.vdot(self._losses, counts)
         else:  # what does not count may be nan
             loss = np.sum(self._losses * counts, dtype=float, where=counts > 0)
         gradient = p.like(np.zeros(p.vector.size, self.dtype))
+        once = given.once
         into = {n: gradient[n] if n in gradient else np.empty_like(v) for n, v in once.items()}
         _, inputs, _ = self.call.backward(given, {LOSS: counts[..., None]}, {}, into)
-        if model.embeds:
-            add_rows(gradient[E], xs.reshape(-1), inputs["x"].reshape(xs.size, -1))
-        final = {name: value.copy() for name, value in self._final.items()}
-        return Outcome(float(loss), gradient, final)
+        if self.model.embeds:
+            add_rows(gradient[E], read.xs.reshape(-1), inputs["x"].reshape(read.xs.size, -1))
+        return Outcome(float(loss), gradient, self._ends())
+
+    def predict(self, p: Flat, read: _Read) -> tuple[Array, Mapping[str, Array]]:
+        """The predictions for one of them, and the final states."""
+        self._forward(p, read)
+        z, places = self.call.equation(Z), np.arange(self.batch)
+        if self.model.at == "end":
+            last = -1 if read.present is None else read.present.sum(axis=0) - 1
+            return z[last, places].reshape(*self.lead, -1), self._ends()
+        return z.reshape(self.time, *self.lead, -1).copy(), self._ends()
+
+    def _ends(self) -> dict[str, Array]:
+        return {name: value.copy() for name, value in self._final.items()}
 
     def _states(self, value: Any, name: str) -> Array:
         """States of all samples, (batch, width)."""

@@ -1,6 +1,7 @@
 """A network with what training needs around it: its input, a linear read-out, a loss.
 
-    x_t = E[symbol_t]       (input "embedding"), or a row of the identity ("one-hot"), or as given
+    x_t = E[symbol_t]       (input "embedding"), or a row of the identity ("one-hot"), or as given,
+                            or E · what is given ("linear")
     h_t = the network's output
     z_t = W_y · h_t + b_y
     L_t = the loss of z_t and target_t
@@ -20,7 +21,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, unknown
 from tinygrad_lstm.learning.flat import Flat
-from tinygrad_lstm.learning.losses import LOSSES, Loss, check_indices
+from tinygrad_lstm.learning.losses import LOSSES, Loss, check_indices, check_weights
 from tinygrad_lstm.networks import System, width
 from tinygrad_lstm.ops import matvec
 from tinygrad_lstm.program import Program, named
@@ -29,8 +30,8 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
 E, W_Y, B_Y = "input.E", "output.W_y", "output.b_y"
-Z, LOSS, TARGET = "output.z", "output.L", "output.target"
-INPUTS = ("embedding", "one-hot")
+Z, LOSS, TARGET, X = "output.z", "output.L", "output.target", "input.x"
+INPUTS = ("embedding", "one-hot")  # of symbols
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,11 @@ class Readout:
 
     network: a cell, a stack, or any other network; outputs: the length of z; loss: of `LOSSES`;
     at: "every" step has a target, or the "end" of each sequence; symbols: how many there are where
-    the input is their numbers, 0 where it is given as vectors; input: what is made of a number.
+    the input is their numbers, 0 where it is given as vectors; input: what is made of a number;
+    vectors: how long those are that the network reads through a matrix, 0 where it reads them.
 
     Its parameters are the network's own, `output.W_y` (outputs, hidden), `output.b_y` (outputs,)
-    and, with embedding input, `input.E` (symbols, inputs).
+    and `input.E`, with embedding input (symbols, inputs), with linear (inputs, vectors).
     """
 
     network: Cell | System
@@ -51,10 +53,11 @@ class Readout:
     at: str = "every"
     symbols: int = 0
     input: str = "embedding"
+    vectors: int = 0
 
     def __post_init__(self) -> None:
         known = {*self.network.parameters, *self.network.program().equations}
-        if taken := [name for name in (E, W_Y, B_Y, Z, LOSS, TARGET) if name in known]:
+        if taken := [name for name in (E, W_Y, B_Y, Z, LOSS, TARGET, X) if name in known]:
             raise CellError(
                 f"{self.network} has {', '.join(taken)}, which is what the read-out is called.\n"
                 f"  Call its part input or output otherwise."
@@ -70,7 +73,7 @@ class Readout:
         """Fresh parameters in one vector: the network's own; E and W_y uniform, b_y zero.
 
         sizes: those of the network, and start values, as its `init` takes them. E is within ±1,
-        W_y within ±1/√hidden.
+        or ±1/√vectors, W_y within ±1/√hidden.
         """
         random = np.random.default_rng([seed, 1])
         known = {n: v for n, v in sizes.items() if n in self.network.sizes}
@@ -78,6 +81,9 @@ class Readout:
         if self.embeds:
             (inputs,) = self._x_shape(known)
             found[E] = random.uniform(-1.0, 1.0, (self.symbols, inputs))
+        if self.vectors:
+            shape = *self._x_shape(known), self.vectors
+            found[E] = random.uniform(-1.0, 1.0, shape) / np.sqrt(self.vectors)
         hidden = self.width(known)
         found[W_Y] = random.uniform(-1.0, 1.0, (self.outputs, hidden)) / np.sqrt(hidden)
         found[B_Y] = np.zeros(self.outputs)
@@ -106,8 +112,8 @@ class Readout:
         own = network.complete(sizes) if isinstance(network, Cell) else sizes
         axes = dimensions.shape(network.x, own)
         if len(axes) != 1:
-            raise CellError(f"{network}: x is ({network.x}), but a symbol is read as a vector.")
-        if self.input == "one-hot" and axes[0] != self.symbols:
+            raise CellError(f"{network}: x is ({network.x}), but a vector is to be read.")
+        if self.symbols and self.input == "one-hot" and axes[0] != self.symbols:
             raise ShapeError(
                 f"{network}: x is ({network.x}) = {axes[0]} numbers, but one-hot input has one for "
                 f"each of the {self.symbols} symbols."
@@ -129,16 +135,21 @@ class Readout:
         target = () if self.loss.indices else (outputs,)
         shapes = {W_Y: (outputs, hidden), B_Y: (outputs,), TARGET: target}
         more = {name: Tensor.input(name, shape) for name, shape in shapes.items()}
+        words, read = dict(inner.dimensions), {}
         inputs = {n: Tensor.input(n, t.shape) for n, t in inner.inputs.items()} | more
-        equations = inner.on({n: inputs[n] for n in inner.inputs}, lambda name: name)
+        if self.vectors:
+            inputs[E] = Tensor.input(E, (*inputs["x"].shape, self.vectors))
+            inputs["x"] = Tensor.input("x", (self.vectors,))
+            read[X] = named(matvec(inputs[E], inputs["x"]), X)
+            del words["x"]
+        leaves = {**{n: inputs[n] for n in inner.inputs}, **({"x": read[X]} if read else {})}
+        equations = read | inner.on(leaves, lambda name: name)
         z = named(matvec(more[W_Y], equations[cell.output]) + more[B_Y], Z)
         equations |= {Z: z, LOSS: named(self.loss.each(z, more[TARGET]), LOSS)}
         outputs_of = {name: equations[name] for name in cell.state}
         end = [TARGET] if self.at == "end" else []
-        static = {*(inner.static or ()), W_Y, B_Y, *end}
-        whole = Program(
-            cell.name, inputs, equations, outputs_of, inner.dimensions, inner.sizes, static
-        )
+        static = {*(inner.static or ()), E, W_Y, B_Y, *end} & {*inputs}
+        whole = Program(cell.name, inputs, equations, outputs_of, words, inner.sizes, static)
         start = {n: v for n, v in cell.start.items() if n in (*cell.parameters, *cell.state)}
         constants = [*cell.constants, *end]
         return Cell.of(
@@ -147,7 +158,10 @@ class Readout:
 
     # --- over a sequence --------------------------------------------------------------------------
     def read(self, p: Mapping[str, Any], xs: Any) -> Any:
-        """What the network is given: rows for the numbers of symbols, or xs as it is."""
+        """What the network is given: rows for the numbers of symbols, or xs, or E · xs."""
+        if self.vectors:
+            rows = np.reshape(xs, (-1, self.vectors)).astype(p[E].dtype)
+            return matvec(p[E], rows).reshape((*np.shape(xs)[:-1], -1))
         if not self.symbols:
             return xs
         numbers = np.asarray(xs)
@@ -182,7 +196,8 @@ class Readout:
             and not self.loss.indices
             and self.loss.mean is LOSSES["squared-error"].mean
         ):
-            weights = np.broadcast_to(np.asarray(weights)[..., None], z.shape)
+            weights = check_weights(weights, z.shape[:-1], z.dtype)[0]
+            weights = np.broadcast_to(weights[..., None], z.shape)
         return self.loss.mean(z, target, weights)
 
 
@@ -194,6 +209,7 @@ def readout(
     at: str = "every",
     symbols: int = 0,
     input: str = "embedding",
+    vectors: int = 0,
 ) -> Readout:
     """A network with a linear read-out of `outputs` numbers and a loss, to be trained.
 
@@ -204,7 +220,9 @@ def readout(
     the outputs; "bernoulli", the negative log-likelihood of entries that are 1 with probability
     σ(z). at: whether "every" step has a target, or only the "end" of each sequence. symbols: how
     many there are, where the input is their numbers; input: what becomes of a number, a row of an
-    "embedding" that is learnt, or a "one-hot" vector.
+    "embedding" that is learnt, or a "one-hot" vector. vectors: how long the vectors are, where the
+    network is to read them through a matrix that is learnt, E · x, since its own x has another
+    length, as that of the cells MUT has: that of the state.
     """
     if not isinstance(network, Cell | System):
         raise CellError(f"readout needs a cell or a network, got {network!r}.")
@@ -214,10 +232,13 @@ def readout(
         raise DataError(f"at is 'every' or 'end', got {at!r}.")
     if input not in INPUTS:
         raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
-    for what, number, least in (("outputs", outputs, 1), ("symbols", symbols, 0)):
+    counts = ("outputs", outputs, 1), ("symbols", symbols, 0), ("vectors", vectors, 0)
+    for what, number, least in counts:
         if not isinstance(number, int | np.integer) or number < least:
             raise DataError(f"{what} is a whole number of at least {least}, got {number!r}.")
-    return Readout(network, int(outputs), LOSSES[loss], at, int(symbols), input)
+    if symbols and vectors:
+        raise DataError("the input is either symbols or vectors; give one of the two.")
+    return Readout(network, int(outputs), LOSSES[loss], at, int(symbols), input, int(vectors))
 
 
 def ends(lengths: Any, time: int, batch_shape: tuple[int, ...]) -> Any:

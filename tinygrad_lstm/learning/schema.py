@@ -18,6 +18,7 @@ _WORDS = {
     int: "a whole number of at least 0",
     float: "a finite number",
     str: "a text",
+    bool: "true or false",
     NoneType: "null",
     tuple: "a list",
     dict: "a mapping",
@@ -72,12 +73,12 @@ def read(kind: Any, value: Any, place: str = "") -> Any:
 def _dataclass(kind: Any, given: dict[str, Any], place: str) -> Any:
     hints, start = get_type_hints(kind), f"{place}." * bool(place)
     types = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-    given = {**_later(kind), **given}
+    later = _later(kind)
     for name in given:
         if name not in types:
             raise UnknownFieldError(f"{start}{name}")
     for name in types:
-        if name not in given:
+        if name not in given and name not in later:
             raise SchemaError(f"{start}{name} is missing")
     return kind(**{name: read(types[name], each, start + name) for name, each in given.items()})
 
@@ -95,7 +96,11 @@ def written(value: Any) -> Any:
     for name, default in _later(value).items():
         if found[name] == default:
             del found[name]
-    return {name: _each(each) for name, each in found.items()}
+    made, hints = {name: _each(each) for name, each in found.items()}, get_type_hints(type(value))
+    for name, each in found.items():
+        if dataclasses.is_dataclass(each) and get_origin(hints[name]) is UnionType:
+            made[name]["name"] = type(each).__name__
+    return made
 
 
 def _each(value: Any) -> Any:

@@ -92,6 +92,12 @@ class Text:
         """The numbers of its symbols in its own vocabulary."""
         return self.vocabulary.encode(self.characters)
 
+    def held_out(self, share: float = 0.05) -> Text:
+        """The end of the text that a training with this `held_out` share does not learn from."""
+        split(np.arange(2), share)  # names a share that is none
+        held = reserved(len(self), share)
+        return Text(self.characters[-held:], f"the last {share:.0%} of {self.name}")
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the text in UTF-8: a checkpoint remembers which text it was trained on."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell
@@ -44,7 +45,12 @@ class Case:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """The axes of the batch."""
-        return self.xs.shape[1 : self.xs.ndim - len(dimensions.parse(self.cell.x))]
+        return self.xs.shape[self.front : self.xs.ndim - len(dimensions.parse(self.cell.x))]
+
+    @property
+    def front(self) -> int:
+        """How many axes of xs stand before those of the batch: 1, of a grid its own."""
+        return int(getattr(self.cell, "spatial", 1))
 
     @property
     def time(self) -> int:
@@ -53,13 +59,14 @@ class Case:
 
     def sample(self, k: int) -> Case:
         """The k-th sample of a batch alone."""
-        declared, further = self.cell.program(**self.sizes).inputs, {}
+        declared, further = self.cell.input_shapes(**self.sizes), {}
+        places = (slice(None),) * self.front
         for name, array in self.further.items():
-            steps = name in self.cell.sequences
-            each = array.ndim > steps + declared[name].ndim
-            further[name] = (array[:, k] if steps else array[k]) if each else array
+            front = places if name in self.cell.sequences else ()
+            each = array.ndim > len(front) + len(declared[name])
+            further[name] = array[(*front, k)] if each else array
         initial = {name: array[k] for name, array in self.initial.items()}
-        return replace(self, xs=self.xs[:, k], initial=initial, further=further)
+        return replace(self, xs=self.xs[(*places, k)], initial=initial, further=further)
 
     def steps(self, part: slice) -> Case:
         """Some of the steps."""
@@ -92,19 +99,29 @@ def random_inputs(
     generator, or its seed.
     """
     random = np.random.default_rng(rng)
-    program = cell.program(**(sizes or {}))
+    sizes = cell.complete(sizes or cell.small_sizes())
+    shapes = cell.input_shapes(**sizes)
+    if isinstance(cell, Grid) and cell.layers:
+        own = cell.block.input_shapes(**sizes)
+        shapes = {**shapes, **{n: own[n.partition(".")[2]] for n in cell.parameters}}
     batch_shape = () if batch is None else (batch,)
 
+    places = (steps,) * int(getattr(cell, "spatial", 1))
+
     def draw(name: str, *front: int, scale: float = 1.0) -> Array:
-        return random.normal(0.0, scale, (*front, *program.inputs[name].shape))
+        return random.normal(0.0, scale, (*front, *shapes[name]))
 
     return Case(
         cell,
-        {name: program.sizes[name] for name in cell.sizes},
+        {name: sizes[name] for name in cell.sizes},
         parameters={name: draw(name, scale=scale) for name in cell.parameters},
-        xs=draw("x", steps, *batch_shape),
-        initial={name: draw(f"prev.{name}", *batch_shape) for name in cell.state},
-        further={name: draw(name, steps) for name in cell.sequences}
+        xs=draw("x", *places, *batch_shape),
+        initial={
+            name: draw(f"prev.{name}", *batch_shape)
+            for name in cell.state
+            if name not in getattr(cell, "wired_states", ())
+        },
+        further={name: draw(name, *places) for name in cell.sequences}
         | {name: draw(name) for name in cell.constants},
     )
 

@@ -19,12 +19,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tinygrad_lstm.checking import RELATIVE, check_gradients
 from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.grids import Grid
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.ops import concat
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 from tinygrad_lstm.testing import strategies
 from tinygrad_lstm.testing.inputs import Case
+from tinygrad_lstm.wiring import each_of
 
 
 class Disagreement(TinygradError, AssertionError):
@@ -127,14 +130,19 @@ class _Leaves:
         The weights of a step are the same in every sample, and however a sequence is cut.
         """
         total: Any = Tensor(0.0)
+        batch = self.case.batch_shape
         for name in self.run.names:
             value = self.run[name]
             if value.dtype.kind != "f":
                 continue
-            own = value.shape[1 + len(self.case.batch_shape) :]
+            front = fronts(self.run, name)
+            own = value.shape[front + len(batch) :]
+            places = value.shape[:front]
             random = np.random.default_rng([zlib.crc32(name.encode()), *own])
-            weights = random.uniform(0.5, 1.5, (start + self.case.time, *own))[start:]
-            weights = weights.reshape(self.case.time, *(1,) * len(self.case.batch_shape), *own)
+            longer = (start + places[0], *places[1:]) if places else ()
+            weights = random.uniform(0.5, 1.5, (*longer, *own))
+            weights = weights[start:] if places else weights
+            weights = weights.reshape(*places, *(1,) * len(batch), *own)
             total = total + (value * weights).sum()
         return total
 
@@ -144,6 +152,17 @@ class _Leaves:
         named = {**self.p, "xs": self.xs, **self.further}
         named |= {f"initial {name}": t for name, t in self.initial.items()}
         return {name: None if t.grad is None else t.grad.numpy() for name, t in named.items()}
+
+
+def fronts(run: Run, name: str) -> int:
+    """How many axes of an equation stand before those of the batch."""
+    if isinstance(run.cell, Grid):
+        return len(run.cell.axes_of_grid)
+    part, _, own = name.partition(".")
+    parts = getattr(run, "parts", {})
+    if part in parts:
+        return 0 if part in run.cell.wiring.once else fronts(parts[part], own)
+    return 1
 
 
 def _check(case: Case, orders: tuple[int, ...]) -> float:
@@ -190,22 +209,42 @@ def batch_against_singles(case: Case) -> Iterator[Compared]:
     words = f"in the batch of {batch}", "alone"
     for k, one in enumerate(singles):
         for name in whole.run.names:
-            yield f"{name}, sample {k}", words, whole.run[name].data[:, k], one.run[name].data
+            front = (slice(None),) * fronts(whole.run, name)
+            value = whole.run[name].data[(*front, k)]
+            yield f"{name}, sample {k}", words, value, one.run[name].data
     words = f"from the batch of {batch}", "from its samples"
     gradients = [one.gradients() for one in singles]
     for name, gradient in whole.gradients().items():
         each = [one[name] for one in gradients]
         if gradient is None or any(g is None for g in each):
             continue
-        parts: Any = np.stack(each, axis=1 if name == "xs" or name in case.cell.sequences else 0)  # type: ignore[arg-type]
+        by_place = name == "xs" or name in case.cell.sequences
+        parts: Any = np.stack(each, axis=case.front if by_place else 0)  # type: ignore[arg-type]
         if parts.shape != gradient.shape:  # shared by the batch
             parts = sum(each)
         yield f"the gradient of {name}", words, gradient, parts
 
 
+def _unsplit(network: Any) -> str:
+    """Why what a network reads cannot be cut in two; nothing where it can."""
+    if isinstance(network, Grid):
+        return "a grid has several axes"
+    if isinstance(network, System):
+        if network.turned:
+            return f"{network.turned[0]} reads from the last step to the first"
+        wires = [r for reads in network.wiring.wired.values() for _, r in each_of(reads)]
+        for wire in wires:
+            if wire.kind in ("whole", "final", "mask"):
+                return f"{wire} is made of all steps"
+        return next(filter(None, map(_unsplit, network.parts.values())), "")
+    return ""
+
+
 @_all_equal
 def split_against_whole(case: Case) -> Iterator[Compared]:
     """A sequence in two parts, the states carried over, gives what it gives in one."""
+    if why := _unsplit(case.cell):
+        raise NotApplicable(f"{case.cell} is not read in two parts: {why}.")
     whole, middle = _Leaves(case), (case.time + 1) // 2
     first = _Leaves(case.steps(slice(0, middle)))
     second = _Leaves(case.steps(slice(middle, None)), initial=first.run.final)
@@ -265,9 +304,9 @@ def gradcheck(subject: Any, *arrays: Any, examples: int = 25, seed: int = 0, **o
     right; the error says which mistake it is. Returned are the Agreement, or the Outcomes.
     """
     __tracebackhide__ = True
-    if not isinstance(subject, Cell) or arrays:
+    if not isinstance(subject, Cell | System) or arrays:
         return check_gradients(subject, *arrays, seed=seed, **options)
-    subject.program()
+    subject.init(**subject.small_sizes())
     outcomes = [examine(subject, what, examples, seed) for what in PROPERTIES]
     wrong = [o for o in outcomes if o.verdict is False]
     if wrong:

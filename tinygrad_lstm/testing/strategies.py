@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinygrad_lstm import sizes as dimensions
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import TABLE, Array, Operation
 from tinygrad_lstm.testing.inputs import Case as Case
@@ -117,10 +117,11 @@ def parameters(
     reach: float = 1.0,
 ) -> dict[str, Array]:
     """Arrays for every parameter of a cell, around its declared start or else within ±reach."""
-    full = cell.complete(sizes)
+    shapes = cell.input_shapes(**sizes)
+    of = isinstance(cell, Grid) and cell.layers and cell.block.input_shapes(**sizes)
     return {
-        name: draw(_around(cell, name, dimensions.shape(words, full), reach, dtype))
-        for name, words in cell.parameters.items()
+        name: draw(_around(cell, name, of[name.partition(".")[2]] if of else shapes[name], reach, dtype))
+        for name in cell.parameters
     }
 
 
@@ -148,14 +149,15 @@ def sequences(
 
     Of a batch each sample has its own further inputs, or all share them.
     """
-    full = cell.complete(sizes)
+    shapes = cell.input_shapes(**sizes)
     batch_shape = () if batch is None else (batch,)
     domain = (-reach, reach)
-    xs = draw(arrays((time, *batch_shape, *dimensions.shape(cell.x, full)), domain, dtype))
+    front = (time,) * getattr(cell, "spatial", 1)
+    xs = draw(arrays((*front, *batch_shape, *shapes["x"]), domain, dtype))
     further = {}
-    for name, words in {**cell.sequences, **cell.constants}.items():
-        own = dimensions.shape(words, full)
-        steps = (time,) if name in cell.sequences else ()
+    for name in cell.extra_inputs:
+        own = shapes[name]
+        steps = front if name in cell.sequences else ()
         each = batch_shape if draw(st.booleans()) else ()
         further[name] = draw(arrays((*steps, *each, *own), domain, dtype))
     return xs, further
@@ -188,11 +190,10 @@ def cases(
     in_batch = batch if with_batch else None
     xs, further = draw(sequences(cell, small, time, in_batch, dtype, 2 * reach))
     batch_shape = (batch,) if with_batch else ()
-    full = cell.complete(small)
+    shapes = cell.input_shapes(**small)
     initial = {
-        name: draw(
-            _around(cell, name, (*batch_shape, *dimensions.shape(words, full)), reach, dtype)
-        )
-        for name, words in cell.state.items()
+        name: draw(_around(cell, name, (*batch_shape, *shapes[f"prev.{name}"]), reach, dtype))
+        for name in cell.state
+        if name not in getattr(cell, "wired_states", ())
     }
     return Case(cell, small, weights, xs, initial, further)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.array_files import ArrayFile, equations_of, under
+from tinygrad_lstm import systems
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.networks import Backward, Bidirectional, Stack, System
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__
 from tinygrad_lstm.weights.gates import WeightsError
 from tinygrad_lstm.weights.pytorch import places
+from tinygrad_lstm.weights.structures import cells_of, network_of, structure_of
 
 FLOATS = [np.dtype(kind) for kind in (np.float16, np.float32, np.float64)]
 _PYTORCH = "If it is of PyTorch, give the state_dict, torch.load(path), to weights.from_pytorch."
@@ -44,7 +45,8 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
     """Write a network's parameters to a safetensors file, which is replaced whole or not at all.
 
     The metadata hold `format`, the package's `version`, and as JSON `network` (the names of the
-    cells: "lstm", {"stack": […]}, {"bidirectional": […]}, {"backward": …}), `sizes` of each cell
+    cells: "lstm", {"stack": […]}, {"bidirectional": […]}, {"backward": …}, or a system's or a
+    grid's parts, wires and axes, see `structures.py`), `sizes` of each cell
     and `equations` of each, by which `load` sees that a cell is still the one that was saved.
 
     WeightsError if the file cannot be written, and for two different cells of one name;
@@ -52,11 +54,11 @@ def save(path: str | Path, network: Any, parameters: Mapping[str, Any]) -> None:
     """
     from safetensors.numpy import save as encoded
 
-    path, structure = Path(path), _structure(network)
+    path, structure = Path(path), structure_of(network)
     bound = network.bind(parameters)
     cells: dict[str, Cell] = {}
     sizes = {}
-    for prefix, cell in _cells(network):
+    for prefix, cell in cells_of(network):
         if cells.setdefault(cell.name, cell) is not cell:
             raise WeightsError(f"weights file {path}: two different cells are called {cell.name}.")
         sizes[prefix] = cell.infer_sizes(under(prefix, bound))
@@ -92,11 +94,11 @@ def load(path: str | Path, cells: Mapping[str, Cell] | None = None) -> tuple[Any
         if not WEIGHTS.declares(path, metadata.get("format")):
             raise _foreign(path, arrays)
         described = {name: json.loads(metadata[name]) for name in ("network", "sizes", "equations")}
-        known = {**built_in(), **(cells or {})}
-        network = _network(path, described["network"], known)
+        known = {**systems.cells(), **built_in(), **(cells or {})}
+        network = network_of(path, described["network"], known)
         part = ""
         try:
-            for prefix, cell in _cells(network):
+            for prefix, cell in cells_of(network):
                 WEIGHTS.check_equations(path, cell, described["equations"][cell.name])
                 part = prefix and f"part {prefix.removesuffix('.')}, "
                 cell.bind(under(prefix, arrays), **described["sizes"][prefix])
@@ -129,42 +131,3 @@ def _foreign(path: Path, names: Iterable[str]) -> WeightsError:
         f"weights file {path} does not say which network it is for: weights.save did not write "
         f"it.\n  {fix}."
     )
-
-
-def _cells(network: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
-    """The cells of a network, each with the prefix of its parameters."""
-    if isinstance(network, Cell):
-        yield prefix, network
-        return
-    for name, part in network.parts.items():
-        yield from _cells(part, f"{prefix}{name}.")
-
-
-_KINDS: dict[str, type[System]] = {
-    "stack": Stack,
-    "bidirectional": Bidirectional,
-    "backward": Backward,
-}
-
-
-def _structure(network: Any) -> Any:
-    """A network as JSON: a cell by its name, a network by its kind and parts."""
-    if isinstance(network, Cell):
-        return network.name
-    for kind, of in _KINDS.items():
-        if type(network) is of:
-            return {kind: [_structure(part) for part in network.parts.values()]}
-    raise WeightsError(f"weights.save: a cell or a network of cells is needed, got {network!r}.")
-
-
-def _network(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:
-    if isinstance(structure, str):
-        if structure not in known:
-            raise UnknownNameError(
-                f"weights file {path}: there is no cell {structure!r} here.\n"
-                f"  If it is your own, pass it: load(path, cells={{{structure!r}: {structure}}})."
-            )
-        return known[structure]
-    ((kind, parts),) = structure.items()
-    made = [_network(path, part, known) for part in parts]
-    return Stack(made) if kind == "stack" else _KINDS[kind](*made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from viz.anatomy import OUTPUT
-from viz.layout.labels import mark_second, name_beside
+from viz.layout.labels import mark_lengths, mark_second, name_beside
 from viz.layout.routing import Cell, Grid, Net
 from viz.layout.shapes import (
     BETWEEN,
@@ -13,7 +13,7 @@ from viz.layout.shapes import (
     OUTSIDE,
     TERMINAL,
     Names,
-    part_shape,
+    part_shapes,
     part_size,
     terminal,
 )
@@ -124,7 +124,7 @@ class Drawing:
         self.scene.shapes.append(ground("body", "body", (0.0, 0.0, self.width, self.height)))
         for key, part in self.anatomy.parts.items():
             at = self.point(self.grid.at(*self.plan.place[key]))
-            self.scene.shapes.append(part_shape(self.anatomy, part, *at))
+            self.scene.shapes += part_shapes(self.anatomy, part, *at)
         for name in self.anatomy.inputs:
             x, y = self.point(self.grid.at(*self.plan.place[name]))
             self.scene.shapes.append(self._input(name, x, y))
@@ -137,7 +137,12 @@ class Drawing:
         for key, part in self.anatomy.parts.items():
             for name in part.names:
                 if name not in self.anatomy.states:
-                    name_beside(self.scene, key, name, self.names.time)
+                    what = self.anatomy.name(name, self.names.time)
+                    name_beside(self.scene, key, name, what)
+        for part in self.anatomy.parts.values():
+            others = (user.lengths for user in self.anatomy.users(part.key))
+            if part.lengths and part.lengths not in others:  # once for a lane
+                mark_lengths(self.scene, part)
 
     def _input(self, name: str, x: float, y: float) -> Shape:
         return terminal(f"in-{name}", name, self.anatomy.time(name, self.names.time), x, y)

@@ -15,7 +15,7 @@ import graphviz
 from viz.anatomy import OUTPUT, Anatomy, Part
 from viz.layout.drawing import Pairs
 from viz.layout.labels import mark_second
-from viz.layout.shapes import LABEL, SYMBOL, Names, part_shape, terminal
+from viz.layout.shapes import LABEL, SYMBOL, Names, part_shape, terminal, times
 from viz.rendering import render
 from viz.scene import Point, Scene, Shape, Wire, ground, label, prefixed
 from viz.symbols import Written, named
@@ -158,16 +158,24 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
     shape = part_shape(a, part)
     texts: list[Shape] = []
     x = 0.0
+    several = a.given(part)
     for name in part.names:
         if name not in a.states:
-            what, classes = named(name, time), (*prefixed([name], "val"), *prefixed([name], "name"))
+            what, classes = (
+                a.name(name, time),
+                (*prefixed([name], "val"), *prefixed([name], "name")),
+            )
             if texts:
-                what = Written(rf"{{=}}\;{what.latex}", f"= {what.text}")
+                sign = "," if name in several else "="
+                what = Written(rf"{{{sign}}}\;{what.latex}", f"{sign} {what.text}")
             texts.append(label(f"label-{name}", what, x, 0, LABEL, 1, classes=classes))
             x += texts[-1].width + 5
     if not texts:
         return shape, []
     sign = Written(rf"{{=}}\;{part.sign.latex}", f"= {part.sign.text}")
+    if part.lengths:
+        often = times(part.lengths)
+        sign = Written(rf"{sign.latex}\;\;({often.latex})", f"{sign.text} ({often.text})")
     texts.append(label(f"sign-{part.key}", sign, x, 0, SYMBOL, 1, classes=shape.classes))
     width = x + texts[-1].width
     height = max(shape.height, *(text.height + 10 for text in texts))

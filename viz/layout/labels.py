@@ -7,17 +7,26 @@ from dataclasses import replace
 from itertools import pairwise
 
 from viz.anatomy import Part
-from viz.layout.shapes import LABEL
+from viz.layout.shapes import LABEL, times
 from viz.scene import Point, Scene, Shape, label, prefixed, step
-from viz.symbols import Written, named
+from viz.symbols import Written
 
 
-def name_beside(scene: Scene, key: str, name: str, time: str) -> None:
+def name_beside(scene: Scene, key: str, name: str, what: Written) -> None:
     """A label beside the line that carries a value, where it touches nothing."""
     classes = (*prefixed([name], "val"), *prefixed([name], "name"))
-    shape = label(f"label-{name}", named(name, time), 0, 0, LABEL, classes=classes)
+    shape = label(f"label-{name}", what, 0, 0, LABEL, classes=classes)
     places = _candidates(scene, key, shape.width, shape.height)
     scene.shapes.append(_at_first_free(scene, shape, places, places[-1]))
+
+
+def mark_lengths(scene: Scene, part: Part) -> None:
+    """A small × length beside the line of what is computed at every place of an axis."""
+    classes = (*prefixed([part.equation], "eq"), *prefixed(part.names, "val"))
+    what = times(part.lengths)
+    shape = label(f"times-{part.key}", what, 0, 0, 11.5, kind="caption", classes=classes)
+    places = _candidates(scene, part.key, shape.width, shape.height)
+    scene.shapes.append(_at_first_free(scene, shape, places, places[-1], 1.5))
 
 
 def mark_second(scene: Scene, part: Part) -> None:

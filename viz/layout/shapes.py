@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+from tinygrad_lstm.sizes import Size
+from tinygrad_lstm.text import LATEX, UNICODE
 from viz.anatomy import Anatomy, Part
 from viz.glyphs import glyphs
 from viz.scene import Shape, prefixed
-from viz.symbols import named
+from viz.symbols import Written, named
 
 LAYER = (46.0, 30.0)
 CIRCLE = 28.0
 TERMINAL = 36.0
 SYMBOL = 15.0
 LABEL = 17.0
+BEHIND = 3.0  # how far the shapes behind one another of what is computed at every place show
 OUTSIDE = 30.0  # how far lines reach beyond the body
 BETWEEN = 40.0  # between the bodies of neighbours
 
@@ -55,6 +59,26 @@ def part_shape(a: Anatomy, part: Part, x: float = 0.0, y: float = 0.0) -> Shape:
         classes=classes,
         title=a.title(part),
     )
+
+
+def part_shapes(a: Anatomy, part: Part, x: float, y: float) -> list[Shape]:
+    """The box or circle of a part; what is computed at every place of an axis has others behind."""
+    front = part_shape(a, part, x, y)
+    if not part.lengths:
+        return [front]
+    blank = replace(front, latex="", text="", title="")
+    behind = [
+        replace(blank, id=f"behind-{k}-{part.key}", x=x + k * BEHIND, y=y - k * BEHIND)
+        for k in (2, 1)
+    ]
+    return [*behind, front]
+
+
+def times(lengths: Iterable[int]) -> Written:
+    """How often something is computed: × length."""
+    words = [n.words if isinstance(n, Size) else str(n) for n in lengths]
+    latex = r"\times ".join(LATEX.length(w) for w in words)
+    return Written(rf"{{\times}}\,{latex}", f"× {' × '.join(map(UNICODE.length, words))}")
 
 
 def terminal(own: str, name: str, time: str | None, x: float, y: float) -> Shape:

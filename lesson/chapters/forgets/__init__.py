@@ -7,6 +7,7 @@ from typing import Any
 import viz
 from equations.wording import Said
 from lesson import measurements
+from lesson.belt import belt
 from lesson.chapters import Content
 from lesson.charts import Curve, chart
 from lesson.figures import marked, signs
@@ -38,6 +39,22 @@ def content(subject: Subject) -> Content:
         if name in curves:
             facts[f"{name}_near"] = percent(curves[name][near])
             facts[f"{name}_far"] = percent(curves[name][far])
+    along = {
+        n: belt(one.model, subject.held_out, lags, pieces) for n, one in subject.models.items()
+    }
+    told = along.get("lstm")
+    if told is not None:
+        settings = subject.models["lstm"].training.settings
+        facts |= {
+            "belt_near": percent(told.curve[near]),
+            "belt_far": percent(told.curve[far]),
+            "holding": str(told.holding),
+            "held_size": f"{told.size:.1f}",
+            "held_slope": percent(told.slope),
+            "steps": f"{subject.models['lstm'].training.state.step:,}",
+            "batch": str(settings.batch),
+            "length": str(settings.length),
+        }
     facts["cell_far"] = percent(curves[subject.cell.name][far])
     words = Texts("page")
     settings = subject.trained.training.settings
@@ -51,6 +68,11 @@ def content(subject: Subject) -> Content:
         Curve(titled(name), list(enumerate(map(float, curve))), f"c{k}")
         for k, (name, curve) in enumerate(curves.items())
     ]
+    for name, one in along.items():
+        if one is not None:
+            label = f"{titled(name)}: {one.state}"
+            drawn.append(Curve(label, list(enumerate(map(float, one.curve))), "c3"))
+            curves[label] = one.curve
     return Content(
         facts,
         {"near_gap": _gap("near", *SHORT), "far_gap": _gap("far", *LONG), "rnn": viz.cell(rnn)},
@@ -65,6 +87,7 @@ def content(subject: Subject) -> Content:
                 log=True,
             ),
             "curves": curves,
+            "belt": Texts("reach", facts).block("belt_text") if subject.is_lstm else "",
             "lags": [k for k in (1, 2, 5, 10, 20, 40, 60) if k <= lags],
         },
     )

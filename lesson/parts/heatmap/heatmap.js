@@ -309,6 +309,18 @@
       cell.scrollIntoView({ block: "nearest", inline: "nearest" });
     });
 
+    // The page's one letter and unit.
+    const pass = () => lesson.choice.set({ unit: shown().units[now.row], letter: now.column }, PART);
+    map.addEventListener("click", pass);
+    map.addEventListener("keydown", pass);
+    number.addEventListener("change", pass);
+    lesson.choice.on(({ unit, letter }, changed, from) => {
+      const found = shown().units.indexOf(unit);
+      if (from === PART || part.querySelector(".map") !== map) return;
+      if (changed.includes("unit") && found >= 0) now.row = found;
+      if (changed.includes("letter") && letter < columns) now.column = letter;
+      place();
+    });
     equation.value = now.equation;
     lesson.onLanguage(refresh);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);

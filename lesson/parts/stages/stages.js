@@ -71,6 +71,7 @@
     for (const radio of radios) {
       radio.addEventListener("change", () => {
         choose(Number(radio.value));
+        lesson.choice.set({ letter: chosen }, "stages");
         const nearest = document.querySelector("p.there[data-stage]");
         lesson.announce(nearest.textContent);
       });
@@ -78,12 +79,17 @@
     for (const table of strips) {
       table.addEventListener("click", (event) => {
         const cell = event.target.closest("td, th");
-        if (cell && cell.cellIndex > 0) choose(cell.cellIndex - 1);
+        if (!cell || cell.cellIndex === 0) return;
+        choose(cell.cellIndex - 1);
+        lesson.choice.set({ letter: chosen }, "stages");
       });
     }
     for (const section of sections) section.addEventListener("focusin", () => light(section.dataset.stage));
     new IntersectionObserver(reading, { threshold: [0, 0.25, 0.5, 0.75, 1] }).observe(sections[0]);
     addEventListener("scroll", reading, { passive: true });
+    lesson.choice.on(({ letter }, changed, from) => {
+      if (from !== "stages" && changed.includes("letter") && radios[letter]) choose(letter);
+    });
     lesson.onLanguage(say);
     part.hidden = false;
     choose(first);

@@ -5,7 +5,7 @@
   const PART = "takeaway";
   const found = document.getElementById(`${PART}-data`);
   if (!found) return;
-  const { before, after, pictures } = JSON.parse(found.textContent);
+  const { before, after, names, pictures } = JSON.parse(found.textContent);
   const say = (key, facts) => lesson.text(PART, key, facts);
 
   const filled = (element, attributes = {}, ...children) => {
@@ -95,13 +95,19 @@
     const named = document.getElementById(svg.getAttribute("aria-labelledby") ?? "");
     return { caption: worded(named), text: worded(svg.closest("figure")?.querySelector("figcaption details p")) };
   };
-  const nameOf = (svg) => (svg.id in pictures ? svg.id : svg.id.replace(/-\d+$/, ""));
+  // The TikZ of all figures, deflated in the page.
+  const inflated = async () => {
+    const bytes = Uint8Array.from(atob(pictures), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
+  };
+  const nameOf = (svg) => (names.includes(svg.id) ? svg.id : svg.id.replace(/-\d+$/, ""));
   const FILES = {
     svg: (svg) => [standalone(svg), "svg", "image/svg+xml"],
-    tikz: (svg) => [before + pictures[nameOf(svg)] + after, "tex", "application/x-tex"],
+    tikz: async (svg) => [before + (await inflated())[nameOf(svg)] + after, "tex", "application/x-tex"],
   };
-  const saved = (svg, key) => {
-    const [text, ending, type] = FILES[key](svg);
+  const saved = async (svg, key) => {
+    const [text, ending, type] = await FILES[key](svg);
     const file = `${nameOf(svg)}.${ending}`;
     const url = URL.createObjectURL(new Blob([text], { type }));
     make("a", { href: url, download: file }).click();
@@ -170,7 +176,7 @@
     }
     for (const svg of within(root, "svg.viz")) {
       const place = svg.closest(".scroll"); // signs within a table or text have none
-      if (!place || !(nameOf(svg) in pictures) || place.previousElementSibling?.matches(".takeaway")) continue;
+      if (!place || !names.includes(nameOf(svg)) || place.previousElementSibling?.matches(".takeaway")) continue;
       place.before(equip(svg, "figure", Object.keys(FILES), saved));
     }
   };
