@@ -74,15 +74,54 @@ def main(words: list[str] | None = None) -> int:
             results.add(part.key, options.budget, found, spent)
             print(f"{name}: {part.key} {spent:.1f} s", flush=True)
         write(name, module, results, [part.key for part in parts])
+    contents(known)
     return 0
 
 
+CONTENTS = """# Experiments: the tables of the papers, made again
+
+Each page comes from one command and says what produced its numbers: the share of the full size, the
+processor time, the commit. Figures of papers stand beside them where they were read in the paper
+itself, and are left out where they could not be checked.
+
+```
+python -m benchmarks.experiments                       # what there is
+python -m benchmarks.experiments adding                # at full size; what is done is not done again
+python -m benchmarks.experiments all --budget 0.1      # a tenth of the steps, fewer seeds
+```
+
+| page | what | measured so far |
+| --- | --- | --- |
+"""
+
+
+def contents(known: dict[str, ModuleType]) -> None:
+    """Write the contents of all pages."""
+    lines = []
+    for name, module in known.items():
+        rows = Results(name).read()
+        title = (module.__doc__ or name).splitlines()[0].rstrip(".")
+        budgets = sorted({round(row["budget"], 2) for row in rows.values()})
+        done = f"{len(rows)} parts, budget {', '.join(f'{b:g}' for b in budgets)}" if rows else ""
+        lines.append(f"| [{name}]({name}.md) | {title} | {done or 'not run yet'} |")
+        if not rows:
+            write(name, module, Results(name), [])
+    PAGES.mkdir(parents=True, exist_ok=True)
+    (PAGES / "README.md").write_text(CONTENTS + "\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write(name: str, module: ModuleType, results: Results, wanted: list[str]) -> None:
-    """Write the page of an experiment, if there is anything to tell."""
+    """Write the page of an experiment; of one that was not run, how to run it."""
     rows = results.read()
-    if not rows:
-        return
     title = (module.__doc__ or name).splitlines()[0].rstrip(".")
+    if not rows:
+        PAGES.mkdir(parents=True, exist_ok=True)
+        (PAGES / f"{name}.md").write_text(
+            f"# {title}\n\n**Not run yet.** It is run by\n\n```\n"
+            f"python -m benchmarks.experiments {name} --budget 1\n```\n",
+            encoding="utf-8",
+        )
+        return
     body = module.page(results.results())
     PAGES.mkdir(parents=True, exist_ok=True)
     for file, picture in getattr(module, "pictures", lambda _: {})(results.results()).items():

@@ -13,7 +13,7 @@ import pytest
 import equations
 import tinygrad_lstm
 import viz
-from tinygrad_lstm import composites, learning, weights
+from tinygrad_lstm import composites, learning, searching, weights
 
 ROOT = Path(tinygrad_lstm.__file__).parents[1]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
@@ -57,6 +57,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     public = {
         *(f"tinygrad_lstm.{name}" for name in set(tinygrad_lstm.__all__) - of_ops - {"weights"}),
         *(f"tinygrad_lstm.learning.{name}" for name in learning.__all__),
+        *(f"tinygrad_lstm.searching.{name}" for name in searching.__all__),
         *(f"tinygrad_lstm.weights.{name}" for name in weights.__all__),
         *(f"equations.{name}" for name in equations.__all__),
         *(f"viz.{name}" for name in viz.__all__),

@@ -13,6 +13,7 @@ from tinygrad_lstm import cell, cells, check_gradients, compiled, concat, matvec
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import CellError, DataError
 from tinygrad_lstm.searching import Change, behaviour, draw, examine, fingerprint, listing, mutated
+from tinygrad_lstm.searching.mutations import places
 
 PARENTS = ("lstm", "gru", "lstm_1997", "mut1", "clockwork", "odyssey_vanilla")
 
@@ -24,12 +25,22 @@ def some(number, seed=0):
         yield mutated(parent, draw(parent, 1 + k % 5, random))
 
 
-def places(cell):
+def numbers(cell):
     """The places of a cell's equations and inputs, by name."""
     program = cell.program()
-    number = {node: k for k, node in enumerate(program.nodes())}
+    number = {node: k for k, node in enumerate(places(program))}
     named = {**program.equations, **program.inputs}
     return {name: number[node] for name, node in named.items() if node in number}
+
+
+def test_changes_of_a_mutant_are_further_changes_of_its_parent():
+    random = np.random.default_rng(8)
+    for k in range(40):
+        parent = cells.all()[("gru", "lstm", "mut1", "lstm_1997")[k % 4]]
+        first = draw(parent, 1 + k % 3, random)
+        mutant = mutated(parent, first)
+        further = draw(mutant, 2, random)
+        assert behaviour(mutated(mutant, further)) == behaviour(mutated(parent, first + further))
 
 
 def test_a_mutant_is_the_same_cell_at_sizes_that_coincide():
@@ -74,7 +85,7 @@ def test_a_mutant_is_made_again_from_its_changes_elsewhere():
 
 
 def test_every_kind_of_change_changes_what_is_computed():
-    place = places(cells.lstm)
+    place = numbers(cells.lstm)
     changes = [
         Change("activation", place["f"], "tanh"),
         Change("operation", place["C"], "multiply"),
@@ -98,10 +109,10 @@ def test_every_kind_of_change_changes_what_is_computed():
 
 
 def test_what_computes_the_same_behaves_alike():
-    place = places(cells.lstm)
+    place = numbers(cells.lstm)
     for op in ("add", "multiply"):
         one = mutated(cells.lstm, [Change("join", place["f"], op, place["prev.C"])])
-        two = mutated(one, [Change("join", places(one)["f"], op, places(one)["prev.C"])])
+        two = mutated(one, [Change("join", numbers(one)["f"], op, numbers(one)["prev.C"])])
         assert len({behaviour(cells.lstm), behaviour(one), behaviour(two)}) == 3
     other = mutated(cells.gru, [], "the_gru_under_another_name")
     assert behaviour(other) == behaviour(cells.gru) and fingerprint(other) == fingerprint(cells.gru)
@@ -117,7 +128,7 @@ def swapped_sums(now, prev, x, p):
 
 
 def test_faults_are_found_before_a_training():
-    place = places(cells.rnn)
+    place = numbers(cells.rnn)
     forgets = mutated(cells.rnn, [Change("take", place["h"], "", place["b"])])
     assert "do not depend on the states" in examine(forgets).fault
     assert examine(cells.lstm).fault == "" and examine(cells.lstm).bounded
@@ -136,7 +147,7 @@ def test_a_listing_is_the_cell_again(tmp_path):
 
 
 def test_a_mutant_is_read_like_any_cell():
-    mutant = mutated(cells.lstm, [Change("gate", places(cells.lstm)["h"])])
+    mutant = mutated(cells.lstm, [Change("gate", numbers(cells.lstm)["h"])])
     assert "g_{1,t}" in equations.forward(mutant).unicode()
     assert "W̄_g1" in equations.backward(mutant).unicode()
     assert "g_{1,t}" in equations.difference(cells.lstm, mutant).unicode()
@@ -157,7 +168,7 @@ def test_a_mutant_is_read_like_any_cell():
     ],
 )
 def test_changes_of_another_cell_are_refused(change, message):
-    place = places(cells.lstm)
+    place = numbers(cells.lstm)
     kind, at, word, *other = (place.get(part, part) for part in change)
     with pytest.raises(CellError, match=message):
         mutated(cells.lstm, [Change(kind, at, word, *other)])

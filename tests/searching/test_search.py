@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -110,6 +111,13 @@ def test_the_same_file_draws_the_same_configurations():
         assert 0.001 <= values["optimiser.rate"] <= 0.1 and values["sizes.hidden"] in (3, 4, 5)
     rates = [math.log10(v["optimiser.rate"]) for v in drawn]
     assert min(rates) < -2.5 and max(rates) > -1.5  # uniform in the logarithm
+
+
+def test_the_files_in_the_guide_are_read():
+    guide = (HERE.parents[1] / "docs" / "guides" / "search.md").read_text(encoding="utf-8")
+    first, second = (parse_space(text) for text in re.findall(r"```toml\n(.*?)```", guide, re.S))
+    assert first.trials == 4 * 60 and second.trials == second.mutations.cells == 300
+    assert len(second.tasks) == 2 and "start.b_f" in first.drawn
 
 
 def test_a_trial_computes_the_same_wherever_it_runs(folder):

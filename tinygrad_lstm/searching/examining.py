@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -86,10 +86,12 @@ def examine(cell: Cell, steps: int = 20, seed: int = 0) -> Examination:
     return Examination(fault, finite and long <= _GROWN * max(short, 1.0), long)
 
 
-def _inputs(cell: Cell, random: np.random.Generator, steps: int) -> tuple[Array, dict[str, Array]]:
+def _inputs(cell: Cell, random: np.random.Generator, steps: int) -> tuple[Array, dict[str, Any]]:
     inputs = cell.program(**cell.small_sizes()).inputs
     xs = random.normal(size=(steps, 1, *inputs["x"].shape))
-    more = {n: random.normal(size=(steps, *inputs[n].shape)) for n in cell.sequences}
+    more: dict[str, Any] = {
+        n: random.normal(size=(steps, *inputs[n].shape)) for n in cell.sequences
+    }
     more |= {n: random.normal(size=inputs[n].shape) for n in cell.constants}
     return xs, more
 
@@ -125,10 +127,12 @@ def _largest(cell: Cell, steps: int, seed: int) -> float:
     """The largest entry of a state after steps with one input and larger parameters."""
     random = np.random.default_rng([seed, 7])
     program = cell.program(**cell.small_sizes())
-    fixed: Mapping[str, Array] = {
+    fixed: dict[str, Array] = {
         n: 3.0 * np.asarray(t.data) for n, t in cell.init(seed=2, **cell.small_sizes()).items()
     }
-    values = {n: random.normal(size=node.shape) for n, node in program.inputs.items()}
+    values: dict[str, Array] = {
+        n: random.normal(size=node.shape) for n, node in program.inputs.items()
+    }
     values |= {f"prev.{n}": np.zeros(program.inputs[f"prev.{n}"].shape) for n in cell.state} | fixed
     largest = 0.0
     for _ in range(steps):

@@ -5,8 +5,8 @@
     print(mutant.program())                                       # a cell like any other
 
 A change is a record of a kind, a place and a word: what is stored of a mutant is its parent's name
-and its changes, from which any process makes it again. Places are nodes of the Program, counted in
-the order in which they are computed, which is the same for all sizes.
+and its changes, from which any process makes it again. Places are nodes of the Program (`places`),
+whose numbers are the same for all sizes.
 """
 
 from __future__ import annotations
@@ -145,14 +145,33 @@ def _shapes(parent: Cell, program: Program) -> set[tuple[int, ...]]:
     return {shape for shape in found if len(shape) == 1}
 
 
+def places(program: Program) -> list[Tensor]:
+    """The nodes of a Program by the numbers of changes: inputs first, and operands before results.
+
+    The numbers depend on the equations and their order alone, not on when a node was made.
+    """
+    found: dict[Tensor, None] = {}
+    for root in program.equations.values():
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in found:
+                continue
+            if ready:
+                found[node] = None
+            else:
+                stack += [(node, True), *((i, False) for i in reversed(node.inputs))]
+    return sorted(found, key=lambda node: bool(node.inputs))
+
+
 def _drawn(parent: Cell, program: Program, random: np.random.Generator) -> Change:
-    nodes, shapes = program.nodes(), _shapes(parent, program)
-    places = [k for k, n in enumerate(nodes) if n.inputs and n.shape in shapes]
-    if not places:
+    nodes, shapes = places(program), _shapes(parent, program)
+    several = [k for k, n in enumerate(nodes) if n.inputs and n.shape in shapes]
+    if not several:
         raise CellError(f"{parent} has no operation on vectors as long as a state to change.")
     while True:
         kind = KINDS[random.integers(len(KINDS))]
-        place = places[random.integers(len(places))]
+        place = several[random.integers(len(several))]
         node = nodes[place]
         alike = [k for k, n in enumerate(nodes[:place]) if n.shape == node.shape and n.traced]
         if kind == "activation" and node.op in ACTIVATIONS:
@@ -186,7 +205,7 @@ def _elementwise(node: Tensor) -> bool:
 # --- one change -----------------------------------------------------------------------------------
 def _with(parent: Cell, program: Program, change: Change) -> Program:
     """The Program after one change."""
-    nodes = program.nodes()
+    nodes = places(program)
     if not 0 <= change.place < len(nodes) or change.other >= len(nodes):
         raise CellError(f"{parent} has no place {max(change.place, change.other)} to change.")
     said = f"{parent}: the change {change.stored()}"

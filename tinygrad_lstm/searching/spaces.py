@@ -232,7 +232,7 @@ class _Reader:
                     self.fail(f"noise.{key}", f"is a number of at least 0, not {value!r}")
         for key in found.get("sizes", {}):
             for value in _values(f"sizes.{key}", fixed, drawn, []):
-                if not _is(value, float) or value < 1 or not float(value).is_integer():
+                if not _is(value, float) or float(value) < 1 or float(value) % 1:
                     self.fail(f"sizes.{key}", f"is a whole number of at least 1, not {value!r}")
         mutations = self._mutations()
         space = Space(
@@ -320,7 +320,7 @@ class _Reader:
                 self.fail(key, f"has {name!r}", "Write { from = 0.001, to = 1.0, log = true }.")
         low, high = given.get("from"), given.get("to")
         log, integer = given.get("log", False), given.get("integer")
-        numbers = all(_is(v, float) and math.isfinite(v) for v in (low, high))
+        numbers = all(_is(v, float) and math.isfinite(v or 0) for v in (low, high))
         if not numbers or not isinstance(log, bool) or not isinstance(integer, bool | None):
             self.fail(
                 key, "needs numbers from and to, and true or false as log and integer",

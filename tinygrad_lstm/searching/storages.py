@@ -63,6 +63,8 @@ class Storage:
     does not answer is waited for. SearchError for one that cannot be reached or is of another use.
     """
 
+    space: Space
+
     def __init__(
         self,
         address: str,

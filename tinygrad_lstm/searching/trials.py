@@ -36,7 +36,7 @@ from tinygrad_lstm.learning import (
 from tinygrad_lstm.learning.models import EMBEDDING
 from tinygrad_lstm.searching.examining import behaviour, examine, fingerprint
 from tinygrad_lstm.searching.mutations import Change, draw, mutated
-from tinygrad_lstm.searching.spaces import Scalar, SearchError, Space
+from tinygrad_lstm.searching.spaces import OPTIMISERS, Scalar, SearchError, Space
 from tinygrad_lstm.searching.storages import Done, Job
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
@@ -70,16 +70,16 @@ def check(space: Space) -> None:
                 raise SearchError(f"value is {space.value!r}, but {task} measures {known}.")
         fields = {"sizes": "sizes", "derived": "sizes", "parameters": "start", "state": "start"}
         for table in ("sizes", "start"):
-            known = {"parameters"} if table == "sizes" else set[str]()
+            there = {"parameters"} if table == "sizes" else set[str]()
             for cell in cells.values():
-                known |= {n for field, own in fields.items() if own == table
+                there |= {n for field, own in fields.items() if own == table
                           for n in getattr(cell, field, ())}  # fmt: skip
             for name in (*space.fixed, *space.drawn):
                 own = name.removeprefix(f"{table}.")
-                if own != name and own not in known:
+                if own != name and own not in there:
                     raise SearchError(
                         f"[{table}] {own}: none of the cells has it; there are "
-                        f"{', '.join(sorted(known)) or 'none'}."
+                        f"{', '.join(sorted(there)) or 'none'}."
                     )
         drawn = space.configurations_drawn()
         for k, cell in enumerate(cells.values()):
@@ -246,27 +246,22 @@ def _training(
     kind = str(optimiser.pop("name", "adam"))
     if kind == "sgd" and not optimiser.get("momentum"):
         optimiser.pop("nesterov", None)
-    allowed = {"adam": ("rate", "beta1", "beta2", "epsilon"),
-               "rmsprop": ("rate", "decay", "momentum", "epsilon"),
-               "sgd": ("rate", "momentum", "nesterov")}[kind]  # fmt: skip
-    made: Any = _KINDS[kind](**{n: v for n, v in optimiser.items() if n in allowed})
+    made: Any = _KINDS[kind](**{n: v for n, v in optimiser.items() if n in OPTIMISERS[kind]})
     noise, sizes = table.get("noise", {}), table.get("sizes", {})
     embeds = space.input == "embedding" and task.symbols
     known = {*cell.parameters, *cell.state}
-    starts = {n: v for n, v in table.get("start", {}).items() if n in known}
-    return Training(
-        task,
-        task.model(cell, **_input(space, task)),
-        optimiser=made,
-        batch=space.batch,
-        clip=space.clip,
-        every=every,
-        seed=int(values["seed"]),
-        input_noise=float(noise.get("input", 0.0)),
-        weight_noise=float(noise.get("weights", 0.0)),
-        **starts,
+    options: dict[str, Any] = {
+        "optimiser": made,
+        "batch": space.batch,
+        "clip": space.clip,
+        "every": every,
+        "seed": int(values["seed"]),
+        "input_noise": float(noise.get("input", 0.0)),
+        "weight_noise": float(noise.get("weights", 0.0)),
+        **{n: v for n, v in table.get("start", {}).items() if n in known},
         **sizes_of(cell, EMBEDDING if embeds else task.inputs, sizes),
-    )
+    }
+    return Training(task, task.model(cell, **_input(space, task)), **options)
 
 
 def _input(space: Space, task: Task) -> dict[str, str]:

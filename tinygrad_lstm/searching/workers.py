@@ -126,7 +126,10 @@ class Crew:
     def _begun(self) -> subprocess.Popen[bytes]:
         # one thread each: the processes are the parallel ones
         single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TINYGRAD_LSTM_THREADS": "1"}
-        environment = {**single, **os.environ, _ASKED: json.dumps(self._asked)}
+        # the same package, wherever this process has it from
+        found = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        own = {"PYTHONPATH": found.rstrip(os.pathsep), _ASKED: json.dumps(self._asked)}
+        environment = {**single, **os.environ, **own}
         words = [sys.executable, "-m", "tinygrad_lstm.searching"]
         return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL)
 
