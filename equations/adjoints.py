@@ -13,18 +13,15 @@ from equations.algebra import (
     SymbolicOperation,
     SymbolicValue,
     detach,
-    for_each,
-    is_lettered,
-    letter_of,
     named_values,
     operation,
     plus,
     shift_time,
     terms,
-    written_for_one_place,
 )
 from equations.differentiation import Contribution, Differentiated, differentiate
 from equations.lines import Equation, Equations, Note
+from equations.places import for_each, is_lettered, letter_of, written_for_one_place
 from equations.printer import CellPrinter
 from equations.symbolic import SymbolicStep, symbolic_step, wire_notes
 from equations.wording import Said
@@ -273,8 +270,8 @@ def _legend(adjoints: Adjoints, lines: list[Equation]) -> list[Note]:
     if totals:
         letter = letter_of(totals[0]).name
         about = "what is read at every place {letter} collects from all of them"
-        signs = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
-        notes.append(Note(*signs, Said(about, letter=letter)))
+        latex, unicode = (style.sum_over(letter).strip() for style in (LATEX, UNICODE))
+        notes.append(Note(latex, unicode, Said(about, letter=letter)))
     if any(isinstance(p, SumOverTime) for p in shown):
         words = Said("a parameter is used at every step: its shares add")
         notes.append(Note(r"\sum_{t}", "Σ_t", words))

@@ -9,16 +9,9 @@ from difflib import SequenceMatcher
 from sympy import Add, Expr, Mul
 from sympy import Symbol as Sign
 
-from equations.algebra import (
-    Marked,
-    SymbolicOperation,
-    SymbolicValue,
-    factors,
-    rebuild,
-    terms,
-    written_for_one_place,
-)
+from equations.algebra import Marked, SymbolicOperation, SymbolicValue, factors, rebuild, terms
 from equations.lines import Equation, Lines
+from equations.places import written_for_one_place
 from equations.symbolic import symbolic_step
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell

@@ -17,14 +17,13 @@ from equations.algebra import (
     named_values,
     plus,
     replace_parts,
-    row_of,
     shift_time,
     times,
-    written_for_one_place,
 )
 from equations.differentiation import Contribution, Slope
 from equations.lines import Equation, Lines
 from equations.numeric_check import NumericCheck
+from equations.places import row_of, written_for_one_place
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import space_of

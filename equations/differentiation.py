@@ -23,24 +23,27 @@ from equations.algebra import (
     Running,
     SymbolicOperation,
     SymbolicValue,
-    at_every_place,
-    at_place,
     factors,
-    for_each,
-    free_letters,
     height,
     is_divisor,
-    is_lettered,
-    letter_of,
     partial_derivative,
     plus,
     rebuild,
     replace_parts,
     shift_time,
-    summed,
     times,
 )
 from equations.coefficients import fold_numbers
+from equations.places import (
+    at_every_place,
+    at_place,
+    distributed,
+    for_each,
+    free_letters,
+    is_lettered,
+    letter_of,
+    summed,
+)
 from equations.rules import RULES, sum_back
 from equations.symbolic import SymbolicStep
 from equations.wording import Said
@@ -178,7 +181,8 @@ class _Work:
             inner = None
             if expr.op == "each":
                 n = len(self.shape(expr))
-                g = at_place(g, [letter], n)
+                shares = distributed(g, letter, self.shape(expr), self.step.shapes)
+                g = at_place(g, [letter], n) if shares is None else shares
                 inner = None if own is None else at_place(own, [letter], n)
             self.receive(operand, g, None, through, (*letters, letter), inner)
         elif isinstance(expr, SymbolicOperation):

@@ -27,11 +27,10 @@ from equations.algebra import (
     detach,
     factors,
     is_divisor,
-    is_lettered,
-    letter_of,
     plus,
     terms,
 )
+from equations.places import is_lettered, letter_of
 from tinygrad_lstm import prod, reshape, transpose, where
 from tinygrad_lstm.errors import ShapeError
 from tinygrad_lstm.notation import space_of

@@ -20,15 +20,11 @@ from equations.algebra import (
     SumOverTime,
     SymbolicOperation,
     SymbolicValue,
-    for_each,
-    free_letters,
-    is_lettered,
-    letter_of,
     named_values,
-    row_of,
     shift_time,
 )
 from equations.evaluation import evaluate
+from equations.places import for_each, free_letters, is_lettered, letter_of, row_of
 from tinygrad_lstm.batching import Lifted
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.numerical import TINY, complex_slope
@@ -60,7 +56,8 @@ class NumericCheck:
         self.nodes: dict[tuple[str, int | None], Tensor] = {}  # by label and step, if it has one
         for name, symbol in step.given.items():
             state = space_of(name)[0] == "prev"
-            for t in [None] if symbol.time is None else [0] if state else times:
+            edge = [0 if (symbol.time or 0) < 0 else _STEPS + 1]
+            for t in [None] if symbol.time is None else edge if state else times:
                 drawn = random.normal(0.0, 0.7, step.shapes[symbol])
                 self.nodes[symbol.label, t] = constant(drawn)
         seeds = {
@@ -68,20 +65,35 @@ class NumericCheck:
             for name in adjoints.loss
             for t in times
         }
-        for t in times:
-            known: dict[Expr, Any] = {}
-            for q in step.given.values():
-                known[q] = self.nodes[q.label, None if q.time is None else t + q.time]
-            for label, expr in self.opened.items():
-                value = evaluate(expr, known)
-                node = apply("identity", value if isinstance(value, Tensor) else constant(value))
-                self.nodes[label, t] = known[SymbolicValue(label)] = node
+        self._evaluate([(label, t) for t in times for label in self.opened])
         self.loss: Tensor = sum(
             ((self.nodes[k] * v).sum() for k, v in seeds.items()), constant(0.0)
         )
         self.nodes |= {(f"seed.{name}", t): constant(v) for (name, t), v in seeds.items()}
         self.measured: dict[Tensor, Array] = {}
         self.at = {t: _At(self, t) for t in range(_STEPS + 2)}
+
+    def _evaluate(self, left: list[tuple[str, int]]) -> None:
+        """Every equation at every step, once what it reads is there: some parts read backward."""
+        while left:
+            waiting = []
+            for label, t in left:
+                reads = {
+                    q: (q.label, None if q.time is None else t + q.time)
+                    for q in named_values(self.opened[label])
+                }
+                if not all(key in self.nodes for key in reads.values()):
+                    waiting.append((label, t))
+                    continue
+                value = evaluate(
+                    self.opened[label], {q: self.nodes[key] for q, key in reads.items()}
+                )
+                node = apply("identity", value if isinstance(value, Tensor) else constant(value))
+                self.nodes[label, t] = node
+            if len(waiting) == len(left):
+                label, t = waiting[0]
+                raise EquationError(f"{self.cell}: there is no value for {label} at step {t}.")
+            left = waiting
 
     def value(self, label: str, t: int | None) -> Array:
         """A named value at a step, or an adjoint (`bar.f`, `bar.W_f`, `delta.f`) as measured."""

@@ -25,10 +25,10 @@ from equations.algebra import (
     SymbolicOperation,
     SymbolicValue,
     factors,
-    row_of,
     terms,
     times,
 )
+from equations.places import row_of
 from tinygrad_lstm.notation import Apart, at_place
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.text import Piece, Unicode

@@ -19,16 +19,14 @@ from equations.algebra import (
     Literal,
     Running,
     SymbolicValue,
-    at_place,
     clip,
     elementwise,
-    for_each,
     number,
     operation,
     slopes_of,
-    written_for_one_place,
 )
 from equations.lines import Equation, Equations, Note
+from equations.places import at_place, for_each, written_for_one_place
 from equations.wording import Said
 from tinygrad_lstm.notation import (
     Apart,
@@ -231,10 +229,8 @@ def wire_notes(network: Any, apart: Apart) -> list[Note]:
         part, _, own = target.partition(".")
         first = own.startswith("initial.")
         name = f"prev.{part}.{own[8:]}" if first else target
-        signs = [
-            write(space_of(name)[1], "0" if first else None, apart)
-            for write in (name_latex, name_unicode)
-        ]
+        own, time = space_of(name)[1], "0" if first else None
+        signs = name_latex(own, time, apart), name_unicode(own, time, apart)
         words = "the first value: {source}" if first else "what was made of all steps: {source}"
         notes.append(Note(*signs, Said(words, source=name_unicode(source, None, apart))))
     return notes

@@ -11,7 +11,7 @@ from typing import Any
 
 from lesson import figures, languages, measurements, page
 from lesson.chapters import appendices, contents, places
-from lesson.meaning import search
+from lesson.meaning import plainest, search
 from lesson.models import Trained, check_suited, train
 from lesson.page_models import described, joined, plan, rounded
 from lesson.parts import parts, scripts, style
@@ -105,7 +105,8 @@ def subject(
     line = measurements.read_line(model, measurements.choose_line(held_out))
     held = search(model, held_out)
     if held:
-        unit = held[0].unit
+        opening = measurements.with_speaker(held_out, line.text)
+        unit = plainest(model, opening, held).unit
     else:
         shown = stages(model.cell)
         first = next((stage for stage in shown if stage.kind == "gate"), shown[0])

@@ -89,10 +89,9 @@ def lines(
     xs, ys = [x for x, _ in every], [math.log10(y) if log else y for _, y in every]
     if level is not None:
         ys.append(level)
+    bottom, top = min(0.0, *ys), max(ys) * 1.05 or 1.0
     if log:
         bottom, top = math.floor(min(ys)), max(math.ceil(max(ys)), math.floor(min(ys)) + 1)
-    else:
-        bottom, top = min(0.0, *ys), max(ys) * 1.05 or 1.0
     first, last = min(xs), max(max(xs), min(xs) + 1)
     names = list(dict.fromkeys((c.kind, c.name) for c in finite))
     columns = max(1, int((WIDTH - LEFT) // (40 + 8.2 * max(len(_short(n)) for _, n in names))))

@@ -20,6 +20,7 @@ LETTERS, OFF = 32_000, 4_000  # of held-out text, to search and to switch units 
 ENOUGH = 0.5  # |r| from which a unit is said to hold something,
 SOME, RIGHT = 0.3, 0.85  # or |r| and how often it is right
 MOST = 6  # units that are told of
+LASTING = ("speaker", "line", "word", "sentence", "enclosed", "quoted")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,25 @@ def search(model: CharacterModel, held_out: str) -> list[Held]:
         Held(one.unit, one.kind, one.r, one.right, one.cost, float(scale) or 1.0)
         for one, scale in found
     ][:MOST]
+
+
+def plainest(model: CharacterModel, text: str, held: list[Held]) -> Held:
+    """Of what lasts, else of all, the unit in which one sees it best on a short text.
+
+    It is the one with the largest |r| there times the spread of its values, relative to its scale.
+    """
+    known = [one for one in held if one.kind in LASTING] or held
+    ids = model.vocabulary.encode(text).astype(np.intp)
+    values = model.run(ids)[list(model.cell.state)[-1]].data.reshape(len(ids), -1).astype(float)
+
+    def seen(one: Held) -> float:
+        own, y = values[:, one.unit], KINDS[one.kind](text)
+        there = np.isfinite(y)
+        apart, kinds = own[there] - own[there].mean(), y[there] - y[there].mean()
+        size = np.sqrt((apart @ apart) * (kinds @ kinds))
+        return float(abs(apart @ kinds) / size * own.std() / one.scale) if size > 0 else 0.0
+
+    return max(known, key=seen)
 
 
 def without(model: CharacterModel, ids: Array, unit: int | None) -> Array:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tinygrad_lstm.atomic import check_regular, replace_whole
-from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.errors import CellError, TinygradError
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.version import __version__
@@ -99,9 +99,15 @@ class ArrayFile:
             )
 
 
-def equations_of(cell: Cell | System, **sizes: int) -> list[str]:
-    """A cell's equations as a file remembers them."""
-    return [line.strip() for line in str(cell.program(**sizes)).splitlines()[1:]]
+def equations_of(network: Cell | System, **sizes: int) -> list[str]:
+    """The equations of a cell or network as a file remembers them; of parts where steps differ."""
+    try:
+        return [line.strip() for line in str(network.program(**sizes)).splitlines()[1:]]
+    except CellError:
+        if isinstance(network, Cell):
+            raise
+    own = {name: equations_of(part) for name, part in network.parts.items()}
+    return [f"{name}: {line}" for name, lines in own.items() for line in lines]
 
 
 def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

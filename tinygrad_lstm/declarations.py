@@ -38,9 +38,9 @@ class Declarations:
         states = state if isinstance(state, Mapping) else {state: "hidden"}
         self.state: Mapping[str, str] = _shapes(states)
         moving = [name for words in self.axes.values() for name in str(words).split()]
-        for name in moving:
-            if name not in self.state:
-                raise unknown(f"axes names {name!r}, which is no state", "states are", self.state)
+        for moves in moving:
+            if moves not in self.state:
+                raise unknown(f"axes names {moves!r}, which is no state", "states are", self.state)
         if len(self.state) < self.least_states:
             raise CellError('a cell needs at least one state: @cell(state="h", …).')
         for what in _MAPPINGS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,20 @@ from tinygrad_lstm.operation import TABLE
 N = TypeVar("N", bound="Node")
 fresh = itertools.count().__next__  # the order of a new node
 _order = operator.attrgetter("order")
+
+
+class Letter(NamedTuple):
+    """A letter that stands for each place of an axis: its name, how many, and when it was opened.
+
+    Of two that are open at once, the one opened first stands around the other.
+    """
+
+    order: int
+    name: str
+    length: int
+
+
+LETTERED = ("index", "row", "each", "total")  # what `each` and `total` write, to be read
 
 
 class Node:
@@ -133,6 +147,12 @@ def pullback(
         if wrt:
             del adjoints[node]
     return adjoints
+
+
+def letters_of(nodes: Iterable[Any]) -> tuple[Letter, ...]:
+    """The letters that stand in any of several values, the outermost first."""
+    found = {letter for node in nodes for letter in node.letters}
+    return tuple(sorted(found)) if found else ()
 
 
 def over_letters(node: Any, i: Any, part: Any) -> Any:

@@ -204,7 +204,7 @@ def _text(shape: Shape) -> str:
 
 
 def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shape of each input of a system at a step, of its parameters, and of its states before."""
+    """The shape of each input of a system at a step, of its parameters, of its states before."""
     every = {n: {**system.parts[n].small_sizes(), **own} for n, own in _every(system, sizes)}
     found: dict[str, tuple[int, ...]] = {}
     for name, part in system.parts.items():
@@ -217,12 +217,14 @@ def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, 
             shape = found.get(f"{name}.{target}", ())
             for read in (r for r in reads if r.part is None and r.kind in ("each", "before")):
                 others = [_shape(system, every, r, (name, target)) for r in reads if r is not read]
-                left = int(shape[-1]) - sum(int((o or (0,))[-1] or 0) for o in others) if others else 0
+                left = (
+                    int(shape[-1]) - sum(int((o or (0,))[-1] or 0) for o in others) if others else 0
+                )
                 found.setdefault(read.name, (*shape[:-1], left) if others else shape)
         if name == [*system.parts][0]:
             found.setdefault("x", found.get(system.first, found[f"{name}.x"]))
     found["x"] = found[system.first]
-    for state, (name, target) in system.wiring.befores().items():
+    for state, (name, _) in system.wiring.befores().items():
         read = next(r for _, r in each_of(system.wiring.wired[name]) if r.state == state)
         own_shape = found.get(read.name) if read.part is None else None
         if read.part is not None:

@@ -144,12 +144,12 @@ def unroll(
 
     network: a cell, or a `stack`, `bidirectional` or `system` of cells. xs: (time, inputs) or
     (time, batch, inputs); of a system its first input, and each input may be given by its name,
-    `unroll(net, p, source=xs, target=ys)`. A plain array is data; pass a Tensor where its gradient is wanted. initial: states
-    before the first step, (hidden,) or (batch, hidden); where not given, what the cell's `start`
-    says, or zero. lengths: the number of steps of each sequence of a padded batch, (batch,): what
-    is computed past a sequence's end is zero, its final state is the one at its own end, and no
-    gradient flows to its padding. Where inputs of a system have steps of their own, lengths are a
-    mapping: {"source": [5, 3]}.
+    `unroll(net, p, source=xs, target=ys)`. A plain array is data; pass a Tensor where its gradient
+    is wanted. initial: states before the first step, (hidden,) or (batch, hidden); where not given,
+    what the cell's `start` says, or zero. lengths: the number of steps of each sequence of a padded
+    batch, (batch,): what is computed past a sequence's end is zero, its final state is the one at
+    its own end, and no gradient flows to its padding. Where inputs of a system have steps of their
+    own, lengths are a mapping: {"source": [5, 3]}.
     reverse: read from the last step to the first; step t of the result is still that of x_t.
     further: the cell's other inputs by name, with a leading time axis where they are sequences;
     each has its own axes and is shared by the batch, or the axes of the batch before them. seed:

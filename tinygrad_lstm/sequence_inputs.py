@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError, unknown
+from tinygrad_lstm.lengths import MASK, SHIFT, lengths_of, mask_of
 from tinygrad_lstm.notation import name_plain
 from tinygrad_lstm.parameters import Parameters, check_finite
 from tinygrad_lstm.program import Program
@@ -19,8 +20,6 @@ from tinygrad_lstm.text import expression
 from tinygrad_lstm.types import Network
 
 _KNOWN = 256  # kinds of call that a cell remembers
-_MASK = "(time, batch) with padding at the end"
-_SHIFT = "\n  For padding at the front shift each sequence to step 0 first."
 
 
 class Steps:
@@ -159,7 +158,7 @@ def read_inputs(
             states = ", ".join(network.state)
             raise UnknownNameError(f"{network}: initial has {name!r}, but the states are {states}.")
     time, batch_shape = xs.shape[0], xs.shape[spatial : xs.ndim - x_rank]
-    lengths, others = _lengths(network, lengths)
+    lengths, others = lengths_of(network, lengths)
     mask = mask_of(network, lengths, time, batch_shape)
     x = Steps(xs, "x")
     ragged = lengths is not None and any(present is not None for present in mask)
@@ -170,30 +169,6 @@ def read_inputs(
         ragged=ragged,
         lengths=others,
     )
-
-
-def _lengths(network: Network, lengths: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The lengths that go with xs, and those of inputs that have steps of their own."""
-    wiring = getattr(network, "wiring", None)
-    if wiring is None:
-        if isinstance(lengths, Mapping):
-            raise DTypeError(f"{network}: lengths are whole numbers, one for each sequence.")
-        return lengths, {}
-    clocks = {n: wiring.clocks[f"input.{n}"] for n in wiring.sequences}
-    if not isinstance(lengths, Mapping):
-        if lengths is not None and len({*clocks.values()}) > 1:
-            said = ", ".join(f"{n!r}: …" for n in clocks)
-            raise DTypeError(
-                f"{network} reads several sequences, {' and '.join(clocks)}, each of lengths of "
-                f"its own.\n  Write lengths={{{said}}}, or some of them."
-            )
-        return lengths, {}
-    for name in lengths:
-        if name not in clocks:
-            raise unknown(f"{network}: lengths has {name!r}", "the inputs with steps are", clocks)
-    first = clocks[network.first]  # type: ignore[attr-defined]
-    own = next((lengths[n] for n in lengths if clocks[n] == first), None)
-    return own, {n: each for n, each in lengths.items() if clocks[n] != first}
 
 
 def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
@@ -207,38 +182,12 @@ def _check_names(network: Network, extra_inputs: Mapping[str, Any]) -> None:
                 raise unknown(what, "it has", known)
             raise UnknownNameError(
                 f"{what}; padding is told by lengths: unroll(…, lengths=mask.sum(axis=0)) for mask "
-                f"{_MASK}.{_SHIFT}"
+                f"{MASK}.{SHIFT}"
             )
 
 
-def mask_of(
-    network: Network, lengths: Any, time: int, batch_shape: tuple[int, ...]
-) -> list[Array | None]:
-    if lengths is None:
-        return [None] * time
-    array = np.asarray(lengths)
-    if array.dtype.kind not in "iu":
-        fix = f"\n  Of a mask {_MASK} they are mask.sum(axis=0).{_SHIFT}"
-        raise DTypeError(
-            f"{network}: lengths are whole numbers of steps, got {array.dtype}."
-            + fix * (array.dtype.kind == "b")
-        )
-    if array.shape != batch_shape:
-        raise ShapeError(
-            f"{network}: lengths has shape {array.shape}, but the batch is {batch_shape}: one for "
-            f"each sequence."
-        )
-    wrong = np.argwhere((array < 1) | (array > time))
-    if len(wrong):
-        place = tuple(int(k) for k in wrong[0])
-        raise DataError(
-            f"{network}: lengths holds {array[place]} at index {list(place)}, but xs has {time} "
-            f"steps: a length is between 1 and {time}."
-        )
-    return [None if (array > t).all() else array > t for t in range(time)]
-
-
 def tensor_of(what: str, value: Any) -> Tensor:
+    """A value as a Tensor; errors call it `what`."""
     if isinstance(value, Tensor):
         return value
     try:

@@ -283,11 +283,11 @@ class Size(_Named, int):
         if ufunc.__name__ == "sqrt" and len(inputs) == 1 and not options:
             return Ratio(math.sqrt(int(self)), f"sqrt({self.words})", ATOM)
         plain = [int(v) if isinstance(v, Size) else v for v in inputs]
-        if ufunc.__name__ in ("maximum", "minimum") and not options:
-            if len(inputs) == 2 and all(isinstance(v, int | float) for v in inputs):
-                short = ufunc.__name__[:3]
-                words = f"{short}({', '.join(_bracketed(v, SUM) for v in inputs)})"
-                return Ratio(float(ufunc(*plain)), words, ATOM)
+        numbers = len(inputs) == 2 and all(isinstance(v, int | float) for v in inputs)
+        if numbers and ufunc.__name__ in ("maximum", "minimum") and not options:
+            short = ufunc.__name__[:3]
+            words = f"{short}({', '.join(_bracketed(v, SUM) for v in inputs)})"
+            return Ratio(float(ufunc(*plain)), words, ATOM)
         return getattr(ufunc, method)(*plain, **options)
 
     def __floordiv__(self, other: Any) -> Any:

@@ -1,185 +1,27 @@
-"""Running a system over its sequences: part after part, or together where parts read one another."""
+"""Running a system: part after part, or together where parts read one another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, ShapeError, UnknownNameError
-from tinygrad_lstm.functions import concat, stack, transpose
+from tinygrad_lstm.functions import transpose
+from tinygrad_lstm.lengths import mask_of
 from tinygrad_lstm.parameters import Parameters
 from tinygrad_lstm.part_sizes import sizes_of_parts
-from tinygrad_lstm.running import Final, Moments, Run, over
-from tinygrad_lstm.sequence_inputs import SequenceInputs, Steps, mask_of, tensor_of
+from tinygrad_lstm.running import Run, over
+from tinygrad_lstm.sequence_inputs import SequenceInputs, Steps, tensor_of
 from tinygrad_lstm.step import Cell
+from tinygrad_lstm.system_result import part_of, result_of
 from tinygrad_lstm.tensor import Array, Tensor, apply, constant
+from tinygrad_lstm.wire_values import FromRun, Joined, Late, Repeated, Spread, Value
 from tinygrad_lstm.wires import Read
 from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, declared_of
-
-Value = Any  # a function of the step, with `like()` and `sequence`
-Known = tuple[tuple[int, ...], np.dtype[Any]]
-
-
-# --- values on wires ------------------------------------------------------------------------------
-class FromRun:
-    """One equation of a run as a function of the step."""
-
-    def __init__(self, run: Run, name: str) -> None:
-        self._run, self._name = run, name
-
-    def __call__(self, t: int) -> Tensor:
-        return self._run.steps[t][self._name]
-
-    def like(self) -> Known:
-        """Shape and dtype of the value at a step."""
-        if self._run.whole:  # so that no step is made
-            return self.sequence.shape[1:], self.sequence.dtype
-        return self(0).shape, self(0).dtype
-
-    @property
-    def sequence(self) -> Tensor:
-        """The equation at all steps."""
-        return self._run[self._name]
-
-
-class Late:
-    """The value of the step that was read before, and what stands for it at the first."""
-
-    def __init__(self, value: Value, first: Tensor, time: int, reverse: bool) -> None:
-        self._value, self._first, self._time, self._reverse = value, first, time, reverse
-
-    def __call__(self, t: int) -> Tensor:
-        past = t + 1 if self._reverse else t - 1
-        return self._value(past) if 0 <= past < self._time else self._first
-
-    def like(self) -> Known:
-        """Shape and dtype of the value at a step."""
-        return self._first.shape, self._first.dtype
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """The value at all steps, each one later."""
-        every, first = self._value.sequence, stack([self._first])
-        if self._time == 1:
-            return first
-        return (
-            concat(every[1:], first, axis=0) if self._reverse else concat(first, every[:-1], axis=0)
-        )
-
-
-class Repeated:
-    """One value, the same at each step."""
-
-    def __init__(self, value: Tensor, time: int) -> None:
-        self._value, self._time = value, time
-
-    def __call__(self, t: int) -> Tensor:
-        return self._value
-
-    def like(self) -> Known:
-        """Shape and dtype of the value."""
-        return self._value.shape, self._value.dtype
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """The value at all steps."""
-        return apply("broadcast_to", self._value, shape=(self._time, *self._value.shape))
-
-
-class Spread:
-    """A sequence that the batch shares, as one for each sample."""
-
-    def __init__(self, value: Value, lead: tuple[int, ...]) -> None:
-        self._value, self._lead = value, lead
-        self._made: dict[int, Tensor] = {}
-
-    def __call__(self, t: int) -> Tensor:
-        if t not in self._made:
-            node = self._value(t)
-            self._made[t] = apply("broadcast_to", node, shape=(*self._lead, *node.shape))
-        return self._made[t]
-
-    def like(self) -> Known:
-        """Shape and dtype of the value at a step."""
-        shape, dtype = self._value.like()
-        return (*self._lead, *shape), dtype
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """The value at all steps."""
-        node = self._value.sequence
-        shape = (node.shape[0], *self._lead, *node.shape[1:])
-        between = node.reshape(node.shape[0], *(1,) * len(self._lead), *node.shape[1:])
-        return apply("broadcast_to", between, shape=shape)
-
-
-class Joined:
-    """Several values, joined along the last axis of each step."""
-
-    def __init__(self, values: Sequence[Value], batch: int) -> None:
-        self._values, self._batch = values, batch
-        self._made: dict[int, Tensor] = {}
-
-    def __call__(self, t: int) -> Tensor:
-        if t not in self._made:
-            self._made[t] = concat(*self._alike([value(t) for value in self._values], 0))
-        return self._made[t]
-
-    def like(self) -> Known:
-        """Shape and dtype of what is joined."""
-        known = [value.like() for value in self._values]
-        longest = max((shape for shape, _ in known), key=len)
-        total = sum(shape[-1] for shape, _ in known)
-        return (*longest[:-1], total), np.result_type(*(dtype for _, dtype in known))
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """What is joined at all steps."""
-        return concat(*self._alike([value.sequence for value in self._values], 1))
-
-    def _alike(self, nodes: list[Tensor], time: int) -> list[Tensor]:
-        """With the axes of the batch, also what is shared by it."""
-        lead = max((n.shape[:-1] for n in nodes), key=len)
-        return [
-            n
-            if n.shape[:-1] == lead
-            else apply(
-                "broadcast_to",
-                n.reshape(*n.shape[:time], *(1,) * (len(lead) + 1 - n.ndim), *n.shape[time:]),
-                shape=(*lead, n.shape[-1]),
-            )
-            for n in nodes
-        ]
-
-
-# --- the run --------------------------------------------------------------------------------------
-class SystemRun(Run):
-    """What a system computed: as a `Run`, where parts may have steps of their own.
-
-    `parts` maps each part to its run; `run["encoder.h"]` has as many steps as the encoder. `steps`
-    are those of the system's output. `loss` is the sum of the losses that parts declare.
-    """
-
-    parts: Mapping[str, Run]
-
-    @property
-    def loss(self) -> Tensor:
-        """The sum of the parts' losses, each summed over its steps, mean over the batch."""
-        declared = [run.loss for name, run in self.parts.items() if self.cell.parts[name].loss]
-        if not declared:
-            raise UnknownNameError(
-                f'{self.cell}: no part declares a loss; write @cell(loss="NAME") for a scalar '
-                f'equation of one, or compute one from run["{self.cell.output}"].'
-            )
-        total = declared[0]
-        for each in declared[1:]:
-            total = total + each
-        return total
 
 
 @dataclass(frozen=True)
@@ -262,7 +104,9 @@ class _Running:
                 self._run_together(group)
             else:
                 self._run_part(group[0])
-        return self._made()
+        times = {clock: own.time for clock, own in self.clocks.items()}
+        own = self.runs, times, self.firsts, self.lasts
+        return result_of(self.system, self.p, self.inputs, *own)
 
     def _parameters(self, name: str) -> Parameters:
         start = f"{self.system.home[name]}."
@@ -280,8 +124,13 @@ class _Running:
         own = {n: v for n, v in own.items() if n not in below}
         inputs = replace(
             self.inputs.part(name, extra_inputs=own),
-            **{"x": x, "time": clock.time, "mask": clock.mask, "ragged": clock.ragged},
-            **{"below": below, "reverse": turned, "lengths": {}},
+            x=x,
+            time=clock.time,
+            mask=clock.mask,
+            ragged=clock.ragged,
+            below=below,
+            reverse=turned,
+            lengths={},
         )
         inputs = replace(inputs, initial={**initial, **inputs.initial})
         self.runs[name] = over(part, p, inputs)
@@ -368,16 +217,15 @@ class _Running:
 
     def _last(self, value: Value, clock: _Clock, turned: bool) -> Tensor:
         """The value of the last step that was read, of each sequence its own."""
-        if turned:
-            return value(0)
-        if not clock.ragged:
-            return value(clock.time - 1)
+        last: Tensor = value(0 if turned else clock.time - 1)
+        if turned or not clock.ragged:
+            return last
         whole: Tensor = value.sequence
         present = [1 if m is None else m for m in clock.mask]
         ends = np.broadcast_arrays(*present, np.zeros(self.inputs.batch_shape))[:-1]
         places = np.sum(np.stack(ends), axis=0).astype(int) - 1
         if whole.ndim <= len(self.inputs.batch_shape):
-            return value(clock.time - 1)
+            return last
         return whole[(places, *np.indices(places.shape))]
 
     def _once(self, read: Read) -> Tensor:
@@ -493,13 +341,19 @@ class _Running:
         known = {n: v for n, v in self.inputs.initial.items() if n in cell.state}
         inputs = replace(
             self.inputs,
-            **{"x": x, "time": clock.time, "mask": clock.mask, "ragged": clock.ragged},
-            **{"below": below, "reverse": turned, "lengths": {}, "extra_inputs": wires},
+            x=x,
+            time=clock.time,
+            mask=clock.mask,
+            ragged=clock.ragged,
+            below=below,
+            reverse=turned,
+            lengths={},
+            extra_inputs=wires,
             initial={**initial, **known},
         )
         together = over(cell, own, inputs)
         for name in group:
-            self.runs[name] = _part_of(system.parts[name], name, together, self._parameters(name))
+            self.runs[name] = part_of(system.parts[name], name, together, self._parameters(name))
 
     def _sizes_together(
         self, group: Sequence[str], given: Mapping[str, Any]
@@ -517,79 +371,3 @@ class _Running:
             known |= {f"{name}.{size}": n for size, n in own.items()}
         every = sizes_of_parts(self.system, known).every
         return {n: {s: every[n][s] for s in self.system.parts[n].sizes} for n in group}
-
-    # --- what comes out ---------------------------------------------------------------------------
-    def _made(self) -> Run:
-        system, inputs, wiring = self.system, self.inputs, self.wiring
-        runs = {name: self.runs[name] for name in system.parts}
-        last = wiring.clocks.get(system.joined[0].partition(".")[0], "")
-        ticking = [n for n in runs if wiring.clocks.get(n) == last]
-        clock = self.clocks.get(last, _Clock(1, [None], False))
-
-        def at(name: str, t: int) -> Tensor:
-            part, _, own = name.partition(".")
-            return runs[part].steps[t][own]
-
-        def output(t: int) -> Tensor:
-            values = [at(name, t) for name in system.joined]
-            if len(values) == 1:
-                return values[0]
-            node = concat(*values)
-            node.name, node.time = inputs.prefix + system.output, t
-            return node
-
-        def step(t: int) -> dict[str, Tensor]:
-            own = {f"{n}.{k}": v for n in ticking for k, v in runs[n].steps[t].items()}
-            return {**own, system.output: output(t)}
-
-        def whole(name: str) -> Tensor | None:
-            if name == system.output:
-                values = [of(own) for own in system.joined]
-                return concat(*values) if len(values) > 1 else values[0]
-            return of(name)
-
-        def of(name: str) -> Tensor:
-            part, _, own = name.partition(".")
-            return runs[part].steps[0][own] if part in wiring.once else runs[part][own]
-
-        def final(name: str) -> Tensor:
-            if name in self.lasts:
-                return self.lasts[name]()
-            part, _, own = name.partition(".")
-            return runs[part].final[own]
-
-        lazy = all(run.whole for run in runs.values()) or len({*wiring.clocks.values()}) > 1
-        lazy = lazy or bool(wiring.once)
-        steps: Sequence[Any] = Moments(clock.time, step)
-        initial = {f"{n}.{k}": v for n, run in runs.items() for k, v in run.initial.items()}
-        names = [f"{n}.{k}" for n, run in runs.items() for k in run.names]
-        made = SystemRun(
-            system,
-            self.p,
-            Moments(clock.time, inputs.x)
-            if wiring.clocks[f"input.{system.first}"] == last
-            else runs[system.ends[0]].inputs,
-            {**self.firsts, **initial},
-            steps if lazy else list(steps),
-            Final(system.state, final),
-            whole if lazy else None,
-            list(dict.fromkeys([*names, system.output])),
-        )
-        made.parts = runs
-        return made
-
-
-def _part_of(part: Any, name: str, run: Run, p: Parameters) -> Run:
-    """The run of one part, of a run of several as one cell."""
-    start = f"{name}."
-    names = [n.removeprefix(start) for n in run.names if n.startswith(start)]
-    return Run(
-        part,
-        p,
-        run.inputs,
-        {n.removeprefix(start): v for n, v in run.initial.items() if n.startswith(start)},
-        Moments(len(run), lambda t: {n: run.steps[t][start + n] for n in names}),
-        Final(part.state, lambda n: run.final[start + n]),
-        (lambda n: run[start + n]) if run.whole else None,
-        names,
-    )

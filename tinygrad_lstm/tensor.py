@@ -8,18 +8,21 @@ not, only the node is made (traced). Both kinds are differentiated by the same r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinygrad_lstm import axes
 from tinygrad_lstm.errors import DTypeError, ShapeError, TracedError
+from tinygrad_lstm.graph import LETTERED as LETTERED
+from tinygrad_lstm.graph import Letter as Letter
 from tinygrad_lstm.graph import Node, fresh
 from tinygrad_lstm.graph import ancestors as ancestors
 from tinygrad_lstm.graph import contributions as contributions
 from tinygrad_lstm.graph import fold as fold
+from tinygrad_lstm.graph import letters_of as letters_of
 from tinygrad_lstm.graph import pullback as pullback
 from tinygrad_lstm.graph import unbroadcast as unbroadcast
 from tinygrad_lstm.numpy_protocol import FUNCTIONS as FUNCTIONS
@@ -40,18 +43,6 @@ Array: TypeAlias = NDArray[Any]
 _new = object.__new__
 
 
-class Letter(NamedTuple):
-    """A letter that stands for each place of an axis: its name, how many, and when it was opened.
-
-    Of two that are open at once, the one opened first stands around the other.
-    """
-
-    order: int
-    name: str
-    length: int
-
-
-LETTERED = ("index", "row", "each", "total")  # what `each` and `total` write, to be read
 _Letters: TypeAlias = tuple[Letter, ...]
 _Abstract: TypeAlias = tuple[tuple[int, ...], np.dtype[Any], _Letters]
 
@@ -398,12 +389,6 @@ def apply(name: str, /, *operands: Any, **attributes: Any) -> Tensor:
     node = _make(data, name, operands, attributes, requires_grad, _new(Tensor))
     node._abstract = abstract
     return node
-
-
-def letters_of(nodes: Iterable[Tensor]) -> tuple[Letter, ...]:
-    """The letters that stand in any of several values, the outermost first."""
-    found = {letter for node in nodes for letter in node.letters}
-    return tuple(sorted(found)) if found else ()
 
 
 def _trace(

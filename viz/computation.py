@@ -104,7 +104,9 @@ def _operands(node: Tensor) -> list[tuple[Tensor, bool]]:
 def _step_taken(node: Tensor) -> Tensor | None:
     """The one of several stacked values that a node takes out; None for any other node."""
     index = node.attributes.get("index") if node.op == "getitem" else None
-    if isinstance(index, tuple) and all(part == slice(None) for part in index[1:]):
+    if isinstance(index, tuple) and all(
+        isinstance(part, slice) and part == slice(None) for part in index[1:]
+    ):
         index = index[0]
     if isinstance(index, int) and node.inputs[0].op == "stack":
         stacked = node.inputs[0]

@@ -64,7 +64,8 @@ def runs(values: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
 
 def level(values: Array) -> Array:
     """Numbers between 0 and 1, as shades that are told apart."""
-    return np.rint(np.clip(values, 0.0, 1.0) * LEVELS) / LEVELS
+    shades: Array = np.rint(np.clip(values, 0.0, 1.0) * LEVELS) / LEVELS
+    return shades
 
 
 def mark(

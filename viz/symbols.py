@@ -150,7 +150,8 @@ def symbol_of(node: Tensor) -> Written:
 
 def called(node: Tensor) -> Written:
     """The name of a cell inside the cell: φ_x, prior."""
-    return Written(*(style.part_name(node.attributes["of"], None) for style in _STYLES))
+    latex, text = (style.part_name(node.attributes["of"], None) for style in _STYLES)
+    return Written(latex, text)
 
 
 def written(node: Tensor, operands: Sequence[Written]) -> Written:

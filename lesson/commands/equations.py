@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import equations
 from lesson.network_names import HELP, find_network
@@ -32,9 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the equations that were asked for, and below a backward pass its legend."""
-    cell = find_network(options.cell)
+    cell: Any = find_network(options.cell)
     if options.difference is not None:
-        other = find_network(options.difference)
+        other: Any = find_network(options.difference)
         changes = equations.difference(cell, other)
         empty = f"{cell.name} and {other.name} compute the same."
         print(_written(changes, options.format) if changes else empty)

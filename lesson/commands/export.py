@@ -14,8 +14,7 @@ from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.exporting import ENDINGS, FORMATS
 from tinygrad_lstm.exporting.self_test import self_test
-from tinygrad_lstm.learning.checkpoint_files import read
-from tinygrad_lstm.learning.checkpoints import of_task
+from tinygrad_lstm.learning.checkpoint_files import of_task, read
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

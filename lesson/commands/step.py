@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from lesson import cell_options
-from tinygrad_lstm import Tensor, sizes, unroll
-from tinygrad_lstm.cell_files import find
+from lesson.network_names import HELP, find_network
+from tinygrad_lstm import Tensor, unroll
 from tinygrad_lstm.errors import DataError, TinygradError
+from tinygrad_lstm.networks import System
 from tinygrad_lstm.notation import name_unicode
 from tinygrad_lstm.program import named
 from tinygrad_lstm.step import Cell
@@ -36,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Which cell, how large a run, and where to begin."""
     add = parser.add_argument
     parser.epilog = _KEYS
-    add("cell", metavar="CELL", help="a name, or path/to/file.py:NAME")
+    add("cell", metavar="CELL", help=HELP)
     add("--steps", type=int, default=2, help="time steps (default 2)")
     add("--inputs", type=int, help="entries of x (default 1)")
     add("--hidden", type=int, help="entries of a state (default 2)")
@@ -52,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Walk through the run, or print it."""
     cell_options.check_least(options, steps=1, seed=0)
-    cell = find(options.cell)
+    cell = find_network(options.cell)
     loss, about = small_run(
         cell,
         options.steps,
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def small_run(
-    cell: Cell,
+    cell: Cell | System,
     steps: int,
     seed: int,
     given: Mapping[str, int],
@@ -104,12 +105,18 @@ def small_run(
         fresh = cell.init(seed=seed, **lengths, **(start or {}))
     parameters = {}
     for name, p in fresh.items():
-        stays = name in (start or {}) or p.numpy().any()
+        told = name in (start or {}) or name.rpartition(".")[2] in (start or {})
+        stays = told or p.numpy().any()
         parameters[name] = np.round(p.numpy() if stays else case.parameters[name], 2)
     initial = {name: cell.initial(name, v.shape, float) for name, v in case.initial.items()}
     further = {name: rounded(name, value) for name, value in case.further.items()}
     xs = rounded("x", case.xs)
     ran = unroll(cell, cell.bind(parameters, **lengths), xs, initial, **further)
+    if isinstance(cell, System) and cell.losses:
+        shares = [reduce(operator.add, _of_steps(ran[name])) for name in cell.losses]
+        total = named(reduce(operator.add, shares), "loss")
+        written = " + ".join(f"Σ_t {name_unicode(name, 't')}" for name in cell.losses)
+        return total, f"loss = {written}"
     if declared := cell.loss:
         total = named(reduce(operator.add, _of_steps(ran[declared])), "loss")
         return total, f"loss = Σ_t {name_unicode(declared, 't')}"
@@ -125,17 +132,19 @@ def _of_steps(values: Tensor) -> Sequence[Tensor]:
     return values.inputs if values.op == "stack" else list(values)
 
 
-def _check_room(cell: Cell, steps: int, lengths: dict[str, int]) -> None:
+def _check_room(cell: Cell | System, steps: int, lengths: dict[str, int]) -> None:
     """Raise DataError where a run holds more numbers than anyone would walk through."""
-    declared = {**cell.parameters, **cell.constants, **cell.state}
-    fixed = sum(math.prod(sizes.shape(words, lengths)) for words in declared.values())
+    shapes = cell.input_shapes(**lengths)
+    fixed = sum(map(math.prod, shapes.values()))
     if fixed > MOST:
         raise DataError(
             f"{cell} with {', '.join(f'{name}={n}' for name, n in lengths.items())} has {fixed:,} "
             f"numbers; a run of more than {MOST:,} is too large to walk through.\n"
             f"  Take smaller sizes."
         )
-    of_step = sum(node.size for node in cell.program(**lengths).nodes() if node.inputs)
+    step = getattr(cell, "reading", cell.program)(**lengths)
+    of_step = sum(node.size for node in step.nodes() if node.inputs)
+    of_step *= steps ** (getattr(cell, "spatial", 1) - 1)
     if fixed + steps * of_step > MOST:
         raise DataError(
             f"{steps:,} steps of {cell} have {fixed + steps * of_step:,} numbers; a run of more "

@@ -59,9 +59,10 @@ def run(options: argparse.Namespace) -> int:
     for name, said in known.items():
         print(_hanging(f"{name:{wide}}  {said}", wide + 2, width))
     kind = tasks.all().get(options.task)
-    for name, value in task.options.items():
+    for name, default in task.options.items():
         meaning = kind.meanings.get(name, "") if kind else ""
-        option = f"--{name.replace('_', '-')} {value}" if kind else f"--task-option {name}={value}"
+        option = f"--{name.replace('_', '-')} {default}"
+        option = option if kind else f"--task-option {name}={default}"
         print(_hanging(f"  {option}  {meaning}", 6, width))
     if options.show:
         random = np.random.default_rng(options.seed)

@@ -23,7 +23,7 @@ from tinygrad_lstm import learning
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError, ShapeError, TinygradError
 from tinygrad_lstm.learning import CheckpointError, Progress, Task, Training, tasks
-from tinygrad_lstm.learning.checkpoints import of_task
+from tinygrad_lstm.learning.checkpoint_files import of_task
 from tinygrad_lstm.python_files import run as run_file
 
 SECONDS = 60.0

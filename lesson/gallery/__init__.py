@@ -114,11 +114,17 @@ def _system(name: str, part: Part) -> str:
         doc=about(part),
         alt=_figure(part).alt,
         closed=closed,
-        forward=equations.forward(part),
+        forward=_forward(part),
         parts=part.parts if isinstance(part, System) else {},
         shapes=shapes,
         papers=[cells.papers()[key] for key in _papers(part)],
     )
+
+
+def _forward(part: Part) -> Any:
+    """All equations, of a network too."""
+    forward: Any = equations.forward
+    return forward(part)
 
 
 @cache

@@ -12,7 +12,8 @@ from lesson_pages import about
 from stepper_pages import chromium_here
 
 from lesson import languages
-from lesson.chapters import chapters
+from lesson.arithmetic import digits, written
+from lesson.chapters import appendices, places
 
 pytestmark = pytest.mark.browser
 
@@ -67,14 +68,26 @@ def shown(tab: Any, selector: str) -> str:
     return str(tab.locator(selector).first.inner_text())
 
 
+def opened(tab: Any, appendix: str) -> None:
+    """Turn to an appendix, a page of its own."""
+    tab.evaluate(f"location.hash = '{appendix}'")
+    tab.wait_for_selector(f"#{appendix}", state="visible")
+    assert not tab.locator("#loops").is_visible()
+
+
 def test_every_chapter_is_there_in_every_language(tab: Any) -> None:
     for language in languages.languages():
         tab.click(f"label[for=language-{language}]")
         titles = languages.texts(language, "page")
         assert tab.evaluate("document.documentElement.lang") == language
         assert tab.title() == titles["title"]
-        for k, chapter in enumerate(chapters()):
-            assert shown(tab, f"#{chapter} > h2") == f"{k + 1} {titles[chapter]['title']}"
+        for chapter, place in places().items():
+            if chapter in appendices():
+                tab.evaluate(f"location.hash = '{chapter}'")
+                tab.wait_for_selector(f"#{chapter}.open")
+            assert shown(tab, f"#{chapter} > h2") == f"{place} {titles[chapter]['title']}"
+        tab.click("#sources .leave a")
+        tab.wait_for_selector("#loops", state="visible")
         others = tab.locator(f'.say:not([lang="{language}"]):visible')
         assert others.count() == 0
 
@@ -111,9 +124,11 @@ def test_one_character_serves_all_stages(tab: Any) -> None:
     tab.click("label[for=character-5]")
     f = about().values("f")[5]
     said = shown(tab, '.there[data-stage="f"][data-pass="forward"]')
-    assert f"character 6, the forget gate of unit {about().unit + 1} is {f:.2f}" in said
+    shown_f = written(digits(f))
+    assert f"character 6, the forget gate of unit {about().unit + 1} stands at {shown_f}" in said
+    assert shown(tab, "#figure-step text[data-value=f]") == shown_f
     assert tab.locator(".there[data-stage]:visible").count() == 8
-    marked = tab.locator("#stage-C .strip thead .there")
+    marked = tab.locator("main .strip thead .there:visible")
     assert marked.count() == 2
     tab.locator("#character-5").focus()
     tab.keyboard.press("ArrowRight")
@@ -124,6 +139,7 @@ def test_one_character_serves_all_stages(tab: Any) -> None:
 
 
 def test_any_two_cells(tab: Any) -> None:
+    opened(tab, "family")
     tab.select_option(".family .side:nth-child(1) select", "lstm")
     tab.select_option(".family .side:nth-child(2) select", "lstm_peephole")
     different = tab.locator(".family .side:nth-child(2) .line:not(.same)")
@@ -139,6 +155,7 @@ def test_any_two_cells(tab: Any) -> None:
 
 
 def test_a_gradient_grows(tab: Any) -> None:
+    opened(tab, "derivation")
     slider = tab.locator(".growth input")
     slider.focus()
     tab.keyboard.press("Home")
@@ -159,7 +176,7 @@ def test_without_scripts(file: Path, chromium: Any) -> None:
     tab.click("label[for=language-zh]")
     assert shown(tab, "h1") == languages.texts("zh", "page")["title"]
     assert tab.locator("#figure-unrolled svg").is_visible()
-    assert tab.locator("#stage-f .strip table").first.is_visible()
+    assert tab.locator("#steps .strip table").first.is_visible()
     assert tab.locator("#variants .formula math").first.is_visible()
     assert not tab.locator(".controls:visible, .picker:visible").count()
     context.close()

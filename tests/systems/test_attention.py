@@ -176,7 +176,7 @@ def test_formulas_and_complex_step_are_the_engine(name):
         test_numbers.complex_step_on_all_equations(cell)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["bahdanau", "xu2015", "dot_product"])
 def test_batches_and_halves_and_compiled_code(name):
     cell = getattr(attention, name)
     test_numbers.a_batch_is_its_samples(cell)  # with batch = length, too

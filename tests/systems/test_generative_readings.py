@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from readings.subjects import Result, close, draw
+from readings.test_numbers import READINGS
 
 import equations
 import viz
-from readings.subjects import Result, close, draw
-from readings.test_numbers import READINGS
 from tinygrad_lstm import Cell, check_gradients, compiled, step_through, systems, unroll
 from viz.anatomy import anatomy
 
@@ -33,7 +33,7 @@ READ = {
     ("reading", "name"), sorted(READ, key=lambda one: (one[0].__name__, one[1]))
 )
 def test_every_number(reading: Callable[[Any], None], name: str) -> None:
-    """Complex step over all equations, batches, halves, SymPy; a sample of the table unless told."""
+    """Complex step over all equations, batches, halves, SymPy."""
     reading(CELLS[name])
 
 

@@ -41,11 +41,14 @@ def _share(one: Runs, results: Results) -> str:
     n, k = len(one.trials), one.solved
     low, high = (round(100 * share) for share in wilson(k, n))
     name = one.entrant.name
-    whole = f"{name} solves {results.task.name} with {k} of {n} seeds"
+    task = results.task.name
+    whole = f"{name} solves {task} with {k} of {n} seeds"
     if k == n:
-        whole = f"{name} solves {results.task.name} with all {n} seeds" if n > 1 else whole
+        seeds = f"all {n} seeds" if n > 1 else "its one seed"
+        whole = f"{name} solves {task} with {seeds}"
     if k == 0:
-        whole = f"{name} does not solve {results.task.name} with any of {n} seeds"
+        seeds = f"any of {n} seeds" if n > 1 else "its one seed"
+        whole = f"{name} does not solve {task} with {seeds}"
     steps = one.middle("steps")
     if steps is not None:
         whole += f", after {steps:,.0f} steps (median)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,11 @@ def entrants_of(plan: Plan) -> list[Entrant]:
         given = _given(plan, part)
         model = _fitted(task, part, {**given, **_hidden(part, plan.hidden)})
         if plan.equal == "parameters" and found and "hidden" not in plan.sizes:
-            wanted = found[0].parameters
-            hidden = closest(lambda n, part=part, given=given: _count(task, part, given, n), wanted)
             if "hidden" not in part.sizes:
                 raise ShapeError(
                     f"{part} has no size hidden that could be chosen for its parameters."
                 )
+            hidden = closest(partial(_count, task, part, given), found[0].parameters)
             model = _fitted(task, part, {**given, "hidden": hidden})
         equations = "\n".join(equations_of(part, **model.sizes))
         print_ = hashlib.sha256(equations.encode()).hexdigest()

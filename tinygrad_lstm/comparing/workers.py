@@ -143,8 +143,7 @@ def _work(
             for pipe in wait([*busy]):
                 assert isinstance(pipe, Connection)
                 worker = busy[pipe]
-                job = worker.job
-                assert job is not None
+                job = worker.job or waiting[0]  # it is busy
                 entrant = results.entrants[job[0]]
                 try:
                     steps, measures, found = pipe.recv()

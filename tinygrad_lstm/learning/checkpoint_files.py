@@ -60,6 +60,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     return description, arrays
 
 
+def of_task(path: str | Path) -> bool:
+    """Whether a checkpoint is that of a training on a task, and not of a character model."""
+    return bool(read(Path(path))[0].get("format") == TRAINING.format)
+
+
 @contextlib.contextmanager
 def claim(path: str | Path) -> Iterator[None]:
     """Keep a checkpoint for this thread, so that no other training writes it in the meantime.

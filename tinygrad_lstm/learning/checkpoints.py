@@ -26,6 +26,7 @@ from tinygrad_lstm.learning.checkpoint_files import (
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.models import FurtherInputs, Model
 from tinygrad_lstm.learning.optimisers import Arrays, Averages
+from tinygrad_lstm.learning.own_losses import OWN, OwnLoss
 from tinygrad_lstm.learning.places import built_in_at, place_of
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.schema import SchemaError
@@ -247,11 +248,6 @@ def load(path: str | Path, cell: Cell, further: FurtherInputs | None = None) -> 
     return Checkpoint(model, found.settings, state, found.text.name, found.text.fingerprint)
 
 
-def of_task(path: str | Path) -> bool:
-    """Whether a checkpoint is that of a training on a task, and not of a character model."""
-    return bool(read(Path(path))[0].get("format") == TRAINING.format)
-
-
 def load_training(
     path: str | Path,
     task: Task | None = None,
@@ -288,7 +284,7 @@ def load_training(
             )
         _check_network(path, found, found.network, own, arrays)
         _check_head(found.head, arrays)
-        head = readout(own, **vars(found.head))
+        head = OwnLoss(own) if found.head.loss == OWN else readout(own, **vars(found.head))
         if isinstance(network, Readout) and _head(network) != found.head:
             raise CheckpointError(
                 f"checkpoint {path} is of {head}, read out otherwise than {network}.\n"
@@ -354,7 +350,8 @@ def _check_shapes(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, .
 
 def _check_head(head: _Head, arrays: Mapping[str, Array]) -> None:
     """Whether a read-out is as large as its arrays, before it is made."""
-    _check_shapes(arrays, {"parameters/output.b_y": (head.outputs,)})
+    if head.loss != OWN:
+        _check_shapes(arrays, {"parameters/output.b_y": (head.outputs,)})
     embeds = bool(head.symbols) and head.input == "embedding"
     count = head.symbols if embeds else head.vectors
     shape = np.shape(arrays.get("parameters/input.E", np.empty((0, 0))))
@@ -372,7 +369,8 @@ def _check_network(
             f"checkpoint {path} is of {kind} {name!r}, not of {network}.\n"
             f"  Train {name}, or name another file for {network.name}."
         )
-    if set(found.sizes) != set(network.sizes):
+    known = {*network.sizes}
+    if {*found.sizes} - known or (isinstance(network, Cell) and {*found.sizes} != known):
         raise CheckpointError(
             f"checkpoint {path} has the sizes {', '.join(found.sizes)}, but those of {network} are "
             f"{', '.join(network.sizes)}.\n"
@@ -381,7 +379,8 @@ def _check_network(
     # before a cell is traced, which may loop over its sizes
     for prefix, cell, sizes in _cells(network, found.sizes):
         words = {n: w for n, w in cell.parameters.items() if f"parameters/{prefix}{n}" in arrays}
-        full = cell.complete(sizes)
+        own = {n: cell.derived.get(n, n) for n in dimensions.names(cell.parameters)}
+        full = cell.complete(sizes, dimensions.names(own))
         shapes = {f"parameters/{prefix}{n}": dimensions.shape(w, full) for n, w in words.items()}
         _check_shapes(arrays, shapes)
     CHECKPOINT.check_equations(path, network, found.equations, **found.sizes)

@@ -42,6 +42,7 @@ class Model:
     def __init__(
         self,
         readout: Readout,
+        /,
         *,
         reads: int = 0,
         seed: int = 0,
@@ -93,7 +94,8 @@ class Model:
         network, self.further = readout.network, further
         free = readout.embeds or bool(readout.vectors)
         reads = EMBEDDING if free else reads or readout.symbols
-        own = complete_sizes(network, reads, sizes, HIDDEN, free=free)
+        traced = readout.joined
+        own = complete_sizes(network, reads, sizes, HIDDEN, free=free, traced=traced)
         axes = dimensions.shape(network.x, completed(network, own))
         if len(axes) != 1:
             raise CellError(f"{network}: x is ({network.x}), but a vector is to be read.")
@@ -150,12 +152,18 @@ class Model:
 
 
 def complete_sizes(
-    network: Cell | System, reads: int, given: Mapping[str, Any], hidden: int, *, free: bool
+    network: Cell | System,
+    reads: int,
+    given: Mapping[str, Any],
+    hidden: int,
+    *,
+    free: bool,
+    traced: bool = True,
 ) -> dict[str, int]:
     """All sizes of a network, with `hidden` units where it has a size of that name.
 
     A size that x alone depends on is such that x has `reads` numbers; free: unless it is that of
-    the units.
+    the units. traced: whether all its sizes must be known, by which a step of it is traced.
     """
     usual, axes = {"hidden": hidden}, dimensions.parse(network.x)
     own = dimensions.names({"x": network.x})
@@ -167,12 +175,13 @@ def complete_sizes(
         what = f"{network} has no size or parameter {strange[0]!r}"
         raise unknown(what, have, sorted(fillable(network)))
     sizes = {**{name: n for name, n in usual.items() if name in network.sizes}, **given}
-    if missing := [name for name in network.sizes if name not in sizes]:
+    if traced and (missing := [name for name in network.sizes if name not in sizes]):
         raise ShapeError(
             f"{network} needs {', '.join(f'{name}=…' for name in missing)}: its sizes are "
             f"{', '.join(network.sizes)}."
         )
-    network.program(**sizes)  # names what is wrong
+    if traced:
+        network.program(**sizes)  # names what is wrong
     return sizes
 
 

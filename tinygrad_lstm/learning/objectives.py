@@ -63,7 +63,8 @@ class Objective:
 
     def _joined(self, dtype: Any, sizes: dict[str, int]) -> Compiled | None:
         """The step with read-out and loss, where it is one Program that compiled code reads."""
-        if not isinstance(self.model.network, Cell) or dtype not in (np.float32, np.float64):
+        one = self.model.joined and isinstance(self.model.network, Cell)
+        if not one or dtype not in (np.float32, np.float64):
             return None
         cell = self.model.step(**sizes)
         outside = with_outer_inputs(cell.program()).inputs.keys() - cell.program().inputs
@@ -156,18 +157,12 @@ class Objective:
     def _by_graph(
         self, p: Flat, xs: Any, target: Any, weights: Any, options: Mapping[str, Any]
     ) -> Outcome:
-        model, lengths, final = self.model, options["lengths"], dict[str, Array]()
-        if model.at == "every" and lengths is not None:
-            steps = np.arange(len(xs)).reshape(-1, *(1,) * np.ndim(lengths))
-            weights = (steps < np.asarray(lengths)) * np.asarray(
-                1.0 if weights is None else weights
-            )
+        model, final = self.model, dict[str, Array]()
 
         def loss(leaves: Mapping[str, Tensor]) -> Tensor:
             run = model.run(leaves, xs, self.network, **options)
             final.update({name: state.data for name, state in run.final.items()})
-            found: Tensor = model.mean_loss(model.predict(leaves, run, lengths), target, weights)
-            return found
+            return model.batch_loss(leaves, run, target, weights, options["lengths"])
 
         value, gradients = value_and_grad(loss)({name: p[name] for name in p})
         return Outcome(value.item(), p.fit(gradients), final)

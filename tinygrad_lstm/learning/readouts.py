@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,6 +54,7 @@ class Readout:
     symbols: int = 0
     input: str = "embedding"
     vectors: int = 0
+    joined: ClassVar[bool] = True  # whether a cell's step with this is one Program
 
     def __post_init__(self) -> None:
         known = {*self.network.parameters, *self.network.program().equations}
@@ -188,6 +189,18 @@ class Readout:
         rows = h.reshape((-1, h.shape[-1]))  # one matrix product for all of them
         z: Tensor = matvec(p[W_Y], rows) + p[B_Y]
         return z.reshape((*h.shape[:-1], self.outputs))
+
+    def batch_loss(
+        self, p: Mapping[str, Any], run: Run, target: Any, weights: Any, lengths: Any
+    ) -> Tensor:
+        """The mean loss of a run over all positions that its sequences have."""
+        if self.at == "every" and lengths is not None:
+            steps = np.arange(len(run)).reshape(-1, *(1,) * np.ndim(lengths))
+            weights = (steps < np.asarray(lengths)) * np.asarray(
+                1.0 if weights is None else weights
+            )
+        found: Tensor = self.mean_loss(self.predict(p, run, lengths), target, weights)
+        return found
 
     def mean_loss(self, z: Any, target: Any, weights: Any = None) -> Any:
         """The mean loss of predictions over all positions, or Σ w L / Σ w with weights w."""

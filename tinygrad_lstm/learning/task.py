@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError
 from tinygrad_lstm.learning.models import Model
+from tinygrad_lstm.learning.own_losses import OWN, OwnLoss
 from tinygrad_lstm.learning.readouts import INPUTS, Readout, readout
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
@@ -43,15 +44,17 @@ class Batch:
 
     xs: vectors (time, batch, inputs), or the numbers of symbols (time, batch). target: of a task
     at "every" step (time, batch) indices or (time, batch, outputs), of one at the "end" (batch,)
-    or (batch, outputs). lengths: (batch,) of padded sequences. weights: how much each position
-    counts, (time, batch) or (batch,). further: the network's further inputs, by name. start: how
-    many steps of the same sequences came before; above 0 the states go on from the last batch.
+    or (batch, outputs); nothing of it is read where the network has a loss of its own. lengths:
+    (batch,) of padded sequences, of a system by the names of its inputs where they differ. weights:
+    how much each position counts, (time, batch) or (batch,). further: the network's further inputs,
+    by name. start: how many steps of the same sequences came before; above 0 the states go on from
+    the last batch.
     seed: of the network's noise, that of the step of learning unless given.
     """
 
     xs: Array
     target: Array
-    lengths: Array | None = None
+    lengths: Array | Mapping[str, Array] | None = None
     weights: Array | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
     start: int = 0
@@ -60,7 +63,7 @@ class Batch:
     def counts(self, z: Array) -> Array:
         """How much each position of predictions z (…, outputs) counts: an array of shape (…)."""
         counts: Array = np.ones(z.shape[:-1])
-        if self.lengths is not None and counts.ndim > self.lengths.ndim:  # not only at the end
+        if isinstance(self.lengths, np.ndarray) and counts.ndim > self.lengths.ndim:  # every step
             counts *= np.arange(len(counts))[:, None] < self.lengths
         return counts if self.weights is None else counts * self.weights
 
@@ -70,7 +73,8 @@ class Task:
     """A task: what is read and predicted, where batches come from, and what is measured.
 
     name, options: what it is found by again, and remembered by in a checkpoint; inputs: entries of
-    x, or of one-hot vectors, symbols; outputs, loss, at, symbols: as `readout` takes them.
+    x, or of one-hot vectors, symbols; outputs, loss, at, symbols: as `readout` takes them, or the
+    loss "own", outputs 0, for networks that declare one.
     batches(random, batch): one batch of so many sequences after another, without end or to the end
     of the data. test(): always the same held-out data. measures: numbers of predictions z and a
     batch, such as the share of wrong ones; the first is the main one. solved: of measures by name.
@@ -113,6 +117,8 @@ class Task:
         it is not said, the network reads them itself, one-hot or as they are, unless its x is as
         long as its state, as that of the cells MUT: then symbols are embedded, and vectors linear.
         """
+        if self.loss == OWN:
+            return OwnLoss(network)
         x = dimensions.names({"x": network.x})
         tied = bool(x) and {*x} <= {*dimensions.names(dict(network.state))}
         if input is None:
@@ -129,7 +135,26 @@ class Task:
             vectors=self.inputs if input == "linear" else 0,
         )
 
-    def fitted(self, model: Model | Readout | Cell | System, **options: Any) -> Model:
+    def by_own_loss(self) -> Task:
+        """The same sequences, for networks that declare a loss: nothing else is to be predicted."""
+        return replace(
+            self,
+            outputs=0,
+            loss=OWN,
+            at="every",
+            symbols=0,
+            batches=lambda random, batch: map(self._read_alone, self.batches(random, batch)),
+            test=lambda: list(map(self._read_alone, self.tests())),
+            measures={"loss": lambda z, batch: float(z.mean())},
+            solved=never,
+            baselines={},
+        )
+
+    def _read_alone(self, batch: Batch) -> Batch:
+        xs = np.eye(self.symbols)[batch.xs] if self.symbols else batch.xs
+        return replace(batch, xs=xs, target=np.empty(0), weights=None)
+
+    def fitted(self, model: Model | Readout | Cell | System, /, **options: Any) -> Model:
         """The model with sizes that fit what is read; options are those of a `Model`.
 
         DataError where it predicts or reads something else, ShapeError, CellError where it cannot.

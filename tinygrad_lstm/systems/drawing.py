@@ -11,6 +11,8 @@ nats, Σ_t KL_t - log p(x | c_T): `nll` is -log p(x | c_t), of which each step's
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_lstm import (
@@ -27,7 +29,6 @@ from tinygrad_lstm import (
     sigmoid,
     softmax,
 )
-
 from tinygrad_lstm.running import Run
 from tinygrad_lstm.tensor import Array
 
@@ -59,7 +60,7 @@ def filterbank(now, x, p, size):
     now.F_Y = each("j", now.mu_Y, lambda mu: _row("b", "height", mu, now.sigma))
 
 
-def _row(letter, length, mu, sigma):
+def _row(letter: str, length: str, mu: Any, sigma: Any) -> Any:
     """A filter over the pixels 1, 2, …, length: a Gaussian that adds up to 1."""
     return softmax(each(letter, length, lambda a: -((a - mu) ** 2) / (2 * sigma**2)))
 
@@ -80,7 +81,7 @@ def _row(letter, length, mu, sigma):
     papers=["gregor2015"],
 )
 def draw(now, prev, x, p, image, eps, part):
-    """DRAW without attention: it reads the whole image and what is missing, and writes everywhere."""
+    """DRAW without attention: it reads all of the image and what is missing, and writes all over."""
     now.x_hat = image - sigmoid(prev.c)
     now.r = concat(image, now.x_hat)
     now.h_enc = part.enc(concat(now.r, prev.dec.h))
@@ -135,7 +136,7 @@ def window(run: Run, part: str) -> Array:
     """Where a run of `draw_attention` looked ("reading") or drew ("writing") at each step.
 
     (steps, batch, 4): left, top, right and bottom of its grid of filters in pixels from the upper
-    left corner of the image, as `viz.frames` takes them; half a stride beyond the outermost filters.
+    left corner of the image, as `viz.frames` takes them: half a stride beyond the outer filters.
     """
     g_X, g_Y, delta = (run[f"{part}.{name}"].numpy() for name in ("g_X", "g_Y", "delta"))
     half = run[f"{part}.mu_X"].shape[-1] / 2 * delta

@@ -1,7 +1,7 @@
 """Grid LSTM (Kalchbrenner, Danihelka and Graves 2015): blocks with a memory along each axis.
 
     run = unroll(grid(grid_lstm), p, image)                        # rows × columns
-    run = unroll(grid(grid_lstm, down="depth", depth=18), p, xs)   # time × depth, one set of weights
+    run = unroll(grid(grid_lstm, down="depth", depth=18), p, xs)   # time × depth, tied
     run = unroll(grid(grid_lstm_1, right="depth", depth=6), p, x)  # depth alone: 1-LSTM
 
 The block of N axes reads H = [h_1; …; h_N; x] and gives each axis i a new (h_i, m_i) by an LSTM
@@ -9,7 +9,7 @@ transform with weights of its own, without biases:
 
     u = σ(W_u H), f = σ(W_f H), o = σ(W_o H), c = tanh(W_c H), m' = f ⊙ m + u ⊙ c, h' = tanh(o ⊙ m')
 
-It is printed with the output gate inside the tanh; the authors of other programs write o ⊙ tanh(m').
+It is printed with the output gate inside the tanh; other programs write o ⊙ tanh(m').
 Here x enters every block. Where it is to enter at the edge alone, project it to a first state:
 `initial={"h_1": …, "m_1": …}`, and give the block an x of nothing.
 """
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from tinygrad_lstm.ops import concat, matvec, sigmoid, tanh
 from tinygrad_lstm.step import Cell, cell
 
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, disallow-untyped-calls=False
 
 INSIDE, OUTSIDE = "tanh(o * m)", "o * tanh(m)"
 
@@ -39,17 +39,18 @@ def n_lstm(name: str, axes: int, hidden: str = INSIDE, priority: Sequence[int] =
 
     def step(now, prev, x, p):
         h = {i: getattr(prev, f"h_{i}") for i in every}
+        new = dict(h)
         for i in order:
-            H = concat(*(h[j] for j in every), x)
+            H = concat(*((new if i in priority else h)[j] for j in every), x)
             u, f, o = (
                 _written(now, f"{gate}_{i}", sigmoid(matvec(getattr(p, f"W_{gate}_{i}"), H)))
                 for gate in "ufo"
             )
             c = _written(now, f"c_{i}", tanh(matvec(getattr(p, f"W_c_{i}"), H)))
             m = _written(now, f"m_{i}", f * getattr(prev, f"m_{i}") + u * c)
-            new = _written(now, f"h_{i}", tanh(o * m) if hidden == INSIDE else o * tanh(m))
-            if priority and i not in priority:
-                h[i] = new
+            made = _written(now, f"h_{i}", tanh(o * m) if hidden == INSIDE else o * tanh(m))
+            if i not in priority:
+                new[i] = made
 
     step.__name__ = step.__qualname__ = name
     step.__doc__ = f"Grid LSTM block of {about}, h = {hidden}" + (
@@ -60,7 +61,9 @@ def n_lstm(name: str, axes: int, hidden: str = INSIDE, priority: Sequence[int] =
     return cell(
         state=" ".join(f"h_{i} m_{i}" for i in every),
         parameters={gates: " + ".join(["hidden, inputs", *["hidden"] * axes])},
-        axes={way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)},
+        axes={
+            way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)
+        },
         output=f"h_{axes}",
         papers=["kalchbrenner2015"],
     )(step)

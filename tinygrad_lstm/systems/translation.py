@@ -20,7 +20,7 @@ from tinygrad_lstm.wires import before, final, mask, whole
 
 @layer(parameters={"W_s": "hidden, inputs"}, papers=["bahdanau2014"])
 def first_state(now, x, p):
-    """What a decoder starts from: s_0 = tanh(W_s h_1) of the state that has read the source back."""
+    """What a decoder starts from: s_0 = tanh(W_s h_1) of the state that has read back."""
     now.s = tanh(matvec(p.W_s, x))
 
 

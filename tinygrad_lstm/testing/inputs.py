@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.grids import Grid
+from tinygrad_lstm.networks import Part
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import Run, unroll
-from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
 
@@ -30,7 +30,7 @@ class Case:
     have their own axes, after those of time and batch where they have any.
     """
 
-    cell: Cell
+    cell: Any
     sizes: dict[str, int]
     parameters: dict[str, Array]
     xs: Array
@@ -60,7 +60,7 @@ class Case:
     def sample(self, k: int) -> Case:
         """The k-th sample of a batch alone."""
         declared, further = self.cell.input_shapes(**self.sizes), {}
-        places = (slice(None),) * self.front
+        places: tuple[Any, ...] = (slice(None),) * self.front
         for name, array in self.further.items():
             front = places if name in self.cell.sequences else ()
             each = array.ndim > len(front) + len(declared[name])
@@ -85,7 +85,7 @@ class Case:
 
 
 def random_inputs(
-    cell: Cell,
+    cell: Part,
     sizes: Mapping[str, int] | None = None,
     steps: int = 3,
     batch: int | None = None,

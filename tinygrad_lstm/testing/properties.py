@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tinygrad_lstm.checking import RELATIVE, check_gradients
 from tinygrad_lstm.errors import DataError, TinygradError
 from tinygrad_lstm.grids import Grid
-from tinygrad_lstm.networks import System
+from tinygrad_lstm.networks import Part, System
 from tinygrad_lstm.ops import concat
 from tinygrad_lstm.running import Run, unroll
 from tinygrad_lstm.step import Cell
@@ -61,7 +61,7 @@ class Outcome:
     text: str = ""
 
 
-def examine(cell: Cell, what: Property, examples: int = 25, seed: int = 0) -> Outcome:
+def examine(cell: Part, what: Property, examples: int = 25, seed: int = 0) -> Outcome:
     """Try a property on drawn cases; a failing one is shrunk until it cannot be made simpler.
 
     The same seed draws the same cases; failing ones are not kept in a database.
@@ -209,7 +209,7 @@ def batch_against_singles(case: Case) -> Iterator[Compared]:
     words = f"in the batch of {batch}", "alone"
     for k, one in enumerate(singles):
         for name in whole.run.names:
-            front = (slice(None),) * fronts(whole.run, name)
+            front: tuple[Any, ...] = (slice(None),) * fronts(whole.run, name)
             value = whole.run[name].data[(*front, k)]
             yield f"{name}, sample {k}", words, value, one.run[name].data
     words = f"from the batch of {batch}", "from its samples"

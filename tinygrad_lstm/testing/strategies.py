@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tinygrad_lstm.grids import Grid
-from tinygrad_lstm.step import Cell
+from tinygrad_lstm.networks import Part
 from tinygrad_lstm.tensor import TABLE, Array, Operation
 from tinygrad_lstm.testing.inputs import Case as Case
 
@@ -99,7 +99,7 @@ def operands(
 
 # --- cells ----------------------------------------------------------------------------------------
 @st.composite
-def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
+def sizes(draw: st.DrawFn, cell: Part, max_size: int = 3) -> dict[str, int]:
     """Sizes of a cell within their bounds, such as {"hidden": 2, "inputs": 3}; often all equal."""
     same = draw(st.sampled_from((None, *range(1, max_size + 1))))
     return {
@@ -111,7 +111,7 @@ def sizes(draw: st.DrawFn, cell: Cell, max_size: int = 3) -> dict[str, int]:
 @st.composite
 def parameters(
     draw: st.DrawFn,
-    cell: Cell,
+    cell: Part,
     sizes: Mapping[str, int],
     dtype: Any = np.float64,
     reach: float = 1.0,
@@ -120,13 +120,15 @@ def parameters(
     shapes = cell.input_shapes(**sizes)
     of = isinstance(cell, Grid) and cell.layers and cell.block.input_shapes(**sizes)
     return {
-        name: draw(_around(cell, name, of[name.partition(".")[2]] if of else shapes[name], reach, dtype))
+        name: draw(
+            _around(cell, name, of[name.partition(".")[2]] if of else shapes[name], reach, dtype)
+        )
         for name in cell.parameters
     }
 
 
 def _around(
-    cell: Cell, name: str, shape: tuple[int, ...], reach: float, dtype: Any
+    cell: Part, name: str, shape: tuple[int, ...], reach: float, dtype: Any
 ) -> st.SearchStrategy[Array]:
     """Arrays near a start value that is a number other than 0, or else within ±reach."""
     start = cell.start.get(name, 0.0)
@@ -138,7 +140,7 @@ def _around(
 @st.composite
 def sequences(
     draw: st.DrawFn,
-    cell: Cell,
+    cell: Part,
     sizes: Mapping[str, int],
     time: int,
     batch: int | None,
@@ -166,7 +168,7 @@ def sequences(
 @st.composite
 def cases(
     draw: st.DrawFn,
-    cell: Cell,
+    cell: Part,
     max_time: int = 3,
     max_batch: int = 3,
     max_size: int = 3,

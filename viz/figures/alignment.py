@@ -92,8 +92,8 @@ def _scene(weights: Array, rows: list[str], columns: list[str]) -> Scene:
         for k, weight in enumerate(row):
             told = f"{rows[j]} ← {columns[k]}: {weight:.3g}"
             own = f"weight-{j + 1}-{k + 1}"
-            place = (SIDE * k + 0.5, SIDE * j + 0.5, SIDE - 1, SIDE - 1)
-            scene.shapes.append(mark(own, *place, ("ink", _cut(weight)), told))
+            at = SIDE * k + 0.5, SIDE * j + 0.5, SIDE - 1, SIDE - 1
+            scene.shapes.append(mark(own, *at, ("ink", _cut(weight)), told))
     scene.shapes.append(ground("frame", "frame", (0, 0, width, height)))
     scene.shapes += _key(width + 2 * GAP, height)
     return scene

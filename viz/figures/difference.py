@@ -11,7 +11,8 @@ from viz.glyphs import glyphs
 from viz.kinds import check_drawable, figure
 from viz.layout import Layout, lay_out
 from viz.scene import Scene, Shape, Wire, label
-from viz.symbols import Written, words
+from viz.symbols import Written
+from viz.words import words
 
 SPACE, NAME = 34.0, 17.0
 

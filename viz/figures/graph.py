@@ -11,12 +11,13 @@ import numpy as np
 
 from equations.wording import Said, joined
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor, ancestors
-from tinygrad_lstm.testing.inputs import random_arrays
+from tinygrad_lstm.testing.inputs import random_arrays, random_inputs
 from viz import sentences
 from viz.cards import Card, Line, card, write
 from viz.computation import Fold, Part, describe, open_sequences, parts_of
@@ -46,6 +47,8 @@ def small_loss(network: Cell | System, steps: int = 4) -> Tensor:
     """The sum of the last output of a small run with random inputs, after `backward`."""
     if steps < 1:
         raise FigureError(f"a graph is drawn of at least one step, not of {steps}.")
+    if getattr(network, "spatial", 1) != 1 or getattr(network, "gathered", {}):
+        return _small_loss_of(network, steps)
     least = {name: bound for cell in _cells(network) for name, bound in cell.bounds.items()}
     program = network.program(**{name: max(SIZE, least.get(name, 1)) for name in network.sizes})
     random = np.random.default_rng(SEED)
@@ -67,6 +70,22 @@ def small_loss(network: Cell | System, steps: int = 4) -> Tensor:
     loss.name = "L"
     if loss.requires_grad:
         loss.backward()
+    return loss
+
+
+def _small_loss_of(network: Cell | System, steps: int) -> Tensor:
+    """The same of a network whose parts have steps of their own, or of a grid."""
+    sizes = {name: max(SIZE, network.bounds.get(name, 1)) for name in network.sizes}
+    run = random_inputs(network, sizes, steps, rng=SEED).unroll()
+    name = network.losses[0] if isinstance(network, System) and network.losses else network.output
+    value = run[name]
+    loss = (
+        value[(-1,) * len(network.axes_of_grid)]
+        if isinstance(network, Grid)
+        else run.steps[-1][name]
+    ).sum()
+    loss.name = "L"
+    loss.backward()
     return loss
 
 

@@ -29,6 +29,7 @@ from viz.layout import lay_out
 from viz.layout.shapes import BETWEEN, LABEL, Names
 from viz.scene import Scene, label, prefixed
 from viz.symbols import named
+from viz.system_over_time import system_over_time
 
 SMALL = 12.0  # names of states that stand close together
 MOST = 50  # steps
@@ -39,13 +40,18 @@ def unrolled(network: Cell | System, steps: int = 4) -> Figure:
     """A cell or network over time: one copy of its modules A a step, each handing its state on.
 
     Of a stack the layers stand above one another; of a bidirectional network the direction that
-    reads backward stands above the other, and their outputs are joined.
+    reads backward stands above the other, and their outputs are joined. A system has a row of boxes
+    for each part; a memory is drawn once, with lines as wide as the weights of its places.
 
     Raises FigureError for anything else, and unless there are 1 to 50 steps.
     """
     check_drawable(network, "unrolled", networks=True)
     if steps < 1 or steps > MOST:
         raise FigureError(f"an unrolled figure shows 1 to {MOST} steps, not {steps}.")
+    if type(network) is System:
+        scene, said = system_over_time(network, steps)
+        title = f"The network {network.name} unrolled over {steps} steps"
+        return Figure(f"{network.name}-unrolled-{steps}", title, said, scene)
     columns = [Column(str(k + 1), f"m{k + 1}") for k in range(steps)]
     alone = len(network.state) == 1 and isinstance(network, Cell)
     size = LABEL if alone else SMALL

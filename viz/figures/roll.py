@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,8 @@ def name(midi: int) -> str:
 def _keys(notes: TensorLike | Sequence[Sequence[int]], lowest: int) -> tuple[Array, int]:
     """(time, keys) and the MIDI number of the first key."""
     if not isinstance(notes, Tensor | np.ndarray) and _are_numbers(notes):
-        pitches = [[int(pitch) for pitch in step] for step in notes]
+        several: Any = notes
+        pitches = [[int(pitch) for pitch in step] for step in several]
         wrong = [p for step in pitches for p in step if not 0 <= p < 128]
         if wrong or not pitches:
             what = f"the note {wrong[0]}" if wrong else "no steps"

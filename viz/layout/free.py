@@ -166,8 +166,8 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
                 (*prefixed([name], "val"), *prefixed([name], "name")),
             )
             if texts:
-                sign = "," if name in several else "="
-                what = Written(rf"{{{sign}}}\;{what.latex}", f"{sign} {what.text}")
+                between = "," if name in several else "="
+                what = Written(rf"{{{between}}}\;{what.latex}", f"{between} {what.text}")
             texts.append(label(f"label-{name}", what, x, 0, LABEL, 1, classes=classes))
             x += texts[-1].width + 5
     if not texts:

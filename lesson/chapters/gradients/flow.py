@@ -25,7 +25,7 @@ _TERMS = {
     "label-i": (r"\bar{i}_t=\bar{C}_t\odot\tilde{C}_t", 139, 118, 1),
     "label-C_tilde": (r"\bar{C}_t\odot i_t", 217, 170, 1),
     "label-o": (r"\bar{h}_t\odot\tanh C_t", 285, 170, 1),
-    "sum-h": (r"\bar{h}_t=\textstyle\sum", 350, 204, 1),
+    "sum-h": (r"\bar{h}_t\!=\!\textstyle\sum", 348, 204, 1),
     "label-h": (r"W_h^{\top}\cdot\delta_{t+1}", 446, 246, 1),
     "term-loss": (r"\frac{\partial L_t}{\partial h_t}", 404, -48, 1),
     "label-prev.h": (r"W_h^{\top}\cdot\delta_t", -38, 246, -1),

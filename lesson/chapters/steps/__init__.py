@@ -18,16 +18,16 @@ from lesson.subject import Subject
 ORDER = 50
 
 PLACES = {  # of the numbers in the LSTM's figure: where, and which end of the text is there
-    "before": (-52, 60, "middle"),
+    "before": (-74, 60, "start"),
     "f": (97, 184, "start"),
-    "i": (161, 184, "start"),
+    "i": (150, 165, "start"),
     "C_tilde": (235, 184, "start"),
-    "o": (299, 184, "start"),
+    "o": (285, 165, "start"),
     "kept": (145, 31, "middle"),
     "written": (219, 97, "start"),
-    "C": (454, 62, "middle"),
+    "C": (470, 62, "end"),
     "tanh": (337, 121, "end"),
-    "h": (454, 268, "middle"),
+    "h": (470, 268, "end"),
 }
 
 

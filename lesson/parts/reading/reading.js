@@ -84,7 +84,7 @@
         return;
       }
       const facts = {
-        letter: `‘${shown(letter)}’`, at: state.at + 1, unit: state.unit + 1, value: lesson.format(value(state.at)),
+        letter: `‘${shown(letter)}’`, at: state.at + 1, unit: state.unit + 1, value: lesson.format(Number(value(state.at).toPrecision(2))),
         bits: step.bits === null ? "" : step.bits.toFixed(1),
       };
       now.textContent = say(step.bits === null ? "now_first" : "now", facts) + (state.off ? say("held_off") : "");

@@ -116,9 +116,8 @@ def batches(ids: Array) -> Iterator[tuple[Array, Array, bool]]:
 def reference(cell: Cell, ids: Array, steps: int) -> list[tuple[int, float]]:
     """Python's run: (step, bits a letter), the mean of every ten steps."""
     model = readout(cell, SYMBOLS, symbols=SYMBOLS)
-    learner = Learner(
-        model, optimiser=Adam(RATE), clip=CLIP, parameters=start(cell), seed=1, **sizes(cell)
-    )
+    own: dict[str, Any] = sizes(cell)
+    learner = Learner(model, optimiser=Adam(RATE), clip=CLIP, parameters=start(cell), **own)
     states: Mapping[str, Any] = {}
     costs: list[float] = []
     for reads, comes, anew in batches(ids):

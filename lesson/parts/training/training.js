@@ -117,7 +117,7 @@ lesson.Learner = class {
 };
 
 (() => {
-  const WIDTH = 640, HEIGHT = 260, LEFT = 48, BOTTOM = 40, SLICE = 24, LOOK = 72;
+  const HEIGHT = 260, LEFT = 48, BOTTOM = 40, SLICE = 12, LOOK = 72;
   const say = (key, facts) => lesson.text("training", `page.${key}`, facts);
   const make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -157,12 +157,14 @@ lesson.Learner = class {
     const more = part.querySelector(".more");
     more.append(
       make("h4", { "data-text": "writes" }), written,
-      make("h4", { "data-text": "inside" }), control("equation", equation), gates
+      make("h4", { "data-text": "inside" }), make("div", { class: "hands" }, control("equation", equation)), gates
     );
 
-    const chart = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-labelledby": "training-caption" });
+    const chart = svg("svg", { class: "chart", role: "img", "aria-labelledby": "training-caption" });
     const draw = () => {
       const most = Math.max(300, now.learner?.steps ?? 0);
+      const WIDTH = Math.max(280, views.clientWidth);
+      chart.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
       const x = (step) => LEFT + (step / most) * (WIDTH - LEFT - 12);
       const y = (bits) => HEIGHT - BOTTOM - (Math.min(7, bits) / 7) * (HEIGHT - BOTTOM - 8);
       const line = (points, style) =>
@@ -172,7 +174,8 @@ lesson.Learner = class {
         parts.push(svg("line", { class: "grid", x1: LEFT, x2: WIDTH - 12, y1: y(bits), y2: y(bits) }));
         parts.push(svg("text", { x: LEFT - 8, y: y(bits) + 4, "text-anchor": "end" }, String(bits)));
       }
-      const step = 10 ** Math.floor(Math.log10(most)) / (most < 2 * 10 ** Math.floor(Math.log10(most)) ? 5 : 1);
+      const power = 10 ** Math.floor(Math.log10(most));
+      const step = most < 2 * power ? power / 5 : most < 5 * power ? power : 2 * power;
       for (let s = 0; s <= most; s += step) {
         parts.push(svg("text", { x: x(s), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(s)));
       }
@@ -237,7 +240,7 @@ lesson.Learner = class {
       tell();
     };
 
-    let shown = 0, wrote = 0;
+    let shown = 0, turn = 0;
     const slice = () => {
       const begun = performance.now();
       try {
@@ -254,12 +257,17 @@ lesson.Learner = class {
         now.note = say("diverged");
         return show(false);
       }
+      // One thing at a time is shown: none of them holds the page up.
       const time = performance.now();
-      if (time - shown > 250) {
-        const whole = time - wrote > 1000;
-        show(whole);
+      if (time - shown > 200) {
+        turn = (turn + 1) % 4;
+        if (turn === 1) written.textContent = now.learner.write(120, 0.6);
+        else if (turn === 3) look();
+        else {
+          draw();
+          tell();
+        }
         shown = time;
-        if (whole) wrote = time;
       }
       now.timer = setTimeout(slice, 0);
       return undefined;
@@ -296,6 +304,7 @@ lesson.Learner = class {
     begin();
     speak();
     lesson.onLanguage(speak);
+    addEventListener("resize", draw);
   };
 
   // Built when it comes near, so that the page opens at once.
