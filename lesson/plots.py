@@ -6,12 +6,12 @@ Each says in words what it shows (`<title>`, `<desc>`), from the numbers that ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import median
 
 Points = Sequence[tuple[float, float]]
-COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be123c", "#4d4d4d")
+COLOURS = ("#0072b2", "#d55e00", "#00806a", "#7e3f98", "#222222", "#3f9bd8", "#a07400", "#c2588f")
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 680.0, 150.0, 24.0, 30.0, 52.0, 26.0
 _STYLE = (
     "text{font:13px sans-serif;fill:#222}.axis{stroke:#888;stroke-width:1}"
@@ -94,7 +94,7 @@ def curves(
     dashes = ("", "7 3", "2 3", "9 3 2 3")
     for k, (name, ps) in enumerate(groups.items()):
         finite = [(x, y) for x, y in ps if math.isfinite(x + y) and (y > 0 or not y_log)]
-        colour, dash = COLOURS[k % len(COLOURS)], dashes[k // len(COLOURS) % len(dashes)]
+        colour, dash = COLOURS[k % len(COLOURS)], dashes[k // 4 % len(dashes)]
         line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in finite)
         look = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"'
         parts.append(f'<polyline points="{line}" fill="none" {look}/>')
@@ -182,7 +182,8 @@ class _Axis:
         return [*parts, _text(8, TOP - 12, label, "start")]
 
 
-_number: Callable[[float], str] = "{:.3g}".format
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "") -> str:

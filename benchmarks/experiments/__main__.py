@@ -86,7 +86,7 @@ itself, and are left out where they could not be checked.
 
 ```
 python -m benchmarks.experiments                       # what there is
-python -m benchmarks.experiments adding                # at full size; what is done is not done again
+python -m benchmarks.experiments adding                # at full size, but for what is done
 python -m benchmarks.experiments all --budget 0.1      # a tenth of the steps, fewer seeds
 ```
 

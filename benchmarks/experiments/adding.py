@@ -20,8 +20,8 @@ def pictures(found: dict[str, Any]) -> dict[str, str]:
 def page(found: dict[str, Any]) -> str:
     """Who solves it."""
     return f"""
-Two of about 105 numbers are marked; at the end half of a half of their sum is asked for, 0.5 + (X₁ +
-X₂)/4, right within 0.04. {TABLE.setting()} The read-out is linear.
+Two of about 105 numbers are marked; at the end half of a half of their sum is asked for, 0.5 +
+(X₁ + X₂)/4, right within 0.04. {TABLE.setting()} The read-out is linear.
 
 {TABLE.table(found)}
 

@@ -154,8 +154,8 @@ def page(found: dict[str, Any]) -> str:
 (another activation or operation, one put around or before a value, a gate more, an operation left
 out, another value read), were checked and trained on embedded Reber and temporal order at lag 10,
 {STEPS} steps each with {HIDDEN} units and one drawn rate of Adam. Parents are drawn from the twenty
-best so far. A mutant is trained if its gradient is finite, it depends on x and on its states, and it
-computes what no other one did; that its states stay bounded is told, not asked. The value is the
+best so far. A mutant is trained if its gradient is finite, it depends on x and on its states, and
+it computes what no other one did; that its states stay bounded is told, not asked. The value is the
 held-out loss over the loss of guessing, mean of both tasks. {100 * worse:.0f} % learnt next to
 nothing (above 0.95). One trial each: chance and rate speak too; {ranks}.
 
@@ -181,7 +181,8 @@ none of their figures is repeated here.
         text += f"""
 ## The best once more
 
-Its value is the best of many, and so in part luck. Other seeds, at most {FINAL:,} steps at full size:
+Its value is the best of many, and so in part luck. Other seeds, at most {FINAL:,} steps at full
+size:
 
 {table(head, lines)}
 """

@@ -103,13 +103,19 @@ def page(found: dict[str, Any]) -> str:
         for units in UNITS if str(units) in found
     ]  # fmt: skip
     return f"""
-One LSTM on Shakespeare, an embedding of {EMBEDDING}, 32 streams, 64 characters a step, Adam with rate
-{RATE:g}, gradient norm at most 1, float32, one thread. PyTorch's starts from the same numbers and reads
-the same batches; the two drift apart only by rounding, which training magnifies. Bits a character on
-the held-out twentieth.
+One LSTM on Shakespeare, an embedding of {EMBEDDING}, 32 streams, 64 characters a step, Adam with
+rate
+{RATE:g}, gradient norm at most 1, float32, one thread. PyTorch's starts from the same numbers and
+reads the same batches; the two drift apart only by rounding, which training magnifies. Bits a
+character on the held-out twentieth.
 
-{table(["units", "steps", "bits here", "bits PyTorch", "CPU s here", "CPU s PyTorch", "ratio"], rows)}
+{
+        table(
+            ["units", "steps", "bits here", "bits PyTorch", "CPU s here", "CPU s PyTorch", "ratio"],
+            rows,
+        )
+    }
 
-The trainings of Karpathy, Johnson and Fei-Fei (2015) are of other texts, for fifty epochs; their table
-could not be checked against the paper and is not repeated.
+The trainings of Karpathy, Johnson and Fei-Fei (2015) are of other texts, for fifty epochs; their
+table could not be checked against the paper and is not repeated.
 """

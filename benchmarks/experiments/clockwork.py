@@ -85,8 +85,8 @@ which is the squared error over the variance of the wave: 1 is the mean.
 
 {table(["cell", "units", "parameters", "waves", "lowest error", "rates that won"], rows)}
 
-The task is that of Koutník et al. (2014), who write 7 ms of music; their figures could not be checked
-against the paper and are not repeated. The starts of the parameters are ours.
+The task is that of Koutník et al. (2014), who write 7 ms of music; their figures could not be
+checked against the paper and are not repeated. The starts of the parameters are ours.
 
 ![Learning curves of the first wave.](clockwork.svg)
 """

@@ -1,7 +1,7 @@
 """How far back a gradient reaches, before any training, and Pascanu's bound.
 
-For the plain network ‖∂h_t/∂h_{t-k}‖ ≤ λ₁^k, where λ₁ is the largest singular value of its recurrent
-matrix (Pascanu, Mikolov and Bengio 2013, for tanh): it must vanish where λ₁ < 1.
+For the plain network ‖∂h_t/∂h_{t-k}‖ ≤ λ₁^k, where λ₁ is the largest singular value of its
+recurrent matrix (Pascanu, Mikolov and Bengio 2013, for tanh): it must vanish where λ₁ < 1.
 """
 
 from __future__ import annotations
@@ -92,22 +92,23 @@ on where the lag falls.
 ![The curves of the table: how each cell's gradient falls with the steps back.](gradient-reach.svg)
 
 The forget gate's start decides: σ(0) = 0.5 a step leaves 2⁻¹⁰⁰ of what flows along the belt after
-100 steps, σ(1) = 0.73 about 2·10⁻¹⁴, σ(4) = 0.98 about 16 %. Without a forget gate (nfg, as in 1997)
-the belt itself loses nothing.
+100 steps, σ(1) = 0.73 about 2·10⁻¹⁴, σ(4) = 0.98 about 16 %. Without a forget gate (nfg, as in
+1997) the belt itself loses nothing.
 """
-    if rnn := found.get("rnn"):
+    rnn = found.get("rnn")
+    if rnn:
         largest = spread([r["largest"] for r in rnn])
-        holds = all(
-            a <= b * (1 + 1e-9)
-            for r in rnn
-            for a, b in zip(r["products"], r["bounds"], strict=True)
-        )
+        pairs = [zip(r["products"], r["bounds"], strict=True) for r in rnn]
+        holds = all(a <= b * (1 + 1e-9) for several in pairs for a, b in several)
+        told = "holds for every seed and lag" if holds else "**does not hold**"
+        first = zip(LAGS[1:], rnn[0]["products"], rnn[0]["bounds"], strict=True)
+        rows = [(lag, f"{a:.3g}", f"{b:.3g}") for lag, a, b in first]
         text += f"""
 ## Pascanu's bound
 
 The largest singular value of the plain network's recurrent matrix is {largest} here. The 2-norm of
-∂h_t/∂h_{{t-k}} and its bound λ₁^k, for the first seed; the bound {"holds for every seed and lag" if holds else "DOES NOT HOLD"}.
+∂h_t/∂h_{{t-k}} and its bound λ₁^k, for the first seed; the bound {told}.
 
-{table(["k", "‖∂h_t/∂h_{t-k}‖", "λ₁^k"], [(lag, f"{a:.3g}", f"{b:.3g}") for lag, a, b in zip(LAGS[1:], rnn[0]["products"], rnn[0]["bounds"], strict=True)])}
+{table(["k", "norm of ∂h_t/∂h_{t-k}", "λ₁^k"], rows)}
 """
     return text

@@ -19,8 +19,8 @@ from tinygrad_lstm.learning.task import measured
 from tinygrad_lstm.searching.trials import sizes_of
 
 CELLS = (
-    "rnn", "gru", "lstm", "odyssey_vanilla", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "fgr",
-    "mut1", "mut2", "mut3",
+    "rnn", "gru", "lstm", "odyssey_vanilla", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np",
+    "fgr", "mut1", "mut2", "mut3",
 )  # fmt: skip
 PARAMETERS, RATES, SEEDS, STEPS, EVERY, NOISE = 20_000, (0.002, 0.005, 0.01), 3, 1500, 50, 0.075
 PAPER = {"rnn": 8.91, "gru": 8.43, "lstm": 8.45}  # Bai, Kolter and Koltun 2018, table 1
@@ -143,21 +143,22 @@ def page(found: dict[str, Any]) -> str:
              spread([r["test without the first step"] for r in rows], 4),
              f"{PAPER[name]:.2f}" if name in PAPER else "")
         )  # fmt: skip
-    head = ["cell", "parameters", "rate, of tried", "seeds", "valid", "test", "test, first step not "
-            "scored", "published"]  # fmt: skip
+    head = ["cell", "parameters", "rate, of tried", "seeds", "valid", "test", "test, first step "
+            "not scored", "published"]  # fmt: skip
     return f"""
-Which of 88 keys sound at the next quarter of a chorale: nats a step, summed over keys, averaged over
-steps, on the benchmark's own split (229, 76 and 77 pieces). Each cell has about {PARAMETERS:,}
+Which of 88 keys sound at the next quarter of a chorale: nats a step, summed over keys, averaged
+over steps, on the benchmark's own split (229, 76 and 77 pieces). Each cell has about {PARAMETERS:,}
 parameters, the read-out not counted; `mut1` and `mut2` read through a layer, whose weights count.
-Adam, weight noise {NOISE}, batches of 16 pieces, gradient norm at most 1, at most {STEPS:,} steps at
-full size; the rate is chosen and the training stopped by the validation pieces.
+Adam, weight noise {NOISE}, batches of 16 pieces, gradient norm at most 1, at most {STEPS:,} steps
+at full size; the rate is chosen and the training stopped by the validation pieces.
 
 {table(head, lines)}
 
 Published are the figures of Bai, Kolter and Koltun (2018, table 1; read in the paper), of networks
-with about 300,000 parameters, where the first step is not scored: they belong beside the last column
-but one, and are of larger networks. Differences below 0.1 mean nothing with so few seeds. The figures
-of Greff et al. and of Jozefowicz et al. could not be checked against the papers and are not repeated.
+with about 300,000 parameters, where the first step is not scored: they belong beside the last
+column but one, and are of larger networks. Differences below 0.1 mean nothing with so few seeds.
+The figures of Greff et al. and of Jozefowicz et al. could not be checked against the papers and
+are not repeated.
 
 The file is not part of this project (`--data PATH`).
 """

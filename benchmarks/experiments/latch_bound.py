@@ -1,7 +1,7 @@
 """How much noise a latched unit withstands: the bound, and what a unit does.
 
 A unit a_t = w tanh(a_{t-1}) + u_t has two stable states where w > 1 (Bengio, Simard and Frasconi
-1994). It cannot leave the one it is in while |u_t| stays below b* = w √(1 - 1/w) - artanh √(1 - 1/w).
+1994). It cannot leave the one it is in while |u_t| is below b* = w √(1 - 1/w) - artanh √(1 - 1/w).
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def page(found: dict[str, Any]) -> str:
     ]
     return f"""
 A unit that feeds itself, $a_t = w \\tanh(a_{{t-1}}) + u_t$, holds one bit where $w > 1$: it has two
-stable states (Bengio, Simard and Frasconi 1994). From the point where the slope of $w \\tanh a$ is 1
-follows the largest input that it withstands for ever,
+stable states (Bengio, Simard and Frasconi 1994). From the point where the slope of $w \\tanh a$
+is 1 follows the largest input that it withstands for ever,
 $b^* = w\\sqrt{{1 - 1/w}} - \\operatorname{{artanh}}\\sqrt{{1 - 1/w}}$. Measured is the largest
 constant input against which the unit stays on over 4,000 steps (at full size), by bisection.
 

@@ -92,8 +92,8 @@ def page(found: dict[str, Any]) -> str:
 Eight variants of the LSTM of Greff et al. (2017), each with the same number of random
 configurations: units, rate and momentum of gradient descent, noise on the input. Every trial has
 200 steps of 32 sequences: it ranks what is learnt quickly, and not what is reached in the end, as
-the paper does after up to 150 epochs on speech, handwriting and music. The paper's conclusion to look
-for is qualitative: that the learning rate explains most of the variance, and variants little.
+the paper does after up to 150 epochs on speech, handwriting and music. The paper's conclusion to
+look for is qualitative: that the learning rate explains most of the variance, and variants little.
 """
     for task, result in found.items():
         trials = [t for t in result["trials"] if t["value"] is not None]
@@ -108,6 +108,7 @@ for is qualitative: that the learning rate explains most of the variance, and va
                 )
         shares = result["importance"]
         short = labels([*shares])
+        said = ", ".join(f"{short[n]} {s:.2f}" for n, s in shares.items()) or "too few results"
         text += f"""
 ## {task}
 
@@ -116,7 +117,7 @@ for is qualitative: that the learning rate explains most of the variance, and va
 {table(["variant", "configurations", "best loss", "best tenth, median", "median"], rows)}
 
 Importance, the share of the variance that each explains alone (fANOVA; a diverged training counts
-as the worst that did not): {", ".join(f"{short[n]} {s:.2f}" for n, s in shares.items()) or "too few results"}.
+as the worst that did not): {said}.
 
 ![Each configuration's loss by variant.](odyssey-{task}.svg)
 

@@ -27,10 +27,11 @@ to learn from and those held out. {TABLE.setting()}
 {TABLE.table(found)}
 
 "outer error" is the share of wrong answers where the outer symbol comes back: 0.5 is without
-memory. The paper reports success in 97 to 100 % of trials after 8,440 to 39,740 strings, by rate and
-blocks, and for an Elman network 0 % (its table 1; read in the paper). An attempt to repeat it with
-the paper's own learning rule, outside this project's code, succeeded in 7 of 10 seeds at best and
-took about five times as many strings; the figures here are of another optimiser and of batches.
+memory. The paper reports success in 97 to 100 % of trials after 8,440 to 39,740 strings, by rate
+and blocks, and for an Elman network 0 % (its table 1; read in the paper). An attempt to repeat it
+with the paper's own learning rule, outside this project's code, succeeded in 7 of 10 seeds at
+best and took about five times as many strings; the figures here are of another optimiser and of
+batches.
 
 ![Learning curves of the first seed of each cell.](reber.svg)
 """

@@ -1,4 +1,4 @@
-"""Tables of who solves a task: cells × seeds, each trained until it is solved or for so many steps."""
+"""Tables of who solves a task: cells × seeds, each trained until it is solved, or so long."""
 
 from __future__ import annotations
 
@@ -95,5 +95,5 @@ class Solving:
         return (
             f"Task `{self.task}`{f' ({options})' if options else ''}, {self.hidden} units, Adam "
             f"with rate {self.rate:g}, {self.batch} sequences a step, gradient norm at most 1, at "
-            f"most {self.steps:,} steps and {self.seeds} seeds at full size. No rate was searched for."
+            f"most {self.steps:,} steps, {self.seeds} seeds at full size. No rate was searched for."
         )
