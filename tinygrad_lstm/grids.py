@@ -235,9 +235,7 @@ class _Running:
         if not index:  # the same at all places
             front = (1,) * (1 + len(self.lanes))
             node = value.reshape(*front, *value.shape)
-            value = apply(
-                "broadcast_to", node, shape=(self.diagonals, *self.lanes, *value.shape)
-            )
+            value = apply("broadcast_to", node, shape=(self.diagonals, *self.lanes, *value.shape))
         else:
             value = value[tuple(index)]
         return self._batch_first(value)
@@ -248,7 +246,9 @@ class _Running:
         if not lanes or not lead:
             return value
         rest = range(1 + lanes + lead, value.ndim)
-        return transpose(value, (0, *range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes), *rest))
+        return transpose(
+            value, (0, *range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes), *rest)
+        )
 
     def _further(self, name: str, own: tuple[int, ...], dtype: Any) -> Tensor:
         """A further input: for each place, or one for all."""
@@ -313,9 +313,7 @@ class _Running:
             rest.pop(k)
         else:
             node = apply(
-                "broadcast_to",
-                node.reshape(1, *node.shape),
-                shape=(self.diagonals, *node.shape),
+                "broadcast_to", node.reshape(1, *node.shape), shape=(self.diagonals, *node.shape)
             )
         lanes, lead = len(rest), len(self.lead)
         order = (*range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes))
@@ -331,7 +329,9 @@ class _Running:
             node = stack([self.p[f"{n + 1}.{name}"] for n in range(self.grid.layers)])
             shape = tuple(n if j == k else 1 for j, n in enumerate(self.lanes))
             node = node.reshape(*shape, *node.shape[1:])
-            found[name] = apply("broadcast_to", node, shape=(*self.lanes, *node.shape[len(shape) :]))
+            found[name] = apply(
+                "broadcast_to", node, shape=(*self.lanes, *node.shape[len(shape) :])
+            )
         return found
 
     # --- the step of a diagonal -------------------------------------------------------------------
@@ -371,9 +371,7 @@ class _Running:
         made = Program(self.grid.name, inputs, equations, outputs, {}, {}, static)
         return Cell.of(made, constants=shared)
 
-    def _moved(
-        self, k: int, state: str, own: tuple[int, ...], inputs: dict[str, Tensor]
-    ) -> Tensor:
+    def _moved(self, k: int, state: str, own: tuple[int, ...], inputs: dict[str, Tensor]) -> Tensor:
         """What a place reads of a state: of its neighbour along axis k, or of the edge."""
         previous, lanes = inputs[f"prev.{state}"], self.lanes
         if not lanes:
@@ -404,7 +402,14 @@ class GridRun(Run):
         super().__init__(
             grid,
             p,
-            Moments(first, lambda t: ran.inputs.x.sequence[t] if ran.axes[0].length is None else ran.inputs.x.sequence),
+            Moments(
+                first,
+                lambda t: (
+                    ran.inputs.x.sequence[t]
+                    if ran.axes[0].length is None
+                    else ran.inputs.x.sequence
+                ),
+            ),
             diagonals.initial,
             Moments(first, self._step),
             Final(grid.state, self._last),
@@ -428,9 +433,11 @@ class GridRun(Run):
         value = transpose(value, (0, *order, *range(1 + lead + lanes, value.ndim)))
         at: Array = np.indices(ran.shape)
         found: Tensor = value[(at.sum(axis=0), *at[:-1])]
-        return found.reshape(*ran.shape[:-1], *found.shape[len(ran.shape) :]) if (
-            ran.axes[-1].name == ""
-        ) else found
+        return (
+            found.reshape(*ran.shape[:-1], *found.shape[len(ran.shape) :])
+            if (ran.axes[-1].name == "")
+            else found
+        )
 
     def _last(self, state: str) -> Tensor:
         k = next(k for k, axis in enumerate(self._ran.axes) if state in axis.states)
@@ -494,7 +501,9 @@ def grid(block: Cell, *, tied: bool = True, **axes: Any) -> Grid:
         found.append(Axis(called[name], states, length, tied or length is None))
     if lengths:
         raise unknown(
-            f"grid of {block}: there is no axis {', '.join(lengths)}", "the axes are", called.values()
+            f"grid of {block}: there is no axis {', '.join(lengths)}",
+            "the axes are",
+            called.values(),
         )
     every = [state for axis in found for state in axis.states]
     for state in block.state:

@@ -217,7 +217,9 @@ def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, 
             shape = found.get(f"{name}.{target}", ())
             for read in (r for r in reads if r.part is None and r.kind in ("each", "before")):
                 others = [_shape(system, every, r, (name, target)) for r in reads if r is not read]
-                left = int(shape[-1]) - sum(int((o or (0,))[-1] or 0) for o in others) if others else 0
+                left = (
+                    int(shape[-1]) - sum(int((o or (0,))[-1] or 0) for o in others) if others else 0
+                )
                 found.setdefault(read.name, (*shape[:-1], left) if others else shape)
         if name == [*system.parts][0]:
             found.setdefault("x", found.get(system.first, found[f"{name}.x"]))

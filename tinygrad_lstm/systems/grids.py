@@ -60,7 +60,9 @@ def n_lstm(name: str, axes: int, hidden: str = INSIDE, priority: Sequence[int] =
     return cell(
         state=" ".join(f"h_{i} m_{i}" for i in every),
         parameters={gates: " + ".join(["hidden, inputs", *["hidden"] * axes])},
-        axes={way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)},
+        axes={
+            way: f"h_{i} m_{i}" for i, way in zip(every, ("right", "down", "deep"), strict=False)
+        },
         output=f"h_{axes}",
         papers=["kalchbrenner2015"],
     )(step)

@@ -120,7 +120,9 @@ def parameters(
     shapes = cell.input_shapes(**sizes)
     of = isinstance(cell, Grid) and cell.layers and cell.block.input_shapes(**sizes)
     return {
-        name: draw(_around(cell, name, of[name.partition(".")[2]] if of else shapes[name], reach, dtype))
+        name: draw(
+            _around(cell, name, of[name.partition(".")[2]] if of else shapes[name], reach, dtype)
+        )
         for name in cell.parameters
     }
 

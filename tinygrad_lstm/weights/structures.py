@@ -1,8 +1,8 @@
 """Networks as JSON, by the names of their cells, and made again from it.
 
-    "lstm"      {"stack": ["lstm", "gru"]}      {"bidirectional": ["gru", "gru"]}
-    {"system": {"name": …, "parts": {"q": …}, "wires": {"p.x": {"before": "x"}}, …}}
-    {"grid": {"block": "grid_lstm", "axes": [["right", ["h_1", "m_1"], null, true], …]}}
+"lstm"      {"stack": ["lstm", "gru"]}      {"bidirectional": ["gru", "gru"]}
+{"system": {"name": …, "parts": {"q": …}, "wires": {"p.x": {"before": "x"}}, …}}
+{"grid": {"block": "grid_lstm", "axes": [["right", ["h_1", "m_1"], null, true], …]}}
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def structure_of(network: Any) -> Any:
         if type(network) is of and not network.tied:
             return {kind: [structure_of(part) for part in network.parts.values()]}
     if not isinstance(network, System):
-        raise WeightsError(f"weights.save: a cell or a network of cells is needed, got {network!r}.")
+        raise WeightsError(
+            f"weights.save: a cell or a network of cells is needed, got {network!r}."
+        )
     parts = {name: structure_of(part) for name, part in network.parts.items()}
     tied = [network.tied] if isinstance(network.tied, str) else list(network.tied)
     if isinstance(network, Stack):
@@ -78,7 +80,9 @@ def network_of(path: Path, structure: Any, known: Mapping[str, Cell]) -> Any:
     tied = structure.get("tied", ())
     ((kind, described),) = ((k, v) for k, v in structure.items() if k != "tied")
     if kind == "grid":
-        axes = [Axis(name, tuple(own), length, tied) for name, own, length, tied in described["axes"]]
+        axes = [
+            Axis(name, tuple(own), length, tied) for name, own, length, tied in described["axes"]
+        ]
         return Grid(network_of(path, described["block"], known), axes)
     if kind == "system":
         return System(
