@@ -126,7 +126,7 @@ def test_one_character_serves_all_stages(tab: Any) -> None:
     said = shown(tab, '.there[data-stage="f"][data-pass="forward"]')
     shown_f = written(digits(f))
     assert f"character 6, the forget gate of unit {about().unit + 1} stands at {shown_f}" in said
-    assert shown(tab, "#figure-step text[data-value=f]") == shown_f
+    assert tab.text_content("#figure-step text[data-value=f]") == shown_f
     assert tab.locator(".there[data-stage]:visible").count() == 8
     marked = tab.locator("main .strip thead .there:visible")
     assert marked.count() == 2
