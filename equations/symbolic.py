@@ -213,6 +213,7 @@ def forward(cell: Cell, folded: bool = False) -> Equations:
     Each has `.name`, `.latex()`, `.mathml()`, `.unicode()`, and so has the whole. folded: the parts
     of a cell are not opened, φ_x(x_t) stands for the equations of the part φ_x.
     """
+    check_is_network(cell)
     program = getattr(cell, "reading", cell.program)()
     step = symbolic_step(cell, program.folded() if folded else program)
     lines = []

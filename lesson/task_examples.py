@@ -22,7 +22,7 @@ def examples(task: Task, random: np.random.Generator, count: int, width: int) ->
 
 def example(task: Task, batch: Batch, b: int, width: int) -> str:
     """One sequence: rows of what is read, one column a step where there is room; the target."""
-    steps = len(batch.xs) if batch.lengths is None else int(batch.lengths[b])
+    steps = int(batch.lengths[b]) if isinstance(batch.lengths, np.ndarray) else len(batch.xs)
     shown = max(8, min(steps, STEPS, width - 12))
     rows = _inputs(task, batch.xs[:steps, b])
     if task.at == "every":

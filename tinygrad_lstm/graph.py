@@ -52,6 +52,11 @@ class Node:
     requires_grad: bool
     order: int
 
+    @property
+    def letters(self) -> tuple[Letter, ...]:
+        """The letters at each place of which it has a value."""
+        return ()
+
 
 def ancestors(roots: Iterable[N], requires_grad: bool = False, stop: Collection[N] = ()) -> list[N]:
     """Every node that the roots depend on, roots included, inputs before what uses them.

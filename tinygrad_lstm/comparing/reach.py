@@ -33,7 +33,8 @@ def reach(task: Task, model: Readout, p: Mapping[str, Array]) -> list[float]:
 
 def _reach(batch: Batch, model: Readout, p: Mapping[str, Array]) -> list[float]:
     xs, dtype = batch.xs[:, :SEQUENCES], next(iter(p.values())).dtype
-    time = len(xs) if batch.lengths is None else int(batch.lengths[:SEQUENCES].min())
+    lengths = batch.lengths
+    time = int(lengths[:SEQUENCES].min()) if isinstance(lengths, np.ndarray) else len(xs)
     steps: list[tuple[dict[str, Tensor], Run]] = []  # the states before a step, cut off; the step
     states = dict[str, Any]()
     for t in range(time):

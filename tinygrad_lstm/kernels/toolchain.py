@@ -220,7 +220,9 @@ def _flags(source: str, ending: str) -> tuple[str, ...]:
     """
     arm = platform.machine().lower() in ("arm64", "aarch64")
     rests = ("--param", "vect-epilogues-nomask=0")
-    effort = ("-O2", "-ftree-vectorize", *rests) if len(source) > _LONG else ("-O3",)
+    effort: tuple[str, ...] = ("-O3",)
+    if len(source) > _LONG:
+        effort = ("-O2", "-ftree-vectorize", *rests)
     if given := os.environ.get("TINYGRAD_LSTM_CFLAGS"):
         effort = tuple(given.split())
     wide = ("-mprefer-vector-width=512",) if "VECTOR 64" in source else ()

@@ -81,7 +81,7 @@ def _row(letter: str, length: str, mu: Any, sigma: Any) -> Any:
     papers=["gregor2015"],
 )
 def draw(now, prev, x, p, image, eps, part):
-    """DRAW without attention: it reads all of the image and what is missing, and writes all over."""
+    """DRAW without attention: it reads all of the image and what is missing, writes all over."""
     now.x_hat = image - sigmoid(prev.c)
     now.r = concat(image, now.x_hat)
     now.h_enc = part.enc(concat(now.r, prev.dec.h))

@@ -172,11 +172,11 @@ def _part(a: Anatomy, part: Part, time: str) -> tuple[Shape, list[Shape]]:
             x += texts[-1].width + 5
     if not texts:
         return shape, []
-    sign = Written(rf"{{=}}\;{part.sign.latex}", f"= {part.sign.text}")
+    made = Written(rf"{{=}}\;{part.sign.latex}", f"= {part.sign.text}")
     if part.lengths:
         often = times(part.lengths)
-        sign = Written(rf"{sign.latex}\;\;({often.latex})", f"{sign.text} ({often.text})")
-    texts.append(label(f"sign-{part.key}", sign, x, 0, SYMBOL, 1, classes=shape.classes))
+        made = Written(rf"{made.latex}\;\;({often.latex})", f"{made.text} ({often.text})")
+    texts.append(label(f"sign-{part.key}", made, x, 0, SYMBOL, 1, classes=shape.classes))
     width = x + texts[-1].width
     height = max(shape.height, *(text.height + 10 for text in texts))
     texts = [_at(text, text.x - width / 2, 0) for text in texts]

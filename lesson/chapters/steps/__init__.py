@@ -65,7 +65,8 @@ def content(subject: Subject) -> Content:
 
 def _bright(figure: viz.Figure) -> list[str]:
     """The ids of what is bright in a figure with a focus."""
-    return [part.id for part in (*figure.scene.shapes, *figure.scene.wires) if not part.dim]
+    shapes = [shape.id for shape in figure.scene.shapes if not shape.dim]
+    return shapes + [wire.id for wire in figure.scene.wires if not wire.dim]
 
 
 def _with_places(svg: Markup, is_lstm: bool) -> Markup:

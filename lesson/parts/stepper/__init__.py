@@ -147,8 +147,8 @@ def _markup(
     for event in run.trace:
         if event.time == last:
             label, _, result = event.value_text.partition(" = ")
-            names = _written(event.rule, symbols), _written(label, symbols)
-            rows.append((event.direction, *names, result))
+            told = _written(event.rule, symbols), _written(label, symbols)
+            rows.append((event.direction, *told, result))
     return render(
         __name__,
         t=texts,
