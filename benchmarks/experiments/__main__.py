@@ -64,7 +64,8 @@ def main(words: list[str] | None = None) -> int:
                 continue
             if options.partly:
                 if there := part.partly():
-                    results.add(part.key, options.budget * there[1], there[0], 0.0)
+                    spent = sum(trial["cpu"] or 0.0 for trial in there[0]["trials"])
+                    results.add(part.key, options.budget * there[1], there[0], spent)
                 continue
             if options.seconds and time.monotonic() - begun > options.seconds:
                 break

@@ -89,8 +89,8 @@ def pictures(found: dict[str, Any]) -> dict[str, str]:
 def page(found: dict[str, Any]) -> str:
     """What the variants reached, and which hyper-parameters mattered."""
     text = """
-Eight variants of the LSTM of Greff et al. (2017), each with the same number of random
-configurations: units, rate and momentum of gradient descent, noise on the input. Every trial has
+Eight variants of the LSTM of Greff et al. (2017), each with random configurations: units, rate
+and momentum of gradient descent, noise on the input. Every trial has
 200 steps of 32 sequences: it ranks what is learnt quickly, and not what is reached in the end, as
 the paper does after up to 150 epochs on speech, handwriting and music. The paper's conclusion to
 look for is qualitative: that the learning rate explains most of the variance, and variants little.
