@@ -5,10 +5,9 @@
 
 The whole string is there at once. The grid has no time: the string is projected to the first h and
 m, and one block with one set of weights is applied layer after layer, depth being its axis; its x
-is 1, which gives its gates their biases. The
-stack is that of the same depth without it: LSTMs above one another, each with weights of its own,
-one step from zero states. Solved is where 2,000 held-out strings (all of them, where there are
-fewer) are right.
+is 1, which gives its gates their biases. The stack is that of the same depth without it: LSTMs
+above one another, each with weights of its own, one step from zero states. A run ends where every
+string is right, or 2,000 held-out ones where there are more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Grids: against loops over every axis and PyTorch, and what a grid cannot be."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tinygrad_lstm import (
     systems,
     tanh,
     unroll,
+    value_and_grad,
     weights,
 )
 from tinygrad_lstm.systems.grids import n_lstm
@@ -220,3 +222,19 @@ def test_what_a_grid_cannot_be_is_named(case: Any, message: str) -> None:
 def test_a_listing_of_another_kind_is_made_in_one_line() -> None:
     block = n_lstm("mine", 2, priority=[1])
     assert "W_u_1 · [h_1_{t-1}, h_2, x_t]" in str(block.program())
+
+
+@pytest.mark.parametrize("kind", ["grid", "stack"])
+def test_parity_is_learnt_from_what_it_says(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark's model has a gradient for every weight."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from benchmarks.systems.parity import Model, held_out, odd
+
+    strings = held_out(3)
+    assert [*odd(strings)[:, 0]] == [0, 1, 1, 0, 1, 0, 0, 1]
+    model = Model(kind, 3, 4, 2, 0)
+    _, found = value_and_grad(lambda q: (model.says(q, strings) * odd(strings)).sum())(
+        model.weights
+    )
+    untouched = {n for n, g in found.items() if not g.numpy().any()}
+    assert untouched <= {"net.1.W_f", "net.1.b_f", "net.2.W_f", "net.2.b_f"}  # of the first step
