@@ -154,7 +154,8 @@ def assemble(
             found[f"delta.{label}"] = own if name in reached else []
     for name, symbol in step.given.items():
         if space_of(name)[0] != "prev":
-            before = SymbolicValue(symbol.label, step_before(name))  # what a wire carries one step later
+            # what a wire carries one step later
+            before = SymbolicValue(symbol.label, step_before(name))
             later = [each.shift_time(-step_before(name)) for each in received.get(before, [])]
             found[f"bar.{symbol.label}"] = [*received.get(symbol, []), *later]
     return Adjoints(step, loss, {k: _join_slices(v) for k, v in found.items()}, parts)
