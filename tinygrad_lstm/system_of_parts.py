@@ -271,6 +271,13 @@ class System:
         sizes = sizes or self.small_sizes()
         return joint_program(self, [*self.parts], sizes)
 
+    @property
+    def is_one_step(self) -> bool:
+        """Whether all parts go along with one another, step by step, so that `program` is one."""
+        inner = (part for part in self.parts.values() if isinstance(part, System))
+        clocks = {*self.wiring.clocks.values()}
+        return not self.wiring.once and len(clocks) == 1 and all(p.is_one_step for p in inner)
+
     def reading(self, **sizes: int) -> Program:
         """One step of each part, to be read: where parts have steps of their own, too.
 

@@ -146,7 +146,19 @@ class _Running:
             for n, v in self.inputs.extra_inputs.items()
             if n.startswith(start)
         }
+        for target, value in {**own, **named}.items():
+            if target in part.constants:
+                self._check_batch(f"{name}.{target}", part.constants[target], np.shape(value))
         return {**own, **named, **constants}
+
+    def _check_batch(self, name: str, words: str, shape: tuple[int, ...]) -> None:
+        """ShapeError where what is given has other axes in front than those of the batch."""
+        lead = self.inputs.batch_shape
+        if shape[: max(len(shape) - len(dimensions.parse(words)), 0)] not in ((), lead):
+            batch = f", with the batch's axes {lead} in front or without them" if lead else ""
+            raise ShapeError(
+                f"{self.system}: {name} is given with shape {shape}, but it is ({words}){batch}."
+            )
 
     def _read(
         self, name: str, p: Parameters, clock: _Clock, turned: bool, once: bool
@@ -279,9 +291,10 @@ class _Running:
         sizes = {n: known[n] for a in axes for n in dimensions.names_in(a) if n in known}
         said = "".join(f", {n}={k}" for n, k in sizes.items())
         batch = f" after the batch's {lead}" if lead else ""
+        at_a_step = " at a step" if declared_of(part)[target][0] == SEQUENCE else ""
         raise ShapeError(
             f"{self.system}: {name}.{target} is ({words}){said}, but {sources}, which is wired to "
-            f"it, has shape {shape} at a step.\n  It has to be ({words}){batch}."
+            f"it, has shape {shape}{at_a_step}.\n  It has to be ({words}){batch}."
         )
 
     # --- parts that run together ------------------------------------------------------------------

@@ -8,7 +8,7 @@ its softmax gives the place, in a small run with random numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +28,7 @@ from viz.symbols import named, plain
 
 WIDTH, HEIGHT, STEP = 92.0, 56.0, 60.0
 ROW, FOOT, CARD = 64.0, 64.0, 30.0  # between rows; for circles below; height of a memory's card
+ASIDE = -38.0  # lines from other parts, where circles stand below a box too
 THICK, THIN = 7.0, 0.35
 SMALL, NAME = 12.0, 15.0
 
@@ -153,15 +154,18 @@ class _Drawing:
     def _reads(self, name: str, row: _Row) -> None:
         circles = self._circles(name)
         for t, box in enumerate(row.boxes):
-            weighs = self._weighs(name)
+            weighs, left = self._weighs(name), box.x + ASIDE + 6.0
             for k, read in enumerate(circles):
-                x = box.x + (k - (len(circles) - 1) / 2) * 50.0 + (18.0 if self._below(name) else 0)
+                x = box.x + (k - (len(circles) - 1) / 2) * 50.0
                 at = row.y + HEIGHT / 2 + FOOT - 18.0
                 if weighs:  # lines from a memory come from below
                     x, at = box.x + (k // 2 * 60.0 + 38.0) * (-1) ** (k + 1), row.y - 2 * ROW + 38.0
                 own = str(t + (read.kind != "before"))
                 time = None if name in self.wiring.once else own
                 shape = terminal(f"in-{name}-{read.kind}-{read.name}-{t}", read.name, time, x, at)
+                if self._below(name) and not weighs:  # beside the lines from other parts
+                    x = left + shape.width / 2
+                    left, shape = x + shape.width / 2 + 8.0, replace(shape, x=x)
                 self.scene.shapes.append(shape)
                 side = 1 if weighs else -1
                 x1 = min(max(x, box.x - WIDTH / 2 + 8), box.x + WIDTH / 2 - 8)
@@ -172,8 +176,9 @@ class _Drawing:
                 self._from_part(row, target, read)
 
     def _below(self, name: str) -> bool:
+        """Whether lines from another part's steps come from below."""
         return any(
-            read.part and read.kind == "each" and read.part not in self.wiring.once
+            read.part and read.kind in ("each", "before") and read.part not in self.wiring.once
             for _, read in each_of(self.wiring.wired[name])
         )
 
@@ -213,8 +218,8 @@ class _Drawing:
                 above = row.y < source.y
                 y0 = source.y - HEIGHT / 2 if above else source.y + HEIGHT / 2
                 y1 = row.y + HEIGHT / 2 if above else row.y - HEIGHT / 2
-                dx = -18.0 if self._circles(row.name) else 0.0
-                x0, x1 = (one.x + 30.0, two.x - 30.0) if late else (one.x + dx, two.x + dx)
+                dx = ASIDE if self._circles(row.name) else 0.0
+                x0, x1 = (one.x + 30.0, two.x + ASIDE) if late else (one.x + dx, two.x + dx)
                 if row is source:
                     continue
                 self._line(f"{key}-{t}", one.id, two.id, f"{key}-{t}", (x0, y0), (x1, y1))

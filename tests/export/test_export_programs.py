@@ -21,8 +21,22 @@ import numpy as np
 import pytest
 from readings.subjects import CELLS, draw
 
-from tinygrad_lstm import Cell, Tensor, bidirectional, cells, export, stack, unroll
+from tinygrad_lstm import (
+    Cell,
+    ExportError,
+    Tensor,
+    bidirectional,
+    cells,
+    compiled,
+    export,
+    grid,
+    stack,
+    system,
+    systems,
+    unroll,
+)
 from tinygrad_lstm.exporting.self_test import C_FLAGS, self_test
+from tinygrad_lstm.exporting.subject import subject
 
 EVERY = bool(os.environ.get("EVERY_EXPORT"))
 SOME = sorted(random.Random(7).sample(sorted(corpus.CELLS), 14))
@@ -284,3 +298,26 @@ def test_a_test_that_is_wrong_fails(tmp_path: Path) -> None:
         file = tmp_path / f"broken.{to}"
         file.write_text(text.replace(before, after), encoding="utf-8")
         assert not self_test(file, to)[0], to
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (systems.storn, r"'storn'.*wires of their own\.\n  Export each part, such as parts\['q'\]"),
+        (stack([cells.gru, system(a=cells.gru, wires={"a.x": "x"})]), "wires of their own"),
+        (grid(systems.grid_lstm, down="depth", depth=2), "Export its block, grid.block"),
+        (compiled(grid(systems.grid_lstm)), "a grid has places along its axes"),
+    ],
+)
+def test_what_is_no_layer_upon_layer_is_refused(network: Any, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        export(network, "c")
+
+
+def test_tied_layers_have_copies_of_their_parameters() -> None:
+    pytest.importorskip("torch")
+    net = bidirectional(stack([cells.gru, cells.rnn, cells.rnn], tied="2 3"))
+    p = net.init(inputs=4, hidden=4, dtype=np.float64)
+    answers = subject(net, p).answers
+    close(answers.outputs, unroll(net, p, answers.xs)[net.output].data, 1e-12, "tied")
+    assert loaded(export(net, "torch", parameters=p), "tied")["self_test"]() < 1e-10  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from tinygrad_lstm import (
     concat,
     errors,
     final,
+    grid,
     layer,
     mask,
     matvec,
@@ -25,6 +26,7 @@ from tinygrad_lstm import (
     step_through,
     sum,
     system,
+    systems,
     tanh,
     transpose,
     unroll,
@@ -32,6 +34,8 @@ from tinygrad_lstm import (
     where,
     whole,
 )
+from tinygrad_lstm.diagnosis import diagnose, identify
+from tinygrad_lstm.learning import readout
 
 # mypy: disallow-untyped-defs=False
 RANDOM = np.random.default_rng(5)
@@ -257,6 +261,14 @@ def given(**arrays: Any) -> Any:
     return lambda: unroll(SEARCH, drawn(SEARCH, inputs=3, hidden=2), **arrays)
 
 
+def by_hand(**memory: Any) -> Any:
+    """A memory that is given, or that leads to a part by a wire."""
+    wires = {"a.x": "x", **({"a.H": "memory"} if "memory" in memory else {})}
+    net = system(a=searcher, wires=wires)
+    p = drawn(net, inputs=3, hidden=2, annotation=6, length=4)
+    return lambda: unroll(net, p, S, **memory, m=np.ones((2, 4)))
+
+
 S, T = np.zeros((4, 2, 3)), np.zeros((3, 2, 3))
 REFUSED: list[tuple[Any, str]] = [
     (wired(**{"r.x": "x"}), "the wire 'r.x' leads to no part: there is no 'r'; the parts are q, p"),
@@ -297,6 +309,31 @@ REFUSED: list[tuple[Any, str]] = [
         "has no one step: the parts go by steps of their own, encoder by those of source, decoder",
     ),
     (
+        by_hand(H=np.zeros((4, 2, 6))),
+        r"a.H is given with shape \(4, 2, 6\), but it is \(length, annotation\), with the batch's "
+        r"axes \(2,\) in front",
+    ),
+    (
+        by_hand(memory=np.zeros((4, 2, 6))),
+        r"a.H is \(length, annotation\).*but 'memory', which is wired to it, has shape \(4, 2, 6\)."
+        r"\n  It has to be \(length, annotation\) after the batch's \(2,\)",
+    ),
+    (lambda: readout(SEARCH, outputs=2), "readout predicts from.*at each step.*value_and_grad"),
+    (lambda: readout(grid(systems.grid_lstm), outputs=2), "grid of cell 'grid_lstm' has places"),
+    (
+        lambda: diagnose(SEARCH, lambda p, xs, h_bar: {}),
+        "Of a network diagnose each cell by itself",
+    ),
+    (
+        lambda: diagnose(grid(systems.grid_lstm), lambda p, xs, h_bar: {}),
+        "diagnose takes a cell, got grid of cell 'grid_lstm'. Of a grid diagnose its block",
+    ),
+    (
+        lambda: identify([S], S, S, cells=[grid(systems.grid_lstm)]),
+        "a cell is needed, got grid of cell 'grid_lstm'; write the grid's block",
+    ),
+    (lambda: identify([S], S, S, cells=[PAIR]), "a cell is needed, got network"),
+    (
         lambda: unroll(PAIR, drawn(PAIR, inputs=4, hidden=3, latent=2), np.zeros((3, 4))),
         "further inputs; pass them by name: eps=… \\(latent\\)",
     ),
@@ -305,5 +342,5 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("case", "message"), REFUSED)
 def test_what_cannot_be_wired_is_named(case: Any, message: str) -> None:
-    with pytest.raises(errors.TinygradError, match=message):
+    with pytest.raises(errors.TinygradError, match=f"(?s){message}"):
         case()

@@ -1,11 +1,12 @@
 """Systems and grids in figures: graphs of their runs, and what leads where over time."""
 
+from itertools import combinations
 from typing import Any
 
 import pytest
 
 import viz
-from tinygrad_lstm import before, bidirectional, cell, cells, stack, system, systems, tanh
+from tinygrad_lstm import before, bidirectional, cell, cells, grid, stack, system, systems, tanh
 from viz.figures.graph import small_loss
 
 SYSTEMS = {
@@ -75,3 +76,54 @@ def test_parts_that_read_one_another_share_bands() -> None:
         wires={"a.x": "x", "a.y": before("b.h"), "b.x": "x", "b.y": "a.h"},
     )  # fmt: skip
     assert len(bands(net)) == 3 and len(steps(net)) == 6
+
+
+# --- over time and over places --------------------------------------------------------------------
+def meets(box: Any, one: Any, two: Any) -> bool:
+    """Whether a line meets a box: at one of many points of it."""
+    left, top, right, bottom = box
+    points = [[a + (b - a) * k / 40 for a, b in zip(one, two, strict=True)] for k in range(41)]
+    return any(left < x < right and top < y < bottom for x, y in points)
+
+
+GRIDS = {
+    "rows": grid(systems.grid_lstm),
+    "depth": grid(systems.grid_lstm, down="depth", depth=2),
+    "untied": grid(systems.grid_lstm, down="depth", depth=2, tied=False),
+    "alone": grid(systems.grid_lstm_1, right="depth", depth=2),
+    "three": grid(systems.grid_lstm_3),
+}
+
+
+@pytest.mark.parametrize("network", [systems.storn, *GRIDS.values()], ids=["storn", *GRIDS])
+def test_no_line_crosses_what_it_does_not_lead_to(network: Any) -> None:
+    scene = viz.unrolled(network, 2).scene
+    for wire in scene.wires:
+        for shape in scene.shapes:
+            if shape.id not in (wire.tail, wire.head):
+                ways = zip(wire.points, wire.points[1:], strict=False)
+                assert not any(meets(shape.box, one, two) for one, two in ways), (wire.id, shape.id)
+    for a, b in combinations(scene.shapes, 2):
+        (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
+        assert r1 <= l2 or r2 <= l1 or b1 <= t2 or b2 <= t1, (a.id, b.id)
+
+
+def test_a_grid_has_a_block_at_each_place() -> None:
+    figure = viz.unrolled(GRIDS["rows"], 2)
+    at = {shape.id: shape for shape in figure.scene.shapes}
+    blocks = [shape.id for shape in figure.scene.shapes if shape.kind == "module"]
+    ways = {(w.tail, w.head): w for w in figure.scene.wires if w.id.startswith("pass")}
+    assert blocks == ["box-1-1", "box-1-2", "box-2-1", "box-2-2"]
+    assert {*ways} == {(blocks[a], blocks[b]) for a, b in ((0, 1), (2, 3), (0, 2), (1, 3))}
+    assert at["box-2-1"].y > at["box-1-1"].y and at["in-x-2-1"].text == "x_{2,1}"
+    assert "2 × 2 places" in figure.alt and "h_2 and m_2 go along the axis down" in figure.alt
+
+
+def test_depth_leads_up() -> None:
+    figure = viz.unrolled(GRIDS["untied"], 3)
+    at = {shape.id: shape for shape in figure.scene.shapes}
+    assert at["box-2-1"].y < at["box-1-1"].y and at["box-2-3"].text == "A^(2)"
+    assert at["in-x-1-3"].text == at["in-x-2-3"].text == "x_3"
+    assert "to the module above" in figure.alt and "parameters of its own" in figure.alt
+    (one, two) = (s for s in viz.unrolled(GRIDS["alone"]).scene.shapes if s.kind == "module")
+    assert one.x == two.x and one.y > two.y

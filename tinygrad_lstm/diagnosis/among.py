@@ -13,6 +13,7 @@ from tinygrad_lstm.diagnosis.answers import Forward, name_of, unread
 from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, Diagnosis, say
 from tinygrad_lstm.diagnosis.steps import Comparison, compare, smallest, try_forward
 from tinygrad_lstm.errors import CellError, DataError, TinygradError
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.step import Cell
 
 WORST = float("inf")
@@ -40,8 +41,9 @@ def candidates(cells: Any) -> dict[str, Cell]:
         given = [cells]
     found = {}
     for cell in given:
-        if not isinstance(cell, Cell):
-            raise CellError(f"a cell is needed, got {cell!r}; write cells=[cells.lstm, my_cell].")
+        if not isinstance(cell, Cell) or isinstance(cell, Grid):
+            own = "the grid's block" if isinstance(cell, Grid) else "cells=[cells.lstm, my_cell]"
+            raise CellError(f"a cell is needed, got {cell!r}; write {own}.")
         found[cell.name] = cell
     if not found:
         raise CellError("no cell to compare with; leave cells out for all that are built in.")

@@ -18,6 +18,7 @@ from tinygrad_lstm.diagnosis.rules import Array
 from tinygrad_lstm.diagnosis.search import Explanation, explanations
 from tinygrad_lstm.diagnosis.steps import diagnose_forward
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.step import Cell
 
 EXACT = 1e-9  # differences that nobody asks the cause of, of the largest entry
@@ -64,10 +65,15 @@ def diagnose(
         own: Any = among if callable(among) else forward or backward
         several = None if callable(among) else among
         return diagnose_among(own, several, seed)
-    if not isinstance(cell, Cell):
+    if not isinstance(cell, Cell) or isinstance(cell, Grid):
+        several = (
+            "grid diagnose its block"
+            if isinstance(cell, Grid)
+            else "network diagnose each cell by itself"
+        )
         raise CellError(
-            f"diagnose takes a cell, got {cell!r}. Of a stack or of both directions diagnose each "
-            f"cell by itself: its p, the xs that it reads, and the h_bar that it receives."
+            f"diagnose takes a cell, got {cell!r}. Of a {several}: its p, the xs that it reads, "
+            f"and the h_bar that it receives."
         )
     if forward is None and callable(backward) and is_forward(backward):
         forward, backward = backward, None

@@ -16,6 +16,8 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, TinygradError, unknown
+from tinygrad_lstm.exporting.tied_layers import every_parameter, home_of, untied
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.networks import System
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import unroll
@@ -157,7 +159,10 @@ def subject(
             f"export needs a cell, a network or a character model, got {what!r}.\n"
             f"  Write cells.lstm, stack([…]), or learning.load(path, cell).model."
         )
+    _check_layered(network)
     numbers, full = _numbers(network, given, known, seed, dtype)
+    numbers = {n: numbers[home_of(network, n)] for n in every_parameter(network)}
+    network = untied(network)
     kind = np.dtype(dtype if dtype is not None else _kind(numbers.values(), given is not None))
     if kind not in FLOATS:
         raise DTypeError(f"{network}: what is exported is float32 or float64, got {kind}.")
@@ -180,6 +185,25 @@ def _plain(network: Any) -> Any:
     if isinstance(network, System):
         return network
     return getattr(network, "plain", network)
+
+
+def _check_layered(part: Any) -> None:
+    """ExportError for what is not made of layers and of directions."""
+    if isinstance(part, Grid):
+        raise ExportError(
+            f"{part}: what is exported has steps, and a grid has places along its axes.\n"
+            f"  Export its block, grid.block, with the grid's parameters, and step through the "
+            f"places in a loop."
+        )
+    if type(part) is System:
+        raise ExportError(
+            f"{part}: what is exported is a cell, or a stack or both directions of cells, and its "
+            f"parts have wires of their own.\n  Export each part, such as "
+            f"parts[{next(iter(part.parts))!r}], with its own parameters, and hand on what the "
+            f"wires carry."
+        )
+    for inner in part.parts.values() if isinstance(part, System) else ():
+        _check_layered(_plain(inner))
 
 
 def _reader(model: Any, given: Mapping[str, Any]) -> Reader:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, DataError, ShapeError, unknown
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.losses import LOSSES, Loss, check_indices, check_weights
 from tinygrad_lstm.networks import System, width
@@ -239,6 +240,13 @@ def readout(
     """
     if not isinstance(network, Cell | System):
         raise CellError(f"readout needs a cell or a network, got {network!r}.")
+    if isinstance(network, Grid) or (isinstance(network, System) and not network.is_one_step):
+        what = "places along its axes" if isinstance(network, Grid) else "parts with other steps"
+        raise CellError(
+            f"readout predicts from a network's output at each step, but {network} has {what}.\n"
+            f"  Declare its loss, @cell(loss=…), or compute one of what unroll returns, and train "
+            f"by value_and_grad."
+        )
     if loss not in LOSSES:
         raise unknown(f"there is no loss {loss!r}", "write one of", LOSSES)
     if at not in ("every", "end"):

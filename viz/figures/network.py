@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from equations import name_unicode
 from equations.wording import Said, joined
+from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
 from viz import sentences
@@ -24,6 +25,7 @@ from viz.columns import (
 )
 from viz.figure import Figure, FigureError
 from viz.glyphs import glyphs
+from viz.grid_over_places import grid_over_places
 from viz.kinds import check_drawable, figure
 from viz.layout import lay_out
 from viz.layout.shapes import BETWEEN, LABEL, Names
@@ -41,7 +43,8 @@ def unrolled(network: Cell | System, steps: int = 4) -> Figure:
 
     Of a stack the layers stand above one another; of a bidirectional network the direction that
     reads backward stands above the other, and their outputs are joined. A system has a row of boxes
-    for each part; a memory is drawn once, with lines as wide as the weights of its places.
+    for each part; a memory is drawn once, with lines as wide as the weights of its places. A
+    grid has a block at each place, `steps` of them along each axis of its input.
 
     Raises FigureError for anything else, and unless there are 1 to 50 steps.
     """
@@ -52,6 +55,9 @@ def unrolled(network: Cell | System, steps: int = 4) -> Figure:
         scene, said = system_over_time(network, steps)
         title = f"The network {network.name} unrolled over {steps} steps"
         return Figure(f"{network.name}-unrolled-{steps}", title, said, scene)
+    if isinstance(network, Grid):
+        scene, said = grid_over_places(network, steps)
+        return Figure(f"{network.name}-unrolled-{steps}", f"The {network}", said, scene)
     columns = [Column(str(k + 1), f"m{k + 1}") for k in range(steps)]
     alone = len(network.state) == 1 and isinstance(network, Cell)
     size = LABEL if alone else SMALL
