@@ -7,9 +7,10 @@ they cross.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from tinygrad_lstm.networks import Bidirectional, Stack, System
 from tinygrad_lstm.step import Cell
@@ -26,6 +27,7 @@ STEP, BESIDE = 52.0, 30.0  # between the boxes of two steps, and of two directio
 BEND, OUTER = 16.0, 40.0
 LETTER, GAP, CORNER, APART = 26.0, 4.5, 9.0, 8.0
 JOIN = (34.0, 24.0)
+ASIDE, GIVEN = 20.0, 11.0  # between lines of one layer to the next; size of their names
 
 Part = Cell | System
 
@@ -103,7 +105,12 @@ class Column:
             return self._directions(part, name, below, backward)
         for own, inner in part.parts.items():
             turned = backward != (not isinstance(part, Stack))
-            below = self._put(inner, within(name, own), below, turned)
+            if isinstance(inner, Cell):
+                wires = {n: part.wires.get(f"{own}.{n}") for n in inner.sequences}
+                given = {n: within(name, w) for n, w in wires.items() if isinstance(w, str)}
+                below = self._box(inner, within(name, own), below, turned, given)
+            else:
+                below = self._put(inner, within(name, own), below, turned)
         return below
 
     def _inputs(self, cell: Cell, name: str) -> list[tuple[str, Shape]]:
@@ -116,18 +123,26 @@ class Column:
         """The width of the box above a row of circles: every arrow meets it."""
         return max(self.width, _span(row) * (len(row) - 1) + WIDTH / 3)
 
-    def _box(self, cell: Cell, name: str, below: Strand, backward: bool) -> Strand:
-        """The box A above a row of what it reads; what comes from below takes its place there."""
-        x, y = below.points[-1]
-        fed = below.value != "x"  # by a layer, which also gives what is called NAME_below
-        row = [
-            each for each in self._inputs(cell, name) if not (fed and each[0].endswith("_below"))
-        ]
+    def _box(
+        self,
+        cell: Cell,
+        name: str,
+        below: Strand,
+        backward: bool,
+        given: Mapping[str, str] = MappingProxyType({}),
+    ) -> Strand:
+        """The box A above a row of what it reads; what comes from below takes its place there.
+
+        given: further inputs that are equations of the layer below, such as C_below.
+        """
+        lower = x, y = below.points[-1]
+        every = self._inputs(cell, name)
+        row = [each for each in every if each[0] not in given]
         if below.tail and len(row) > 1:
             below, y = below.on((x, y - BEND)), y - BEND - APART - TERMINAL
         key = self.id("box", name)
         for k, (own, shape) in enumerate(row):
-            slot = x + _span(row) * (k - (len(row) - 1) / 2)
+            slot = x + (_span(every) * (k - (len(every) - 1) / 2) if len(row) > 1 else 0.0)
             if own == "x" and below.tail:
                 strand = below.on((slot, below.points[-1][1])) if len(row) > 1 else below
             else:
@@ -135,9 +150,11 @@ class Column:
                 strand = Strand(self._enter(place), own, ((slot, y),))
             wire = self.id("wire", name, own)
             self.lines.append((wire, key, strand.on((slot, y - FOOT))))
+        self._given(given, key, below.tail, lower, y - FOOT, _span(every), len(row))
         height = max(self.height, self.each * len(cell.state) + 12)
         what, size = named(within(name, "A"), None), LETTER - 4.0 * bool(name)
-        box = Box(name, cell, x, y - FOOT - height / 2, self._wide(row), key, backward)
+        wide = self._wide(every if given and len(row) > 1 else row)
+        box = Box(name, cell, x, y - FOOT - height / 2, wide, key, backward)
         self.boxes.append(box)
         self._enter(
             Shape(
@@ -154,6 +171,36 @@ class Column:
             )
         )
         return Strand(key, within(name, cell.output), ((x, box.y - height / 2),))
+
+    def _given(
+        self,
+        given: Mapping[str, str],
+        key: str,
+        tail: str,
+        lower: Point,
+        top: float,
+        span: float,
+        count: int,
+    ) -> None:
+        """Lines of a layer's further equations beside that of its output, with their names."""
+        x, y = lower
+        names = [named(source, self.time) for source in given.values()]
+        for k, (own, source) in enumerate(given.items()):
+            n = len(given) - k
+            start = end = x + (k + 1) * min(ASIDE, WIDTH / 2 / (len(given) + 1))
+            strand = Strand(tail, source, ((start, y),))
+            if count > 1:  # around the circles of what else is read
+                end = x + span * ((count + len(given) - 1) / 2 - n + 1)
+                turn = y - BEND * n / len(given)
+                strand = strand.on((start, turn), (end, turn))
+                self._beside(f"{key}-{own}", names[k], end, top + FOOT / 2)
+            self.lines.append((self.id("wire", key, own), key, strand.on((end, top))))
+        if given and count == 1:
+            what = Written(",".join(n.latex for n in names), ", ".join(n.text for n in names))
+            self._beside(key, what, start, top + FOOT / 2)
+
+    def _beside(self, own: str, what: Written, x: float, y: float) -> None:
+        self._enter(label(self.id("given", own), what, x + 5, y, GIVEN, 1))
 
     def _directions(self, part: Bidirectional, name: str, below: Strand, backward: bool) -> Strand:
         """The forward part below on the left, the backward one above on the right, then joined."""

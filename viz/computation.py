@@ -11,7 +11,8 @@ import numpy as np
 from tinygrad_lstm.kernels.sequence_node import expanded
 from tinygrad_lstm.notation import number
 from tinygrad_lstm.tensor import TABLE, Array, Tensor, ancestors
-from viz.symbols import HOLE, Written, named, symbol_of
+from viz.computation_groups import Groups, Value, groups_of
+from viz.symbols import HOLE, Written, named, plain, symbol_of
 
 Fold = Literal["equation", "op", "time"]
 FEW = 3  # entries of a vector that are written out
@@ -152,9 +153,32 @@ def _operations(nodes: Sequence[Tensor]) -> list[Part]:
     return parts
 
 
+def grouped(parts: Sequence[Part]) -> Groups:
+    """Which of the parts belong together."""
+    return groups_of(
+        [
+            Value(
+                part.key,
+                part.tensor.name or "",
+                part.time,
+                tuple(part.inputs),
+                _step_taken(part.tensor) is not None,
+            )
+            for part in parts
+        ]
+    )
+
+
 def _steps(parts: Sequence[Part]) -> list[Part]:
     """A part for each time step of each run, and those of what belongs to none."""
-    group = _runs(parts)
+    groups = grouped(parts)
+    several = len({*groups.network.values()}) > 1
+    group = {
+        part.key: f"t{part.time}" + f".{groups.run[part.key]}" * bool(groups.run[part.key])
+        for part in parts
+        if part.time is not None
+    }
+    given = {part.key for part in parts if part.time is not None and part.kind == "leaf"}
     merged: dict[str, Part] = {}
     for part in parts:
         own = group.get(part.key, part.key)
@@ -162,40 +186,20 @@ def _steps(parts: Sequence[Part]) -> list[Part]:
             merged[own] = Part(own, part.tensor, part.name, part.kind)
         elif own not in merged:
             step = f"t = {part.time + 1}"
-            merged[own] = Part(own, part.tensor, Written(step, step), "step")
+            what = Written(step, step)
+            if several and groups.network[part.key]:
+                what = _row([plain(groups.network[part.key]), what], r",\; ", ", ")
+            merged[own] = Part(own, part.tensor, what, "step")
         if part.time is not None and part.kind != "leaf":
             merged[own].lines.append(part.name)
         for i, flows in part.inputs.items():
             source = group.get(i, i)
-            if source != own:
+            if source != own and not (several and i in given):  # which other networks read, too
                 merged[own].read(source, flows)
     for part in merged.values():
         if part.lines:
             part.lines = [_row(part.lines, r",\,", ", ")]
     return list(merged.values())
-
-
-def _runs(parts: Sequence[Part]) -> dict[str, str]:
-    """The time step and run of each part; what a run was given as a sequence is not its own.
-
-    Within a run a step reads its own values and those of the step beside it.
-    """
-    time = {part.key: part.time for part in parts if part.time is not None}
-    run = {key: key for key in time}
-
-    def first(key: str) -> str:
-        while run[key] != key:
-            key = run[key]
-        return key
-
-    for part in parts:
-        if part.key in time and _step_taken(part.tensor) is None:
-            for i in part.inputs:
-                if i in time and abs(time[part.key] - time[i]) <= 1:
-                    run[max(first(i), first(part.key))] = min(first(i), first(part.key))
-    number_of = {key: k for k, key in enumerate(dict.fromkeys(map(first, run)))}
-    runs = {key: number_of[first(key)] for key in run}
-    return {key: f"t{time[key]}" + f".{k}" * bool(k) for key, k in runs.items()}
 
 
 # --- what is written on a part --------------------------------------------------------------------

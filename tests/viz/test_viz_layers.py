@@ -6,7 +6,14 @@ from itertools import combinations, pairwise
 import pytest
 
 import viz
-from tinygrad_lstm import bidirectional, cells, stack
+from tinygrad_lstm import bidirectional, cell, cells, stack, tanh
+
+
+@cell(state="h m", x="hidden", sequences={"m_below h_below z": "hidden"})
+def below(now, prev, x, p, m_below, h_below, z):
+    now.m = prev.m * m_below + h_below
+    now.h = tanh(now.m + prev.h + x + z)
+
 
 NETWORKS = {
     "stack": stack([cells.lstm, cells.gru]),
@@ -15,6 +22,7 @@ NETWORKS = {
     "both of layers": bidirectional(stack([cells.rnn, cells.fgr])),
     "further inputs": stack([cells.lstm, bidirectional(cells.clockwork)]),
     "from below": stack([cells.depth_gated, cells.depth_gated]),
+    "several from below": stack([below, below, below]),
     "a cell": cells.lstm_1997,
 }
 FIGURES = {
@@ -119,6 +127,14 @@ def test_loops_lead_back_into_their_box() -> None:
         ("m-box-1", "m-box-1", "1.C"),
         ("m-box-2", "m-box-2", "2.h"),
     }
+
+
+def test_equations_of_the_layer_below_have_lines_of_their_own() -> None:
+    figure = viz.unrolled(NETWORKS["from below"], 2)
+    ways = [(wire.tail, wire.head) for wire in figure.scene.wires]
+    assert ways.count(("m2-box-1", "m2-box-2")) == 2
+    assert [s.text for s in figure.scene.shapes if s.id.startswith("m2-given")] == ["C^(1)_2"]
+    assert "Layer 2 also reads C of the one below." in figure.alt
 
 
 @pytest.mark.parametrize("figure", ["cell", "chain"])

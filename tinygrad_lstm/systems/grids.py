@@ -11,7 +11,8 @@ transform with weights of its own, without biases:
 
 It is printed with the output gate inside the tanh; other programs write o ⊙ tanh(m').
 Here x enters every block. Where it is to enter at the edge alone, project it to a first state:
-`initial={"h_1": …, "m_1": …}`, and give the block an x of nothing.
+`initial={"h_1": …, "m_1": …}`, and give the block an x of ones,
+which makes its column of each matrix a bias, or of zeros.
 """
 
 from __future__ import annotations

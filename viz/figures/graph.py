@@ -20,11 +20,12 @@ from tinygrad_lstm.tensor import Tensor, ancestors
 from tinygrad_lstm.testing.inputs import random_arrays, random_inputs
 from viz import sentences
 from viz.cards import Card, Line, card, write
-from viz.computation import Fold, Part, describe, open_sequences, parts_of
+from viz.computation import Fold, Part, describe, grouped, open_sequences, parts_of
+from viz.computation_groups import Groups
 from viz.figure import Figure, FigureError
 from viz.kinds import figure
 from viz.layout.free import Link, placed
-from viz.scene import Box, Scene, Shape, Wire, band, label, prefixed
+from viz.scene import Scene, Shape, Wire, band, label, prefixed
 from viz.symbols import Written, plain
 from viz.timeline import Item, timed
 
@@ -155,12 +156,16 @@ def _scene(parts: Sequence[Part], in_time: bool) -> Scene:
     shapes = [each.shape for each in cards]
     times = {part.key: part.time for part in parts if part.time is not None}
     if in_time and times:
+        groups = grouped(parts)
+        band = groups.band
         items = [
-            Item(shape, _row(part), part.time, tuple(part.inputs), ("wire", *shape.classes))
+            Item(
+                shape, _row(part), band.get(part.key), tuple(part.inputs), ("wire", *shape.classes)
+            )
             for shape, part in zip(shapes, parts, strict=True)
         ]
-        scene = timed(items, _row_order(parts))
-        _bands(scene, times)
+        scene = timed(items, _row_order(parts, groups.network))
+        _bands(scene, times, groups)
     else:
         links = [
             Link(i, part.key, ("wire", *shape.classes))
@@ -234,30 +239,46 @@ def _row(part: Part) -> str:
     return name.removeprefix("prev.") if part.time is None else name
 
 
-def _row_order(parts: Sequence[Part]) -> list[str]:
-    """What a value hands straight to its own next step on top, inputs at the bottom."""
+def _row_order(parts: Sequence[Part], network: Mapping[str, str]) -> list[str]:
+    """Networks below what reads them; in each what a value hands to its own next step on top.
+
+    Inputs are at the bottom.
+    """
     row = {part.key: _row(part) for part in parts}
     timed = [part for part in parts if part.time is not None]
     carried = {row[part.key] for part in timed if row[part.key] in {row[i] for i in part.inputs}}
     given = {row[part.key] for part in timed if part.kind == "leaf"}
+    order = [*dict.fromkeys(network.values())]
+    place = {row[key]: -order.index(own) for key, own in network.items()}
     names = dict.fromkeys(row[part.key] for part in timed)
-    return sorted(names, key=lambda name: (name in given, name not in carried))
+    return sorted(names, key=lambda name: (name in given, place[name], name not in carried))
 
 
-def _bands(scene: Scene, times: Mapping[str, int]) -> None:
-    """A pale ground for each time step, with its number."""
-    members: dict[int, list[Box]] = {}
+def _bands(scene: Scene, times: Mapping[str, int], groups: Groups) -> None:
+    """A pale ground for each time step, with its number, and what networks are in it."""
+    members: dict[int, list[Shape]] = {}
     for shape in scene.shapes:
         if shape.id in times:
-            members.setdefault(times[shape.id], []).append(shape.box)
-    boxes = [box for several in members.values() for box in several]
-    top, bottom = min(b[1] for b in boxes) - 34, max(b[3] for b in boxes) + 12
+            members.setdefault(groups.band[shape.id], []).append(shape)
+    boxes = [shape.box for several in members.values() for shape in several]
+    high = 34 + (17 if groups.title else 0)
+    top, bottom = min(b[1] for b in boxes) - high, max(b[3] for b in boxes) + 12
     bands = []
-    for time, several in members.items():
-        left, right = min(b[0] for b in several) - 11, max(b[2] for b in several) + 11
+    for number, several in members.items():
+        left, right = (
+            min(shape.box[0] for shape in several) - 11,
+            max(shape.box[2] for shape in several) + 11,
+        )
+        computed = [shape for shape in several if shape.kind != "given"]
+        time = times[(computed or several)[0].id]
         name = Written(f"t = {time + 1}", f"t = {time + 1}")
+        lines = [(name, TIME)]
+        own = f"band-{time + 1}"
+        if groups.title:
+            own += f".{number}"
+            lines.append((plain(groups.title.get(number, "")), KEY))
         box, at = (left, top, right, bottom), (left + 12, top + 15)
-        bands += band(f"band-{time + 1}", box, [(name, TIME)], at)
+        bands += band(own, box, [each for each in lines if each[0].text], at)
     scene.shapes[:0] = bands
 
 

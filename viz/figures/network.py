@@ -193,6 +193,13 @@ def _describe(part: Cell | System, name: str = "") -> Iterator[str]:
             "Layers stand above one another: the lowest reads x_t, each further one the output of "
             "the one below."
         )
+        for target, source in part.wires.items():
+            if isinstance(source, str) and target.endswith("_below"):
+                yield Said(
+                    "Layer {layer} also reads {value} of the one below.",
+                    layer=target.partition(".")[0],
+                    value=name_unicode(source.rpartition(".")[2], None),
+                )
     else:
         yield Said("It reads backward.")
     for own, inner in part.parts.items():
