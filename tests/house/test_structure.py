@@ -144,6 +144,7 @@ def test_the_readme_s_own_cell_works_with_every_command(
     text = tmp_path / "my.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
     quickly = {"train": ["--steps", "2", "--hidden", "4"], "check": ["--examples", "2"]}
+    quickly["compare"] = ["--steps", "2", "--seeds", "2", "--hidden", "4", "--jobs", "1"]
     commands_of_it = [
         shlex.split(line, comments=True)[1:]
         for line in README.splitlines()
@@ -154,7 +155,7 @@ def test_the_readme_s_own_cell_works_with_every_command(
         if command != "lesson":  # see test_own_cell
             assert commands.main([command, *words, *quickly.get(command, [])]) == 0, words
             ran.append(command)
-    assert ran == ["equations", "draw", "step", "check", "train", "export"]
+    assert ran == ["equations", "draw", "step", "check", "train", "export", "compare"]
     assert (tmp_path / "keeper.svg").is_file()
 
 
