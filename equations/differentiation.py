@@ -26,6 +26,7 @@ from equations.algebra import (
     factors,
     height,
     is_divisor,
+    operation,
     partial_derivative,
     plus,
     rebuild,
@@ -42,6 +43,7 @@ from equations.places import (
     free_letters,
     is_lettered,
     letter_of,
+    row_of,
     summed,
 )
 from equations.rules import RULES, sum_back
@@ -267,8 +269,11 @@ class _Work:
                 meaning.setdefault(value, own)
                 derivative = derivative.subs(scalar, value)
             slope = _arrange(derivative, meaning, places)
-            wide = fold_numbers(times(g, *factors(slope)))
-            share = sum_back(wide, self.shape(expr), self.shape(leaf))
+            share = sum_back(
+                fold_numbers(times(g, *factors(slope))), self.shape(expr), self.shape(leaf)
+            )
+            if self.shape(leaf) == () and self.are_named_vectors(g, slope, self.shape(expr)):
+                share = operation("vecdot", g, slope)
             several = self.shape(expr) != self.shape(leaf)
             target = SymbolicValue(f"pre.{self.label(leaf)}") if leaf in self.insides else leaf
             named = isinstance(target, SymbolicValue) and not several
@@ -277,6 +282,11 @@ class _Work:
             else:
                 rules = (*reasons.taken(expr, leaf), *[reasons.BROADCAST] * several)
                 yield leaf, share, None, rules
+
+    def are_named_vectors(self, adjoint: Expr, value: Expr, shape: tuple[int, ...]) -> bool:
+        """Whether the adjoint of a vector and a value are both read by name, as c̄ and H_j are."""
+        named = all(isinstance(row_of(e)[0], SymbolicValue) for e in (adjoint, value))
+        return named and len(shape) == 1 and self.step.shapes.get(value) == shape
 
     def shape(self, expr: Expr) -> tuple[int, ...]:
         return self.step.shapes[expr]

@@ -177,6 +177,11 @@ def _exp(expr: Expr) -> Expr:
     return sympy.exp(expr, evaluate=False)
 
 
+def _shares(y: Expr, e: SymbolicOperation) -> Expr:
+    """The softmax that y is the logarithm of: exp(y) where y has a name."""
+    return operation("softmax", *e.operands, **e.attributes) if y == e else _exp(y)
+
+
 # the adjoint of each operand, from the adjoint g of the value y of the operation e
 RULES: dict[str, Rule] = {
     "matvec": _matvec,
@@ -206,6 +211,6 @@ RULES: dict[str, Rule] = {
         times(spread(g, e, s[0]), _exp(plus(*e.operands, minus(spread(y, e, s[0])))))
     ],
     "softmax": lambda g, y, e, s: [times(y, plus(g, minus(_total(times(g, y), e, s[0]))))],
-    "log_softmax": lambda g, y, e, s: [plus(g, minus(times(_exp(y), _total(g, e, s[0]))))],
+    "log_softmax": lambda g, y, e, s: [plus(g, minus(times(_shares(y, e), _total(g, e, s[0]))))],
     "cumsum": lambda g, y, e, s: [operation("reversed_cumsum", g, axis=e.attributes["axis"])],
 }

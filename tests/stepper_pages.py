@@ -120,6 +120,10 @@ class Tab:
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
 
+    def unfold_debugger(self) -> None:
+        """Opens the scrubber, the tools and what is known by now, which the page folds."""
+        self.page.click(".debugger > summary")
+
     def key(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _storage(options: argparse.Namespace, action: str, place: str) -> Storage:
-    from tinygrad_lstm import searching
+    from tinygrad_lstm.searching import Storage, check, read_space
 
     given = {n: getattr(options, n) for n in ("heartbeat", "grace", "retries", "patience")}
     if not place.endswith(".toml"):
@@ -77,13 +77,13 @@ def _storage(options: argparse.Namespace, action: str, place: str) -> Storage:
                 f"{place} is no search file, whose name ends in .toml.\n"
                 f"  To help with a search in a database write: search work {place}"
             )
-        return searching.Storage.open(options.storage or place, options.name, **given)
-    space = searching.read_space(place)
+        return Storage.open(options.storage or place, options.name, **given)
+    space = read_space(place)
     address = options.storage or f"{space.name}.db"
     if action == "show":
-        return searching.Storage.open(address, options.name or space.name, **given)
-    searching.check(space)
-    return searching.Storage.create(space, address, **given)
+        return Storage.open(address, options.name or space.name, **given)
+    check(space)
+    return Storage.create(space, address, **given)
 
 
 def _work(storage: Storage, options: argparse.Namespace) -> int:

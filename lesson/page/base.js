@@ -64,7 +64,7 @@ const lesson = (() => {
     if (seen) restore(seen);
   };
 
-  // What scrolls sideways can be scrolled by keyboard too; what does not is no stop of the Tab key.
+  // What scrolls can be scrolled by keyboard too; what does not is no stop of the Tab key.
   // Where there is more to the right, the edge fades.
   const more = (element) => {
     const rest = element.scrollWidth - element.clientWidth - element.scrollLeft;
@@ -72,13 +72,14 @@ const lesson = (() => {
   };
   const watcher = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      const tall = target.tagName === "PRE" && target.scrollHeight > target.clientHeight + 1;
+      if (tall || target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
       more(target);
     }
   });
   const resized = (part) => {
-    for (const element of part.querySelectorAll(".scroll")) {
+    for (const element of part.querySelectorAll(".scroll, .sample pre")) {
       element.addEventListener("scroll", () => more(element), { passive: true });
       watcher.observe(element);
     }

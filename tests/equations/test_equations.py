@@ -11,12 +11,27 @@ import sys
 import warnings
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import equations
+import tinygrad_lstm as tg
 from equations import name_latex, name_unicode
 from lesson.commands import main
-from tinygrad_lstm import cell, cells, concat, exp, log_softmax, matvec, softmax, sqrt, tanh
+from tinygrad_lstm import (
+    Tensor,
+    cell,
+    cells,
+    concat,
+    exp,
+    log_softmax,
+    matvec,
+    softmax,
+    sqrt,
+    systems,
+    tanh,
+    unroll,
+)
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.notation import look_alikes
 
@@ -264,3 +279,32 @@ def test_command_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main(["equations", "rnn", "--unrolled", "0"]) == 2
     assert "steps must be a whole number of at least 1, got 0" in capsys.readouterr().err
+
+
+@cell(
+    state="h",
+    parameters={"s": "", "r": "", "W": "hidden, inputs"},
+    sequences={"y": "hidden"},
+    loss="L",
+)
+def scaled(now, prev, x, p, y):
+    now.a = p.s * prev.h + p.r * matvec(p.W, x)
+    now.h = tanh(now.a)
+    now.L = -tg.sum(y * log_softmax(now.h))
+
+
+def test_products_of_vectors_are_dots_and_shares_a_softmax() -> None:
+    """ā·h for a number times a vector; what has no name stays a sum, and L̄ is no vector."""
+    lines = equations.backward(scaled)
+    assert lines["bar.s"].unicode() == "s̄ = Σ_t ā_t·h_{t-1}"
+    assert lines["bar.r"].unicode() == "r̄ = Σ_t sum(ā_t ⊙ (W·x_t))"
+    assert "softmax(h_t) ⊙ sum(L̄_t ⊙ y_t)" in lines["bar.h"].unicode()
+    assert equations.backward(systems.bahdanau)["bar.alpha"].unicode() == "ᾱ_{t,j} = c̄_t·H_j"
+    p = scaled.init(inputs=3, hidden=4, seed=0).replace({"s": Tensor(0.7), "r": Tensor(-1.2)})
+    xs, y = np.random.default_rng(0).normal(size=(5, 3)), np.random.default_rng(1).random((5, 4))
+    unroll(scaled, p, xs, y=y).loss.backward()
+    numbers = {n: t.numpy() for n, t in p.items()}
+    begin = {"h": np.zeros(4)}
+    derived = equations.gradients(scaled, numbers, xs, {"L": np.ones(5)}, begin, y=y)
+    for name in p:
+        np.testing.assert_allclose(derived[name], p[name].grad.numpy(), rtol=1e-12)

