@@ -51,7 +51,7 @@ def sizes_of_parts(system: Any, sizes: Mapping[str, int]) -> PartSizes:
             words = declared[target][1]
             axes = dimensions.parse(words)
             if shape is None:
-                size = dimensions.names_in(axes[-1])[0] if axes else ""
+                size = next(iter(dimensions.names_in(axes[-1])), "") if axes else ""
                 if not looking and size in own and size not in {*alone[name], *told[name]}:
                     _add_joined(reads, found, size, own, told[name])
                 continue

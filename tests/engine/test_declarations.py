@@ -459,7 +459,8 @@ def test_bad_declarations(options: Any, kind: type[Exception], message: str) -> 
         ),
         (
             lambda: stack([matrix, cells.rnn]).init(inputs=2, hidden=2),
-            "cell 'matrix': a layer above reads a vector, but the output y has shape (2, 2).",
+            "network 'stack_of_matrix_and_rnn': 2.x is (inputs), but '1.y', which is wired to it, "
+            "has shape (3, 3).",
         ),
     ],
 )

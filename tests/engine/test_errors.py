@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lstm import cell, cells, concat, matvec, tanh, unroll
+from tinygrad_lstm import cell, cells, concat, matvec, systems, tanh, unroll
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import (
     CellError,
@@ -475,6 +475,7 @@ def test_an_unknown_cell() -> None:
     raises(
         UnknownNameError,
         f"there is no cell 'lstn'; built in are {known}.\n"
+        f"  Systems are {', '.join(systems.all())}.\n"
         f"  For a cell of your own write path/to/file.py:NAME.",
         lambda: find("lstn"),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lesson.commands import main
-from tinygrad_lstm import cells, learning
+from tinygrad_lstm import cells, learning, systems
 from tinygrad_lstm.cell_files import find
 
 TEXT = "a tiny text, told many times;\nit has no reason, though it rhymes.\n" * 8
@@ -188,6 +188,7 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
         (
             ["nope"],
             f"there is no cell 'nope'; built in are {', '.join(cells.all())}.\n"
+            f"  Systems are {', '.join(systems.all())}.\n"
             "  For a cell of your own write path/to/file.py:NAME.",
         ),
         ([*NEW, "--text", "no.txt"], "text file no.txt does not exist."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,11 @@ def compiled(
     if isinstance(network, System):
         fast = copy.copy(network)
         fast.parts = {n: compiled(part, code, memory, every) for n, part in network.parts.items()}
-        fast.compile = lambda cell: compiled(cell, code, memory, every)
+        fast.compile = partial(compiled, code=code, memory=memory, every=every)
         fast.forget_together()
         return fast
     if isinstance(network, Grid):
-        return network.with_compiled(lambda cell: compiled(cell, code, memory, every))
+        return network.with_compiled(partial(compiled, code=code, memory=memory, every=every))
     if not isinstance(network, Cell):
         raise CellError(f"compiled needs a cell or a network, got {network!r}.")
     plain = network.plain if isinstance(network, Compiled) else network
