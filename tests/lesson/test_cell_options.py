@@ -1,6 +1,7 @@
 """`--start NAME=VALUE`, as each command that has it takes it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,14 +62,19 @@ def test_a_lesson_s_model_of_other_start_values_is_trained_anew(tmp_path: Path) 
     first = train(0.2, b=1.0)
     kept, other = train(0.0, b=1.0), train(0.0)  # no time to train again
     assert kept.history == first.history != () and kept.model.start == {"b": 1.0}
-    assert other.history == () and other.model.start == {}
+    assert other.state.step == 0 and other.model.start == {}
 
 
 def test_a_lesson_trains_its_cell_from_them_and_no_other(monkeypatch: Any, tmp_path: Path) -> None:
     told: dict[str, Any] = {}
-    monkeypatch.setattr(building, "train", lambda cell, *more: told.update({cell.name: more[-1]}))
+
+    def train(cell: Any, *more: Any, steps: int | None = None) -> Any:
+        told[cell.name] = more[4] if len(more) > 4 else None, steps
+        return SimpleNamespace(training=SimpleNamespace(state=SimpleNamespace(step=7)))
+
+    monkeypatch.setattr(building, "train", train)
     monkeypatch.setattr(building, "subject", lambda *_: None)
     monkeypatch.setattr(building, "render", lambda *_: "page")
     path = building.build(tmp_path / "page", 1.0, TEXT, cell=cells.gru, start={"W_z": 0.5})
     assert path.read_text(encoding="utf-8") == "page"
-    assert told == {"gru": {"W_z": 0.5}, "lstm": None, "rnn": None}
+    assert told == {"gru": ({"W_z": 0.5}, None), "lstm": (None, 7), "rnn": (None, 7)}

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tinygrad_lstm import (
     Tensor,
@@ -24,6 +23,8 @@ from tinygrad_lstm import (
     weights,
 )
 from tinygrad_lstm.systems.grids import n_lstm
+
+torch = pytest.importorskip("torch")
 
 # mypy: disallow-untyped-defs=False
 RANDOM = np.random.default_rng(3)

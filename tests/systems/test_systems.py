@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tinygrad_lstm import (
     Tensor,
@@ -36,6 +35,8 @@ from tinygrad_lstm import (
 )
 from tinygrad_lstm.diagnosis import diagnose, identify
 from tinygrad_lstm.learning import readout
+
+torch = pytest.importorskip("torch")
 
 # mypy: disallow-untyped-defs=False
 RANDOM = np.random.default_rng(5)

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
-import torch
+import pytest
 
 from tinygrad_lstm import systems, unroll
+
+torch = pytest.importorskip("torch")
 
 RANDOM = np.random.default_rng(8)
 SYMBOLS, HIDDEN, BATCH = 5, 3, 4
