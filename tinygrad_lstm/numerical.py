@@ -37,7 +37,7 @@ class Problem:
                 self._add(getattr(value, "name", None) or label, value)
 
     def _add(self, label: str, value: Any) -> None:
-        array = np.asarray(value)
+        array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.dtype.kind != "f":
             raise DTypeError(
                 f"check_gradients: {label} holds {array.dtype}, but derivatives need real "

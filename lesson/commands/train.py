@@ -38,7 +38,6 @@ AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "or clip the gradient": "or --clip NORM",
     "embedding input, or sizes": "--input embedding, or sizes",
     "the input 'linear'": "--input linear",
-    "Pass further=f, a": "Make them parameters, or train in Python with further=f, a",
     "Name that task with its options": "Name that --task with its --task-option",
     "batch must": "--batch must",
     "length must": "--length must",

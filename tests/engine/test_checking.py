@@ -254,3 +254,12 @@ def test_bad_input() -> None:
 def test_an_error_inside_f_is_the_users_own() -> None:
     with pytest.raises(ZeroDivisionError):
         check_gradients(lambda x: x * (1 / 0), X)
+
+
+def test_a_parameter_may_be_one_number() -> None:
+    @tl.cell(state="h", x="hidden", parameters={"k": ""})
+    def scaled(now, prev, x, p):  # type: ignore[no-untyped-def]
+        now.h = tl.tanh(p.k * x + prev.h)
+
+    p = scaled.init(hidden=3, k=0.3)
+    check_gradients(lambda q: unroll(scaled, q, XS)["h"].sum(), p)

@@ -237,7 +237,8 @@ def test_samples_follow_the_probabilities():
             lambda m: CharacterModel(noisy, "ab"),
             CellError,
             "cell 'noisy' has further inputs (noise), which text does not give.\n"
-            "  Pass further=f, a function f(start, shape) that returns their values.",
+            "  Make them parameters, or pass further=f in Python, a function "
+            "f(start, shape) of their values.",
         ),
         (
             lambda m: m.observe(""),

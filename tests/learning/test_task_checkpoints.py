@@ -7,6 +7,7 @@ import json
 import re
 import threading
 
+import json_places
 import numpy as np
 import pytest
 from small_tasks import adding, streams
@@ -35,23 +36,6 @@ def whole(tmp_path_factory):
     return path, *checkpoints.read(path)
 
 
-def spots(value, spot=()):
-    """Every place within a JSON value."""
-    if spot:
-        yield spot
-    inner = value.items() if isinstance(value, dict) else ()
-    if isinstance(value, list):
-        inner = list(enumerate(value))[:1]
-    for name, each in inner:
-        yield from spots(each, (*spot, name))
-
-
-def at(value, spot):
-    for name in spot:
-        value = value[name]
-    return value
-
-
 GONE = object()
 ODD = [GONE, None, True, -1, 0, 2**62, 10**400, -0.5, 1e308, float("nan"), "", "x", [], ["x"], {}]
 FREE = {"settings", "position", "history", "start", "place"}
@@ -76,16 +60,16 @@ def test_every_field_of_a_description(whole, monkeypatch):
     checkpoints.write(path, described, arrays)
     assert goes_on(path) and any(name.startswith("carried/1.h") for name in arrays)
     tried = refused = 0
-    for spot in spots(described):
-        own = at(described, spot)
+    for spot in json_places.places(described, most=1):
+        own = json_places.at(described, spot)
         for odd in ODD:
             if odd is not GONE and type(odd) is type(own) and odd == own:
                 continue
             changed = copy.deepcopy(described)
             if odd is GONE:
-                del at(changed, spot[:-1])[spot[-1]]
+                del json_places.at(changed, spot[:-1])[spot[-1]]
             else:
-                at(changed, spot[:-1])[spot[-1]] = odd
+                json_places.at(changed, spot[:-1])[spot[-1]] = odd
             read = json.loads(json.dumps(changed)), arrays
             monkeypatch.setattr(checkpoints, "read", lambda path, read=read: read)
             fine = goes_on(path)
@@ -100,7 +84,7 @@ def test_every_field_of_a_description(whole, monkeypatch):
 def test_a_field_that_a_newer_version_may_have_added(spot, whole):
     path, described, arrays = whole
     changed = copy.deepcopy(described)
-    at(changed, spot)["more"] = 1
+    json_places.at(changed, spot)["more"] = 1
     checkpoints.write(path, changed, arrays)
     with pytest.raises(CheckpointError) as caught:
         Training.resume(path, TASK)

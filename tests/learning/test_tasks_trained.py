@@ -283,7 +283,8 @@ REFUSED = {
         lambda: Training(adding(), cells.clockwork, groups=2, units=2),
         CellError,
         "cell 'clockwork' has further inputs (clock, mask), which adding(length=8) does not give.\n"
-        "  Pass further=f, a function f(start, shape) that returns their values.",
+        "  Make them parameters, or pass further=f in Python, a function "
+        "f(start, shape) of their values.",
     ),
     "sizes": (
         lambda: Training(adding(), cells.lstm_1997, further=lambda start, shape: {}),

@@ -212,8 +212,8 @@ NEW = ["gru", *OPTIONS, "--text", "rhyme.txt", "--steps", "1"]
         (
             ["clockwork", "--text", "rhyme.txt"],
             "cell 'clockwork' has further inputs (clock, mask), which text does not give.\n  Make "
-            "them parameters, or train in Python with further=f, a function f(start, shape) that "
-            "returns their values.",
+            "them parameters, or pass further=f in Python, a function f(start, shape) of their "
+            "values.",
         ),
         ([*NEW, "--rate", "nan"], "--rate must be a number above 0, got nan."),
         ([*NEW, "--clip", "0"], "--clip must be a number above 0, got 0.0."),

@@ -70,7 +70,8 @@ class CharacterModel(Model):
         if names and further is None:
             raise CellError(
                 f"{cell} has further inputs ({names}), which text does not give.\n"
-                f"  Pass further=f, a function f(start, shape) that returns their values."
+                "  Make them parameters, or pass further=f in Python, a function "
+                "f(start, shape) of their values."
             )
         self._take(readout(cell, symbols, symbols=symbols, input=input), own, start, seed, dtype)
 

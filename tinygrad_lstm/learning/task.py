@@ -178,7 +178,8 @@ class Task:
             if missing := ", ".join(name for name in names if name not in given):
                 raise CellError(
                     f"{head.network} has further inputs ({missing}), which {self} does not give.\n"
-                    f"  Pass further=f, a function f(start, shape) that returns their values."
+                    "  Make them parameters, or pass further=f in Python, a function "
+                    "f(start, shape) of their values."
                 )
         if isinstance(model, Model):
             return model
