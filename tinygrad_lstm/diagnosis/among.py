@@ -16,8 +16,6 @@ from tinygrad_lstm.errors import CellError, DataError, TinygradError
 from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.step import Cell
 
-WORST = float("inf")
-
 
 @dataclass(frozen=True)
 class Match(Diagnosis):

@@ -37,8 +37,6 @@ from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
-Trainable = Model | Readout | Cell | System
-
 
 class Training:
     """A model in training on a task.
