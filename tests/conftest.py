@@ -125,5 +125,4 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip("no Chromium on this machine")
     from lesson_pages import written
 
-    base = tmp_path_factory.getbasetemp()
-    return written(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return written(tmp_path_factory.mktemp("pages"))
