@@ -12,20 +12,19 @@ from lesson.watching import line_of
 from tinygrad_lstm.errors import TinygradError
 
 Words = dict[str, str]  # by language
-_FILE = re.compile(r"\w+ file .*? does not run:\n  (?:CellError: )?")  # the page says both already
+# the page says both already: which file it is, and at which line
+_FILE = re.compile(r"\w+ file .*? does not run:\n  (?:(?:Cell|Shape|UnknownName)Error: )?")
+_LINE = re.compile(r" \([^()]+\.py, line \d+\)$")
 
 
 def in_words(error: BaseException) -> Words:
-    """What is wrong by language; in English the engine's whole message, with its advice."""
+    """What is wrong, by language."""
     ours = isinstance(error, TinygradError)
     message = str(error) if ours else f"{type(error).__name__}: {error}"
-    words = {tag: in_language(_FILE.sub("", message), tag) for tag in languages.languages()}
-    if ours:
-        cause = error.__cause__
-        of_python = isinstance(cause, SyntaxError)
-        if not of_python:
-            words[languages.DEFAULT] = _FILE.sub("", message)
-    return words
+    message = _FILE.sub("", message)
+    return {
+        tag: _LINE.sub("", in_language(message, tag)).strip() for tag in languages.languages()
+    }
 
 
 def place(error: BaseException, path: Path, text: str) -> int | None:
