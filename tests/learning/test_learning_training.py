@@ -53,6 +53,7 @@ def uninterrupted():
 
 
 # --- learning ------------------------------------------------------------------------------------
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("which", list(cells.all().values()), ids=str)
 def test_a_short_text_is_learnt_by_heart(which):
     text = "abcabdabeacd" * 30  # how often each symbol comes leaves 2.1 bits
