@@ -188,7 +188,7 @@ def test_what_cannot_stand_on_the_grid_is_drawn_in_every_kind(name, monkeypatch)
         check(draw())
     alt = viz.cell(ALL[name]).alt
     assert not any(word in alt for word in ("belt", "from below", "above", "merge"))
-    assert "Given inside: x_t" in alt and "From the left come" in alt
+    assert "Given inside: x_t" in alt and "from the left" in alt
     search.arranged.cache_clear()
 
 
@@ -255,7 +255,7 @@ def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
     wire = next(w for w in figure.scene.wires if w.head == "out-output")
     assert wire.net == "y" and "h_t" in labels(figure)
     place = "the output above is y_t" if layout == "grid" else "the output is y_t"
-    assert figure.alt.endswith(f"To the right leaves h_t; {place}.")
+    assert figure.alt.endswith(f"h_t leaves to the right; {place}.")
     check(viz.chain(ALL["readout"]))
     check(viz.rolled(ALL["readout"]))
     viz.anatomy.parts_of.cache_clear()
@@ -265,7 +265,9 @@ def test_an_output_that_is_no_state_leaves_the_cell(monkeypatch, layout):
 def test_a_state_called_x_is_not_the_input():
     parts = viz.anatomy.anatomy(ALL["state_x"])
     assert parts.inputs == ("x",) and set(parts.parts["x.0"].inputs) == {"x", "prev.x"}
-    assert "From the left come x_{t-1} and y_{t-1}, from below x_t." in viz.cell(ALL["state_x"]).alt
+    assert (
+        "x_{t-1} and y_{t-1} enter from the left, x_t from below." in viz.cell(ALL["state_x"]).alt
+    )
 
 
 def test_a_crowded_cell_ends_in_time():
