@@ -18,12 +18,12 @@ from typing import Any, overload
 from tinygrad_lstm import functions
 from tinygrad_lstm.declarations import check_name
 from tinygrad_lstm.errors import CellError, unknown
+from tinygrad_lstm.part_sizes import width as width
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.system_of_parts import Part as Part
 from tinygrad_lstm.system_of_parts import System as System
 from tinygrad_lstm.system_of_parts import equation_names as equation_names
 from tinygrad_lstm.system_of_parts import fillable as fillable
-from tinygrad_lstm.system_of_parts import width as width
 from tinygrad_lstm.tensor import Tensor, TensorLike
 from tinygrad_lstm.wires import Source
 from tinygrad_lstm.wiring import output_of as output_of

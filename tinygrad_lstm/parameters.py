@@ -12,6 +12,11 @@ from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.tensor import Array, Tensor
 
 
+def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values whose names begin with a prefix, under their names without it."""
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+
 class Parameters(Mapping[str, Tensor]):
     """The weights of a cell: a mapping of names to Tensors, which are attributes too (`p.W_f`)."""
 
@@ -26,8 +31,7 @@ class Parameters(Mapping[str, Tensor]):
         if name.startswith("__"):
             raise AttributeError(name)
         own = self.__dict__.get("_tensors", {})
-        inside = {n.removeprefix(f"{name}."): t for n, t in own.items() if n.startswith(f"{name}.")}
-        if inside and name not in own:  # those of a part
+        if name not in own and (inside := under(f"{name}.", own)):  # those of a part
             return cast(Any, Parameters(inside, f"{self._owner}, {name}"))  # type: ignore[no-any-return]
         return self[name]
 

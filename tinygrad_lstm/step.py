@@ -238,6 +238,8 @@ class Cell(Declarations):
         for name, n in inferred.items():
             self.check_size(name, n)
         for name, n in sizes.items():
+            if name not in (known := [*self.sizes, *self.derived]):
+                raise unknown(f"{self} has no size {name!r}", "its sizes are", known)
             if inferred.get(name, n) != n:
                 raise ShapeError(f"{self}: the arrays give {name}={inferred[name]}, not {n}.")
         return Parameters(tensors, str(self), inferred)

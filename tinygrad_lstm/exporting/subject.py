@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, TinygradError, unknown
 from tinygrad_lstm.exporting.tied_layers import every_parameter, home_of, untied
 from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.networks import System
+from tinygrad_lstm.parameters import under
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell

@@ -102,6 +102,8 @@ def evaluate(
     They are read as up to `streams` streams, each from zero states; of a long text about `most`
     characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
+    if len(ids) < 2:
+        raise DataError(f"there is nothing to predict in {len(ids)} symbols; give at least two.")
     total, count, states = 0.0, 0, None
     for batch in held_out(ids, most, streams, length):
         run = model.run(batch.xs, states if batch.start else None, batch.start, cell=cell)
