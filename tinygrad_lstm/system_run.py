@@ -341,8 +341,10 @@ class _Running:
         own = Parameters(tensors, str(cell))
         x = Steps(constant(np.zeros((clock.time, *self.inputs.batch_shape))), "x")
         known = {n: v for n, v in self.inputs.initial.items() if n in cell.state}
-        read: dict[str, Any] = {"x": x, "below": below, "reverse": turned, "extra_inputs": wires}
-        inputs = clock.read(self.inputs, initial={**initial, **known}, **read)
+        inputs = clock.read(
+            self.inputs, x=x, below=below, reverse=turned, extra_inputs=wires,
+            initial={**initial, **known},
+        )  # fmt: skip
         together = over(cell, own, inputs)
         for name in group:
             self.runs[name] = part_of(system.parts[name], name, together, self._parameters(name))

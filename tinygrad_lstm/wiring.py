@@ -59,7 +59,7 @@ class Wiring:
         self.clocks = self._clocks()
 
     def _target(self, target: str) -> tuple[str, str]:
-        part, _, own = target.partition(".")
+        part, _, own = str(target).partition(".")
         if part not in self.parts:
             what = f"{self.owner}: the wire {target!r} leads to no part: there is no {part!r}"
             raise unknown(what, "the parts are", self.parts)
