@@ -97,21 +97,14 @@ const lesson = (() => {
     unfolded = [];
   });
 
-  const fromHash = () => choose(location.hash.slice(1));
-  for (const radio of radios) {
-    radio.addEventListener("change", () => {
-      choose(radio.value);
-      history.replaceState(null, "", `#${radio.value}`);
-    });
-  }
-  addEventListener("hashchange", fromHash);
+  for (const radio of radios) radio.addEventListener("change", () => choose(radio.value));
   root.dataset.script = "yes";
   root.dataset.language = languages[0];
   const remembered = radios.find((radio) => radio.checked); // as a reload keeps it
-  fromHash();
-  if (language() === languages[0] && remembered) choose(remembered.value);
+  if (remembered) choose(remembered.value);
 
   return {
-    language, onLanguage: (callback) => callbacks.push(callback), text, format, announce, resized,
+    language, languages, choose, onLanguage: (callback) => callbacks.push(callback), text, format,
+    announce, resized,
   };
 })();
