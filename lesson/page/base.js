@@ -7,9 +7,12 @@ const lesson = (() => {
   const callbacks = [];
   const live = document.getElementById("announcement");
   const texts = {};
-  for (const script of document.querySelectorAll("script.texts")) {
-    texts[script.dataset.texts] = JSON.parse(script.textContent);
-  }
+  const learn = (part) => {
+    for (const script of part.querySelectorAll("script.texts")) {
+      texts[script.dataset.texts] = JSON.parse(script.textContent);
+    }
+  };
+  learn(document);
 
   const language = () => root.dataset.language;
 
@@ -105,6 +108,6 @@ const lesson = (() => {
 
   return {
     language, languages, choose, onLanguage: (callback) => callbacks.push(callback), text, format,
-    announce, resized,
+    announce, resized, learn,
   };
 })();

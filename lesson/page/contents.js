@@ -11,14 +11,15 @@
   // --- where the reader is ----------------------------------------------------------------------
   let named = null; // what the address names, as long as it is in view
   const open = (name, back) => {
-    const target = name && document.getElementById(name);
+    const target = name && lesson.find(name);
     const appendix = target && target.closest("main > .appendix");
     for (const section of appendices) section.classList.toggle("open", section === appendix);
     root.classList.toggle("in-appendix", Boolean(appendix));
     const inside = appendix || (target && target.closest("main, header"));
+    if (inside && !appendix) lesson.ready(target);
+    for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     if (inside && !back) target.scrollIntoView({ behavior: "instant" });
     named = inside ? target : null;
-    if (target) for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     mark();
   };
   const inView = (element) => {

@@ -29,13 +29,6 @@ lesson.sharing = (() => {
   };
 
   // What can stand alone: a figure, or a part that answers, by its id.
-  for (const part of document.querySelectorAll("[data-part]:not([id])")) {
-    if (!document.getElementById(`part-${part.dataset.part}`)) part.id = `part-${part.dataset.part}`;
-  }
-  for (const caption of document.querySelectorAll("figure:not([id]) > figcaption")) {
-    const name = caption.id || caption.querySelector("[id]")?.id;
-    if (name) caption.parentElement.id = `figure-${name.replace(/-caption$|^caption-/, "")}`;
-  }
   const whole = (element) => element.closest("figure[id]") ?? element.closest("[data-part]");
 
   const worded = (element) => {
@@ -65,7 +58,7 @@ lesson.sharing = (() => {
   // --- one part alone -----------------------------------------------------------------------------
   const name = lesson.address.alone();
   if (name) {
-    const found = document.getElementById(name);
+    const found = lesson.find(name);
     const target = found?.matches("main figure, main [data-part], header [data-part]") ? whole(found) : null;
     const origin = make("a", { target: "_blank", rel: "noopener" });
     const place = make("main", { class: "place" }, target ?? make("p"), make("p", { class: "origin" }, origin));

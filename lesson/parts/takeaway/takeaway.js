@@ -78,11 +78,7 @@
     return { caption: worded(named), text: worded(svg.closest("figure")?.querySelector("figcaption details p")) };
   };
   // The TikZ of all figures, deflated in the page.
-  const inflated = async () => {
-    const bytes = Uint8Array.from(atob(pictures), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return JSON.parse(await new Response(stream).text());
-  };
+  const inflated = async () => JSON.parse(await lesson.inflated(pictures));
   const nameOf = (svg) => (names.includes(svg.id) ? svg.id : svg.id.replace(/-\d+$/, ""));
   const FILES = {
     svg: (svg) => [standalone(svg), "svg", "image/svg+xml"],
@@ -166,16 +162,17 @@
       const whole = lesson.sharing.whole(svg)?.id ? SHARED : [];
       place.before(equip(svg, "figure", [...Object.keys(FILES), ...whole], saved));
     }
+    for (const heading of within(root, "main > section > h2")) {
+      if (!heading.nextElementSibling?.matches(".takeaway")) heading.after(equip(heading.parentElement, "link", ["link"], shared));
+    }
+    for (const part of within(root, "[data-part][id], main figure[id]:not(.unit)")) {
+      if (part.parentElement.closest("figure, [data-part]") || part.matches(".question")) continue;
+      const first = part.matches("figure") ? part.querySelector(":scope > .scroll, :scope > .view") : part;
+      if (first && !first.previousElementSibling?.matches(".takeaway")) first.before(equip(part, "part", SHARED, shared));
+    }
   };
-  enhance(document);
-  for (const heading of document.querySelectorAll("main > section > h2")) {
-    heading.after(equip(heading.parentElement, "link", ["link"], shared));
-  }
-  for (const part of document.querySelectorAll("[data-part][id], main figure[id]:not(.unit)")) {
-    if (part.parentElement.closest("figure, [data-part], .question") || part.matches(".question")) continue;
-    const first = part.matches("figure") ? part.querySelector(":scope > .scroll") : part;
-    if (first && !first.previousElementSibling?.matches(".takeaway")) first.before(equip(part, "part", SHARED, shared));
-  }
+  // A chapter waits until it is near; what is added later, such as an appendix, is seen below.
+  lesson.part("main > section, main > [data-part], main.place, body > header", enhance);
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
       for (const node of addedNodes) {
