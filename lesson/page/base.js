@@ -16,10 +16,10 @@ const lesson = (() => {
 
   const language = () => root.dataset.language;
 
-  const text = (part, key, facts = {}) => {
+  const text = (part, key, facts = {}, tag = language()) => {
     const known = texts[part] || {};
     const look = (file) => key.split(".").reduce((found, word) => found && found[word], file);
-    const found = look(known[language()]) ?? look(known[languages[0]]);
+    const found = look(known[tag]) ?? look(known[languages[0]]);
     if (found === undefined) throw new Error(`no text ${part}: ${key}`);
     return found.replace(/\{(\w+)\}/g, (whole, name) => (name in facts ? facts[name] : whole));
   };

@@ -1,5 +1,5 @@
 "use strict";
-// The line of text that the page follows: every unit of every equation along it, and the gradients,
+// Numbers of three digits, and the line of text that the page follows: every unit of every equation along it, and the gradients,
 // as the heat map has them. Numbers are carried as they are shown, m · 10^e of three digits, and what
 // is computed from them is computed as with a pencil: each result is rounded to three digits again.
 lesson.decimals = (() => {
@@ -64,7 +64,7 @@ lesson.line = (() => {
   const found = document.getElementById("heatmap-data");
   const followed = document.getElementById("followed-data");
   if (!found || !followed) return null;
-  const { letter, unit } = JSON.parse(followed.textContent);
+  const { text, letter, unit } = JSON.parse(followed.textContent);
   let told = null; // looked at when it is first asked for
   const data = () => {
     if (!told) {
@@ -79,7 +79,8 @@ lesson.line = (() => {
     if (!arrays.has(key)) arrays.set(key, lesson.decimals.unpacked(data().equations.get(name)[layer]));
     return arrays.get(key);
   };
-  const units = () => [...data().equations.values()].reduce((most, { shape }) => Math.max(most, shape.reduce((a, b) => a * b, 1)), 0);
+  const size = (name) => data().equations.get(name).shape.reduce((a, b) => a * b, 1);
+  const units = () => [...data().equations.keys()].reduce((most, name) => Math.max(most, size(name)), 0);
 
   lesson.choice.set({ letter, unit }, "line");
   const keep = (name, key, first, most) => lesson.address.keep(name, {
@@ -94,16 +95,18 @@ lesson.line = (() => {
   lesson.choice.on(lesson.address.changed);
 
   return {
+    first: { letter, unit },
+    shape: size,
     get letters() {
       return data().letters;
     },
+    // How many letters of a longer text stand before the line; -1: it is not in it.
+    offset: (whole) => (whole.includes(text) ? [...whole.slice(0, whole.indexOf(text))].length : -1),
     // An equation's unit along the line, as decimals, null where no finite number stands; of a shape
     // that is smaller than the unit's number the unit that stands in its place, as in Python. null:
     // the page does not carry this unit.
     row: (name, layer, unit) => {
-      const { shape, units: kept } = data().equations.get(name);
-      const size = shape.reduce((a, b) => a * b, 1);
-      const place = kept.indexOf(unit % size);
+      const place = data().equations.get(name).units.indexOf(unit % size(name));
       if (place < 0) return null;
       const { letters } = data();
       const all = array(name, layer);

@@ -67,7 +67,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{Texts('sharing', {'cell': 'x'}).script()}"
         f'<button type="button" class="theme" hidden></button>'
         f'<button type="button" class="menu" hidden>Contents</button></nav>'
-        f'<p id="announcement" aria-live="polite"></p><header style="min-height:800px"><h1>{titles}</h1>'
+        f'<p id="announcement" aria-live="polite"></p>'
+        f'<header style="min-height:800px"><h1>{titles}</h1>'
         f'<nav class="contents"><h2 id="contents">Contents</h2><ol>{links}</ol></nav></header>'
         f"<main>{chapter('one')}{chapter('two')}{chapter('extra', 'appendix')}"
         f'<div data-part="pair" id="part-pair"><b id="shown">a,b</b></div></main>'
