@@ -58,11 +58,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="serve the page to this machine, and build it anew when a file is saved; Ctrl-C ends",
     )
     parser.add_argument(
+        "--edit",
+        action="store_true",
+        help="edit the cell's file in the browser, beside its equations, figures, derivatives, "
+        "steps and checks, which follow what is typed; of a built-in cell a copy, NAME.py in this "
+        "folder, is edited. Nothing is trained. Ctrl-C ends",
+    )
+    parser.add_argument(
         "--port",
         type=int,
         default=0,
         metavar="N",
-        help="where --watch serves (default: one that is free)",
+        help="where --watch and --edit serve (default: one that is free)",
     )
 
 
@@ -70,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
     """Build the lesson."""
 
     languages.check_language(options.language)
+    if options.edit:
+        return _edit(options)
     if options.seconds is None:
         options.seconds = QUICK if options.watch else SECONDS
     if not 0 < options.seconds < float("inf"):
@@ -80,6 +89,35 @@ def run(options: argparse.Namespace) -> int:
     print(f"The lesson is at {path.resolve()}")
     if not options.no_open and _has_browser():
         webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    """Serve the page that edits the cell's file, which a built-in cell gets first."""
+    from lesson import editing
+    from lesson.editing.first_listing import begin
+
+    if options.watch:
+        raise DataError("--edit follows the file already; leave --watch out.")
+    file, name = parts(options.cell)
+    if file is None:
+        file, written = begin(find(options.cell), Path.cwd())
+        said = (
+            "is new: a copy of the built-in cell" if written else "was there already, and is kept"
+        )
+        print(f"{file.name} {said}.", flush=True)
+
+    def started(address: str) -> None:
+        print(
+            f"Edit {file} at\n  {address}\nWhoever has this address can. Ctrl-C ends.", flush=True
+        )
+        if not options.no_open and _has_browser():
+            webbrowser.open(address)
+
+    try:
+        editing.serve(file, name, options.language, options.port, started)
+    except KeyboardInterrupt:
+        print("\nThe editing has ended.")
     return 0
 
 

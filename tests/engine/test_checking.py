@@ -106,6 +106,7 @@ def test_the_message_names_equation_operation_entry_numbers_and_tolerance(
     )
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("cell", "op"),
     [

@@ -167,6 +167,7 @@ def memory(now: Any, prev: Any, x: Any, p: Any, noise: Any, mask: Any) -> None:
     now.M = prev.M * mask.reshape(-1, 1) + now.h.reshape(*now.h.shape[:-1], 1, now.h.shape[-1])
 
 
+@pytest.mark.sample(3)
 @given(data=st.data())
 @pytest.mark.parametrize("subject", [*cells.all().values(), memory], ids=lambda c: c.name)
 def test_cases_are_what_unroll_takes(subject: Any, data: st.DataObject) -> None:

@@ -39,6 +39,7 @@ def written(text: str) -> None:
     )
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", list(cells.all()))
 def test_every_built_in_cell_holds(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", name, "--examples", "4"]) == 0
