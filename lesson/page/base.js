@@ -7,9 +7,12 @@ const lesson = (() => {
   const callbacks = [];
   const live = document.getElementById("announcement");
   const texts = {};
-  for (const script of document.querySelectorAll("script.texts")) {
-    texts[script.dataset.texts] = JSON.parse(script.textContent);
-  }
+  const learn = (part) => {
+    for (const script of part.querySelectorAll("script.texts")) {
+      texts[script.dataset.texts] = JSON.parse(script.textContent);
+    }
+  };
+  learn(document);
 
   const language = () => root.dataset.language;
 
@@ -112,6 +115,6 @@ const lesson = (() => {
   if (language() === languages[0] && remembered) choose(remembered.value);
 
   return {
-    language, onLanguage: (callback) => callbacks.push(callback), text, format, announce, resized,
+    language, onLanguage: (callback) => callbacks.push(callback), text, format, announce, resized, learn,
   };
 })();

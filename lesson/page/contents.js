@@ -9,10 +9,11 @@
   const address = () => decodeURIComponent(location.hash.slice(1)).split("?")[0];
 
   const open = (name) => {
-    const target = name && document.getElementById(name);
+    const target = name && lesson.find(name);
     const appendix = target && target.closest("main > .appendix");
     for (const section of appendices) section.classList.toggle("open", section === appendix);
     root.classList.toggle("in-appendix", Boolean(appendix));
+    if (target && !appendix) lesson.ready(target);
     if (appendix || (target && target.closest("main, header"))) target.scrollIntoView({ behavior: "instant" });
     mark();
   };
@@ -29,9 +30,9 @@
   };
   addEventListener("hashchange", () => {
     const name = address();
-    if (document.getElementById(name)) open(name);
+    if (lesson.find(name)) open(name);
   });
   addEventListener("scroll", mark, { passive: true });
-  if (document.getElementById(address())) open(address());
+  if (lesson.find(address())) open(address());
   else mark();
 })();

@@ -341,6 +341,7 @@ def substituted(expr: Any, values: dict[Any, Any], step: int) -> Any:
 
 
 # a few cells: whole expressions grow fast, and one with more paths through time takes minutes
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("hidden, time, every", [(1, 2, 4), (2, 1, 5)])  # every which entry
 @pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru"])
 def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
@@ -456,6 +457,7 @@ def test_bad_input_is_answered() -> None:
 
 
 # --- derivations --------------------------------------------------------------------------------
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ALL)
 def test_every_line_of_every_derivation_holds(name: str) -> None:
     for parameter in (*ALL[name].parameters, "x"):

@@ -76,6 +76,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize(("name", "how"), PAIRS)
 def test_every_cell_in_its_situations(name: str, how: str, code: str) -> None:
@@ -89,6 +90,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("form", NETWORKS)
 @pytest.mark.parametrize("name", ALONE)
@@ -202,6 +204,7 @@ OWN = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("how", SITUATIONS)
 @pytest.mark.parametrize("name", OWN)
@@ -209,6 +212,7 @@ def test_cells_with_any_operation(name: str, how: str, code: str) -> None:
     situation(OWN[name], code, SITUATIONS[how])
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("how", SITUATIONS)
 def test_attention_over_a_memory(how: str, code: str) -> None:

@@ -97,6 +97,7 @@ def of_names(role: str) -> Cell:
     )(step)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("role", ["states", "equations", "parameters", "further"])
 def test_any_name_in_any_role(role: str, code: str) -> None:
@@ -361,6 +362,7 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("how", SITUATIONS)
 @pytest.mark.parametrize("kind", KINDS)
@@ -417,6 +419,7 @@ def attention(now, prev, x, p, noise, memory, kinds):
     now.s = tanh(matvec(p.C, now.read) + noise * x.mean())
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("each", ["nothing", "memory", "noise", "everything"])
 @pytest.mark.parametrize("how", ["plain", "lengths", "one", "two axes", "low", "float32"])

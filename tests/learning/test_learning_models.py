@@ -40,6 +40,7 @@ def table(now, prev, x, p):
 ALL = [*cells.all().values(), narrow]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", ["embedding", "one-hot"])
 @pytest.mark.parametrize("which", ALL, ids=str)
 def test_gradients_by_complex_step(which, kind):

@@ -843,6 +843,7 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("name", "seed", "change", "keys", "language"),
     [(*wrong, LANGUAGES[k % 3]) for k, wrong in enumerate(WRONG)],
@@ -945,6 +946,7 @@ def test_an_exercise_is_found_by_its_existence(
     assert [made.place for made in EVERY.values()] == list(range(1, len(ORDER) + 1))
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ORDER)
 def test_tasks_and_files_fit_a_terminal_and_are_python(

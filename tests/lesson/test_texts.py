@@ -44,7 +44,9 @@ def pairs() -> Iterator[tuple[str, str]]:
     folder = resources.files("lesson.languages")
     for language in languages.languages()[1:]:
         names = {f.name for x in languages.languages() for f in folder.joinpath(x).iterdir()}
-        for name in sorted(names - {"language.toml", "language.css", "sentences.toml", "errors.toml"}):
+        for name in sorted(
+            names - {"language.toml", "language.css", "sentences.toml", "errors.toml"}
+        ):
             yield language, name.removesuffix(".toml")
 
 

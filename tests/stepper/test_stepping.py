@@ -138,6 +138,7 @@ def all_lines(trace: Trace) -> list[str]:
     return [line for event in trace for line in (*event.numbers, *event.sum_numbers)]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("digits", [4, 10])
 @pytest.mark.parametrize("name", CELLS)
 def test_every_line_can_be_checked_by_hand(name: str, digits: int) -> None:
@@ -498,16 +499,16 @@ def test_a_notebook_shows_a_table() -> None:
     assert bundle["text/plain"].startswith("Trace of ")
 
 
-def test_a_chain_of_100_000_operations() -> None:
+def test_a_chain_of_20_000_operations() -> None:
     start = x = Tensor(1.0, "x")
-    for _ in range(100_000):
+    for _ in range(20_000):
         x = x * 1.00001
     trace = step_through(x)
-    assert len(trace) == 200_001
-    assert trace[100_000 - 1].name == "y"
-    assert trace.find("x", 100_000) == len(trace) - 1
-    assert trace[-1].value == pytest.approx(1.00001**100_000)
-    assert str(trace[50_000]).splitlines()[1] == "    v50001 = v50000·1"
+    assert len(trace) == 40_001
+    assert trace[20_000 - 1].name == "y"
+    assert trace.find("x", 20_000) == len(trace) - 1
+    assert trace[-1].value == pytest.approx(1.00001**20_000)
+    assert str(trace[10_000]).splitlines()[1] == "    v10001 = v10000·1"
     assert trace.state_at(-1).gradient("x") == trace[-1].value
-    assert trace.next(0, "equation") == 99_999
+    assert trace.next(0, "equation") == 19_999
     assert trace.lookup("x") == [start]

@@ -33,14 +33,16 @@
     }
   };
 
-  for (const part of document.querySelectorAll('[data-part="family"]')) {
+  lesson.part('[data-part="family"]', async (part) => {
+    const cells = document.createElement("template");
+    cells.innerHTML = await lesson.unpacked("family");
     const sides = [...part.querySelectorAll(".side")].map((side) => ({
       select: side.querySelector("select"),
       shown: side.querySelector(".shown"),
     }));
 
     const fill = ({ select, shown }, suffix) => {
-      const template = part.querySelector(`template[data-cell="${select.value}"]`);
+      const template = cells.content.querySelector(`template[data-cell="${select.value}"]`);
       shown.replaceChildren(template.content.cloneNode(true));
       for (const element of shown.querySelectorAll("[id]")) element.id += suffix;
       const named = shown.querySelector("svg");
@@ -81,5 +83,5 @@
     part.querySelector(".none").hidden = true;
     part.querySelector(".sides").hidden = false;
     show(false);
-  }
+  });
 })();

@@ -335,5 +335,5 @@
     refresh();
   };
 
-  for (const part of document.querySelectorAll(`[data-part="${PART}"]`)) build(part);
+  lesson.part(`[data-part="${PART}"]`, build);
 })();

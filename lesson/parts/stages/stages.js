@@ -1,7 +1,7 @@
 "use strict";
 // One character of the line is chosen; the picture, every stage and every strip follow.
 (() => {
-  for (const part of document.querySelectorAll('[data-part="stages"]')) {
+  lesson.part('[data-part="stages"]', (part) => {
     const { told, numbers, first } = JSON.parse(document.getElementById("stages-data").textContent);
     const lit = JSON.parse(document.getElementById("lit-data").textContent);
     const radios = [...part.querySelectorAll("input")];
@@ -94,5 +94,5 @@
     part.hidden = false;
     choose(first);
     reading();
-  }
+  });
 })();

@@ -277,5 +277,5 @@
     lesson.onLanguage(build);
   };
 
-  for (const root of document.querySelectorAll('.stepper[data-part="stepper"]')) setUp(root);
+  lesson.part('.stepper[data-part="stepper"]', setUp);
 })();

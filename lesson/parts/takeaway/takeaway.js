@@ -96,11 +96,7 @@
     return { caption: worded(named), text: worded(svg.closest("figure")?.querySelector("figcaption details p")) };
   };
   // The TikZ of all figures, deflated in the page.
-  const inflated = async () => {
-    const bytes = Uint8Array.from(atob(pictures), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return JSON.parse(await new Response(stream).text());
-  };
+  const inflated = async () => JSON.parse(await lesson.inflated(pictures));
   const nameOf = (svg) => (names.includes(svg.id) ? svg.id : svg.id.replace(/-\d+$/, ""));
   const FILES = {
     svg: (svg) => [standalone(svg), "svg", "image/svg+xml"],
@@ -180,7 +176,8 @@
       place.before(equip(svg, "figure", Object.keys(FILES), saved));
     }
   };
-  enhance(document);
+  // A chapter waits until it is near; what is added later, such as an appendix, is seen below.
+  lesson.part("main > section", enhance);
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
       for (const node of addedNodes) {
