@@ -320,6 +320,11 @@ def test_bind_other_things() -> None:
     )
     raises(
         UnknownNameError,
+        "cell 'lstm' has no size 'units'; its sizes are hidden, inputs.",
+        lambda: LSTM.bind(ARRAYS, units=4),
+    )
+    raises(
+        UnknownNameError,
         f"cell 'lstm': no parameter is called W, b and {NAMES} are missing; the parameters are "
         f"{NAMES}.",
         lambda: unroll(LSTM, cells.rnn.init(inputs=3, hidden=4), XS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,9 +136,9 @@ def without_the_last_term(node: Tensor) -> list[Tensor]:
     return found[:-1] or found
 
 
-def axes_from_the_front(node: Tensor, *batch: Any) -> Iterator[Any]:
-    for op, operand, found in right_lift(node, *batch):
-        yield op, operand, {**found, "axis": 0} if "axis" in found else found
+def axes_from_the_front(node: Tensor, *batch: Any) -> Any:
+    steps, found = right_lift(node, *batch)
+    return steps, {**found, "axis": 0} if "axis" in found else found
 
 
 def always_a_view(node: Tensor) -> bool:
