@@ -11,7 +11,7 @@ import pytest
 from compiling import CODES, JS, Problem, agree, by_samples, everything
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
-from sampling import sample
+from sampling import WHOLE, sample
 
 from tinygrad_lstm import Cell, cell, compiled, concat, matvec, tanh
 from tinygrad_lstm import sizes as dimensions
@@ -113,11 +113,11 @@ def test_every_random_cell_agrees(code: str, memory: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "code"),
     [(o, "numpy") for o in OPERATIONS]
-    + [pytest.param(o, *C.values, marks=C.marks) for o in sample(OPERATIONS, 3)]
-    + [pytest.param(o, *JS.values, marks=JS.marks) for o in sample(OPERATIONS, 6, 1)],
+    + [pytest.param(o, *C.values, marks=C.marks) for o in OPERATIONS]
+    + [pytest.param(o, *JS.values, marks=JS.marks) for o in sample(OPERATIONS, 4)],
 )
 def test_every_operation_of_the_table(operation: str, code: str) -> None:
-    @settings(quick, max_examples={"numpy": 5, "c": 2}.get(code, 1))
+    @settings(quick, max_examples=(20 if WHOLE else 5) if code == "numpy" else 5 if WHOLE else 1)
     @given(random_cells(operation, max_equations=4), situations)
     def agrees(own: Cell, how: Situation) -> None:
         assert operation in {node.op for node in own.program().nodes()}
