@@ -129,7 +129,7 @@
     const draw = () => {
       const count = order.length;
       const x = clamp(Math.floor((view.clientWidth - 8) / columns), 15, 26);
-      pitch = { x, y: clamp(Math.floor(512 / count), 3, 26) };
+      pitch = { x, y: clamp(Math.floor(400 / count), 3, 26) };
       sheet.style.width = `${x * columns + 8}px`;
       const [below, above] = colours();
       const pen = fresh(canvas, x * columns, pitch.y * count);
