@@ -22,9 +22,7 @@ def in_words(error: BaseException) -> Words:
     ours = isinstance(error, TinygradError)
     message = str(error) if ours else f"{type(error).__name__}: {error}"
     message = _FILE.sub("", message)
-    return {
-        tag: _LINE.sub("", in_language(message, tag)).strip() for tag in languages.languages()
-    }
+    return {tag: _LINE.sub("", in_language(message, tag)).strip() for tag in languages.languages()}
 
 
 def place(error: BaseException, path: Path, text: str) -> int | None:
