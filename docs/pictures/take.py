@@ -11,12 +11,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-# what is shown, and what a reader does before
+PATIENCE = 240_000  # milliseconds, for a busy machine
+# what a reader does before: in the stepper, back to where a gradient reaches C
 STEPPER = """() => {
   const stepper = document.querySelector(".stepper").stepper;
   stepper.go(stepper.trace.find(stepper.trace.breakpoint("|grad C@6|>0"), -1));
 }"""
-
 PLACE = """e => {
   const box = e.getBoundingClientRect();
   return [box.top + scrollY, box.bottom + scrollY];
@@ -24,24 +24,23 @@ PLACE = """e => {
 
 
 def main(lesson: Path, folder: Path) -> None:
-    """Write stepper.png, stage.png and heatmap.png to `folder`."""
+    """Write reading.png, step.png and stepper.png to `folder`."""
     with sync_playwright() as driver:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         tab = browser.new_page(
             viewport={"width": 1000, "height": 1500}, color_scheme="light", reduced_motion="reduce"
         )
-        tab.goto(lesson.resolve().as_uri())
-        tab.evaluate("document.querySelector('.switch').remove()")
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(lesson.resolve().as_uri(), wait_until="domcontentloaded")
+        _between(tab, "h1", ".reading .guesses, [data-part=reading]", folder / "reading.png")
+        tab.locator("#figure-step").scroll_into_view_if_needed()
+        tab.wait_for_timeout(1000)
+        _between(tab, "#figure-step", "#figure-step", folder / "step.png")
+        tab.locator(".stepper").first.scroll_into_view_if_needed()
+        tab.wait_for_function("document.querySelector('.stepper').stepper")
         tab.evaluate(STEPPER)
         _between(tab, ".stepper .place", ".stepper .card dd >> nth=2", folder / "stepper.png")
-        tab.evaluate("document.querySelector('.picker').style.position = 'static'")
-        _between(tab, "#figure-back_f", '[data-stage="f"][data-pass="backward"]',
-                 folder / "stage.png")  # fmt: skip
-        tab.locator(".heatmap [role=gridcell]").first.focus()
-        for key in 19 * ["ArrowRight"]:
-            tab.keyboard.press(key)
-        _between(tab, ".heatmap .controls", ".heatmap .readout", folder / "heatmap.png")
         browser.close()
 
 

@@ -82,7 +82,7 @@
   const meet = (held) => {
     if (base === held.version && !disk) return;
     if (base === null) {
-      editor.take(held.text);
+      editor.begin(held.text);
       settle(held);
       if (held.problem && held.problem !== "deleted") question(held.problem);
       editor.area.readOnly = Boolean(held.problem) && held.problem !== "deleted";

@@ -9,7 +9,6 @@ const makeEditor = (sheet, changed) => {
   let marked = []; // [line, class]
   let leaving = false; // Esc was pressed: the next Tab leaves
 
-  const lineAt = (place) => area.value.slice(0, place).split("\n").length;
   const startOf = (line) => area.value.split("\n").slice(0, line - 1).reduce((sum, text) => sum + text.length + 1, 0);
 
   const follow = () => {
@@ -44,7 +43,9 @@ const makeEditor = (sheet, changed) => {
     const done = text ? document.execCommand("insertText", false, text)
       : start === end || document.execCommand("delete");
     if (!done || area.value.slice(start, start + text.length) !== text) area.setRangeText(text, start, end, "end");
-    if (focused !== area && focused instanceof HTMLElement) focused.focus({ preventScroll: true });
+    if (focused === area) return;
+    area.blur();
+    if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
   };
 
   // Takes over a text; only what differs is replaced, and the caret stays where it was in the rest.
@@ -125,6 +126,11 @@ const makeEditor = (sheet, changed) => {
 
   return {
     area, take,
+    begin: (text) => { // nothing before it can be brought back
+      area.value = text;
+      area.setSelectionRange(0, 0);
+      draw();
+    },
     mark: (lines) => {
       marked = lines;
       area.setAttribute("aria-invalid", String(lines.some(([, kind]) => kind === "error")));
@@ -138,6 +144,5 @@ const makeEditor = (sheet, changed) => {
       area.scrollTop = Math.max(0, (line - 4) * height);
       area.setSelectionRange(start, start + area.value.split("\n")[line - 1].length);
     },
-    line: () => lineAt(area.selectionStart),
   };
 };

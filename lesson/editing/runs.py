@@ -54,7 +54,7 @@ class Run:
             try:
                 process.start()
                 theirs.close()
-                done = self._receive(ours)
+                done = self._receive(ours, process)
             finally:
                 if process.pid is not None:
                     _end(process)
@@ -64,13 +64,15 @@ class Run:
                 key = "endless" if ran_out(left) else "crashed"
                 self._tell({"ended": key, "line": line})
 
-    def _receive(self, connection: Any) -> bool:
+    def _receive(self, connection: Any, process: Any) -> bool:
         """Hand on messages; whether the last one came."""
         limit = self._order.file_seconds + GRACE
         last = time.monotonic()
         while not self._stopped.is_set() and time.monotonic() - last < limit:
             if not connection.poll(0.02):
-                continue
+                if process.is_alive() or connection.poll():
+                    continue
+                return False  # what it has started may hold the connection open
             try:
                 message = json.loads(connection.recv_bytes())
             except (EOFError, OSError, ValueError):
@@ -87,7 +89,6 @@ class Run:
 def _end(process: Any) -> None:
     """End a process and what it has started."""
     with contextlib.suppress(OSError, AttributeError):
-        if os.getpgid(process.pid) == process.pid:
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # a group of its own, which it may have left behind
     process.kill()
     process.join(5)
