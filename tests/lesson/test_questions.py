@@ -34,7 +34,7 @@ def test_something_is_asked_at_every_figure(chapter: str) -> None:
     lines = (FOLDER / chapter / f"{chapter}.html").read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines):
         if SHOWN.search(line) and not TABLES.search(line):
-            near = lines[max(0, number - 5) : number + 3]
+            near = lines[max(0, number - 8) : number + 3]
             assert any(ASKED.search(other) for other in near), line
 
 
