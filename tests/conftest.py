@@ -14,7 +14,7 @@ import shutil
 import signal
 import site
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A browser starts slowly, and the first test waits until the lesson is built."""
-    rows = Counter[str]()
+    rows, seen = Counter[str](), Seen(dict)
     kept, left = list[pytest.Item](), list[pytest.Item]()
     quick = config.getoption("--quick")
     whole = WHOLE or any("[" in word for word in config.args)
@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
         test = item.nodeid.partition("[")[0]
-        taken = not rows[test] % 10 if quick else whole or in_sample(item)
+        taken = not rows[test] % 10 if quick else whole or in_sample(item, seen)
         rows[test] += 1
         (kept if taken else left).append(item)
     if left:
@@ -95,10 +95,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-def in_sample(item: pytest.Item) -> bool:
-    """Whether a row of a table is among those that are run."""
+Seen = defaultdict[tuple[str, str], dict[object, int]]
+
+
+def in_sample(item: pytest.Item, seen: Seen) -> bool:
+    """Whether a row of a table is run; `seen` numbers the values of each parameter."""
     mark, row = item.get_closest_marker("sample"), getattr(item, "callspec", None)
-    return not mark or not row or sum(row.indices.values()) % mark.args[0] == 0
+    if not mark or not row:
+        return True
+    place = 0
+    for name, value in row.params.items():
+        values = seen[item.nodeid.partition("[")[0], name]
+        place += values.setdefault(value if isinstance(value, str) else id(value), len(values))
+    return place % int(mark.args[0]) == 0
 
 
 @pytest.fixture
@@ -125,5 +134,4 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip("no Chromium on this machine")
     from lesson_pages import written
 
-    base = tmp_path_factory.getbasetemp()
-    return written(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return written(tmp_path_factory.mktemp("pages"))

@@ -51,6 +51,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"in which the page opens: {', '.join(languages.languages())}; it holds all of them "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        help="where on the web the page will stand: where its address is sent, it is shown with a "
+        "picture, which is written beside the page",
+    )
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--watch",
@@ -185,6 +191,7 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
             cell,
             options.language,
             start,
+            options.address,
         )
     finally:
         _close(bars)

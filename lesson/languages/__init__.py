@@ -26,13 +26,14 @@ class Language:
 
     space: what stands between words and sentences. together: a regular expression for what no line
     break may part from a formula; {formula} stands for the formula. quotes: the marks around what
-    is quoted, with … in its place.
+    is quoted, with … in its place. locale: what previews of pages call the language.
     """
 
     name: str
     space: str = " "
     together: str = ""
     quotes: str = "‘…’"
+    locale: str = ""
 
     def set_apart(self, name: str) -> str:
         """A name in Latin letters: apart from its neighbours where words are not."""

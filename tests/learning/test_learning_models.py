@@ -151,6 +151,13 @@ def test_observation():
     assert {s for s, _ in best} == set("to be")
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_of_one_symbol_nothing_is_predicted(count: int):
+    model = CharacterModel(cells.rnn, "abc", hidden=3)
+    with pytest.raises(DataError, match=f"nothing to predict in {count} symbols; give at least"):
+        learning.evaluate(model, model.vocabulary.encode("a" * count))
+
+
 def test_evaluation_reads_every_stream_alike():
     model = CharacterModel(cells.rnn, "abc", hidden=3, dtype=np.float64)
     ids = model.vocabulary.encode("abcacbbca" * 60)
