@@ -26,13 +26,14 @@ class Language:
 
     space: what stands between words and sentences. together: a regular expression for what no line
     break may part from a formula; {formula} stands for the formula. quotes: the marks around what
-    is quoted, with … in its place.
+    is quoted, with … in its place. font: the family of `lesson/assets` that its sheets are set in.
     """
 
     name: str
     space: str = " "
     together: str = ""
     quotes: str = "‘…’"
+    font: str = "Noto Sans CJK KR"
 
     def set_apart(self, name: str) -> str:
         """A name in Latin letters: apart from its neighbours where words are not."""
