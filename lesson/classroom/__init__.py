@@ -56,14 +56,14 @@ def write(
         )
     ready()
     tags = sorted(languages.languages(), key=lambda tag: tag != language)
-    whole, single = Classroom(cell, tags), Classroom(cell, [language])
+    room = Classroom(cell, tags)
     written: list[Path] = []
     for name in sheets:
         make, pages = SHEETS[name]
         path = folder / f"{name}.html"
-        _save(path, str(make(whole)).encode())
-        set_in = str(make(single))
-        made = pdf(set_in, single.draw.figures, language, paper, pages, name == "slides")
+        html = str(make(room))
+        _save(path, html.encode())
+        made = pdf(html, room.draw.figures, language, paper, pages, name == "slides")
         _save(path.with_suffix(".pdf"), made)
         written += [path, path.with_suffix(".pdf")]
     return written

@@ -84,6 +84,7 @@ class Classroom:
         count = len(forward(cell))
         self.t = Texts("classroom", {"cell": self.name, "equations": str(count)}, self.tags)
         self.draw = figures.Drawer()
+        self.drawn: dict[str, figures.Embedded] = {}
         self.own = cell is lstm
 
     # --- texts ----------------------------------------------------------------------------------
@@ -202,13 +203,9 @@ class Classroom:
 
     def figure(self, name: str, figure: Figure) -> str:
         """Draw a figure for the place `name`, which is returned."""
-        self.drawn[name] = self.draw(name, figure)
+        if name not in self.drawn:
+            self.drawn[name] = self.draw(name, figure)
         return name
-
-    @cached_property
-    def drawn(self) -> dict[str, figures.Embedded]:
-        """The figures drawn so far."""
-        return {}
 
     # --- sheets ---------------------------------------------------------------------------------
     def handout(self) -> Markup:
@@ -264,8 +261,8 @@ class Classroom:
         yield Slide(line("slides.loop"), "slides.loop_note", "chain", loop)
         forgets = tuple(f"slides.forgets_{k}" for k in range(1, 5))
         yield Slide(line("slides.forgets"), "slides.forgets_note", lines=forgets)
-        self.figure("whole", viz.cell(cell))
-        yield Slide(line("slides.whole"), "slides.whole_note", "whole", ("slides.whole_1",))
+        self.figure("cell", viz.cell(cell))
+        yield Slide(line("slides.whole"), "slides.whole_note", "cell", ("slides.whole_1",))
         lines = forward(cell)
         ahead = {row.name: row for row in self.worked.ahead} if self.worked else {}
         for stage in stages(cell):
@@ -306,7 +303,7 @@ class Classroom:
             yield Slide(line("slides.belt"), "slides.belt_note", "belt", belt)
         else:
             yield Slide(
-                line("slides.no_belt"), "slides.no_belt_note", "whole", ("slides.no_belt_1",)
+                line("slides.no_belt"), "slides.no_belt_note", "cell", ("slides.no_belt_1",)
             )
 
     def _sheet(self, name: str, title: str, **more: Any) -> Markup:

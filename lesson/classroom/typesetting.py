@@ -19,21 +19,8 @@ from tinygrad_lstm.errors import TinygradError
 from viz import Figure
 
 PAPERS = {"a4": "a4", "letter": "us-letter"}
-SIZES = (
-    12.0,
-    11.5,
-    11.0,
-    10.5,
-    10.0,
-    9.5,
-    9.0,
-    8.5,
-    8.0,
-    7.5,
-    7.0,
-    6.5,
-    6.0,
-)  # of letters, in points
+SIZES = (12.0, 11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)  # points
+SLIDE_SIZES = (20.0, 18.5, 17.0, 15.5, 14.0, 12.5, 11.0, 9.5, 8.0)
 _VOID = {"br", "input", "meta", "hr", "mspace"}
 _DROPPED = {"script", "style", "fieldset", "nav", "figcaption"}
 _HIDDEN = {"unseen", "place", "glyphs"}  # classes of what only a screen shows
@@ -113,9 +100,11 @@ def pdf(
     pages: int | None = None,
     slides: bool = False,
 ) -> bytes:
-    """A sheet in one language as PDF, in the largest letters with which it fits on `pages` pages.
+    """A sheet as PDF in one of its languages, in the largest letters that fit on `pages` pages.
 
-    figures: by the name of their place. Raises TypesettingError where Typst cannot be imported.
+    slides: each is a page, whatever `pages` says. figures: by the name of their place.
+
+    TypesettingError where Typst cannot be imported.
     """
     try:
         import typst
@@ -124,12 +113,15 @@ def pdf(
             f"PDF needs the package typst, which cannot be imported: {error}\n"
             f"  Install it with `pip install typst`; the HTML needs no package and prints as well."
         ) from None
-    writer = _Writer()
-    body = writer.write(read_html(html))
+    writer = _Writer(language)
+    tree = read_html(html)
+    body = writer.write(tree)
+    if slides:
+        pages = sum("slide" in section.classes for section in tree.find("section"))
     images = {f"figure-{name}": figures[name].svg(css=False) for name in writer.figures}
     fonts = typst.Fonts(font_paths=[_assets(), _of_formulas()])
     made = b""
-    for size in SIZES if pages else (20.0 if slides else 10.0,):
+    for size in SLIDE_SIZES if slides else SIZES if pages else (10.0,):
         head = _head(language, paper, size, slides)
         try:
             made = typst.compile((head + body).encode(), font_paths=fonts, sys_inputs=images)
@@ -164,14 +156,15 @@ def _head(language: str, paper: str, size: float, slides: bool) -> str:
     return (
         f"{page}\n#set document(date: none)\n"
         f'#set text(font: "{own}", lang: "{language}", size: {size}pt)\n'
-        f"#let tall = {'80mm' if slides else '70mm'}\n{template}\n"
+        f"#let tall = {'0.42 * (167mm - 22mm)' if slides else '70mm'}\n{template}\n"
     )
 
 
 class _Writer:
-    """HTML as Typst's markup."""
+    """HTML as Typst's markup, what is said in another language left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str) -> None:
+        self.language = language
         self.figures: list[str] = []
 
     def write(self, element: Element | str) -> str:
@@ -179,6 +172,8 @@ class _Writer:
         if isinstance(element, str):
             return escape(re.sub(r"\s+", " ", element))
         if element.tag in _DROPPED or _HIDDEN & {*element.classes}:
+            return ""
+        if element.attributes.get("lang", self.language) != self.language and element.tag != "html":
             return ""
         make: Callable[[Element], str] = getattr(self, f"_{element.tag}", self.inner)
         return make(element)
