@@ -80,6 +80,8 @@ def _pages() -> dict[Path, Path]:
     notebooks = sorted((ROOT / "lesson" / "notebooks").glob("*.ipynb"))
     return {
         ROOT / "docs" / "index.md": ROOT / "README.md",
+        GENERATED / "index.ko.md": ROOT / "README.ko.md",
+        GENERATED / "index.zh.md": ROOT / "README.zh.md",
         GENERATED / "contributing.md": ROOT / "CONTRIBUTING.md",
         GENERATED / "changes.md": ROOT / "CHANGELOG.md",
         GENERATED / "notes.md": ROOT / "changes" / "README.md",

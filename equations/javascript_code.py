@@ -23,6 +23,7 @@ from equations.evaluation import derived_program
 from equations.lines import Equation
 from equations.symbolic import check_is_network
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.graph import opened
 from tinygrad_lstm.kernels.js_operations import functions
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
@@ -177,9 +178,7 @@ def _apply(op: str, *operands: Any) -> _Code:
     if record.js is None:
         if record.definition is None:
             raise NotImplementedError(f"there is no JavaScript of {op}")
-        leaves = dict(zip(record.definition.inputs.values(), map(np.asarray, codes), strict=True))
-        (root,) = record.definition.outputs.values()
-        return _number(fold([root], leaves, _TAKEN_APART)[root].item())
+        return _number(opened(op, map(np.asarray, codes), _TAKEN_APART).item())
     if record.js == "{0}" or op == "multiply" and codes[1].text == "1":
         return codes[0]
     if op == "add" and codes[1].text.startswith("-"):

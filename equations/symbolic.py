@@ -242,7 +242,7 @@ def unrolled(cell: Cell, steps: int = 3) -> Equations:
 
     Lines are named after the equation and the step, such as `C.2`.
     """
-    if steps < 1:
+    if not isinstance(steps, int) or steps < 1:
         raise EquationError(f"{cell}: steps must be a whole number of at least 1, got {steps}.")
     lines = forward(cell)
     return Equations(

@@ -9,8 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lesson import figures, languages, measurements, page
-from lesson.chapters import appendices, contents, places
+from lesson import figures, languages, measurements, page, preview
+from lesson.chapters import appendices, contents, following, places
 from lesson.meaning import plainest, search
 from lesson.models import Trained, check_suited, train
 from lesson.page_models import described, joined, plan, rounded
@@ -42,15 +42,18 @@ def build(
     cell: Cell = lstm,
     language: str = languages.DEFAULT,
     start: Mapping[str, Any] | None = None,
+    address: str | None = None,
 ) -> Path:
     """Write the lesson to `path`, one HTML file that needs nothing else, and return the path.
 
     seconds: of training in all. folder: where checkpoints and figures are kept between builds.
     report: told the cell's name and the progress of every step. cell: what the lesson is about;
     any other than the LSTM is shown beside it. language: the one in which the page opens. start:
-    start values of the cell's parameters, as `cell.init` takes them.
+    start values of the cell's parameters, as `cell.init` takes them. address: where on the web the
+    page will stand; then a picture for previews is written beside it.
     """
     check_writable(path)
+    place = preview.read_address(address, path) if address else None
     languages.check_language(language)
     check_suited(cell)
     ready()
@@ -65,9 +68,11 @@ def build(
             models[each] = train(each, text, None, folder, tell, steps=steps)
     beside = {c.name: m for c, m in models.items() if c is not cell}
     draw = figures.Drawer(folder / "figures" if folder else None)
-    page = render(subject(models[cell], text, beside, draw), language)
+    page = render(subject(models[cell], text, beside, draw), language, place)
     try:
         path.write_text(page, encoding="utf-8")
+        if place:
+            preview.picture_file(path).write_bytes(preview.picture(cell))
     except OSError as error:
         raise BuildError(f"cannot write {path}: {error.strerror}.") from error
     return path
@@ -125,7 +130,9 @@ def plans(about: Subject) -> str:
     return joined(plan(m.readout, m.sizes) for m in models)
 
 
-def render(about: Subject, language: str = languages.DEFAULT) -> str:
+def render(
+    about: Subject, language: str = languages.DEFAULT, address: preview.Address | None = None
+) -> str:
     """The page's HTML, in every language; it opens in the one named."""
     shown, own = contents(about), parts()
     tags = sorted(languages.languages(), key=lambda tag: tag != language)
@@ -136,7 +143,13 @@ def render(about: Subject, language: str = languages.DEFAULT) -> str:
         "lesson.page",
         t=Texts("page", facts),
         live=Texts("live"),
+        sharing=Texts("sharing", {"cell": about.cell.name}),
         languages={tag: languages.language(tag).name for tag in tags},
+        locales={tag: languages.language(tag).locale or tag for tag in tags},
+        address=address,
+        early=page.asset("lesson.page", "early.js"),
+        icon=page.asset("lesson.page", "icon.svg").strip(),
+        onward=following(),
         places=numbers,
         appendices=appendices(),
         subject=about,

@@ -80,12 +80,12 @@ def described(model: CharacterModel) -> dict[str, Any]:
     }
 
 
-def script_name(cell: str, use: str = "read") -> str:
+def script_name(cell: str) -> str:
     """What a plan is called in the page."""
-    return f"{cell} {use}"
+    return f"{cell} read"
 
 
-def plan(model: Readout, sizes: Mapping[str, int], use: str = "read") -> str:
+def plan(model: Readout, sizes: Mapping[str, int]) -> str:
     """The step of a model with read-out and loss as JavaScript; "" if it cannot be printed.
 
     It is what `compiled(cell).source("js")` prints, under a name of its own.
@@ -95,7 +95,7 @@ def plan(model: Readout, sizes: Mapping[str, int], use: str = "read") -> str:
         code: str = compiled(step).source("js", **sizes)
     except TinygradError:
         return ""
-    named = f"root[{json.dumps(script_name(model.network.name, use))}] = cell;"
+    named = f"root[{json.dumps(script_name(model.network.name))}] = cell;"
     return code.replace(f"root[{json.dumps(step.name)}] = cell;", named)
 
 

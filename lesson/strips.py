@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from markupsafe import Markup
 
 import equations
 from lesson import formulas
 from lesson.numbers import bars, largest
+from lesson.prose import Texts
 from lesson.stages import stages
 from lesson.subject import Subject
 from tinygrad_lstm.notation import visible
@@ -23,6 +27,15 @@ def strip(subject: Subject, kind: str) -> dict[str, Any]:
             values, label = subject.gradients(name), f"bar.{name}"
             cells = bars(values / largest(values))
         said = equations.name_unicode(label)
-        rows.append({"label": formulas.name(label), "said": said, "cells": cells})
+        rows.append({"name": name, "label": formulas.name(label), "said": said, "cells": cells})
     characters = list(visible(subject.line.text))
-    return {"name": kind, "characters": characters, "rows": rows, "kind": kind}
+    units = subject.line.values[rows[0]["name"]][0].size
+    facts = {"unit": str(subject.unit + 1), "units": str(units)}
+    caption = Texts("stages").line(f"caption.{kind}")
+    return {
+        "name": kind,
+        "characters": characters,
+        "rows": rows,
+        "kind": kind,
+        "caption": Markup(re.sub(r"\{(\w+)\}", lambda found: facts[found[1]], caption)),
+    }

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import tasks
 from tinygrad_lstm.learning.tasks.registry import Option
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each that some task has, and --task-option for those of a file."""
-    for name, (kinds, meaning) in _known().items():
+def add(parser: argparse.ArgumentParser, own: Collection[str] = ()) -> None:
+    """Add an option for each that some task has, and --task-option for those of a file.
+
+    own: options that the command has already, for a text; `read` takes them for a task that has
+    such an option.
+    """
+    parser.set_defaults(of_a_text=own)
+    for name, (kinds, meaning) in known().items():
+        if name in own:
+            continue
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=f"task_{name}",
@@ -31,8 +39,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(options: argparse.Namespace) -> dict[str, Option]:
     """The options that were given."""
     found: dict[str, Option] = {}
-    for name in _known():
-        if (value := getattr(options, f"task_{name}")) is not None:
+    for name in known():
+        text = name in options.of_a_text
+        if (value := getattr(options, name if text else f"task_{name}")) is not None:
             found[name] = value
     for name, value in options.task_option:
         if name in found:
@@ -41,7 +50,7 @@ def read(options: argparse.Namespace) -> dict[str, Option]:
     return found
 
 
-def _known() -> dict[str, tuple[list[str], str]]:
+def known() -> dict[str, tuple[list[str], str]]:
     """The options of all tasks: which have it, and what it means in the first of them."""
     found: dict[str, tuple[list[str], str]] = {}
     for kind in tasks.all().values():

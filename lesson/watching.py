@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,12 @@ from markupsafe import Markup
 
 from lesson import prose
 from lesson.page import asset
+from lesson.serving import Handler, serving
 from tinygrad_lstm.errors import TinygradError
 
-LOOPBACK = "127.0.0.1"
-NAMES = (LOOPBACK, "localhost")  # of this machine; another name in a request is another site's
 POLICY = "default-src 'none';"
 SETTLED = 0.05  # seconds without a change after which a save is complete
 Check = Callable[[], None]
-
-
-class ServeError(TinygradError):
-    """A port that cannot be had."""
 
 
 class Saved(Exception):
@@ -90,10 +82,8 @@ def _following(page: str, version: str) -> bytes:
     return f"{before}{notes}{script}{end}{after}".encode()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     """Answers GET / with the page and GET /version with the news of it; nothing else is served."""
-
-    server: ThreadingHTTPServer
 
     def __init__(self, site: Site, *args: Any) -> None:
         self.site = site
@@ -101,58 +91,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, or whether there is a newer one."""
-        if self.headers.get("Host", "") not in {
-            f"{name}:{self.server.server_port}" for name in NAMES
-        }:
-            # a foreign name that was led here
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine")
-        elif self.path == "/":
-            self._answer("text/html; charset=utf-8", self.site.page)
+        if self.path == "/":
+            self.answer("text/html; charset=utf-8", self.site.page)
         elif self.path == "/version":
-            self._answer("application/json", self.site.news())
+            self.answer("application/json", self.site.news())
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
-
-    def _answer(self, kind: str, content: bytes) -> None:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Requests are not reported."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
-        if not isinstance(sys.exception(), OSError):
-            traceback.print_exc()
-
-
-@contextmanager
-def serving(site: Site, port: int = 0) -> Iterator[str]:
-    """Serve a site on the loopback address; gives its address. Port 0 takes one that is free."""
-    try:
-        server = _Server((LOOPBACK, port), partial(_Handler, site))
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise ServeError(
-            f"port {port} of this machine cannot be had: {why}.\n"
-            f"  Name another with --port, or leave the option out to take one that is free."
-        ) from error
-    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
-    try:
-        yield f"http://{LOOPBACK}:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def watch(
@@ -172,7 +116,7 @@ def watch(
     """
     stop = stop or threading.Event()
     site, built = Site(), None
-    with serving(site, port) as address:
+    with serving(partial(_Handler, site), port) as address:
         started(address)
         while not stop.is_set():
             state = _state(files())

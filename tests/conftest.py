@@ -2,6 +2,9 @@
 
 The user's settings, locale, proxies, home and kept compiled code do not reach them; Hypothesis
 draws the same cases everywhere, without a deadline and a database.
+
+A table that is marked `sample(n)` is run in every n-th row, along its diagonals: each value of each
+parameter is still there. WHOLE=1 in the environment runs all rows, as does naming one.
 """
 
 import itertools
@@ -11,13 +14,14 @@ import shutil
 import signal
 import site
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import configuration, settings
+from sampling import WHOLE
 
 from tinygrad_lstm.tensor import TABLE, Operation
 
@@ -75,18 +79,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A browser starts slowly, and the first test waits until the lesson is built."""
+    rows, seen = Counter[str](), Seen(dict)
+    kept, left = list[pytest.Item](), list[pytest.Item]()
+    quick = config.getoption("--quick")
+    whole = WHOLE or any("[" in word for word in config.args)
     for item in items:
         if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
-    if config.getoption("--quick"):
-        rows = Counter[str]()
-        kept, left = list[pytest.Item](), list[pytest.Item]()
-        for item in items:
-            test = item.nodeid.partition("[")[0]
-            (left if rows[test] % 10 else kept).append(item)
-            rows[test] += 1
+        test = item.nodeid.partition("[")[0]
+        taken = not rows[test] % 10 if quick else whole or in_sample(item, seen)
+        rows[test] += 1
+        (kept if taken else left).append(item)
+    if left:
         config.hook.pytest_deselected(items=left)
-        items[:] = kept
+    items[:] = kept
+
+
+Seen = defaultdict[tuple[str, str], dict[object, int]]
+
+
+def in_sample(item: pytest.Item, seen: Seen) -> bool:
+    """Whether a row of a table is run; `seen` numbers the values of each parameter."""
+    mark, row = item.get_closest_marker("sample"), getattr(item, "callspec", None)
+    if not mark or not row:
+        return True
+    place = 0
+    for name, value in row.params.items():
+        values = seen[item.nodeid.partition("[")[0], name]
+        place += values.setdefault(value if isinstance(value, str) else id(value), len(values))
+    return place % int(mark.args[0]) == 0
 
 
 @pytest.fixture
@@ -113,5 +134,4 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip("no Chromium on this machine")
     from lesson_pages import written
 
-    base = tmp_path_factory.getbasetemp()
-    return written(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return written(tmp_path_factory.mktemp("pages"))

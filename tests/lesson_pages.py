@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +50,17 @@ def about_own() -> Subject:
 
 @cache
 def rendered() -> tuple[str, str, set[str]]:
-    """The LSTM's page, another cell's, and the texts that they asked for."""
+    """The LSTM's page, another cell's, and the texts that they asked for: built once in a run."""
+    kept = Path(os.environ["TINYGRAD_LSTM_TESTS"], "pages.json")
+    with kept.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other test processes wait
+        if not kept.exists():
+            kept.write_text(json.dumps(_rendered()), encoding="utf-8")
+    lesson, own, asked = json.loads(kept.read_text(encoding="utf-8"))
+    return lesson, own, set(asked)
+
+
+def _rendered() -> tuple[str, str, list[str]]:
     asked: set[str] = set()
     found = prose.Texts._found
 
@@ -59,15 +71,12 @@ def rendered() -> tuple[str, str, set[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prose.Texts, "_found", noted)
-        return building.render(about()), building.render(about_own()), asked
+        return building.render(about()), building.render(about_own()), sorted(asked)
 
 
 def written(root: Path) -> tuple[Path, Path]:
-    """The two pages as files. They are built once for all test processes: `root` is theirs."""
+    """The two pages as files in a folder."""
     files = root / "lesson.html", root / "own.html"
-    with (root / "lesson.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not files[1].exists():
-            for file, page in zip(files, rendered(), strict=False):
-                file.write_text(page, encoding="utf-8")
+    for file, page in zip(files, rendered(), strict=False):
+        file.write_text(page, encoding="utf-8")
     return files

@@ -108,8 +108,3 @@ def equations_of(network: Cell | System, **sizes: int) -> list[str]:
             raise
     own = {name: equations_of(part) for name, part in network.parts.items()}
     return [f"{name}: {line}" for name, lines in own.items() for line in lines]
-
-
-def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values whose names begin with a prefix, under their names without it."""
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -10,7 +10,7 @@ one gets axes of length one between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,14 +42,16 @@ class Call(NamedTuple):
 
 def lift(
     node: Tensor, batched: Sequence[bool | tuple[int, ...]], batch_shape: tuple[int, ...]
-) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+) -> tuple[list[tuple[str, int, dict[str, Any]]], dict[str, Any]]:
     """What computes `node` for a batch of this shape, of whose operands some have its axes.
 
     batched: whether an operand has them, or the lengths that they have in it, some of them 1.
-    Steps (operation, operand, attributes): first those that bring an operand into shape, then,
-    with None for all of them, the operation itself.
+    Found are the steps (operation, operand, attributes) that bring operands into shape, and the
+    attributes of the operation itself.
     """
-    operation = TABLE[node.op or ""]
+    operation, steps = TABLE[node.op or ""], list[tuple[str, int, dict[str, Any]]]()
+    if not any(batched):
+        return steps, dict(node.attributes)
     free = [i.ndim - core for i, core in zip(node.inputs, operation.core(node.inputs), strict=True)]
     most = max(free)
     joined = operation.signature == "structural" and len(node.inputs) > 1 and node.op != "einsum"
@@ -57,14 +59,14 @@ def lift(
         front = batch_shape if own is True else own
         if front and free[k] < most:
             # (b, n) to (b, 1, n): the axes of the batch stay in front
-            yield "reshape", k, {"shape": (*front, *(1,) * (most - free[k]), *i.shape)}
+            steps.append(("reshape", k, {"shape": (*front, *(1,) * (most - free[k]), *i.shape)}))
         elif joined and front != batch_shape:  # parts that are joined do not broadcast
-            yield "broadcast_to", k, {"shape": (*batch_shape, *i.shape)}  # (n) to (b, n)
+            steps.append(("broadcast_to", k, {"shape": (*batch_shape, *i.shape)}))  # (n) to (b, n)
     if node.op == "broadcast_to" and node.inputs[0].ndim < node.ndim:
         between = (1,) * (node.ndim - node.inputs[0].ndim)
-        yield "reshape", 0, {"shape": (*batch_shape, *between, *node.inputs[0].shape)}
-    attributes = operation.batch(node, batch_shape) if operation.batch else dict(node.attributes)
-    yield node.op or "", None, attributes
+        steps.append(("reshape", 0, {"shape": (*batch_shape, *between, *node.inputs[0].shape)}))
+    whole = operation.batch(node, batch_shape) if operation.batch else dict(node.attributes)
+    return steps, whole
 
 
 class Lifted:
@@ -109,14 +111,10 @@ class Lifted:
 
     def _make(self, node: Tensor, operands: list[tuple[int, bool]]) -> tuple[int, bool]:
         places, batched = [list(part) for part in zip(*operands, strict=True)]
-        name = self._names.get(node)
-        if not any(batched):
-            return self._call(node.op or "", places, node.attributes, name), False
-        for op, k, attributes in lift(node, batched, self._batch_shape):
-            if k is None:
-                return self._call(op, places, attributes, name), True
+        steps, whole = lift(node, batched, self._batch_shape)
+        for op, k, attributes in steps:
             places[k] = self._call(op, [places[k]], attributes)
-        raise AssertionError("lift ends with the operation itself")
+        return self._call(node.op or "", places, whole, self._names.get(node)), any(batched)
 
     def _call(
         self, op: str, places: Sequence[int], attributes: Mapping[str, Any], name: str | None = None
@@ -201,11 +199,10 @@ def _without_letters(node: Tensor, operands: list[_Placed]) -> _Placed:
         if own and len(own) < len(letters) and own != letters[len(letters) - len(own) :]:
             values[k] = apply("reshape", value, shape=(*front, *node.inputs[k].shape))
         fronts.append(front if own else False)
-    for op, at, attributes in lift(node, fronts, shape):
-        if at is None:
-            return apply(op, *values, **attributes), letters
+    steps, whole = lift(node, fronts, shape)
+    for op, at, attributes in steps:
         values[at] = apply(op, values[at], **attributes)
-    raise AssertionError("lift ends with the operation itself")
+    return apply(node.op or "", *values, **whole), letters
 
 
 def _moved(node: Tensor, value: Tensor, letters: tuple[Letter, ...]) -> _Placed:

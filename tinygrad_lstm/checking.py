@@ -137,8 +137,8 @@ def _checked(target: numerical.First) -> Agreement:
         if culprit is None and not np.isfinite(wrong.engine):
             raise _not_finite(target, wrong)
         raise GradientError(
-            f"the {target.order} in {wrong.label} is wrong: backward gives {wrong.engine:.10g}, "
-            f"the {agreement.method} {wrong.number:.10g}.\n"
+            f"the {target.order} with respect to {wrong.label} is wrong: backward gives "
+            f"{wrong.engine:.10g}, the {agreement.method} {wrong.number:.10g}.\n"
             f"  They differ by {abs(wrong.engine - wrong.number):.2g}; rounding explains "
             f"{wrong.allowed:.2g} where the largest is {wrong.scale:.4g}.\n"
             f"  {culprit or _CUT}"
@@ -162,7 +162,8 @@ def _not_finite(target: numerical.First, wrong: _Mismatch) -> DataError | Gradie
             f"  Check it at another point."
         )
     return GradientError(
-        f"the {target.order} in {wrong.label} is {ahead:.6g}, but backward gives {wrong.engine}: "
+        f"the {target.order} with respect to {wrong.label} is {ahead:.6g}, but backward gives "
+        f"{wrong.engine}: "
         f"an infinite slope meets a 0 on the way.\n"
         f"  Where another branch is chosen by where(), give the function an operand that is safe "
         f"there, too:\n  where(c, x, sqrt(where(c, 1.0, x))) in place of where(c, x, sqrt(x))."

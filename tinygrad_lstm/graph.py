@@ -92,6 +92,14 @@ def fold(
     return results
 
 
+def opened(op: str, operands: Iterable[Any], make: Callable[[Any, list[Any]], Any]) -> Any:
+    """What a composite becomes: a fold over its definition, whose inputs become the operands."""
+    definition = TABLE[op].definition
+    (root,) = definition.outputs.values()
+    leaves = dict(zip(definition.inputs.values(), operands, strict=True))
+    return fold([root], leaves, make)[root]
+
+
 def contributions(node: N, g: Any, numeric: bool) -> list[tuple[N, Any]]:
     """What the adjoint of each input of `node` receives when that of `node` is `g`."""
     rules, inputs = TABLE[node.op or "identity"].derivatives, node.inputs

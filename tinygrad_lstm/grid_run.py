@@ -119,17 +119,15 @@ class _Running:
             value = apply("broadcast_to", node, shape=(self.diagonals, *self.lanes, *value.shape))
         else:
             value = value[tuple(index)]
-        return self._batch_first(value)
+        return self._batch_first(value, len(self.lanes))
 
-    def _batch_first(self, value: Tensor) -> Tensor:
+    def _batch_first(self, value: Tensor, lanes: int) -> Tensor:
         """(diagonals, lanes, batch, …) as (diagonals, batch, lanes, …)."""
-        lanes, lead = len(self.lanes), len(self.lead)
+        lead = len(self.lead)
         if not lanes or not lead:
             return value
-        rest = range(1 + lanes + lead, value.ndim)
-        return transpose(
-            value, (0, *range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes), *rest)
-        )
+        order = (*range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes))
+        return transpose(value, (0, *order, *range(1 + lanes + lead, value.ndim)))
 
     def _further(self, name: str, own: tuple[int, ...], dtype: Any) -> Tensor:
         """A further input: for each place, or one for all."""
@@ -187,18 +185,14 @@ class _Running:
                 node = apply("broadcast_to", node, shape=full)
         if self.axes[-1].name == "" and k < len(self.axes) - 1:
             node = node.reshape(*others, 1, *self.lead, *own)
-        rest = list(self.lanes)
         if k < len(self.lanes):  # along the diagonals it moves on the last axis
             index = [np.take(place, 0, axis=1 + k) for place in self.places]
             node = node[tuple(index[:k] + index[k + 1 :])]
-            rest.pop(k)
         else:
             node = apply(
                 "broadcast_to", node.reshape(1, *node.shape), shape=(self.diagonals, *node.shape)
             )
-        lanes, lead = len(rest), len(self.lead)
-        order = (*range(1 + lanes, 1 + lanes + lead), *range(1, 1 + lanes))
-        return transpose(node, (0, *order, *range(1 + lanes + lead, node.ndim)))
+        return self._batch_first(node, len(self.lanes) - (k < len(self.lanes)))
 
     def _parameters(self) -> dict[str, Tensor]:
         """The block's parameters, of layers that have their own one for each lane."""

@@ -29,7 +29,6 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
 
 DIRECTIONS = ("right", "down", "deep")  # of states whose names end in _1, _2, _3
-FIRST, EDGE = "first", "edge."
 
 
 @dataclass(frozen=True)

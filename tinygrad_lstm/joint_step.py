@@ -141,23 +141,24 @@ class _Joint:
         if reads is None:
             self._make(self._called(part, own), node.shape, words)
             return
-        left = len(reads)
         if any(map(self._made_of_all, reads)):
             self._make(f"{part}.{own}", node.shape, words)
             return
         for k, read in enumerate(reads, 1):
-            single = words if left == 1 else ""
             if self._inside(read):
                 continue
-            if self.grouped:
-                name = f"{part}.{own}" if left == 1 else f"{part}.{own}_{k}"
-                self._make(name, self._width(node, reads, read), single)
-                continue
-            name = f"prev.{read.name}" if read.kind == "before" else read.name
+            name, single = self._outer(part, own, reads, k), words if len(reads) == 1 else ""
             self._make(name, self._width(node, reads, read), single)
-            if read.kind == "before":
+            if read.kind == "before" and not self.grouped:
                 self._make(read.name, self.inputs[name].shape, single)
                 self.carried[read.name] = self.inputs[read.name]
+
+    def _outer(self, part: str, own: str, reads: Sequence[Read], k: int) -> str:
+        """What the k-th source is called that lies outside."""
+        if self.grouped:
+            return f"{part}.{own}" if len(reads) == 1 else f"{part}.{own}_{k}"
+        read = reads[k - 1]
+        return f"prev.{read.name}" if read.kind == "before" else read.name
 
     def _width(self, node: Tensor, reads: Sequence[Read], read: Read) -> tuple[int, ...]:
         """The shape of one of several that are joined: what the others leave of the whole."""
@@ -203,11 +204,6 @@ class _Joint:
                 found.append(self.inputs[f"prev.{read.state}"])
             elif self._inside(read):
                 found.append(self.written[read.state])
-            elif self.grouped:
-                own_name = f"{part}.{own}" if len(reads) == 1 else f"{part}.{own}_{k}"
-                found.append(self.inputs[own_name])
             else:
-                found.append(
-                    self.inputs[f"prev.{read.name}" if read.kind == "before" else read.name]
-                )
+                found.append(self.inputs[self._outer(part, own, reads, k)])
         return found[0] if len(found) == 1 else concat(*found)

@@ -18,12 +18,12 @@ from typing import Any, overload
 from tinygrad_lstm import functions
 from tinygrad_lstm.declarations import check_name
 from tinygrad_lstm.errors import CellError, unknown
+from tinygrad_lstm.part_sizes import width as width
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.system_of_parts import Part as Part
 from tinygrad_lstm.system_of_parts import System as System
 from tinygrad_lstm.system_of_parts import equation_names as equation_names
 from tinygrad_lstm.system_of_parts import fillable as fillable
-from tinygrad_lstm.system_of_parts import width as width
 from tinygrad_lstm.tensor import Tensor, TensorLike
 from tinygrad_lstm.wires import Source
 from tinygrad_lstm.wiring import output_of as output_of
@@ -103,6 +103,13 @@ def system(
     under the first one's name: "encoder decoder". The loss is the sum of the losses that parts
     declare. CellError, UnknownNameError or ShapeError name a wire that cannot be.
     """
+    for what, mapping in {"parts": parts, "wires": wires}.items():
+        if not isinstance(mapping or {}, Mapping):
+            raise CellError(f"{what} of a system are a mapping of names, got {mapping!r}.")
+    for what, names in {"reverse": reverse, "tied": tied, "output": output or ""}.items():
+        several = [names] if isinstance(names, str) or what == "output" else names
+        if not isinstance(several, Collection) or not all(isinstance(n, str) for n in several):
+            raise CellError(f"{what} of a system is given by names, got {names!r}.")
     every: dict[str, Part] = {**(parts or {}), **further}
     if not every:
         raise CellError("a system needs parts: system(encoder=cells.gru, …, wires={…}).")
@@ -131,7 +138,7 @@ def stack(parts: Sequence[Any], axis: int = 0, *, tied: str | Sequence[str] = ()
     "2.." is the second and all above it, "2..4" three of them, "1 3" two. Of Tensors or arrays it
     is the operation of that name, side by side along a new axis.
     """
-    if len(parts) and all(isinstance(part, Cell | System) for part in parts):
+    if all(isinstance(part, Cell | System) for part in parts):
         return Stack(parts, tied)
     return functions.stack(parts, axis)
 

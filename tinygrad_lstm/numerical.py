@@ -305,10 +305,10 @@ def _refuse_kinks(
 
 # --- shared --------------------------------------------------------------------------------------
 def place_of(node: Tensor, root: Tensor) -> str:
-    """`equation f, time step 2, operation sigmoid`."""
+    """`equation f, time step 2, operation sigmoid`; the first time step is 1, as in formulas."""
     for named in (n for n in ancestors([root]) if n.name is not None and n.inputs):
         if node in set(ancestors([named])):
-            step = "" if named.time is None else f", time step {named.time}"
+            step = "" if named.time is None else f", time step {named.time + 1}"
             return f"equation {named.name}{step}, operation {node.op}"
     return f"operation {node.op}"
 

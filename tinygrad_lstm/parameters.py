@@ -7,9 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinygrad_lstm.errors import DataError, unknown
+from tinygrad_lstm.errors import DataError, DTypeError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
 from tinygrad_lstm.tensor import Array, Tensor
+
+
+def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values whose names begin with a prefix, under their names without it."""
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
 
 
 class Parameters(Mapping[str, Tensor]):
@@ -26,8 +31,7 @@ class Parameters(Mapping[str, Tensor]):
         if name.startswith("__"):
             raise AttributeError(name)
         own = self.__dict__.get("_tensors", {})
-        inside = {n.removeprefix(f"{name}."): t for n, t in own.items() if n.startswith(f"{name}.")}
-        if inside and name not in own:  # those of a part
+        if name not in own and (inside := under(f"{name}.", own)):  # those of a part
             return cast(Any, Parameters(inside, f"{self._owner}, {name}"))  # type: ignore[no-any-return]
         return self[name]
 
@@ -128,6 +132,20 @@ FILLS: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "orthogonal": _orthogonal,
     "identity": _identity,
 }
+
+
+def generator(owner: str, seed: Any, dtype: Any) -> np.random.Generator:
+    """What parameters of a dtype are drawn with; an error where it is no seed, or no such dtype."""
+    try:
+        random, kind = np.random.default_rng(seed), np.dtype(dtype)
+    except ValueError as error:
+        raise DataError(f"{owner}: seed must be at least 0, got {seed!r}.") from error
+    except TypeError as error:
+        what = f"{owner}: a seed is a whole number, a dtype NumPy's: {error}."
+        raise DTypeError(what) from error
+    if kind.kind != "f":
+        raise DTypeError(f"{owner}: parameters are floating-point, got dtype {kind}.")
+    return random
 
 
 def check_finite(what: str, tensor: Tensor) -> None:

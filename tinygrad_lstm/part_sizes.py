@@ -8,9 +8,10 @@ from typing import Any
 
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import ShapeError
+from tinygrad_lstm.parameters import under
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.wires import Read, Reads
-from tinygrad_lstm.wiring import declared_of, each_of, output_of
+from tinygrad_lstm.wires import Read, Reads, each_of
+from tinygrad_lstm.wiring import declared_of, output_of
 
 Shape = tuple[int | None, ...]  # None: not known before a sequence is there
 
@@ -33,8 +34,7 @@ def sizes_of_parts(system: Any, sizes: Mapping[str, int]) -> PartSizes:
     told: dict[str, set[str]] = {}
     alone: dict[str, set[str]] = {}
     for name, part in system.parts.items():
-        start = f"{name}."
-        own = {n.removeprefix(start): k for n, k in sizes.items() if n.startswith(start)}
+        own = under(f"{name}.", sizes)
         alone[name] = {*own}
         shared = {size: sizes[size] for size in part.sizes if size in sizes}
         every[name], told[name] = {**shared, **own}, set()
@@ -189,7 +189,7 @@ def shape_of(part: Any, sizes: Mapping[str, int], name: str) -> tuple[int, ...] 
     return tuple(map(int, program.equations[name].shape))
 
 
-def width_of(part: Any, sizes: Mapping[str, int]) -> int:
+def width(part: Any, sizes: Mapping[str, int]) -> int:
     """How many numbers the output of a cell or network has at each step."""
     shape = shape_of(part, {**part.small_sizes(), **sizes}, output_of(part))
     if shape is None or len(shape) != 1:
@@ -205,7 +205,9 @@ def _text(shape: Shape) -> str:
 
 def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """The shape of each input of a system at a step, of its parameters, of its states before."""
-    every = {n: {**system.parts[n].small_sizes(), **own} for n, own in _every(system, sizes)}
+    every = {
+        n: {**system.parts[n].small_sizes(), **own} for n, own in system.part_sizes(sizes).items()
+    }
     found: dict[str, tuple[int, ...]] = {}
     for name, part in system.parts.items():
         own = {size: every[name][size] for size in part.sizes}
@@ -232,7 +234,3 @@ def input_shapes(system: Any, sizes: Mapping[str, int]) -> dict[str, tuple[int, 
         found.setdefault(f"prev.{state}", own_shape or ())
     wanted = {"x", *system.parameters, *system.extra_inputs, *(f"prev.{s}" for s in system.state)}
     return {n: tuple(map(int, shape)) for n, shape in found.items() if n in wanted}
-
-
-def _every(system: Any, sizes: Mapping[str, int]) -> Any:
-    return system.part_sizes(sizes).items()

@@ -44,6 +44,8 @@ def otherwise(
     is given any more that could be compared with. CellError where replacements read one another in
     a circle, and where what is left out is read.
     """
+    if not isinstance(cell, Cell):
+        raise CellError(f"otherwise needs a cell, got {cell!r}; write cells.lstm, or your own.")
     new, program = dict(inputs or {}), cell.program()
     for own in replaced:
         if own not in program.equations and own not in program.inputs:

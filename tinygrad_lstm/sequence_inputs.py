@@ -12,7 +12,7 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError, unknown
 from tinygrad_lstm.lengths import MASK, SHIFT, lengths_of, mask_of
 from tinygrad_lstm.notation import name_plain
-from tinygrad_lstm.parameters import Parameters, check_finite
+from tinygrad_lstm.parameters import Parameters, check_finite, under
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor, ancestors, apply, constant
@@ -86,9 +86,8 @@ class SequenceInputs:
 
     def part(self, name: str, **changes: Any) -> SequenceInputs:
         """The same for a part of the network: with its own initial states and names."""
-        start = f"{name}."
-        initial = {k.removeprefix(start): v for k, v in self.initial.items() if k.startswith(start)}
-        return replace(self, initial=initial, prefix=f"{self.prefix}{start}", **changes)
+        initial = under(f"{name}.", self.initial)
+        return replace(self, initial=initial, prefix=f"{self.prefix}{name}.", **changes)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tinygrad_lstm.dead_starts import warn_of_dead_starts
 from tinygrad_lstm.declarations import Declarations, Step, check_name
 from tinygrad_lstm.errors import CellError, DTypeError, ShapeError, TinygradError, unknown
 from tinygrad_lstm.notebook_html import bundle, table
-from tinygrad_lstm.parameters import FILLS, Parameters, check_finite
+from tinygrad_lstm.parameters import FILLS, Parameters, check_finite, generator
 from tinygrad_lstm.parts import Sized, Tracing, lengths, take_parts
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.tensor import Array, Tensor, TensorLike
@@ -168,8 +168,7 @@ class Cell(Declarations):
         ±√(6 / (rows + columns))), orthogonal (Saxe et al. 2014), identity. The other parameters
         are the same with and without fills.
         """
-        if np.dtype(dtype).kind != "f":
-            raise DTypeError(f"{self}: parameters are floating-point, got dtype {np.dtype(dtype)}.")
+        random = generator(str(self), seed, dtype)
         fills = {name: sizes.pop(name) for name in self.parameters if name in sizes}
         for name in sizes:
             if name not in self.sizes and name not in self.derived:
@@ -178,7 +177,6 @@ class Cell(Declarations):
         own = {name: self.derived.get(name, name) for name in dimensions.names(self.parameters)}
         full = self.complete(sizes, dimensions.names(own))
         start = {**self.start, **fills}
-        random = np.random.default_rng(seed)
         tensors = {}
         for k, (name, words) in enumerate(self.parameters.items()):
             shape = dimensions.shape(words, full)
@@ -238,6 +236,8 @@ class Cell(Declarations):
         for name, n in inferred.items():
             self.check_size(name, n)
         for name, n in sizes.items():
+            if name not in (known := [*self.sizes, *self.derived]):
+                raise unknown(f"{self} has no size {name!r}", "its sizes are", known)
             if inferred.get(name, n) != n:
                 raise ShapeError(f"{self}: the arrays give {name}={inferred[name]}, not {n}.")
         return Parameters(tensors, str(self), inferred)

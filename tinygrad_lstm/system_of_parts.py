@@ -10,8 +10,8 @@ import numpy as np
 from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import CellError, ShapeError, unknown
 from tinygrad_lstm.joint_step import joint_program
-from tinygrad_lstm.parameters import Parameters
-from tinygrad_lstm.part_sizes import input_shapes, sizes_of_parts, width_of
+from tinygrad_lstm.parameters import Parameters, under
+from tinygrad_lstm.part_sizes import input_shapes, sizes_of_parts
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import Run
 from tinygrad_lstm.sequence_inputs import SequenceInputs
@@ -19,8 +19,8 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.system_run import run_system
 from tinygrad_lstm.tensor import Array, Tensor, TensorLike
 from tinygrad_lstm.tied import groups_of
-from tinygrad_lstm.wires import Source
-from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of, each_of
+from tinygrad_lstm.wires import Source, each_of
+from tinygrad_lstm.wiring import CONSTANT, INITIAL, SEQUENCE, Wiring, declared_of
 from tinygrad_lstm.wiring import output_of as output_of
 
 Part: TypeAlias = "Cell | System"
@@ -206,17 +206,21 @@ class System:
                 )
 
     def bind(self, arrays: Mapping[str, TensorLike], **sizes: int) -> Parameters:
-        """Parameters from arrays under names such as `1.W_f`, checked part by part."""
+        """Parameters from arrays under names such as `1.W_f`, checked part by part.
+
+        sizes: as `init` takes them; those that the arrays do not tell, or to be checked by them.
+        """
         if strange := [name for name in arrays if name not in self.parameters]:
             what = f"{self}: no parameter is called {', '.join(strange)}"
             raise unknown(what, "the parameters are", self.parameters)
         tensors: dict[str, Tensor] = {}
         made_for: dict[str, int] = {}
+        known = self.part_sizes(sizes) if sizes else {}
         for name, part in self.parts.items():
             if self.home[name] != name:
                 continue
-            own = own_values(name, arrays)
-            bound = part.bind(own, **own_values(name, sizes))
+            own, given = under(f"{name}.", arrays), known.get(name, {})
+            bound = part.bind(own, **{n: k for n, k in given.items() if n in part.sizes})
             fresh = {n: t for n, t in bound.items() if not isinstance(own[n], Tensor)}
             tensors |= {f"{name}.{n}": t for n, t in bound.items()} | _renamed(name, fresh)
             made_for |= {f"{name}.{size}": n for size, n in bound.sizes.items()}
@@ -329,20 +333,9 @@ def equation_names(part: Part) -> list[str]:
     return [*part.program().equations] if isinstance(part, Cell) else []
 
 
-def width(part: Part, sizes: Sizes) -> int:
-    """How many numbers the output of a cell or network has at each step."""
-    return width_of(part, sizes)
-
-
 def fillable(part: Part) -> set[str]:
     """The names of parameters, without their parts', that `init` can fill with a number."""
     return {name.rsplit(".", 1)[-1] for name in part.parameters}
-
-
-def own_values(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a network's values those of one part, under the part's own names."""
-    start = f"{part}."
-    return {n.removeprefix(start): v for n, v in values.items() if n.startswith(start)}
 
 
 def _as_it_is(cell: Cell) -> Cell:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lstm.errors import UnknownNameError
 from tinygrad_lstm.functions import concat
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.running import Final, Moments, Run
 from tinygrad_lstm.sequence_inputs import SequenceInputs
 from tinygrad_lstm.tensor import Tensor
@@ -118,7 +118,7 @@ def part_of(part: Any, name: str, run: Run, p: Parameters) -> Run:
         part,
         p,
         run.inputs,
-        {n.removeprefix(start): v for n, v in run.initial.items() if n.startswith(start)},
+        under(start, run.initial),
         Moments(len(run), lambda t: {n: run.steps[t][start + n] for n in names}),
         Final(part.state, lambda n: run.final[start + n]),
         (lambda n: run[start + n]) if run.whole else None,

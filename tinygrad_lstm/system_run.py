@@ -12,7 +12,7 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.errors import DataError, ShapeError, UnknownNameError
 from tinygrad_lstm.functions import transpose
 from tinygrad_lstm.lengths import mask_of
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.part_sizes import sizes_of_parts
 from tinygrad_lstm.running import Run, over
 from tinygrad_lstm.sequence_inputs import SequenceInputs, Steps, tensor_of
@@ -31,6 +31,11 @@ class _Clock:
     time: int
     mask: list[Array | None]
     ragged: bool
+
+    def read(self, inputs: SequenceInputs, **changes: Any) -> SequenceInputs:
+        """Inputs that go by these steps."""
+        own: dict[str, Any] = {"time": self.time, "mask": self.mask, "ragged": self.ragged}
+        return replace(inputs, lengths={}, **own, **changes)
 
 
 def run_system(system: Any, p: Parameters, inputs: SequenceInputs) -> Run:
@@ -109,10 +114,8 @@ class _Running:
         return result_of(self.system, self.p, self.inputs, *own)
 
     def _parameters(self, name: str) -> Parameters:
-        start = f"{self.system.home[name]}."
-        own = {n.removeprefix(start): t for n, t in self.p.tensors.items() if n.startswith(start)}
-        sizes = {n.removeprefix(start): k for n, k in self.p.sizes.items() if n.startswith(start)}
-        return Parameters(own, str(self.system.parts[name]), sizes)
+        start, part = f"{self.system.home[name]}.", str(self.system.parts[name])
+        return Parameters(under(start, self.p.tensors), part, under(start, self.p.sizes))
 
     def _run_part(self, name: str) -> None:
         part, once = self.system.parts[name], name in self.wiring.once
@@ -122,30 +125,18 @@ class _Running:
         constants, below, initial, x = self._read(name, p, clock, turned, once)
         own = self._inputs_of(name, part, constants)
         own = {n: v for n, v in own.items() if n not in below}
-        inputs = replace(
-            self.inputs.part(name, extra_inputs=own),
-            x=x,
-            time=clock.time,
-            mask=clock.mask,
-            ragged=clock.ragged,
-            below=below,
-            reverse=turned,
-            lengths={},
-        )
-        inputs = replace(inputs, initial={**initial, **inputs.initial})
+        inputs = self.inputs.part(name, extra_inputs=own)
+        first = {**initial, **inputs.initial}
+        inputs = clock.read(inputs, x=x, below=below, reverse=turned, initial=first)
         self.runs[name] = over(part, p, inputs)
 
     def _inputs_of(self, name: str, part: Any, constants: Mapping[str, Any]) -> dict[str, Any]:
         """The further inputs of a part: by wires, by its name, or by a name of all parts."""
-        wired, start = self.wiring.wired[name], f"{name}."
+        wired = self.wiring.wired[name]
         bare = {n.rpartition(".")[2] for n in part.extra_inputs if n not in wired}
         own = {n: v for n, v in self.inputs.extra_inputs.items() if n in bare and n not in wired}
         own = {n: v for n, v in own.items() if n not in self.wiring.inputs}
-        named = {
-            n.removeprefix(start): v
-            for n, v in self.inputs.extra_inputs.items()
-            if n.startswith(start)
-        }
+        named = under(f"{name}.", self.inputs.extra_inputs)
         for target, value in {**own, **named}.items():
             if target in part.constants:
                 self._check_batch(f"{name}.{target}", part.constants[target], np.shape(value))
@@ -173,13 +164,11 @@ class _Running:
             if kind == SEQUENCE:
                 values = [self._sequence(target, words, r, clock, turned, once) for r in reads]
                 several = len(values) > 1
-                below[target] = (
-                    Joined(values, len(self.inputs.batch_shape)) if several else values[0]
-                )
+                below[target] = Joined(values) if several else values[0]
                 self._check(name, target, words, below[target].like()[0], p)
                 continue
             nodes = [self._once(read) for read in reads]
-            node = nodes[0] if len(nodes) == 1 else Joined([Repeated(n, 1) for n in nodes], 0)(0)
+            node = nodes[0] if len(nodes) == 1 else Joined([Repeated(n, 1) for n in nodes])(0)
             self._check(name, target, words, node.shape, p)
             if target.startswith(INITIAL):
                 initial[target.removeprefix(INITIAL)] = node
@@ -352,18 +341,10 @@ class _Running:
         own = Parameters(tensors, str(cell))
         x = Steps(constant(np.zeros((clock.time, *self.inputs.batch_shape))), "x")
         known = {n: v for n, v in self.inputs.initial.items() if n in cell.state}
-        inputs = replace(
-            self.inputs,
-            x=x,
-            time=clock.time,
-            mask=clock.mask,
-            ragged=clock.ragged,
-            below=below,
-            reverse=turned,
-            lengths={},
-            extra_inputs=wires,
+        inputs = clock.read(
+            self.inputs, x=x, below=below, reverse=turned, extra_inputs=wires,
             initial={**initial, **known},
-        )
+        )  # fmt: skip
         together = over(cell, own, inputs)
         for name in group:
             self.runs[name] = part_of(system.parts[name], name, together, self._parameters(name))

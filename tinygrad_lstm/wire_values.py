@@ -115,8 +115,8 @@ class Spread:
 class Joined:
     """Several values, joined along the last axis of each step."""
 
-    def __init__(self, values: Sequence[Value], batch: int) -> None:
-        self._values, self._batch = values, batch
+    def __init__(self, values: Sequence[Value]) -> None:
+        self._values = values
         self._made: dict[int, Tensor] = {}
 
     def __call__(self, t: int) -> Tensor:

@@ -120,9 +120,9 @@ def find_order(owner: str, wired: Mapping[str, Mapping[str, Reads]]) -> list[tup
     Parts that read one another, some of it of the step before, are one group: they run together,
     step by step. CellError where values of the same step go round in a circle.
     """
-    every = {p: {r.part for _, r in _of(reads) if r.part} for p, reads in wired.items()}
+    every = {p: {r.part for _, r in each_of(reads) if r.part} for p, reads in wired.items()}
     same = {
-        p: {r.part for _, r in _of(reads) if r.part and r.kind != "before"}
+        p: {r.part for _, r in each_of(reads) if r.part and r.kind != "before"}
         for p, reads in wired.items()
     }
     _refuse_cycles(owner, wired, same)
@@ -140,7 +140,8 @@ def find_order(owner: str, wired: Mapping[str, Mapping[str, Reads]]) -> list[tup
     return done
 
 
-def _of(reads: Mapping[str, Reads]) -> Iterator[tuple[str, Read]]:
+def each_of(reads: Mapping[str, Reads]) -> Iterator[tuple[str, Read]]:
+    """Every source of every input, one by one."""
     return ((target, read) for target, several in reads.items() for read in several)
 
 
@@ -180,7 +181,7 @@ def _refuse_cycles(
         wires = "; ".join(
             f"{reader}.{target} reads {read}"
             for reader, read_of in pairs
-            for target, read in _of(wired[reader])
+            for target, read in each_of(wired[reader])
             if read.part == read_of and read.kind != "before"
         )
         raise CellError(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinygrad_lstm.declarations import TAKEN
 from tinygrad_lstm.errors import CellError, unknown
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.wires import Read, Reads, Source, find_order, find_reads
+from tinygrad_lstm.wires import Read, Reads, Source, each_of, find_order, find_reads
 
 SEQUENCE, CONSTANT, STATE = "sequence", "constant", "first state"
 INITIAL = "initial."
@@ -59,7 +59,7 @@ class Wiring:
         self.clocks = self._clocks()
 
     def _target(self, target: str) -> tuple[str, str]:
-        part, _, own = target.partition(".")
+        part, _, own = str(target).partition(".")
         if part not in self.parts:
             what = f"{self.owner}: the wire {target!r} leads to no part: there is no {part!r}"
             raise unknown(what, "the parts are", self.parts)
@@ -248,11 +248,6 @@ class Wiring:
                     if read.state not in found or single:
                         found[read.state] = name, target
         return found
-
-
-def each_of(reads: Mapping[str, Reads]) -> Iterator[tuple[str, Read]]:
-    """Every source of every input, one by one."""
-    return ((target, read) for target, several in reads.items() for read in several)
 
 
 def declared_of(part: Any) -> dict[str, tuple[str, str]]:

@@ -39,8 +39,8 @@ def of_cell(a: Anatomy, scene: Scene) -> str:
     output = name_unicode(a.cell.output)
     said: list[str] = [Said("One step of the cell {cell}.", cell=a.cell.name)]
     if entering:
-        several = f"From the left {'come' if len(entering) > 1 else 'comes'} {{states}}"
-        below_too = ", from below {inputs}." if below else "."
+        several = f"{{states}} enter{'' if len(entering) > 1 else 's'} from the left"
+        below_too = ", {inputs} from below." if below else "."
         said.append(Said(several + below_too, states=listed(entering), inputs=inputs))
     elif below:
         said.append(Said("From below: {inputs}.", inputs=inputs))
@@ -54,7 +54,7 @@ def of_cell(a: Anatomy, scene: Scene) -> str:
             said.append(
                 Said("{state} runs straight along a belt on top.", state=name_unicode(state))
             )
-    side = f"To the right {'leave' if len(leaving) > 1 else 'leaves'} {{states}}; "
+    side = f"{{states}} leave{'' if len(leaving) > 1 else 's'} to the right; "
     if at[f"out-{OUTPUT}"].y > body.box[1]:
         place = "the output is {first}."
     elif a.cell.output in a.states:

@@ -56,6 +56,8 @@ class _Text(Unicode):
     def operation(self, op: str, parts: Sequence[Piece], attributes: Attributes) -> Piece:
         """An operation with a dot, or nothing beside its sign, for what comes along a line."""
         holes = [not part.text for part in parts]
+        if op == "multiply" and not any(holes):  # a whole term is written as formulas write it
+            return super().operation(op, parts, attributes)
         if op in self.circle:
             sign = self.circle[op]
             if all(holes):

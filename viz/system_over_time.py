@@ -19,8 +19,8 @@ from tinygrad_lstm.networks import System
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.testing.inputs import random_inputs
-from tinygrad_lstm.wires import Read
-from tinygrad_lstm.wiring import INITIAL, SEQUENCE, declared_of, each_of
+from tinygrad_lstm.wires import Read, each_of
+from tinygrad_lstm.wiring import INITIAL, SEQUENCE, declared_of
 from viz import sentences
 from viz.layout.shapes import LABEL, terminal
 from viz.scene import Point, Scene, Shape, Wire, label

@@ -127,7 +127,8 @@ def page(found: dict[str, Any]) -> str:
         return "The search was not run."
     trials = found["search"]["trials"]
     finite = [t for t in trials if t["value"] is not None]
-    mutants = [t for t in finite if t["changes"]]
+    tried = [t for t in trials if t.get("changes")]
+    mutants = [t for t in tried if t["value"] is not None]
     originals = {t["parent"]: t for t in finite if not t["changes"]}
     won = best(trials)
     cell = mutant_of(won, "best")
@@ -148,16 +149,18 @@ def page(found: dict[str, Any]) -> str:
         f"{name} as it is came {1 + places.index(t['value'])} of {len(places)} ({t['value']:.3f})"
         for name, t in originals.items()
     )
+    lost = len(tried) - len(mutants)
     worse = np.mean([t["value"] > 0.95 for t in mutants]) if mutants else 0.0
     text = f"""
-{len(mutants)} mutants of the LSTM and the GRU, each of one to three changes more than its parent
+{len(tried)} mutants of the LSTM and the GRU, each of one to three changes more than its parent
 (another activation or operation, one put around or before a value, a gate more, an operation left
 out, another value read), were checked and trained on embedded Reber and temporal order at lag 10,
 {STEPS} steps each with {HIDDEN} units and one drawn rate of Adam. Parents are drawn from the twenty
 best so far. A mutant is trained if its gradient is finite, it depends on x and on its states, and
 it computes what no other one did; that its states stay bounded is told, not asked. The value is the
-held-out loss over the loss of guessing, mean of both tasks. {100 * worse:.0f} % learnt next to
-nothing (above 0.95). One trial each: chance and rate speak too; {ranks}.
+held-out loss over the loss of guessing, mean of both tasks. {lost} diverged, and
+{100 * worse:.0f} % of the others learnt next to nothing (above 0.95). One trial each: chance and
+rate speak too; {ranks}.
 
 {table(["cell", "changes", "value", "Reber strings wrong", "order wrong", "rate", "bounded"], rows)}
 

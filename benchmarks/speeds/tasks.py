@@ -25,18 +25,23 @@ CHARACTERS = Steps(time=64, inputs=64, hidden=128, symbols=80)
 
 
 @dataclass(frozen=True)
-class FirstCall:
-    """The first call, forward and backward, with a hidden size that was not met before."""
+class OfCell:
+    """What is done with a cell of which no data are drawn ahead."""
 
     cell: str = "lstm"
     threads: int = 1
     dtype: str = "float32"
 
-    def __str__(self) -> str:
-        return f"{self.cell}, a first call with a new hidden size, the compiler's work done"
-
     def draw(self) -> None:
         """There is nothing to draw ahead."""
+
+
+@dataclass(frozen=True)
+class FirstCall(OfCell):
+    """The first call, forward and backward, with a hidden size that was not met before."""
+
+    def __str__(self) -> str:
+        return f"{self.cell}, a first call with a new hidden size, the compiler's work done"
 
     def contenders(self) -> list[str]:
         """Those that make code."""
@@ -61,21 +66,15 @@ class FirstCall:
 
 
 @dataclass(frozen=True)
-class Letters:
+class Letters(OfCell):
     """A hundred steps of a cell, one after another, in JavaScript: as a page types."""
 
-    cell: str = "lstm"
     inputs: int = 32
     hidden: int = 128
-    threads: int = 1
-    dtype: str = "float32"
     here: bool = False
 
     def __str__(self) -> str:
         return f"{self.cell}, {self.inputs}, {self.hidden}, 100 letters one by one in node"
-
-    def draw(self) -> None:
-        """There is nothing to draw ahead."""
 
     def contenders(self) -> list[str]:
         """JavaScript alone."""
@@ -106,19 +105,13 @@ class Letters:
 
 
 @dataclass(frozen=True)
-class InNode:
+class InNode(OfCell):
     """Forward and backward of a cell at M: WebAssembly in node against C, neither with a graph."""
 
-    cell: str = "lstm"
-    threads: int = 1
-    dtype: str = "float32"
     here: bool = False
 
     def __str__(self) -> str:
         return f"{self.cell} at M, forward and backward, WebAssembly in node"
-
-    def draw(self) -> None:
-        """There is nothing to draw ahead."""
 
     def contenders(self) -> list[str]:
         """The same code twice."""

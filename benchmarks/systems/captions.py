@@ -8,11 +8,8 @@ each, in the order of reading: nine words and nine places.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -20,7 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 import viz  # noqa: E402
-from benchmarks.systems.fitting import fit  # noqa: E402
+from benchmarks.systems.fitting import fit, store, told  # noqa: E402
 from tinygrad_lstm import before, compiled, layer, matvec, otherwise, system, unroll, whole  # noqa: E402
 from tinygrad_lstm.systems.attention import xu2015, xu2015_start  # noqa: E402
 
@@ -103,13 +100,7 @@ def shown(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Learn, measure, and draw where it looks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["penalty", "none"])
-    parser.add_argument("--seconds", type=float, default=75, help="of CPU time")
-    parser.add_argument("--rate", type=float, default=5e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
-    options = parser.parse_args()
+    options = told(__doc__, ["penalty", "none"], 75, 5e-3)
     network = captioner(options.model == "penalty")
     fast, eye = compiled(network), np.eye(len(WORDS), dtype=np.float32)
     sizes = {"symbols": len(WORDS), "width": 32, "hidden": HIDDEN, "align": 32, "annotation": 9}
@@ -155,14 +146,11 @@ def main() -> None:
         "steps": history[-1]["step"],
         "history": history,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
     at = options.output / f"captions-{options.model}"
-    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    np.savez_compressed(at.with_suffix(".npz"), **found)
+    store(at, result, found)
     under = ["the picture", *(WORDS[k] for k in words[:, 0].argmax(-1))]
     seen = shown(test[0], own["speaker.alpha"].numpy()[:, 0])
     viz.frames(seen, captions=under).save(at.with_suffix(".svg"))
-    print({n: v for n, v in result.items() if n != "history"})
 
 
 if __name__ == "__main__":

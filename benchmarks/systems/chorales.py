@@ -7,11 +7,8 @@ The file is {"train": [[[60, 64], …], …], "valid": …, "test": …}: pieces
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 import viz  # noqa: E402
-from benchmarks.systems.fitting import Weights, fit  # noqa: E402
+from benchmarks.systems.fitting import Weights, fit, store, told  # noqa: E402
 from tinygrad_lstm import (  # noqa: E402
     cell,
     cells,
@@ -31,10 +28,10 @@ from tinygrad_lstm import (  # noqa: E402
     sigmoid,
     unroll,
 )
+from tinygrad_lstm.learning.tasks.rolls import KEYS, LOWEST, read_rolls, rolled  # noqa: E402
 from tinygrad_lstm.midi import midi  # noqa: E402
 from tinygrad_lstm.systems.variational import generator, recogniser, vrnn, vrnn_i  # noqa: E402
 
-LOWEST, KEYS = 21, 88
 BATCH = 32
 SIZES = {"mlp": 64, "features": 32, "latent": 16, "hidden": 64}
 
@@ -52,24 +49,10 @@ def sigmoids(now: Any, prev: Any, x: Any, p: Any, part: Any) -> None:
     now.h = part.rnn(x)
 
 
-def read(path: Path) -> dict[str, list[np.ndarray]]:
-    """The published split as piano rolls, (time, 88) each."""
-    rolls: dict[str, list[np.ndarray]] = {}
-    for part, pieces in json.loads(path.read_text(encoding="utf-8")).items():
-        rolls[part] = [np.zeros((len(piece), KEYS), np.float32) for piece in pieces]
-        for roll, piece in zip(rolls[part], pieces, strict=True):
-            for t, notes in enumerate(piece):
-                roll[t, [int(note) - LOWEST for note in notes]] = 1
-    return rolls
-
-
-def padded(pieces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def padded(pieces: list[np.ndarray]) -> tuple[Any, Any]:
     """(time, batch, 88) and the lengths."""
-    lengths = np.array([len(piece) for piece in pieces])
-    xs = np.zeros((lengths.max(), len(pieces), KEYS), np.float32)
-    for k, piece in enumerate(pieces):
-        xs[: len(piece), k] = piece
-    return xs, lengths
+    batch = rolled(pieces)
+    return batch.target, batch.lengths
 
 
 class Model:
@@ -176,16 +159,11 @@ def batches(pieces: list[np.ndarray], seed: int) -> Iterator[tuple[Any, ...]]:
 
 def main() -> None:
     """Learn, measure, and dream a piece."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["vrnn", "vrnn_i", "storn", "lstm"])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--seconds", type=float, default=240, help="of CPU time")
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--warm", type=float, default=150, help="steps until the KL counts whole")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
-    options = parser.parse_args()
-    rolls, model = read(options.data), Model(options.model)
+    warm = (150.0, "steps until the KL counts whole")
+    kinds = ["vrnn", "vrnn_i", "storn", "lstm"]
+    options = told(__doc__, kinds, 240, 3e-3, data=(None, "the pieces"), warm=warm)
+    rolls, _ = read_rolls(str(options.data), 0.0)
+    model = Model(options.model)
 
     def loss(q: Any, xs: np.ndarray, lengths: np.ndarray, count: int) -> Any:
         kl, nll = model.losses(q, xs, lengths, count)
@@ -215,14 +193,11 @@ def main() -> None:
         "CPU seconds": history[-1]["seconds"],
         "history": history,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
     at = options.output / f"chorales-{options.model}"
-    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    np.savez_compressed(at.with_suffix(".npz"), **found)
+    store(at, result, found)
     piece = model.dream(found, 64, seed=options.seed)
     viz.roll(piece, every=8).save(at.with_suffix(".svg"))
     at.with_suffix(".mid").write_bytes(midi(piece, LOWEST))
-    print({n: v for n, v in result.items() if n != "history"})
 
 
 if __name__ == "__main__":

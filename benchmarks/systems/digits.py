@@ -7,11 +7,8 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 import viz  # noqa: E402
-from benchmarks.systems.fitting import Weights, fit  # noqa: E402
+from benchmarks.systems.fitting import Weights, fit, store, told  # noqa: E402
 from tinygrad_lstm import compiled, otherwise, sigmoid, unroll  # noqa: E402
 from tinygrad_lstm.systems.drawing import draw, draw_attention, window  # noqa: E402
 
@@ -70,14 +67,7 @@ class Model:
 
 def main() -> None:
     """Learn, measure, and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["draw_attention", "draw", "vae"])
-    parser.add_argument("--seconds", type=float, default=240, help="of CPU time")
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
-    options = parser.parse_args()
+    options = told(__doc__, ["draw_attention", "draw", "vae"], 240, 2e-3, steps=(8, None))
     pictures, model = images(), Model(options.model, options.steps)
     train, valid, test = pictures[:TRAIN], pictures[TRAIN:VALID], pictures[VALID:]
 
@@ -108,10 +98,8 @@ def main() -> None:
         "CPU seconds": history[-1]["seconds"],
         "history": history,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
     at = options.output / f"digits-{options.model}"
-    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    np.savez_compressed(at.with_suffix(".npz"), **found)
+    store(at, result, found)
     run = model.run(found, test[:1], 0, model.cell)
     seen = {n: window(run, n)[:, 0] for n in ("reading", "writing")} if model.attends else None
     viz.frames(model.canvases(run), seen).save(at.with_suffix(".svg"))
@@ -121,7 +109,6 @@ def main() -> None:
     dreamt = unroll(dream, own, np.zeros((model.steps, 16)), blank, seed=1)
     last = sigmoid(dreamt["c"].numpy()[-1]).reshape(16, SIDE, SIDE)
     viz.frames(last, captions=[""] * 16).save(options.output / f"digits-{options.model}-dreamt.svg")
-    print({n: v for n, v in result.items() if n != "history"})
 
 
 if __name__ == "__main__":

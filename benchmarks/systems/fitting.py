@@ -1,9 +1,15 @@
-"""Learning by the gradient of any loss; the weights that are best on held-out data are kept."""
+"""Learning by the gradient of any loss, what all these runs are told, and where they store results.
+
+The weights that are best on held-out data are kept.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,3 +64,31 @@ def fit(
         if spent >= seconds or pace < rate / 30 or lowest <= enough:
             break
     return best, history
+
+
+def told(doc: str | None, models: Sequence[str], seconds: float, rate: float, **more: Any) -> Any:
+    """What the command line says: the model, seconds, rate, seed, output, and further options.
+
+    more: each with its default, and what it means where its name does not say it.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("model", choices=models)
+    for name, (default, meaning) in more.items():
+        if default is None:
+            parser.add_argument(name, type=Path, help=meaning)
+        else:
+            parser.add_argument(f"--{name}", type=type(default), default=default, help=meaning)
+    parser.add_argument("--seconds", type=float, default=seconds, help="of CPU time")
+    parser.add_argument("--rate", type=float, default=rate)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
+    return parser.parse_args()
+
+
+def store(at: Path, result: Mapping[str, Any], found: Weights | None = None) -> None:
+    """Write what was found as AT.json, weights as AT.npz, and print all but the history."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if found is not None:
+        np.savez_compressed(at.with_suffix(".npz"), **found)
+    print({n: v for n, v in result.items() if n != "history"})

@@ -12,18 +12,15 @@ string is right, or 2,000 held-out ones where there are more.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
 
-from benchmarks.systems.fitting import fit  # noqa: E402
+from benchmarks.systems.fitting import Weights, fit, store, told  # noqa: E402
 from tinygrad_lstm import (  # noqa: E402
     Tensor,
     cells,
@@ -37,7 +34,6 @@ from tinygrad_lstm import (  # noqa: E402
 )
 
 BATCH, HELD_OUT = 64, 2000
-Weights = Mapping[str, np.ndarray]
 
 
 class Model:
@@ -89,16 +85,8 @@ def held_out(bits: int) -> np.ndarray:
 
 def main() -> None:
     """Learn until all held-out strings are right, or the time is over."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["grid", "stack"])
-    parser.add_argument("--bits", type=int, default=8)
-    parser.add_argument("--units", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=30, help="of CPU time")
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
-    options = parser.parse_args()
+    more = {"bits": (8, None), "units": (64, None), "layers": (4, None)}
+    options = told(__doc__, ["grid", "stack"], 30, 1e-3, **more)
     model = Model(options.model, options.bits, options.units, options.layers, options.seed)
     strings = held_out(options.bits)
 
@@ -136,10 +124,8 @@ def main() -> None:
         "CPU seconds": history[-1]["seconds"],
         "history": history[:: max(len(history) // 40, 1)],
     }
-    options.output.mkdir(parents=True, exist_ok=True)
     at = options.output / f"parity-{options.bits}-{options.model}-{options.layers}"
-    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print({n: v for n, v in result.items() if n != "history"})
+    store(at, result)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@ decoder is an LSTM that starts from what the encoder knows at its end.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -20,7 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np  # noqa: E402
 
 import viz  # noqa: E402
-from benchmarks.systems.fitting import fit  # noqa: E402
+from benchmarks.systems.fitting import fit, store, told  # noqa: E402
 from tinygrad_lstm import (  # noqa: E402
     before,
     bidirectional,
@@ -93,14 +90,7 @@ WITHOUT = system(
 
 def main() -> None:
     """Learn, measure, and draw what was read."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=["attention", "none"])
-    parser.add_argument("--length", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=120, help="of CPU time")
-    parser.add_argument("--rate", type=float, default=5e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/systems"))
-    options = parser.parse_args()
+    options = told(__doc__, ["attention", "none"], 120, 5e-3, length=(16, None))
     attends = options.model == "attention"
     network = WITH if attends else WITHOUT
     fast = compiled(network)
@@ -142,14 +132,12 @@ def main() -> None:
         "steps": history[-1]["step"],
         "history": history,
     }
-    options.output.mkdir(parents=True, exist_ok=True)
     at = options.output / f"reverse-{options.length}-{options.model}"
-    at.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    store(at, result)
     if attends:
         words = ["abcdefgh"[k] for k in held_out[:, 0]]
         alpha = run(found, held_out[:, :1], network)["decoder.alpha"]
         viz.alignment(alpha, words, words[::-1]).save(at.with_suffix(".svg"))
-    print({n: v for n, v in result.items() if n != "history"})
 
 
 if __name__ == "__main__":

@@ -51,6 +51,13 @@ def places() -> dict[str, str]:
     return numbers | {name: chr(ord("A") + k) for k, name in enumerate(apart)}
 
 
+def following() -> dict[str, str]:
+    """What is read after each chapter of the lesson; "" after the last."""
+    apart = appendices()
+    lesson = [name for name in chapters() if name not in apart]
+    return dict(zip(lesson, [*lesson[1:], ""], strict=True))
+
+
 def contents(subject: Subject) -> dict[str, Content]:
     """What every chapter shows of a subject, in order."""
     return {

@@ -25,6 +25,7 @@ from equations.lines import Equation
 from lesson.arithmetic import digits, written
 from lesson.formulas import forward
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.graph import opened
 from tinygrad_lstm.networks import output_of
 from tinygrad_lstm.notation import name_latex, space_of
 from tinygrad_lstm.plain_style import NEGATIVE, Attributes, Piece
@@ -141,9 +142,7 @@ def _apply(op: str, *operands: Any) -> Term:
     """An operation on single entries; what leaves a number as it is, is left out."""
     record, terms = TABLE[op], tuple(_number(operand) for operand in operands)
     if record.forward is None and record.definition is not None:
-        leaves = dict(zip(record.definition.inputs.values(), map(np.asarray, terms), strict=True))
-        (root,) = record.definition.outputs.values()
-        return _number(fold([root], leaves, _TAKEN_APART)[root].item())
+        return _number(opened(op, map(np.asarray, terms), _TAKEN_APART).item())
     return terms[0] if record.js == "{0}" else Term(op, terms)
 
 

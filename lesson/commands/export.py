@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Any, dict[str, int]]:
     given += ["--size"] * bool(options.size)
     if given:
         raise ExportError(f"{path} has its own sizes and weights.\n  Leave out {', '.join(given)}.")
+    if path.suffix == ".npz" and of_task(path):
+        own = None if options.own is None else find_network(options.own)
+        model = learning.load_training(path, None, own).model
+        inner = {n: v for n, v in model.parameters.items() if n in model.network.parameters}
+        rest = [n for n in model.parameters if n not in inner]
+        if rest:
+            print(f"{path}: the network alone; {', '.join(rest)} are not in it.", file=sys.stderr)
+        return model.network, inner, model.sizes
     own = None if options.own is None else find(options.own)
     if path.suffix == ".safetensors":
         known = {} if own is None else {own.name: own}
@@ -97,8 +106,6 @@ def _subject(options: argparse.Namespace) -> tuple[Any, Any, dict[str, int]]:
 
 def _cell_of(path: Path) -> Cell:
     """The built-in cell that a checkpoint is of."""
-    if of_task(path):
-        raise ExportError(f"checkpoint {path} is of a training on a task, not of a text.")
     name = read(path)[0].get("cell")
     known = built_in()
     if name not in known:

@@ -51,6 +51,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"in which the page opens: {', '.join(languages.languages())}; it holds all of them "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        help="where on the web the page will stand: where its address is sent, it is shown with a "
+        "picture, which is written beside the page",
+    )
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--watch",
@@ -58,11 +64,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="serve the page to this machine, and build it anew when a file is saved; Ctrl-C ends",
     )
     parser.add_argument(
+        "--edit",
+        action="store_true",
+        help="edit the cell's file in the browser, beside its equations, figures, derivatives, "
+        "steps and checks, which follow what is typed; of a built-in cell a copy, NAME.py in this "
+        "folder, is edited. Nothing is trained. Ctrl-C ends",
+    )
+    parser.add_argument(
         "--port",
         type=int,
         default=0,
         metavar="N",
-        help="where --watch serves (default: one that is free)",
+        help="where --watch and --edit serve (default: one that is free)",
     )
     classroom_options.add(parser)
 
@@ -73,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
     if classroom_options.asked(options):
         return classroom_options.write(options)
     languages.check_language(options.language)
+    if options.edit:
+        return _edit(options)
     if options.seconds is None:
         options.seconds = QUICK if options.watch else SECONDS
     if not 0 < options.seconds < float("inf"):
@@ -83,6 +98,35 @@ def run(options: argparse.Namespace) -> int:
     print(f"The lesson is at {path.resolve()}")
     if not options.no_open and _has_browser():
         webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    """Serve the page that edits the cell's file, which a built-in cell gets first."""
+    from lesson import editing
+    from lesson.editing.first_listing import begin
+
+    if options.watch:
+        raise DataError("--edit follows the file already; leave --watch out.")
+    file, name = parts(options.cell)
+    if file is None:
+        file, written = begin(find(options.cell), Path.cwd())
+        said = (
+            "is new: a copy of the built-in cell" if written else "was there already, and is kept"
+        )
+        print(f"{file.name} {said}.", flush=True)
+
+    def started(address: str) -> None:
+        print(
+            f"Edit {file} at\n  {address}\nWhoever has this address can. Ctrl-C ends.", flush=True
+        )
+        if not options.no_open and _has_browser():
+            webbrowser.open(address)
+
+    try:
+        editing.serve(file, name, options.language, options.port, started)
+    except KeyboardInterrupt:
+        print("\nThe editing has ended.")
     return 0
 
 
@@ -150,6 +194,7 @@ def _built(options: argparse.Namespace, report: Callable[[Progress], object] | N
             cell,
             options.language,
             start,
+            options.address,
         )
     finally:
         _close(bars)

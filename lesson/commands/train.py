@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lesson import cell_options, training_options
+from lesson import cell_options, task_options, training_options
 from lesson.network_names import HELP, find_network
 from tinygrad_lstm import learning
 from tinygrad_lstm.cell_files import find, parts
@@ -27,6 +27,7 @@ from tinygrad_lstm.learning.checkpoint_files import of_task
 from tinygrad_lstm.python_files import run as run_file
 
 SECONDS = 60.0
+OF_A_TEXT = ("text", "length")  # options that some tasks have as well
 LEAST = dict(length=1, steps=0, seconds=0, sample=0, temperature=0)
 AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "another file": "another file by --checkpoint PATH",
@@ -38,7 +39,7 @@ AS_OPTIONS = {  # what the library's errors ask for, as it is said here
     "or clip the gradient": "or --clip NORM",
     "embedding input, or sizes": "--input embedding, or sizes",
     "the input 'linear'": "--input linear",
-    "Name that task with its options": "Name that --task with its --task-option",
+    "Name that task with its options": "Name that --task with its options",
     "batch must": "--batch must",
     "length must": "--length must",
     "seed must": "--seed must",
@@ -57,14 +58,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("cell", metavar="CELL", help=f"a name, or path/to/file.py:NAME; with --task {HELP}")
     add("--text", metavar="FILE", help="a text in UTF-8 (default: Shakespeare)")
     add("--task", metavar="NAME", help="a task in place of a text, or path/to/file.py:NAME")
-    add(
-        "--task-option",
-        type=_option,
-        action="append",
-        metavar="NAME=VALUE",
-        default=[],
-        help="of the task, such as lag=20",
-    )
     add("--hidden", type=int, metavar="N", help="entries of a state (default: text 128, task 32)")
     cell_options.add_size(parser, "inputs=64")
     cell_options.add_start(parser)
@@ -85,6 +78,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", type=Path, metavar="PATH", help="default CELL.npz, or CELL-TASK.npz")
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--eager", action="store_true", help="compute operation by operation, not by compiled code")
+    task_options.add(parser, OF_A_TEXT)
     add("--sample", type=int, metavar="N", default=300, help="characters to write at the end")
     add(
         "--temperature",
@@ -99,10 +93,9 @@ def run(options: argparse.Namespace) -> int:
     """Train, save, and show what the model writes."""
     cell_options.check_least(options, **LEAST)
     training_options.check(options)
-    if options.task is None and options.task_option:
-        raise DataError("--task-option is of a --task; name one.")
-    if options.task is not None:
-        _refuse_text(options, f"--task {options.task}")
+    options.given = task_options.read(options)
+    if options.task is None and (strange := options.given.keys() - {*OF_A_TEXT}):
+        raise DataError(f"{_option(min(strange))} is of a --task; name one.")
     cell = find(options.cell) if options.task is None else find_network(options.cell)
     short = "" if options.task is None else f"-{Path(options.task.rpartition(':')[2]).stem}"
     path = options.checkpoint or Path(f"{cell.name}{short}.npz")
@@ -142,7 +135,8 @@ def _run(options: argparse.Namespace, cell: Any, path: Path) -> int:
             left = ["--seconds", f"{max(1.0, options.seconds - time.perf_counter() + begun):.0f}"]
         words = ["tinygrad-lstm", "train", options.cell]
         words += ["--task", options.task] if options.task else []
-        words += [word for o in options.task_option for word in ("--task-option", "=".join(o))]
+        if options.task:
+            words += [w for n, v in options.given.items() for w in ("--task-option", f"{n}={v}")]
         words += ["--until", options.until] if options.until else []
         words += ["--resume"]
         words += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
@@ -220,7 +214,11 @@ def _resume(options: argparse.Namespace, cell: Any, path: Path) -> Training:
     if options.task is not None:
         training = Training.resume(path, _task(options), cell, eager=options.eager)
     elif of_task(path):
-        _refuse_text(options, f"checkpoint {path}")
+        for name in options.given:
+            raise DataError(
+                f"{_option(name)} is not of the checkpoint {path}, which is of a task.\n"
+                f"  Name it with --task, or leave the option out to go on."
+            )
         training = Training.resume(path, None, cell, eager=options.eager)
     else:
         text = learning.read_text(options.text) if options.text else None
@@ -242,17 +240,15 @@ def _resume(options: argparse.Namespace, cell: Any, path: Path) -> Training:
     return training
 
 
-def _refuse_text(options: argparse.Namespace, what: str) -> None:
-    for name in ("text", "length"):
-        if getattr(options, name) is not None:
-            raise DataError(f"--{name} is of a text to learn, and {what} is another task.")
-
-
 def _task(options: argparse.Namespace) -> Task:
     """The task of a name, or the reader's own of a file: a Task, or a function that makes one."""
     path, name = parts(options.task)
-    given = dict(options.task_option)
+    given = options.given
     if path is None:
+        own = tasks.all()[name].options if name in tasks.all() else given
+        for text in OF_A_TEXT:
+            if text in given and text not in own:
+                raise DataError(f"--{text} is of a text to learn, and --task {name} is another.")
         return tasks.find(name, **given)
     found = run_file(path, "task file").get(name)
     if isinstance(found, Task) and not given:
@@ -264,11 +260,9 @@ def _task(options: argparse.Namespace) -> Task:
     return tasks.Kind(name, found, {})(**given)
 
 
-def _option(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not (name.isidentifier() and equals and value):
-        raise argparse.ArgumentTypeError(f"write NAME=VALUE, such as lag=20, not {word!r}")
-    return name, value
+def _option(name: str) -> str:
+    """An option of a task, as it is written."""
+    return "--task-option" if name not in task_options.known() else f"--{name.replace('_', '-')}"
 
 
 class _Watch:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lesson.exercises.engine_words import told
+from lesson.error_texts import in_language
 from lesson.exercises.words import SAYS, Words, hints, languages_of, say, table
 from tinygrad_lstm import cell_files
 from tinygrad_lstm.errors import ShapeError, TinygradError
@@ -287,7 +287,7 @@ def checked(
         if isinstance(error, TinygradError):
             _refused(answer, error)
         else:
-            told = f"{type(error).__name__}: {error}"
+            told = in_language(f"{type(error).__name__}: {error}", answer.language)
             answer.wrong(SAYS["fails"], line=theirs[-1].lineno, error=told)
     return Verdict(answer.findings)
 
@@ -295,7 +295,7 @@ def checked(
 def _refused(answer: Answer, error: TinygradError) -> None:
     """Say what the engine says, once, and what a shape that does not fit is most often due to."""
     file = re.match(r"file .*?(?:, line (\d+))? does not run:\n  ", str(error))
-    text = str(error)[file.end() :] if file else told(str(error), answer.language)
+    text = in_language(str(error)[file.end() if file else 0 :], answer.language)
     if file and file[1]:
         answer.wrong(SAYS["fails"], line=file[1], error=text)
         return

@@ -9,8 +9,8 @@ import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from functools import cache, reduce
+from collections.abc import Callable, Mapping
+from functools import cache, partial, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,22 @@ LETTERS = {"hidden": "n", "inputs": "m"}  # any other size is written by its fir
 EXAMPLE = {"hidden": 128, "inputs": 64}
 
 
-def pages() -> dict[str, str]:
-    """The gallery's Markdown by file name."""
-    found = {"README.md": _contents(), "forms-of-the-gru.md": _gru_forms()}
-    found |= {f"{name}.md": _page(cell) for name, cell in cells.all().items()}
-    return found | {f"{name}.md": _system(name, part) for name, part in systems.all().items()}
+def pages() -> dict[str, Callable[[], str]]:
+    """The gallery's Markdown by file name, written when it is called."""
+    found: dict[str, Callable[[], str]] = {
+        "README.md": _contents,
+        "forms-of-the-gru.md": _gru_forms,
+    }
+    found |= {f"{name}.md": partial(_page, cell) for name, cell in cells.all().items()}
+    found |= {f"{name}.md": partial(_system, name, part) for name, part in systems.all().items()}
+    return found
 
 
-def figures() -> dict[str, viz.Figure]:
-    """The gallery's figures by file name."""
-    found = {f"{name}.svg": viz.cell(cell) for name, cell in cells.all().items()}
-    return found | {f"{name}.svg": _figure(part) for name, part in systems.all().items()}
+def figures() -> dict[str, Callable[[], viz.Figure]]:
+    """The gallery's figures by file name, drawn when they are called."""
+    found: dict[str, Callable[[], viz.Figure]] = {}
+    found |= {f"{name}.svg": partial(viz.cell, cell) for name, cell in cells.all().items()}
+    return found | {f"{name}.svg": partial(_figure, part) for name, part in systems.all().items()}
 
 
 def write(folder: Path) -> list[Path]:
@@ -48,8 +53,8 @@ def write(folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in pages().items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        for name, page in pages().items():
+            (folder / name).write_text(page(), encoding="utf-8", newline="\n")
     except OSError as error:
         raise DataError(
             f"cannot write the gallery to {folder}: {error.strerror or error}.\n"
@@ -57,7 +62,7 @@ def write(folder: Path) -> list[Path]:
         ) from error
     return [
         *(folder / name for name in pages()),
-        *(figure.save(folder / name) for name, figure in figures().items()),
+        *(figure().save(folder / name) for name, figure in figures().items()),
     ]
 
 

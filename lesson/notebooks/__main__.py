@@ -1,7 +1,7 @@
-"""`python -m lesson.notebooks`: run every notebook again and store what it shows."""
+"""`python -m lesson.notebooks [NAME …]`: run the notebooks again and store what they show."""
 
-from lesson.notebooks import executed, paths, text
+import sys
 
-for path in paths():
-    print(path.name, flush=True)
-    path.write_text(text(executed(path)), encoding="utf-8")
+from lesson.notebooks import store
+
+store(sys.argv[1:])

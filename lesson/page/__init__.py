@@ -48,6 +48,7 @@ ENVIRONMENT.globals |= {
     "translate_html": prose.translate_html,
     "inline": prose.inline,
     "data": prose.data,
+    "packed": prose.packed,
     "equations": formulas.formula,
     "percent": numbers.percent,
     "power": numbers.power,

@@ -7,16 +7,19 @@ const lesson = (() => {
   const callbacks = [];
   const live = document.getElementById("announcement");
   const texts = {};
-  for (const script of document.querySelectorAll("script.texts")) {
-    texts[script.dataset.texts] = JSON.parse(script.textContent);
-  }
+  const learn = (part) => {
+    for (const script of part.querySelectorAll("script.texts")) {
+      texts[script.dataset.texts] = JSON.parse(script.textContent);
+    }
+  };
+  learn(document);
 
   const language = () => root.dataset.language;
 
-  const text = (part, key, facts = {}) => {
+  const text = (part, key, facts = {}, tag = language()) => {
     const known = texts[part] || {};
     const look = (file) => key.split(".").reduce((found, word) => found && found[word], file);
-    const found = look(known[language()]) ?? look(known[languages[0]]);
+    const found = look(known[tag]) ?? look(known[languages[0]]);
     if (found === undefined) throw new Error(`no text ${part}: ${key}`);
     return found.replace(/\{(\w+)\}/g, (whole, name) => (name in facts ? facts[name] : whole));
   };
@@ -97,21 +100,14 @@ const lesson = (() => {
     unfolded = [];
   });
 
-  const fromHash = () => choose(location.hash.slice(1));
-  for (const radio of radios) {
-    radio.addEventListener("change", () => {
-      choose(radio.value);
-      history.replaceState(null, "", `#${radio.value}`);
-    });
-  }
-  addEventListener("hashchange", fromHash);
+  for (const radio of radios) radio.addEventListener("change", () => choose(radio.value));
   root.dataset.script = "yes";
   root.dataset.language = languages[0];
   const remembered = radios.find((radio) => radio.checked); // as a reload keeps it
-  fromHash();
-  if (language() === languages[0] && remembered) choose(remembered.value);
+  if (remembered) choose(remembered.value);
 
   return {
-    language, onLanguage: (callback) => callbacks.push(callback), text, format, announce, resized,
+    language, languages, choose, onLanguage: (callback) => callbacks.push(callback), text, format,
+    announce, resized, learn,
   };
 })();

@@ -169,6 +169,11 @@ lesson.choice = (() => {
       Object.assign(now, news);
       if (changed.length) for (const callback of callbacks) callback({ ...now }, changed, from);
     },
-    on: (callback) => callbacks.push(callback),
+    // Who comes later hears of what was chosen before, as soon as it is built.
+    on: (callback) => {
+      callbacks.push(callback);
+      const chosen = Object.keys(now);
+      if (chosen.length) queueMicrotask(() => callback({ ...now }, chosen, null));
+    },
   };
 })();

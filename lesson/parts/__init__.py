@@ -24,13 +24,13 @@ def parts() -> dict[str, ModuleType]:
 def style(*names: str) -> str:
     """The rules of the page, of every language, and of some parts."""
     own = [asset(f"{__name__}.{name}", f"{name}.css") for name in names]
-    page = [asset("lesson.page", f"{name}.css") for name in ("style", "reading")]
+    page = [asset("lesson.page", f"{name}.css") for name in ("style", "reading", "sharing")]
     return "\n".join([languages.style(), *page, *own])
 
 
 def scripts(*names: str) -> list[str]:
     """The script of the page and those of some parts, in order."""
-    first = ("base", "network", "contents")
+    first = ("base", "later", "address", "sharing", "network", "line", "contents")
     found = [asset("lesson.page", f"{name}.js") for name in first]
     for name in names:
         module = importlib.import_module(f"{__name__}.{name}")

@@ -98,7 +98,8 @@ def test_the_switch_keeps_the_place(tab: Any) -> None:
     tab.click("label[for=language-zh]")
     after = tab.evaluate("document.querySelector('#figure-peephole').getBoundingClientRect().top")
     assert abs(after - before) < 2
-    assert tab.evaluate("location.hash") == "#zh"
+    tab.wait_for_timeout(800)
+    assert tab.evaluate("location.hash") == "#variants?lang=zh"
 
 
 def test_the_hash_chooses_the_language(file: Path, chromium: Any) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import playwright.sync_api as playwright
 import pytest
-from lesson_pages import about
+import training_pages
+from lesson_pages import about, slow
 from stepper_pages import chromium_here
 
 from lesson import languages, meaning, page_models, prose
@@ -24,6 +25,7 @@ ALPHABETS = (
     "The quick brown fox, whom nobody saw. 가나다 라마바사 아자차카 타파하는 말. "
     "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。\n"
 )
+playwright.expect.set_options(timeout=60_000)
 POLICY = "default-src 'none'; script-src 'unsafe-inline'"
 
 
@@ -82,17 +84,24 @@ def test_reads_what_python_reads(tmp_path: Path, chromium: Any) -> None:
     tab.close()
 
 
-@pytest.fixture
-def tab(pages: tuple[Path, Path], chromium: Any) -> Iterator[Any]:
+@contextmanager
+def opened_page(chromium: Any, file: Path) -> Iterator[Any]:
+    """A page, which must neither complain nor ask for anything."""
     said: list[str] = []
     opened = chromium.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
     opened.on("request", lambda r: r.url.startswith("http") and said.append(r.url))
-    opened.goto(pages[0].as_uri())
+    opened.goto(file.as_uri())
     yield opened
     opened.close()
     assert said == []
+
+
+@pytest.fixture
+def tab(pages: tuple[Path, Path], chromium: Any) -> Iterator[Any]:
+    with opened_page(chromium, pages[0]) as opened:
+        yield opened
 
 
 def test_the_page_carries_its_models(tab: Any) -> None:
@@ -116,47 +125,83 @@ def test_the_page_carries_its_models(tab: Any) -> None:
         np.testing.assert_allclose(live[1], sizes[:31], rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", training.CELLS[:3])
-def test_learns_what_python_learns(tab: Any, name: str) -> None:
-    """The same start, batches and rule: over 40 steps the mean of ten is within 0.02 bits."""
-    text = training.excerpt(about().text.characters)[:900]
-    expected = training.reference(cells.all()[name], training.numbers(text), 40)
-    data = json.loads(tab.locator("#training-data").text_content())
-    costs = tab.evaluate(
-        """([about, data, text]) => {
-          const learner = new lesson.Learner(about, data, text);
-          return Array.from({ length: 40 }, () => learner.step(data.rate));
-        }""",
-        [data["cells"][name], data, text],
-    )
-    means = np.reshape(costs, (-1, 10)).mean(axis=1)
-    np.testing.assert_allclose(means, [bits for _, bits in expected], atol=0.02)
-    assert means[-1] < means[0] - 0.5
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training alone, of a cell that is not built in."""
+    return training_pages.written(slow, tmp_path_factory.mktemp("training") / "training.html")
 
 
-def test_one_watches_it_learn(tab: Any) -> None:
-    part = tab.locator(".training")
-    part.scroll_into_view_if_needed()
-    go = part.locator(".hands button").first
-    go.click()
-    told = part.locator(".said")
-    playwright.expect(told).to_contain_text("letters read")
-    go.click()
-    assert part.locator("pre").inner_text()
-    assert part.locator("polyline.c0").count() == 1
-    part.locator("summary").click()
-    part.locator("textarea").fill("too short")
-    part.locator("textarea").blur()
-    assert "at least" in told.inner_text() and go.is_disabled()
-    part.locator("textarea").fill("가나다라 마바사아 " * 20)
-    part.locator("textarea").blur()
-    part.locator(".hands select").first.select_option("gru")
-    go.click()
-    playwright.expect(told).to_contain_text("letters read")
-    go.click()
-    part.locator(".hands select").nth(1).select_option("0.3")
-    part.locator("button[data-text=anew]").click()
-    assert "3.17 bits" in told.inner_text()  # nine letters
+def test_learns_what_python_learns(trainer: Path, chromium: Any) -> None:
+    """In a worker, opened from a file, any cell: each ten steps cost what they cost in Python."""
+    with opened_page(chromium, trainer) as tab:
+        tab.wait_for_selector(".training .said:not(:empty)")
+        chosen = tab.locator(".training .hands select").first
+        names = chosen.locator("option").evaluate_all("all => all.map((each) => each.value)")
+        assert names == ["slow", *cells.all()]
+        for name in ("slow", "clockwork"):
+            chosen.select_option(name)
+            tab.wait_for_function("() => document.querySelector('.training').training.seen?.names")
+            tab.evaluate(
+                "document.querySelector('.training').training.worker.postMessage("
+                "{ go: true, until: 20 })"
+            )
+            tab.wait_for_function(
+                "() => document.querySelector('.training').training.curve.length === 2"
+            )
+            cell = slow if name == "slow" else cells.all()[name]
+            ids = training.learned(training.numbers(tab.locator("textarea").input_value()))
+            expected = training.reference(cell, ids, 20)
+            curve = tab.evaluate("document.querySelector('.training').training.curve")
+            np.testing.assert_allclose(curve, expected, atol=1e-4)
+            assert curve[1][1] < curve[0][1] - 0.3
+
+
+def test_one_watches_it_learn(trainer: Path, chromium: Any) -> None:
+    with opened_page(chromium, trainer) as tab:
+        part = tab.locator(".training")
+        told = part.locator(".said")
+        playwright.expect(told).to_contain_text("guessing costs")
+        go = part.locator(".hands button").first
+        go.click()
+        playwright.expect(told).to_contain_text("letters read")
+        playwright.expect(told).to_contain_text("held-out end")
+        part.locator(".hands select").nth(1).select_option("0.003")  # while it runs
+        playwright.expect(part.locator("polyline.c1")).to_have_count(0)  # no longer Python's
+        go.click()
+        playwright.expect(go).to_have_text("Continue")
+        playwright.expect(part.locator("pre")).not_to_be_empty()
+        assert part.locator("polyline.c0").count() == part.locator("polyline.c2").count() == 1
+        steps = "document.querySelector('.training').training.seen.steps"
+        before = tab.evaluate(steps)
+        go.click()
+        tab.wait_for_function(f"(n) => {steps} > n", arg=before)
+        go.click()
+        part.locator("summary").click()
+        part.locator("textarea").fill("too short")
+        part.locator("textarea").blur()
+        playwright.expect(told).to_contain_text("at least")
+        assert go.is_disabled()
+        part.locator("textarea").fill("가나다라 마바사아 " * 20)
+        part.locator("textarea").blur()
+        playwright.expect(told).to_contain_text("3.17 bits")  # nine letters
+        part.locator(".hands select").first.select_option("gru")
+        go.click()
+        playwright.expect(told).to_contain_text("letters read")
+        for tag in languages.languages():
+            tab.evaluate(f"document.getElementById('language-{tag}').click()")
+            words = languages.texts(tag, "training")["page"]
+            assert words["axes"] in part.locator("svg.chart").text_content()
+            assert go.inner_text() == words["stop"]
+
+
+def test_a_rate_that_is_too_large_is_said(trainer: Path, chromium: Any) -> None:
+    with opened_page(chromium, trainer) as tab:
+        tab.wait_for_selector(".training .said:not(:empty)")
+        worker = "document.querySelector('.training').training.worker"
+        tab.evaluate(f"{worker}.postMessage({{ go: true, rate: 1e300 }})")
+        said = tab.locator(".training .said")
+        playwright.expect(said).to_contain_text("too large")
+        assert tab.locator(".training .hands button").first.inner_text() != "Stop"
 
 
 def test_the_first_screen_answers(tab: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sampling import WHOLE
 from wrong_programs import changed
 
 from lesson.commands import main
@@ -262,6 +262,7 @@ def _signature(cell: Any) -> Any:
     return inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("cell", cells.all().values(), ids=str)
 def test_every_cell_is_right_and_its_states_may_be_lost(cell: Any) -> None:
     assert diagnose(cell, by_program(cell, lambda name, value, prev: value)).right
@@ -309,7 +310,7 @@ def test_mistakes_drawn_in_the_steps_of_many_cells_are_named() -> None:
     rng = np.random.default_rng(5)
     pool = [c for c in cells.all().values() if c is not cells.fgr]
     named, tried, told = 0, 0, []
-    count = int(os.environ.get("MISTAKES", "24"))
+    count = 400 if WHOLE else 24
     for _ in range(count):
         cell = pool[rng.integers(len(pool))]
         found = diagnose(cell, forward=wrong_step(cell, int(rng.integers(2**31)), kinds := set()))

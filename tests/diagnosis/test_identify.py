@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sampling import sample
 from stored_weights import draw, gru, hard_sigmoid, lstm, stored
 
 from lesson.commands import main
@@ -31,8 +32,7 @@ def all_of(*choices: Any) -> list[tuple[Any, ...]]:
     """A sample of all combinations: every choice of each occurs."""
     every = list(itertools.product(*choices))
     random = np.random.default_rng(0)
-    chosen = random.permutation(len(every))[: int(os.environ.get("LAYOUTS", "16"))]
-    return [every[k] for k in chosen]
+    return sample([every[k] for k in random.permutation(len(every))], max(1, len(every) // 16))
 
 
 ORDERS = ["".join(order) for order in itertools.permutations("ifCo")]

@@ -173,6 +173,7 @@ READINGS: list[Callable[[Example], None]] = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("reading", READINGS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("cell", cells.all().values(), ids=lambda c: c.name)
 def test_cell(cell: Cell, reading: Callable[[Example], None]) -> None:

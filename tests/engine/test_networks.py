@@ -327,6 +327,16 @@ def test_errors_of_networks() -> None:
             "hidden, inputs.",
         ),
         (
+            lambda: network.bind(arrays, units=4),
+            "network 'stack_of_bidirectional_lstm_and_rnn' has no size 'units'; its sizes are "
+            "hidden, inputs.",
+        ),
+        (lambda: network.bind(arrays, hidden=5), "cell 'lstm': the arrays give hidden=2, not 5."),
+        (
+            lambda: network.bind(arrays, inputs=9),
+            f"cell 'lstm': the arrays give inputs={INPUTS}, not 9.",
+        ),
+        (
             lambda: network.bind({**arrays, "3.W": np.zeros((2, 4))}),
             "network 'stack_of_bidirectional_lstm_and_rnn': no parameter is called 3.W; the "
             f"parameters are {', '.join(arrays)}.",

@@ -63,7 +63,7 @@ def test_a_failing_test_of_a_user_shows_the_whole_message(pytester: pytest.Pytes
     result.stdout.fnmatch_lines(
         [
             "E*Disagreement: cell 'cut' fails numeric gradients:",
-            "E*the derivative in *",
+            "E*the derivative with respect to *",
             "E*cell 'cut': sizes hidden=1, inputs=1",
             "E*  W = [[][[]*]]",
             "E*  b = [[]*]",
@@ -85,7 +85,7 @@ def test_a_failing_function_of_a_user(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["E*GradientError: the derivative in x[[]0[]] is wrong: backward gives *, the complex *"]
+        ["E*GradientError: the derivative with respect to x[[]0[]] is wrong: *, the complex *"]
     )
 
 
@@ -113,7 +113,7 @@ def test_gradients_cut_in_time_are_found_and_shrunk() -> None:
     with pytest.raises(Disagreement) as caught:
         gradcheck(forgetful, examples=10)
     text = str(caught.value)
-    assert "cell 'forgetful' fails numeric gradients:\nthe derivative in " in text
+    assert "cell 'forgetful' fails numeric gradients:\nthe derivative with respect to " in text
     assert "by detach()" in text
     assert "cell 'forgetful': sizes hidden=1, inputs=1\n" in text
 
@@ -167,6 +167,7 @@ def memory(now: Any, prev: Any, x: Any, p: Any, noise: Any, mask: Any) -> None:
     now.M = prev.M * mask.reshape(-1, 1) + now.h.reshape(*now.h.shape[:-1], 1, now.h.shape[-1])
 
 
+@pytest.mark.sample(3)
 @given(data=st.data())
 @pytest.mark.parametrize("subject", [*cells.all().values(), memory], ids=lambda c: c.name)
 def test_cases_are_what_unroll_takes(subject: Any, data: st.DataObject) -> None:

@@ -194,6 +194,7 @@ def test_mathml_is_core_and_complete(name: str) -> None:
             assert all(e.text and "\\" not in e.text for e in leaves), line.latex()
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ALL)
 def test_glyphs_can_be_drawn(name: str) -> None:
     """ziamath draws a macro that it does not know as its name in plain text."""

@@ -23,6 +23,7 @@ from tinygrad_lstm.testing.properties import Outcome, examine
 EACH = pytest.mark.parametrize("name", CELLS)
 
 
+@pytest.mark.sample(2)
 @EACH
 def test_every_reading_prints(name: str) -> None:
     one = CELLS[name]
@@ -42,6 +43,7 @@ def test_derived_gradients_of_every_equation_are_the_engines(name: str) -> None:
     agree(*pair(CELLS[name], time=3, reads=tuple(CELLS[name].program().equations)))
 
 
+@pytest.mark.sample(2)
 @EACH
 def test_each_derivation_holds_line_by_line(name: str) -> None:
     one = CELLS[name]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
-import sympy
-from problems import sizes_of
 
 import equations
 import tinygrad_lstm as tg
-from equations import algebra, rules
 from equations.derivation import derive
-from equations.symbolic import symbolic_step
 from tinygrad_lstm import (
     Tensor,
     abs,
@@ -311,92 +306,6 @@ def test_an_equation_may_have_the_name_of_an_input() -> None:
     agree(*pair(twins, reads=("h", "x", "s")))
 
 
-# --- the oracle: the whole loss as one expression, differentiated at once -----------------------
-class T(sympy.Function):  # type: ignore[misc]
-    """tanh without SymPy's own, which looks through its whole argument each time it is built."""
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        return 1 - self**2
-
-
-FUNCTIONS = {"sigma": lambda v: (1 + T(v / 2)) / 2, "tanh": T}
-
-
-def substituted(expr: Any, values: dict[Any, Any], step: int) -> Any:
-    """An equation as an array of plain SymPy expressions in the entries of the inputs."""
-    if isinstance(expr, algebra.SymbolicValue):
-        return values[expr.label, None if expr.time is None else step + expr.time]
-    if expr.is_Number:
-        return expr
-    if isinstance(expr, algebra.SymbolicOperation):
-        parts = [substituted(a, values, step) for a in expr.operands]
-        return parts[0] @ parts[1] if expr.op == "matvec" else np.concatenate(parts)
-    parts = [substituted(a, values, step) for a in expr.args]
-    if expr.func in (sympy.Add, sympy.Mul):
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part if expr.func is sympy.Add else total * part
-        return total
-    return np.vectorize(FUNCTIONS[expr.func.__name__], otypes=[object])(parts[0])
-
-
-# a few cells: whole expressions grow fast, and one with more paths through time takes minutes
-@pytest.mark.parametrize("hidden, time, every", [(1, 2, 4), (2, 1, 5)])  # every which entry
-@pytest.mark.parametrize("name", ["rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru"])
-def test_oracle(name: str, hidden: int, time: int, every: int) -> None:
-    one = cells.all()[name]
-    program = one.program(**sizes_of(one, hidden))
-    timed = {"x", *one.sequences}
-    random = np.random.default_rng(3)
-    numbers: dict[sympy.Symbol, float] = {}
-
-    def fresh(shape: tuple[int, ...]) -> Any:
-        symbols = [sympy.Dummy() for _ in range(int(np.prod(shape)))]
-        numbers.update({s: random.normal() for s in symbols})
-        return np.array(symbols, dtype=object).reshape(shape)
-
-    def plain(array: Any) -> Any:
-        return np.vectorize(numbers.get, otypes=[float])(array)
-
-    values: dict[Any, Any] = {}
-    for label, node in program.inputs.items():
-        if label in timed:
-            values |= {(label, t): fresh(node.shape) for t in range(1, time + 1)}
-        elif label.startswith("prev."):
-            values[label.removeprefix("prev."), 0] = fresh(node.shape)
-        else:
-            values[label, None] = fresh(node.shape)
-    given = dict(values)
-    seeds = {name: random.normal(size=(time, hidden)) for name in one.state}
-    loss: Any = 0
-    for t in range(1, time + 1):
-        for label, expr in symbolic_step(one, program).equations.items():
-            values[label, t] = substituted(expr, values, t)
-        for label, seed in seeds.items():
-            loss = loss + seed[t - 1] @ values[label, t]
-    sequences = {
-        name: np.array([plain(given[name, t]) for t in range(1, time + 1)]) for name in timed
-    }
-    found = equations.gradients(
-        one,
-        {name: plain(given[name, None]) for name in one.parameters},
-        sequences.pop("x"),
-        seeds,
-        {name: plain(given[name, 0]) for name in one.state},
-        **sequences,
-        **{name: plain(given[name, None]) for name in one.constants},
-    )
-    entries = []
-    for (label, step), symbols in given.items():
-        key = f"prev.{label}" if step == 0 else label
-        got = found[key][step - 1] if label in timed else found[key]
-        entries += list(zip(symbols.flat, got.flat, strict=True))
-    entries = entries[::every]
-    slopes = [sympy.diff(loss, entry) for entry, _ in entries]
-    expected = sympy.lambdify(list(numbers), slopes, [{"T": math.tanh}])(*numbers.values())
-    np.testing.assert_allclose([got for _, got in entries], expected, rtol=1e-10, atol=1e-12)
-
-
 # --- as printed ---------------------------------------------------------------------------------
 def test_the_textbook_lines() -> None:
     lines = equations.backward(cells.lstm)
@@ -453,64 +362,3 @@ def test_bad_input_is_answered() -> None:
     assert str(shape.value) == (
         "cell 'rnn': the seed of h has shape (4, 2), but h over the sequence is (4, 3)."
     )
-
-
-# --- derivations --------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ALL)
-def test_every_line_of_every_derivation_holds(name: str) -> None:
-    for parameter in (*ALL[name].parameters, "x"):
-        steps = derive(ALL[name], parameter)
-        assert steps and all(step.rule and step.error < 1e-10 for step in steps)
-        assert any(step.name == f"bar.{parameter}" for step in steps)
-
-
-def test_two_equations_with_the_same_inside_are_told_apart() -> None:
-    @cell(state="h", parameters={"W": "hidden, hidden + inputs"})
-    def twins(now: Any, prev: Any, x: Any, p: Any) -> None:
-        a = matvec(p.W, concat(prev.h, x))
-        now.s = sigmoid(a)
-        now.g = tanh(a)
-        now.h = now.s * now.g + (1.0 - now.s) * prev.h
-
-    steps = derive(twins, "W")
-    assert all(step.error < 1e-10 for step in steps)
-    assert "∂s_t/∂a^s_t = σ(a^s_t) ⊙ (1 - σ(a^s_t))" in steps.unicode()
-    assert "∂g_t/∂a^g_t = 1 - tanh²(a^g_t)" in steps.unicode()
-
-
-def test_a_derivation_names_its_rules() -> None:
-    steps = derive(cells.rnn, "W")
-    assert steps.unicode() == (
-        "h_t = tanh(W·[h_{t-1}, x_t] + b)    (definition)\n"
-        "a^h_t = W·[h_{t-1}, x_t] + b    (name for what stands inside the function)\n"
-        "W̄ = Σ_t δ^h_t ⊗ [h_{t-1}, x_t]    (sum over time, sum rule, matrix product)\n"
-        "δ^h_t = h̄_t ⊙ ∂h_t/∂a^h_t    (chain rule)\n"
-        "∂h_t/∂a^h_t = 1 - tanh²(a^h_t)    (derivative of tanh, 1 minus its square)\n"
-        "∂h_t/∂a^h_t = 1 - h_t²    (the function's value has a name)\n"
-        "δ^h_t = h̄_t ⊙ (1 - h_t²)    (substitution)\n"
-        "h̄_t = ∂L/∂h_t + [Wᵀ·δ^h_{t+1}]_h    (sum over paths, some through the next step, "
-        "sum rule, matrix product, parts of a concatenation)"
-    )
-    assert steps.latex().count(r"&& \text{") == len(steps)
-    assert steps.mathml().count("<mtext>") == len(steps)
-
-
-@pytest.mark.parametrize("factor", [1.01, -1.0])
-def test_a_wrong_derivative_is_found(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = staticmethod(lambda y, x: (factor * y * (1 - y),))
-    monkeypatch.setattr(algebra.sigma, "slopes", wrong)
-    with pytest.raises(TinygradError, match="does not hold at random numbers"):
-        derive(cells.gru, "W_z")
-    derived, engine = pair(cells.gru)
-    assert np.max(np.abs(derived["W_z"] - engine["W_z"])) > 1e-4
-
-
-def test_a_wrong_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = rules.RULES["matvec"]
-
-    def wrong(*args: Any) -> list[Any]:
-        return [algebra.times(sympy.Float(1.01), share) for share in right(*args)]
-
-    monkeypatch.setitem(rules.RULES, "matvec", wrong)
-    with pytest.raises(TinygradError, match="does not hold at random numbers"):
-        derive(cells.lstm, "W_f")

@@ -1,13 +1,12 @@
 """Cells of the package and of the corpus as programs: each computes what the interpreter does.
 
 The numbers inside a file are checked by running it; here the weights and inputs are drawn, and for
-PyTorch and ONNX other numbers are run too. EVERY_EXPORT=1 in the environment takes the whole
+PyTorch and ONNX other numbers are run too. WHOLE=1 in the environment takes the whole
 corpus, a few minutes; otherwise some of it is drawn by a seed.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ import corpus
 import numpy as np
 import pytest
 from readings.subjects import CELLS, draw
+from sampling import WHOLE
 
 from tinygrad_lstm import (
     Cell,
@@ -38,12 +38,11 @@ from tinygrad_lstm import (
 from tinygrad_lstm.exporting.self_test import C_FLAGS, self_test
 from tinygrad_lstm.exporting.subject import subject
 
-EVERY = bool(os.environ.get("EVERY_EXPORT"))
 SOME = sorted(random.Random(7).sample(sorted(corpus.CELLS), 14))
 ODD = ["odd_names", "keywords", "symbols", "ntm", "leaky", "gelu_block", "largest", "numpy_lstm"]
 FAMILY = list(cells.all())
-NAMES = list(CELLS) if EVERY else [*FAMILY, *dict.fromkeys([*ODD, *SOME])]
-FEW = list(CELLS) if EVERY else ["lstm", "lstm_1997", "clockwork", "mut3", *ODD, *SOME[:4]]
+NAMES = list(CELLS) if WHOLE else [*FAMILY, *dict.fromkeys([*ODD, *SOME])]
+FEW = list(CELLS) if WHOLE else ["lstm", "lstm_1997", "clockwork", "mut3", *ODD, *SOME[:4]]
 NETWORKS = {
     "layers": stack([bidirectional(cells.lstm), cells.gru]),
     "below": stack([cells.lstm, cells.depth_gated]),
@@ -207,7 +206,7 @@ def test_onnxruntime_computes_the_same(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", FEW)
 def test_c_compiles_without_a_warning_and_is_right(name: str, tmp_path: Path) -> None:
     q = problem(name)
-    for kind in ("float32", "float64") if EVERY else ("float64",):
+    for kind in ("float32", "float64") if WHOLE else ("float64",):
         file = tmp_path / f"{kind}.c"
         exported(q, "c", dtype=kind, path=file)
         ran(file, [str(GCC)], tmp_path)
@@ -230,12 +229,12 @@ def test_c_in_other_compilers(tmp_path: Path) -> None:
     for compiler in filter(shutil.which, ("clang", "tcc")):
         ran(file, [compiler], tmp_path)
         tried += 1
-    if EVERY:
+    if WHOLE:
         pytest.importorskip("ziglang")
         ran(file, [sys.executable, "-m", "ziglang", "cc"], tmp_path)
         tried += 1
     if not tried:
-        pytest.skip("no clang or tcc; Zig is tried with EVERY_EXPORT=1, for it builds a C library")
+        pytest.skip("no clang or tcc; Zig is tried with WHOLE=1, for it builds a C library")
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -247,7 +246,7 @@ def test_node_runs_the_javascript(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
-@pytest.mark.skipif(not EVERY, reason="EVERY_EXPORT=1 is not set: Zig builds a C library first")
+@pytest.mark.skipif(not WHOLE, reason="WHOLE=1 is not set: Zig builds a C library first")
 def test_node_runs_the_webassembly(tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
     export(NETWORKS["layers"], "wasm", tmp_path / "network.js", inputs=3, hidden=4)

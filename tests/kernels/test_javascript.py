@@ -17,6 +17,7 @@ from compiling import LENGTHS, NO_NODE, NO_WASM, compare, problem
 from readings.subjects import CELLS, Result, close, draw, equal_sizes
 from readings.test_compiled_code import agree
 from running_scripts import run_script
+from sampling import WHOLE
 
 from tinygrad_lstm import (
     Tensor,
@@ -55,7 +56,6 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 }
 # Two cells in all situations, every cell of the package in one, and some others of the corpus;
 # WHOLE=1 in the environment: all of them.
-WHOLE = "WHOLE" in os.environ
 NAMES = [*cells.all()]
 PAIRS = [
     (name, how)

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 from json_places import at, places
+from sampling import sample
 
 from tinygrad_lstm import __version__, cell, cells, concat, learning, matvec
 from tinygrad_lstm.learning import (
@@ -122,9 +123,9 @@ def test_every_field_of_a_description(whole, monkeypatch):
     checkpoints.write(path, described, arrays)
     assert goes_on(path)
     refused, tried = 0, 0
-    for place in places(described, most=2):
+    for k, place in enumerate(places(described, most=2)):
         own = at(described, place)
-        for odd in ODD:
+        for odd in sample(ODD, 4, k):
             if odd is not GONE and type(odd) is type(own) and odd == own:
                 continue
             changed = copy.deepcopy(described)
@@ -140,7 +141,7 @@ def test_every_field_of_a_description(whole, monkeypatch):
             number = isinstance(own, int | float) or own is None
             alike = number and type(odd) in (int, float) or type(odd) is type(own) or odd is None
             assert not fine or (free(place) and (alike or odd is GONE)), (place, odd)
-    assert tried > 1000 and refused > 1000
+    assert tried > 250 and refused > 250
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def table(now, prev, x, p):
 ALL = [*cells.all().values(), narrow]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", ["embedding", "one-hot"])
 @pytest.mark.parametrize("which", ALL, ids=str)
 def test_gradients_by_complex_step(which, kind):
@@ -148,6 +149,13 @@ def test_observation():
     best = seen.expected(2, 5)
     assert [p for _, p in best] == sorted(seen.probabilities[2], reverse=True)
     assert {s for s, _ in best} == set("to be")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_of_one_symbol_nothing_is_predicted(count: int):
+    model = CharacterModel(cells.rnn, "abc", hidden=3)
+    with pytest.raises(DataError, match=f"nothing to predict in {count} symbols; give at least"):
+        learning.evaluate(model, model.vocabulary.encode("a" * count))
 
 
 def test_evaluation_reads_every_stream_alike():

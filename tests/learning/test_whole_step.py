@@ -1,6 +1,5 @@
 """A network with read-out and loss: compiled as one, it is what the interpreter computes."""
 
-import os
 import random
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from compiling import MISSING
 from corpus import draw
 from readings.subjects import CELLS
+from sampling import WHOLE
 
 from tinygrad_lstm import bidirectional, cell, cells, compiled, concat, matvec, stack, tanh, unroll
 from tinygrad_lstm.errors import CellError, DataError, DTypeError, ShapeError, UnknownNameError
@@ -38,7 +38,7 @@ def vector(which):
 
 READ = {name: which for name, which in CELLS.items() if vector(which)}
 SOME = random.Random(3).sample(sorted(READ), 7) + ["char_rnn", "clockwork", "lstm"]
-DRAWN = sorted(READ) if os.environ.get("TINYGRAD_LSTM_ALL_CELLS") else SOME
+DRAWN = sorted(READ) if WHOLE else SOME
 
 
 def batch(model, problem, lead):

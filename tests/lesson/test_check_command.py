@@ -39,6 +39,7 @@ def written(text: str) -> None:
     )
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", list(cells.all()))
 def test_every_built_in_cell_holds(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", name, "--examples", "4"]) == 0
@@ -73,10 +74,10 @@ def test_a_derivative_wrong_by_one_percent(
     assert re.match(
         r"cell 'swishy': a, h\n"
         r"  ✗ numeric gradients            fails; the simplest case found:\n"
-        rf"      the derivative in b\[0\] is wrong: backward gives {number}, the complex step "
-        rf"{number}\.\n"
+        rf"      the derivative with respect to b\[0\] is wrong: backward gives {number}, "
+        rf"the complex step {number}\.\n"
         rf"        They differ by 0\.0\d+; rounding explains \S+ where the largest is {number}\.\n"
-        rf"        equation a, time step 0, operation swish: its rule for operand 1\[0\] gives "
+        rf"        equation a, time step 1, operation swish: its rule for operand 1\[0\] gives "
         rf"{number}, the complex step {number}\.\n"
         r"      cell 'swishy': sizes hidden=1, inputs=1\n"
         r"        W = \[\[0\., 0\.\]\]\n"

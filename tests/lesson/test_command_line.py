@@ -30,6 +30,7 @@ def ran(
 
 
 # --- locales --------------------------------------------------------------------------------------
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("encoding", ["cp949", "ascii"])
 @pytest.mark.parametrize(
     "words",

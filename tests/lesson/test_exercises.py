@@ -843,6 +843,7 @@ WRONG: list[tuple[str, int, Change, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("name", "seed", "change", "keys", "language"),
     [(*wrong, LANGUAGES[k % 3]) for k, wrong in enumerate(WRONG)],
@@ -945,6 +946,7 @@ def test_an_exercise_is_found_by_its_existence(
     assert [made.place for made in EVERY.values()] == list(range(1, len(ORDER) + 1))
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ORDER)
 def test_tasks_and_files_fit_a_terminal_and_are_python(
@@ -1300,19 +1302,11 @@ def test_multiplying_by_hand_is_right_and_said() -> None:
     assert told(verdict, table("fifty-steps", "says")["by_hand"]["en"])
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_engine_speaks_the_students_language(language: str) -> None:
-    words = {
-        "sigmoid(matvec(p.W_f, x) + p.b_f)": ("shapes", "W_f (3, 7), x (4,)"),
-        "sigmoid(matvec(p.W_f, hx) + p.b_g)": ("parameter", "b_g"),
-        "sigmoid(matvec(p.W_f, hx) * now.g)": ("early", "now.g"),
-        "sigmoid(matvec(p.W_f, hx) * prev.D)": ("state", "prev.D"),
-        "sigmoid(matvec(p.W_f, xh))": ("undefined", "xh"),
-    }
-    for line, (key, part) in words.items():
-        text = answered("finish-the-cell", a_line(line), LINE["f"], language).findings[0].text
-        pieces = re.split(r"\{\{\w+\}\}", table("engine")[key][language])
-        assert all(piece in text for piece in pieces) and part in text, (line, text)
+def test_the_engine_speaks_the_students_language() -> None:
+    line = a_line("sigmoid(matvec(p.W_f, x) + p.b_f)")
+    texts = [answered("finish-the-cell", line, LINE["f"], x).findings[0].text for x in LANGUAGES]
+    assert "W_f (3, 7), x (4,)" in texts[0] and "got shapes" in texts[0]
+    assert all("W_f (3, 7), x (4,)" in x and "got" not in x for x in texts[1:])
 
 
 def test_the_file_of_the_forgetful_network_runs_by_itself() -> None:

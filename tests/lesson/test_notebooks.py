@@ -19,11 +19,14 @@ from playwright import sync_api as playwright
 
 import equations
 import viz
-from lesson import notebook, notebooks
+from lesson import languages, notebook, notebooks
 from lesson.measurements import Line
 from tinygrad_lstm import cell, cells, errors, step_through, tanh, unroll
 
-PATHS = notebooks.paths()
+BOOKS = notebooks.paths()  # in English
+OTHERS = [path for tag in languages.languages()[1:] for path in notebooks.paths(tag)]
+PATHS = [*BOOKS, *OTHERS]
+CODE = re.compile(r"`[^`]+`")
 RUN = unroll(cells.gru, cells.gru.init(inputs=1, hidden=2, seed=0), np.array([[1.0], [-0.5]]))
 TRACE = step_through((RUN.final["h"] * RUN.final["h"]).sum())
 
@@ -69,34 +72,66 @@ def shown(thing: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 # --- the stored notebooks -------------------------------------------------------------------------
-@pytest.fixture(scope="module", params=PATHS, ids=lambda path: path.stem[:1])
+@pytest.fixture(scope="module", params=BOOKS, ids=lambda path: path.stem[:1])
 def pair(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """A notebook as it is stored, and as it leaves a fresh kernel now."""
     return nbformat.read(request.param, 4), notebooks.executed(request.param)
 
 
-def test_there_are_four_the_last_in_every_language() -> None:
-    assert [path.stem for path in PATHS] == [
-        "1-a-first-cell",
-        "2-gradients-by-hand-and-by-machine",
-        "3-the-family-compared",
-        "4-what-went-wrong-in-my-backward-pass",
-        "4-what-went-wrong-in-my-backward-pass.ko",
-        "4-what-went-wrong-in-my-backward-pass.zh",
-    ]
+def test_there_are_four_in_every_language() -> None:
+    names = [path.stem for path in BOOKS]
+    assert [name[:1] for name in names] == ["1", "2", "3", "4"]
+    for tag in languages.languages()[1:]:
+        assert [path.stem for path in notebooks.paths(tag)] == [f"{name}.{tag}" for name in names]
 
 
-def test_a_notebook_is_the_same_in_every_language_but_for_its_words() -> None:
-    books = [nbformat.read(path, 4).cells for path in PATHS[3:]]
-    for several in zip(*books, strict=True):
-        assert len({cell.cell_type for cell in several}) == 1
-        if several[0].cell_type == "markdown":
-            assert len({cell.source for cell in several}) == 3
-            for mark in ("#", "- ", "$"):
-                assert len({cell.source.count(mark) for cell in several}) == 1, several[0].source
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem[:1] + path.suffixes[0])
+def test_another_language_changes_the_words_alone(path: Path) -> None:
+    """The code is the English one, and so is what it shows where it says nothing in words."""
+    english = nbformat.read(path.parent / f"{path.stem.partition('.')[0]}.ipynb", 4)
+    stored = nbformat.read(path, 4)
+    made = notebooks.translated(english, path.with_suffix(".md"))
+    assert [cell.source for cell in stored.cells] == [cell.source for cell in made.cells]
+    said_differently = 0
+    for other, own in zip(english.cells, stored.cells, strict=True):
+        if own.cell_type == "markdown":
+            assert own.source != other.source
+            assert re.search(r"[\u3000-\u9fff\uac00-\ud7a3]", own.source)
+            for mark in ("#", "\n- ", "\n1. ", "$", "**", "](", "<details>"):
+                assert own.source.count(mark) == other.source.count(mark), other.source
+            assert set(CODE.findall(other.source)) == set(CODE.findall(own.source))
         else:
-            codes = {re.sub(r'"""[^"]*"""|LANGUAGE = "\w+"', "", cell.source) for cell in several}
-            assert len(codes) == 1
+            digits = [
+                re.findall(r"\d+\.\d+", str(said(book)))
+                for book in (other_of(other), other_of(own))
+            ]
+            assert sorted(digits[0]) == sorted(digits[1])
+            said_differently += own.source != other.source
+    assert said_differently
+
+
+def other_of(cell_: Any) -> Any:
+    """A cell as a notebook of its own."""
+    return nbformat.v4.new_notebook(cells=[cell_])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("a", "has 1 texts, but the notebook has 2 cells of text"),
+        ("a\n%%\nb\n%% code\nprint(1)", "is not written `English => own`"),
+        ("a\n%%\nb\n%% code\nprint(2) => print(3)", "does not say 'print\\(2\\)'"),
+    ],
+)
+def test_words_that_do_not_fit_are_an_error(tmp_path: Path, words: str, message: str) -> None:
+    text = nbformat.v4.new_markdown_cell
+    book = nbformat.v4.new_notebook(
+        cells=[text("one"), nbformat.v4.new_code_cell("print(1)"), text("two")]
+    )
+    path = tmp_path / "book.ko.md"
+    path.write_text(words, encoding="utf-8")
+    with pytest.raises(errors.DataError, match=message):
+        notebooks.translated(book, path)
 
 
 def test_a_fresh_kernel_says_what_is_stored(pair: tuple[Any, Any]) -> None:
@@ -142,7 +177,7 @@ def test_without_javascript_every_output_is_complete(pair: tuple[Any, Any]) -> N
             assert "image/png" in output.data
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem[:1])
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_stored_in_one_form_without_traces_of_a_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     stored = nbformat.read(path, 4)
@@ -155,7 +190,7 @@ def test_stored_in_one_form_without_traces_of_a_machine(path: Path) -> None:
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem[:1])
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_links_lead_somewhere(path: Path) -> None:
     for cell_ in nbformat.read(path, 4).cells:
         for target in re.findall(r"\]\(([^)#]+)\)", cell_.source):

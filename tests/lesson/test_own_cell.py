@@ -12,6 +12,7 @@ from typing import Any
 
 import playwright.sync_api as playwright
 import pytest
+from sampling import sample
 
 from lesson import building, commands, models
 from tinygrad_lstm.cell_files import find
@@ -99,7 +100,7 @@ def small() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["twelve", "single", "four"])
+@pytest.fixture(scope="module", params=sample(["twelve", "single", "four"], 2))
 def own(request: pytest.FixtureRequest, file: Path) -> tuple[str, str]:
     cell, path = find(f"{file}:{request.param}"), file.with_name(f"{request.param}.html")
     building.build(path, 0.6, Text(WORDS, "two lines"), cell=cell)

@@ -64,6 +64,7 @@ RUN = """points.map(([values, seeds]) => {
 })"""
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ALL)
 def test_javascript_computes_what_the_engine_computes(name: str, evaluated: Evaluate) -> None:
     one = ALL[name]

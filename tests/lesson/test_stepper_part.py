@@ -136,6 +136,7 @@ return s.trace.events.map((e) => ({
 """
 
 
+@pytest.mark.sample(3)
 @pytest.mark.browser
 @pytest.mark.parametrize("name", CHECKED)
 def test_every_event_says_what_the_trace_says(name: str, chromium: Any, tmp_path: Path) -> None:
@@ -496,6 +497,7 @@ def test_without_a_script_the_figure_and_a_table_are_there(chromium: Any, tmp_pa
     context.close()
 
 
+@pytest.mark.sample(3)
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["braid", "crowded", "bursting", "rnn", "lstm_1997", "clockwork"])
 def test_steps_through_any_cell(name: str, chromium: Any, tmp_path: Path) -> None:

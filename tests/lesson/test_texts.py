@@ -44,7 +44,9 @@ def pairs() -> Iterator[tuple[str, str]]:
     folder = resources.files("lesson.languages")
     for language in languages.languages()[1:]:
         names = {f.name for x in languages.languages() for f in folder.joinpath(x).iterdir()}
-        for name in sorted(names - {"language.toml", "language.css", "sentences.toml"}):
+        for name in sorted(
+            names - {"language.toml", "language.css", "sentences.toml", "errors.toml"}
+        ):
             yield language, name.removesuffix(".toml")
 
 
@@ -182,6 +184,7 @@ def test_korean_particles_fit_whatever_stands_before_them() -> None:
     files = [languages.own_texts("ko", name) for language, name in pairs() if language == "ko"]
     every = [text for file in files for text in leaves(file).values()]
     every += prose.sentences("ko").values()
+    every += languages.own_texts("ko", "errors").values()
     known = "{layer}을"  # every name of a layer ends in 층
     particle = re.compile(r"\}`?(?:은|는|이|가|을|를|과|와|로|으로|라는|였습니다)(?![가-힣])")
     assert not [x for x in every if particle.search(x.replace(known, "")) or "(는)" in x]

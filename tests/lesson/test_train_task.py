@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lesson.commands import main
-from tinygrad_lstm import cells, learning, stack
+from tinygrad_lstm import cells, export, learning, stack
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.learning import SGD, Cosine, TrainingSettings, tasks
 
@@ -52,7 +52,7 @@ def numbers(path, network=None):
     return learning.load_training(path, None, network).state.parameters.vector.tobytes()
 
 
-ADDING = ["--task", "adding", "--task-option", "lag=4", "--hidden", "4", "--seed", "2"]
+ADDING = ["--task", "adding", "--lag", "4", "--hidden", "4", "--seed", "2"]
 HOW = ["--optimiser", "sgd", "--rate", "0.05", "--momentum", "0.9", "--nesterov"]
 HOW += ["--schedule", "cosine:50:0.1", "--warm-up", "5", "--clip", "0.5", "--clip-entries", "0.1"]
 HOW += ["--weight-noise", "0.01", "--input-noise", "0.02", "--batch", "5", "--every", "10"]
@@ -132,6 +132,21 @@ def test_sizes_and_parameters_of_any_names(here):
     assert found.settings.clip == 0.5 and found.model.start == {"clip": 2.0}
 
 
+def test_its_network_is_exported_with_what_it_learnt(here, capsys):
+    training = learning.Training(
+        tasks.find("adding", lag=4), stack([cells.rnn, cells.gru]), hidden=4
+    )
+    training.save("two.npz")
+    assert main(["export", "two.npz", "-o", "two.c"]) == 0
+    assert (
+        "two.npz: the network alone; output.W_y, output.b_y are not in it."
+        in capsys.readouterr().err
+    )
+    network, p = training.model.network, training.parameters
+    inner = {name: p[name] for name in network.parameters}
+    assert (here / "two.c").read_text() == export(network, "c", parameters=inner)
+
+
 NEW = ["rnn", *ADDING, "--steps", "1"]
 OLD = ["rnn", "--resume", "--checkpoint", "old.npz"]
 
@@ -144,9 +159,11 @@ OLD = ["rnn", "--resume", "--checkpoint", "old.npz"]
             [*NEW, "--task-option", "lagg=3"],
             "the task adding has no option 'lagg'; its options are ",
         ),
-        ([*NEW, "--task-option", "lag=x"], "adding: lag is a whole number, got 'x'."),
-        ([*NEW, "--task-option", "lag=-1"], "adding: lag must be at least "),
-        (["rnn", "--task-option", "lag=3"], "--task-option is of a --task; name one."),
+        ([*NEW, "--lag", "x"], "adding: lag is a whole number, got 'x'."),
+        ([*NEW, "--lag", "-1"], "adding: lag must be at least "),
+        (["rnn", "--lag", "3"], "--lag is of a --task; name one."),
+        (["rnn", "--task-option", "lags=3"], "--task-option is of a --task; name one."),
+        ([*NEW, "--task-option", "lag=3"], "lag is given twice."),
         ([*NEW, "--text", "own.py"], "--text is of a text to learn, and --task adding is another"),
         ([*NEW, "--optimiser", "adam", "--momentum", "0.5"], "--momentum is of --optimiser sgd"),
         ([*NEW, "--nesterov"], "--nesterov is of --optimiser sgd."),
@@ -174,13 +191,16 @@ OLD = ["rnn", "--resume", "--checkpoint", "old.npz"]
         (
             [*OLD, "--task", "adding"],
             "checkpoint old.npz is of the task adding(lag=4), not of adding(lag=50).\n"
-            "  Name that --task with its --task-option, or name another file by --checkpoint PATH",
+            "  Name that --task with its options, or name another file by --checkpoint PATH",
         ),
-        ([*OLD, "--text", "own.py"], "--text is of a text to learn, and checkpoint old.npz is "),
+        (
+            [*OLD, "--text", "own.py"],
+            "--text is not of the checkpoint old.npz, which is of a task.",
+        ),
         ([*OLD, "--batch", "7"], "checkpoint old.npz has batch=32, not batch=7.\n"),
         ([*OLD, "--optimiser", "rmsprop"], "checkpoint old.npz has optimiser=Adam(rate=0.003, "),
         (["gru", *OLD[1:]], "checkpoint old.npz is of cell 'rnn', not of cell 'gru'.\n"),
-        (["export", "old.npz", "-o", "x.c"], "checkpoint old.npz is of a training on a task, not "),
+        (["export", "old.npz", "-o", "x.c", "--hidden", "3"], "old.npz has its own sizes and weig"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )

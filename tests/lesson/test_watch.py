@@ -20,6 +20,7 @@ import playwright.sync_api as playwright
 import pytest
 
 from lesson import watching
+from lesson.serving import ServeError
 from tinygrad_lstm.cell_files import find
 from tinygrad_lstm.errors import CellError
 
@@ -227,9 +228,9 @@ def test_a_mistake_of_ours_does_not_end_the_watching(
 
 
 def test_a_port_in_use_is_one_message(watched: Watched, file: Path) -> None:
-    with pytest.raises(watching.ServeError, match=f"port {watched.port} of this machine cannot"):
+    with pytest.raises(ServeError, match=f"port {watched.port} of this machine cannot"):
         watching.watch(lambda check: "", lambda: [file], port=watched.port)
-    with pytest.raises(watching.ServeError, match="port 70000"):
+    with pytest.raises(ServeError, match="port 70000"):
         watching.watch(lambda check: "", lambda: [file], port=70_000)
 
 

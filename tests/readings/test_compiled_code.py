@@ -43,6 +43,7 @@ def agree(plain: Result, fast: Result, tolerance: float, how: str) -> None:
 READINGS = (compiled_is_interpreted, compiled_c_is_interpreted)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("reading", READINGS, ids=lambda f: f.__name__)
 def test_every_cell(reading: Callable[[Any], None], name: str) -> None:

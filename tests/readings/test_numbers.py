@@ -71,6 +71,7 @@ READINGS = (
 )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("reading", READINGS, ids=lambda f: f.__name__)
 def test_every_cell(reading: Callable[[Any], None], name: str) -> None:

@@ -46,6 +46,7 @@ def steps_can_be_walked(cell: Any) -> None:
 READINGS = (figures_are_drawn, programs_are_drawn, steps_can_be_walked)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("reading", READINGS, ids=lambda f: f.__name__)
 def test_every_cell(reading: Callable[[Any], None], name: str) -> None:

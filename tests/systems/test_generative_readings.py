@@ -1,6 +1,5 @@
 """The generative systems in every reading: as numbers, compiled, as steps, as formulas."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from readings.subjects import Result, close, draw
 from readings.test_numbers import READINGS
+from sampling import WHOLE
 
 import equations
 import viz
@@ -20,13 +20,12 @@ CELLS: dict[str, Cell] = {
 }
 
 
-EVERY = "WHOLE" in os.environ  # all of them; else a sample
 READ = {
     (reading, name)
     for reading in READINGS
     for name in CELLS
-    if EVERY or name in ("recogniser", "draw_attention") or reading.__name__.startswith("two")
-} - ({(READINGS[0], "draw_attention")} if not EVERY else set())
+    if WHOLE or name in ("recogniser", "draw_attention") or reading.__name__.startswith("two")
+} - ({(READINGS[0], "draw_attention")} if not WHOLE else set())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_every_number(reading: Callable[[Any], None], name: str) -> None:
     reading(CELLS[name])
 
 
-@pytest.mark.parametrize("name", CELLS if EVERY else ["draw_attention", "vrnn_i"])
+@pytest.mark.parametrize("name", CELLS if WHOLE else ["draw_attention", "vrnn_i"])
 def test_compiled_is_interpreted(name: str) -> None:
     q = draw(CELLS[name], 3, 2)
     slow, fast = Result(q), Result(q, compiled(CELLS[name]))

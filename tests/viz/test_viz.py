@@ -246,13 +246,13 @@ def test_the_face_has_every_kind():
 def test_alternative_text_says_what_flows_where():
     assert viz.cell(cells.lstm_coupled).alt == (
         "One step of the cell lstm_coupled. "
-        "From the left come h_{t-1} and C_{t-1}, from below x_t. "
+        "h_{t-1} and C_{t-1} enter from the left, x_t from below. "
         "h_{t-1} and x_t merge and pass through a σ layer with W_f and b_f, which gives f_t. "
         "h_{t-1} and x_t merge and pass through a tanh layer with W_C and b_C, which gives C̃_t. "
-        "C_t = f_t × C_{t-1} + (1 − f_t) × C̃_t. "
+        "C_t = f_t ⊙ C_{t-1} + (1 − f_t) ⊙ C̃_t. "
         "h_{t-1} and x_t merge and pass through a σ layer with W_o and b_o, which gives o_t. "
-        "h_t = o_t × tanh(C_t). C_t runs straight along a belt on top. "
-        "To the right leave h_t and C_t; h_t is also the output above."
+        "h_t = o_t ⊙ tanh(C_t). C_t runs straight along a belt on top. "
+        "h_t and C_t leave to the right; h_t is also the output above."
     )
 
 
@@ -465,4 +465,4 @@ def test_a_constant_shows_no_time():
         texts = [s.text for s in figure.scene.shapes if s.kind == "terminal"]
         assert "mask" in texts and "mask_t" not in texts
         assert any(text.startswith("clock_") for text in texts)
-    assert "from below x_t, clock_t and mask." in figures[0].alt
+    assert "x_t, clock_t and mask from below." in figures[0].alt

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,6 @@ from tinygrad_lstm.program import Program
 from tinygrad_lstm.sequence_inputs import prepare, read_inputs
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Tensor
-
-if TYPE_CHECKING:
-    pass
-
-ENTRIES = 200_000  # about so many of an adjoint's are computed at once
 
 
 class Recorded:
@@ -164,18 +159,19 @@ class Recorded:
 
     def part(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
         """What an edge hands on for the adjoint g of its node, (passes, batch, own axes)."""
-        rule, slopes = self._ready(edge, t, change)
-        if rule is None or rule.vanishes:
-            return None
-        found = rule(g, slopes)
-        return found if change is None or change.factor == 1.0 else change.factor * found
+        return self._handed(Expression.__call__, edge, g, t, change)
 
     def summed(self, edge: Edge, g: Array, t: int, change: Change | None = None) -> Array | None:
         """The same, summed over the batch, of what is handed on to a parameter."""
+        return self._handed(Expression.summed, edge, g, t, change)
+
+    def _handed(
+        self, how: Callable[..., Array], edge: Edge, g: Array, t: int, change: Change | None
+    ) -> Array | None:
         rule, slopes = self._ready(edge, t, change)
         if rule is None or rule.vanishes:
             return None
-        found = rule.summed(g, slopes)
+        found = how(rule, g, slopes)
         return found if change is None or change.factor == 1.0 else change.factor * found
 
     def _ready(

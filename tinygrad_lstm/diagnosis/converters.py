@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.diagnosis.readings import Array
 from tinygrad_lstm.diagnosis.weight_search import Hit
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.parameters import under
 from tinygrad_lstm.weights.gates import LAYOUTS
 from tinygrad_lstm.weights.keras import from_keras
 from tinygrad_lstm.weights.onnx import from_onnx

@@ -11,7 +11,7 @@ among the mistakes that `diagnose` draws from the cell's graph, then among slips
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Derivations:
         if left is not None and not self._is(label, source[left.start : left.end]):
             words = {"name": source[left.start : left.end], "asked": self.point.text(label)}
             raise FormulaError("other side", source, left.start, left.end, **words)
-        for part in _named(formula):
+        for part in formula.all():
             if part.reference and part.reference.label in self.point.gradients - {label}:
                 name = source[part.start : part.end]
                 raise FormulaError("whole", source, part.start, part.end, name=name)
@@ -71,9 +71,9 @@ class Derivations:
         if len(right) == 1 < len(found):
             formula, summed = Part("over steps", (formula,)), True
             found = evaluate(self.point, formula, source, right.shape[1:])
-        elif len(found) == 1 < len(right) and "over steps" in _operations(formula):
+        elif len(found) == 1 < len(right) and "over steps" in {part.op for part in formula.all()}:
             return self._wrong(label, found, [self._finding("sum", "over steps", label)])
-        used = set(_at_own_step(formula))
+        used = _at_own_step(formula)
         if (verdict := self._compared(label, found, used, summed)) is not None:
             return verdict
         return self._explained(label, found, self._of_formula(label, formula, source), summed)
@@ -222,7 +222,7 @@ class Derivations:
             return self.point.text(*reference)
 
         for repair in repairs(formula, text, source, self._alike):
-            if circle & set(_at_own_step(repair.made)):
+            if circle & _at_own_step(repair.made):
                 continue
             try:
                 value = evaluate(self.point, repair.made, source, right.shape[1:])
@@ -296,24 +296,10 @@ def _space(label: str) -> str:
     return space if dot and space in ("bar", "delta", "seed", "pre") else ""
 
 
-def _named(part: Part) -> Iterator[Part]:
-    if part.reference is not None:
-        yield part
-    for i in part.inputs:
-        yield from _named(i)
-
-
-def _operations(part: Part) -> Iterator[str]:
-    yield part.op
-    for i in part.inputs:
-        yield from _operations(i)
-
-
-def _at_own_step(part: Part) -> Iterator[str]:
-    if part.reference is not None and not part.reference.shift:
-        yield part.reference.label
-    for i in part.inputs:
-        yield from _at_own_step(i)
+def _at_own_step(formula: Part) -> set[str]:
+    """The labels of the values of step t that a formula names."""
+    named = (part.reference for part in formula.all() if part.reference is not None)
+    return {reference.label for reference in named if not reference.shift}
 
 
 def _base(label: str, equations: Collection[str]) -> str:

@@ -36,8 +36,23 @@ THEIRS = {
 }
 
 
+class InWords:
+    """What is told in several languages: `print(d)` in English, `d.text("ko")` in Korean."""
+
+    lines: Mapping[str, tuple[str, ...]]
+
+    def text(self, language: str = "en") -> str:
+        """All of it in words: en, ko or zh."""
+        if language not in self.lines:
+            raise UnknownNameError(f"no language {language!r}; there are {', '.join(self.lines)}.")
+        return "\n".join(self.lines[language])
+
+    def __str__(self) -> str:
+        return self.text()
+
+
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(InWords):
     """Whether gradients are right, and if not, which mistake makes them what they are.
 
     right: whether they are. where: the name of the first adjoint that differs, from the loss
@@ -62,15 +77,6 @@ class Diagnosis:
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     compared: int = 0
     worst: float = 0.0
-
-    def text(self, language: str = "en") -> str:
-        """The diagnosis in words: en, ko or zh."""
-        if language not in self.lines:
-            raise UnknownNameError(f"no language {language!r}; there are {', '.join(self.lines)}.")
-        return "\n".join(self.lines[language])
-
-    def __str__(self) -> str:
-        return self.text()
 
     def __bool__(self) -> bool:
         return self.right
@@ -169,13 +175,20 @@ def _example(problem: tuple[Recorded, Mapping[str, Array]], where: str) -> dict[
     )
     if not name or not off[name].any():
         return {}
-    index = tuple(int(k) for k in np.unravel_index(int(off[name].argmax()), off[name].shape))
     sizes = {**graph.program.sizes, "time": len(graph), "batch": graph.batch}
+    return entry(name, off[name], found[name], right[name], sizes)
+
+
+def entry(
+    name: str, off: Array, found: Array, right: Array, sizes: Mapping[str, int], axis: int = 0
+) -> dict[str, Any]:
+    """The entry of a value that is furthest off, by its place from an axis on."""
+    index = tuple(int(k) for k in np.unravel_index(int(np.nan_to_num(off).argmax()), off.shape))
     return {
         "name": name,
-        "index": str(list(index)),
-        "theirs": number(float(found[name][index])),
-        "true": number(float(right[name][index])),
+        "index": str(list(index[axis:])),
+        "theirs": number(float(found[index])),
+        "true": number(float(right[index])),
         "sizes": ", ".join(f"{size}={n}" for size, n in sizes.items()),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class _Evaluation:
             ends = [self.length(end, part) for end in part.block.split(":")]
             return slice(*ends) if len(ends) == 2 else None
         wanted = block_name(part.block)
-        used = set(labels_in(part))
+        used = {p.reference.label for p in part.all() if p.reference is not None}
         ranked = sorted(self.point.joined, key=lambda j: not j.matrices & used)
         for joined in ranked:
             if sum(joined.widths) != inner.shape[-1]:
@@ -176,25 +176,4 @@ class _Evaluation:
         return total
 
 
-def labels_in(part: Part) -> Iterator[str]:
-    """The labels of all values that a formula names."""
-    if part.reference is not None:
-        yield part.reference.label
-    for i in part.inputs:
-        yield from labels_in(i)
-
-
-_FORWARD: Mapping[str, Callable[..., Any]] = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.divide,
-    "power": np.power,
-    "negative": np.negative,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "greater": np.greater,
-    "less": np.less,
-    "greater_equal": np.greater_equal,
-    "less_equal": np.less_equal,
-}
+_FORWARD: Mapping[str, Callable[..., Any]] = {"less": np.less, "less_equal": np.less_equal}

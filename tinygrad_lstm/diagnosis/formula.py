@@ -16,7 +16,7 @@ Which words are values is told by a `Spellings`; all else is an error with its p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NamedTuple, NoReturn, Protocol
@@ -66,6 +66,12 @@ class Part:
     block: str = ""
     start: int = 0
     end: int = 0
+
+    def all(self) -> Iterator[Part]:
+        """The part and all that it is made of."""
+        yield self
+        for part in self.inputs:
+            yield from part.all()
 
 
 class FormulaError(DataError):

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, say
+from tinygrad_lstm.diagnosis.diagnosis import LANGUAGES, entry, say
 from tinygrad_lstm.diagnosis.problems import Problem
 from tinygrad_lstm.diagnosis.rewrites import Array, Rewrite
-from tinygrad_lstm.notation import number
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.text import UNICODE
@@ -130,14 +129,6 @@ def _example(
     if not names:
         return {}
     name = names[0]
-    index = np.unravel_index(int(np.nanargmax(off[name])), off[name].shape)
-    shown = index[1 if problem.time == 1 else 0 :]
     sizes = {**problem.sizes, "batch": problem.batch}
     sizes |= {"time": problem.time} if problem.time > 1 else {}
-    return {
-        "name": name,
-        "index": str([int(k) for k in shown]),
-        "theirs": number(float(answer[name][index])),
-        "true": number(float(right[name][index])),
-        "sizes": ", ".join(f"{size}={n}" for size, n in sizes.items()),
-    }
+    return entry(name, off[name], answer[name], right[name], sizes, int(problem.time == 1))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm.diagnosis.backward import Recorded
+from tinygrad_lstm.diagnosis.problems import distinct_sizes
 from tinygrad_lstm.errors import DataError, DTypeError
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.testing.inputs import random_inputs
@@ -44,7 +45,9 @@ class Problems:
 
     def whole(self) -> Recorded:
         """A problem of which no two sizes are the same."""
-        return self._drawn(1 if self.step else STEPS, BATCH, _distinct(self.cell))
+        return self._drawn(
+            1 if self.step else STEPS, BATCH, distinct_sizes(self.cell, {STEPS, BATCH})
+        )
 
     def small(self, steps: int, batch: int) -> Recorded:
         """A problem of so many steps, of the smallest sizes that are all different."""
@@ -65,20 +68,6 @@ class Problems:
                 for n, v in initial.items()
             }
         return Recorded(self.cell, case.parameters, case.xs, seeds, initial, **case.further)
-
-
-def _distinct(cell: Cell) -> dict[str, int]:
-    """Sizes of which no two are the same, nor the batch's or the number of steps."""
-    sizes, taken = dict(cell.small_sizes()), {STEPS, BATCH}
-    for name, n in sizes.items():
-        while n in taken:
-            n += 1
-        sizes[name] = n
-        taken.add(n)
-    try:
-        return cell.complete(sizes)
-    except Exception:
-        return cell.small_sizes()
 
 
 def call(backward: Backward, graph: Recorded, step: bool) -> Mapping[str, Any]:

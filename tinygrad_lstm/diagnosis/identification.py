@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lstm.diagnosis.among import candidates
 from tinygrad_lstm.diagnosis.converters import converter
-from tinygrad_lstm.diagnosis.diagnosis import say
+from tinygrad_lstm.diagnosis.diagnosis import InWords, say
 from tinygrad_lstm.diagnosis.identify_words import found_lines, none_lines
 from tinygrad_lstm.diagnosis.readings import Array, Pools, Reading, pools, readings_of
 from tinygrad_lstm.diagnosis.recordings import (
@@ -39,7 +39,7 @@ COMPARED = 64  # of several answers, how many are compared as functions
 
 
 @dataclass(frozen=True)
-class Identification:
+class Identification(InWords):
     """Which cell some weights are of, how they are laid out, and its parameters.
 
     found: whether a cell gives the recorded output. cell, network, parameters:
@@ -81,15 +81,6 @@ class Identification:
 
     def __bool__(self) -> bool:
         return self.found
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def text(self, language: str = "en") -> str:
-        """The recipe in words: en, ko or zh."""
-        if language not in self.lines:
-            raise UnknownNameError(f"no language {language!r}; there are {', '.join(self.lines)}.")
-        return "\n".join(self.lines[language])
 
     def convert(self, weights: Any) -> Parameters:
         """The parameters of `network` from other arrays that are laid out in the same way.

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lstm.diagnosis.backward import Recorded
 from tinygrad_lstm.diagnosis.changes import Change, Changes, Mistake
-from tinygrad_lstm.diagnosis.rules import Array
+from tinygrad_lstm.diagnosis.rules import Array, shifted
 
 NOTHING = Change(None)
 
@@ -83,12 +83,7 @@ def _moved(name: str, by: int) -> Changes:
     """What the loss hands in at the step before or after; 0 where there is none."""
 
     def change(graph: Recorded, seeds: dict[str, Array]) -> dict[str, Array]:
-        found = np.zeros_like(seeds[name])
-        if by > 0:
-            found[:-by] = seeds[name][by:]
-        else:
-            found[-by:] = seeds[name][:by]
-        return {**seeds, name: found}
+        return {**seeds, name: shifted(seeds[name], by)}
 
     return Changes(seeds=change)
 

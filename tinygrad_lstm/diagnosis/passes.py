@@ -67,7 +67,6 @@ class Passes:
     ) -> None:
         self.graph, self.count = graph, len(several)
         step, program = graph.step, graph.program
-        self._several = several
         self._names = [n for n in graph.names if names is None or n in names]
         self._keep = parts
         self._changes: dict[Place, list[tuple[Change, list[int]]]] = {}

@@ -6,12 +6,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_lstm.diagnosis.formula import Reference
+from tinygrad_lstm.diagnosis.rules import Array, shifted
 from tinygrad_lstm.diagnosis.signs import cleaned
 from tinygrad_lstm.graph import pullback
 from tinygrad_lstm.notation import look_alikes, name_latex, name_unicode
@@ -23,7 +22,6 @@ from tinygrad_lstm.tensor import Tensor
 from tinygrad_lstm.testing.inputs import random_inputs
 from tinygrad_lstm.text import UNICODE, expression
 
-Array = npt.NDArray[Any]
 STEPS = 5  # of the run: formulas are tried at all but the last, which has no step after it
 _TIMES: Mapping[int, tuple[str, Sequence[str]]] = {
     0: ("t", ("", "_t", "_{t}", "[t]")),
@@ -133,13 +131,9 @@ class Point:
         array, shift = self.values[reference.label], reference.shift
         if not shift or len(array) == 1:
             return array
-        moved = np.zeros_like(array)
-        if shift > 0:
-            moved[:-1] = array[1:]
-        else:
-            moved[1:] = array[:-1]
-            if reference.label in self.start:
-                moved[0] = self.start[reference.label].data
+        moved = shifted(array, shift)
+        if shift < 0 and reference.label in self.start:
+            moved[0] = self.start[reference.label].data
         return moved
 
     # --- names -----------------------------------------------------------------------------------

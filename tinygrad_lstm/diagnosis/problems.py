@@ -6,13 +6,14 @@ mistakes at once each shows alone somewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.diagnosis.rewrites import Array, Values
+from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.step import Cell
 
@@ -146,6 +147,21 @@ class Problem:
     def _fixed(self) -> dict[Any, Array]:
         inputs = self.program.inputs
         return {inputs[n]: np.repeat(array, self.batch, axis=0) for n, array in self.p.items()}
+
+
+def distinct_sizes(cell: Cell, taken: Collection[int]) -> dict[str, int]:
+    """Sizes of which no two are the same, nor one that is taken."""
+    small = {name: n for name, n in cell.small_sizes().items() if name in cell.sizes}
+    sizes, known = dict(small), set(taken)
+    for name, n in small.items():
+        while n in known:
+            n += 1
+        sizes[name] = n
+        known.add(n)
+    try:
+        return cell.complete(sizes)
+    except TinygradError:
+        return cell.complete(small)
 
 
 def _flat(array: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lstm.diagnosis.backward import Recorded
 from tinygrad_lstm.diagnosis.changes import Changes, Mistake
-from tinygrad_lstm.diagnosis.rules import Array
+from tinygrad_lstm.diagnosis.rules import Array, shifted
 
 Close = Callable[[str, Array], bool]
 
@@ -144,7 +144,7 @@ def _ways(
         if close(name, true[::-1]):
             yield How("order", "steps reversed", 1.0, true[::-1])
         for by in (-1, 1):
-            if close(name, moved := _shifted(true, by)):
+            if close(name, moved := shifted(true, by)):
                 yield How("step", "steps shifted", 1.1, moved, by)
         turned = np.swapaxes(true, 0, 1)
         if true.shape == turned.shape and close(name, turned):
@@ -154,15 +154,6 @@ def _ways(
     for other, array in right.items():
         if other != name and array.shape == true.shape and array.any() and close(name, array):
             yield How("exchange", "in place", 1.0, array, other)
-
-
-def _shifted(array: Array, by: int) -> Array:
-    moved = np.zeros_like(array)
-    if by > 0:
-        moved[:-by] = array[by:]
-    else:
-        moved[-by:] = array[:by]
-    return moved
 
 
 def _factors(

@@ -50,10 +50,9 @@ def repairs(
             for kind, other in alike(found):
                 words = {"theirs": text(found), "right": text(other)}
                 yield Repair(kind, "leaf", replace(part, reference=other), 1.3, words)
-            squared = Part("power", (part, Part("number", value=2.0)))
-            yield Repair("slope", "not squared", squared, 1.2, {"theirs": text(found)})
+            yield Repair("slope", "not squared", _square(part), 1.2, {"theirs": text(found)})
         inputs, words = part.inputs, {"theirs": theirs(part)}
-        if len(list(_timed(part))) > 1:
+        if sum(p.reference is not None for p in part.all()) > 1:
             for by in (1, -1):
                 if (moved := _moved(part, by)) is not None:
                     about = {"theirs": theirs(part), "right": written(moved, text)}
@@ -110,13 +109,6 @@ def repairs(
     for factor in (2.0, 0.5):
         scaled = Part("multiply", (Part("number", value=factor), formula))
         yield Repair("factor", "scaled", scaled, 1.3, {"factor": f"{1 / factor:g}"})
-
-
-def _timed(part: Part) -> Iterator[Reference]:
-    if part.reference is not None:
-        yield part.reference
-    for i in part.inputs:
-        yield from _timed(i)
 
 
 def _moved(part: Part, by: int) -> Part | None:

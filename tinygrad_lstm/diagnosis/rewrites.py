@@ -137,11 +137,7 @@ class Values:
         batched = [
             array.ndim > i.ndim for array, i in zip(operands, node.inputs, strict=True)
         ]  # a constant is the same for all
-        if not any(batched):
-            return np.asarray(TABLE[node.op or ""].forward(*ready, **node.attributes))
-        for op, k, attributes in lift(node, batched, self.batch):
-            forward = TABLE[op].forward
-            if k is None:
-                return np.asarray(forward(*ready, **attributes))
-            ready[k] = forward(ready[k], **attributes)
-        raise AssertionError("lift ends with the operation itself")
+        steps, whole = lift(node, batched, self.batch)
+        for op, k, attributes in steps:
+            ready[k] = TABLE[op].forward(ready[k], **attributes)
+        return np.asarray(TABLE[node.op or ""].forward(*ready, **whole))

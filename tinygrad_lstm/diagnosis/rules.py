@@ -24,6 +24,16 @@ from tinygrad_lstm.tensor import Tensor
 Array = npt.NDArray[Any]
 
 
+def shifted(array: Array, by: int) -> Array:
+    """Along the first axis, what stands so many steps later; 0 where there is no such step."""
+    moved = np.zeros_like(array)
+    if by > 0:
+        moved[:-by] = array[by:]
+    else:
+        moved[-by:] = array[:by]
+    return moved
+
+
 class Point(NamedTuple):
     """A node of a step; of an unnamed one that several equations share, each has its own."""
 

@@ -21,10 +21,10 @@ from tinygrad_lstm.diagnosis.mistakes import mistakes
 from tinygrad_lstm.diagnosis.point import Point as Values
 from tinygrad_lstm.diagnosis.point import insides
 from tinygrad_lstm.diagnosis.rules import Array, Edge, Place, Point
-from tinygrad_lstm.diagnosis.terms import Terms
+from tinygrad_lstm.diagnosis.terms import Terms, squared
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.graph import ancestors, fold, pullback
-from tinygrad_lstm.tensor import Tensor, apply, remade
+from tinygrad_lstm.tensor import Tensor
 from tinygrad_lstm.text import UNICODE, expression
 
 Told = Callable[[str], str]  # a language to a sentence
@@ -212,16 +212,9 @@ class Slips:
         found = pullback({root: leaf}, numeric=False, wrt=[inside]).get(inside)
         if found is None:
             return "0"
-        found = fold([found], {n: n for n in ancestors([found]) if not n.inputs}, _squared)[found]
+        found = fold([found], {n: n for n in ancestors([found]) if not n.inputs}, squared)[found]
         names = {n: n.name for n in ancestors([found]) if n.name in self.point.values}
         return expression(found, UNICODE, {n: self.point.text(name) for n, name in names.items()})
-
-
-def _squared(node: Tensor, operands: list[Tensor]) -> Tensor:
-    """The node on other operands; a slope's y * y as the square that readers know."""
-    if node.op == "multiply" and operands[0] is operands[1]:
-        return apply("power", operands[0], 2.0)
-    return remade(node, operands)
 
 
 def _said(key: str, words: Mapping[str, str]) -> Told:

@@ -14,7 +14,7 @@ from tinygrad_lstm.diagnosis.answers import Form, Forward, answered, ask, checke
 from tinygrad_lstm.diagnosis.diagnosis import Diagnosis
 from tinygrad_lstm.diagnosis.expressions import Sites
 from tinygrad_lstm.diagnosis.forward_words import differing, right_lines, unexplained_lines
-from tinygrad_lstm.diagnosis.problems import Problem
+from tinygrad_lstm.diagnosis.problems import Problem, distinct_sizes
 from tinygrad_lstm.diagnosis.rewrites import Array, Rewrite, rewritten
 from tinygrad_lstm.diagnosis.step_mistakes import step_mistakes
 from tinygrad_lstm.errors import DataError, ShapeError, TinygradError
@@ -74,26 +74,12 @@ def try_forward(cell: Cell, forward: Forward, seed: int) -> tuple[Form, Problem,
 
         return make
 
-    every = [_distinct(cell)]
+    every = [distinct_sizes(cell, {STEPS, BATCH, 1})]
     alike = {name: max(4, bound) for name in cell.sizes for bound in [cell.bounds.get(name, 1)]}
     with contextlib.suppress(TinygradError):
         every.append(cell.complete(alike))  # what is transposed runs where all sizes are the same
     found: tuple[Form, Problem, dict[str, Array]] = answered(forward, [*map(drawn, every)], cell)
     return found
-
-
-def _distinct(cell: Cell) -> dict[str, int]:
-    """Sizes of which no two are the same, nor the batch's or the number of steps."""
-    sizes, taken = dict(cell.small_sizes()), {STEPS, BATCH, 1}
-    for name, n in sizes.items():
-        while n in taken:
-            n += 1
-        sizes[name] = n
-        taken.add(n)
-    try:
-        return cell.complete({name: sizes[name] for name in cell.sizes})
-    except TinygradError:
-        return cell.complete({n: v for n, v in cell.small_sizes().items() if n in cell.sizes})
 
 
 def _recorded(

@@ -76,7 +76,7 @@ class Terms:
                 steady = self.steady(own) and own == n.name
                 names[n] = UNICODE.name(n.name, None if steady else time)
         leaves = {n: n for n in names}
-        return expression(fold([node], leaves, _squared)[node], UNICODE, names)
+        return expression(fold([node], leaves, squared)[node], UNICODE, names)
 
     # --- the term of one edge --------------------------------------------------------------------
     def along(self, edge: Edge, carried: bool = False) -> Term | None:
@@ -136,9 +136,6 @@ class Terms:
     def _taken(self, taken: Taken, time: str, labels: dict[Tensor, str]) -> Tensor:
         """A value of another step or of another equation, under its own name."""
 
-        def make(node: Tensor, operands: list[Tensor]) -> Tensor:
-            return remade(node, operands) if node.inputs else node
-
         def moved(node: Tensor, by: int) -> Tensor:
             leaves = {}
             for n in ancestors([node], stop=self.known):
@@ -148,7 +145,7 @@ class Terms:
                     at = None if self.steady(name) else _LATER[time, by]
                     labels[leaf] = UNICODE.name(name, at)
                     leaves[n] = leaf
-            found: Tensor = fold([node], leaves, make)[node]
+            found: Tensor = fold([node], leaves, _made)[node]
             return found
 
         if taken.part is None:
@@ -157,6 +154,10 @@ class Terms:
             moved(i, taken.by if k == taken.part else 0) for k, i in enumerate(taken.node.inputs)
         ]
         return apply("concat", *parts, **taken.node.attributes)
+
+
+def _made(node: Tensor, operands: list[Tensor]) -> Tensor:
+    return remade(node, operands) if node.inputs else node
 
 
 def _plain(node: Tensor, operands: list[Tensor]) -> Tensor:
@@ -168,10 +169,10 @@ def _plain(node: Tensor, operands: list[Tensor]) -> Tensor:
             alone = not other.inputs and not other.traced and other.shape == ()
             if alone and float(other.data) == neutral:
                 return operands[1 - k]
-    return remade(node, operands) if node.inputs else node
+    return _made(node, operands)
 
 
-def _squared(node: Tensor, operands: list[Tensor]) -> Tensor:
+def squared(node: Tensor, operands: list[Tensor]) -> Tensor:
     """The node on other operands; a slope's y * y as the square that readers know."""
     if node.op == "multiply" and operands[0] is operands[1]:
         return apply("power", operands[0], 2.0)

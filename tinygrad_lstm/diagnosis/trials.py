@@ -219,8 +219,7 @@ def _applied(node: Tensor, operands: Sequence[Any], batch: tuple[int, ...]) -> A
     for k, (array, i) in enumerate(zip(operands, node.inputs, strict=True)):
         if own[k]:
             ready[k] = np.broadcast_to(array, (*batch, *i.shape))
-    for op, place, attributes in lift(node, own, batch) if any(own) else ():
-        if place is None:
-            return np.asarray(TABLE[op].forward(*ready, **attributes))
+    steps, whole = lift(node, own, batch)
+    for op, place, attributes in steps:
         ready[place] = TABLE[op].forward(ready[place], **attributes)
-    return np.asarray(operation.forward(*ready, **node.attributes))
+    return np.asarray(operation.forward(*ready, **whole))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tinygrad_lstm.exporting.entry_style import C
 from tinygrad_lstm.exporting.filling import filled
 from tinygrad_lstm.exporting.loop_places import step_loops
 from tinygrad_lstm.exporting.loop_values import wrapped
-from tinygrad_lstm.exporting.shape import Call, Shape, Stage
+from tinygrad_lstm.exporting.shape import Call, Rows, Shape, Stage
 from tinygrad_lstm.exporting.subject import Subject
 from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.tensor import Array
@@ -250,25 +250,14 @@ class _File:
                 yield "        x[ids[row]] = 1;"
                 x = "x"
         elif call.reads is not None:
-            if len(call.reads) == 1:
-                place, width = call.reads[0]
-                x = f"{place} + row * {width}"
-            else:
-                yield from self._gathered("x", call.reads)
-                x = "x"
+            x = yield from self._joined("x", call.reads)
         given = []
         for own, parts in call.given:
-            if isinstance(parts, str):
-                given.append(parts)
-            elif len(parts) == 1:
-                given.append(f"{parts[0][0]} + row * {parts[0][1]}")
-            else:
-                yield from self._gathered(own, parts)
-                given.append(own)
+            given.append((yield from self._joined(own, parts)))
         weights = f"weights + {call.start_of_weights}" if call.start_of_weights else "weights"
         state = f"state + b * {self.name.upper()}_STATE"
         state += f" + {call.start_of_state}" if call.start_of_state else ""
-        arguments = [weights, x, *given, state, *call.results]
+        arguments = [weights, x, *given, state, *map(_row, call.results)]
         one = f"{self.steps[call.stage.layer.name]}({', '.join(arguments)});"
         if len(one) + 12 <= WIDTH:
             yield f"        {one}"
@@ -279,40 +268,32 @@ class _File:
         yield "    }"
         yield "}"
 
-    def _gathered(self, name: str, parts: Sequence[tuple[str, int]]) -> Iterator[str]:
-        yield f"        {self.real} {name}[{sum(n for _, n in parts)}];"
-        start = 0
-        for place, n in parts:
-            yield f"        for (int j = 0; j < {n}; j++) {{"
-            to = f"{name}[j + {start}]" if start else f"{name}[j]"
-            yield f"            {to} = ({place} + row * {n})[j];"
-            yield "        }"
-            start += n
+    def _joined(self, name: str, parts: Sequence[Rows]) -> Generator[str, None, str]:
+        """What several rows are read as one behind the other: copied, where they are several."""
+        if len(parts) == 1:
+            return _row(parts[0])
+        yield f"        {self.real} {name}[{sum(p.width for p in parts)}];"
+        yield from (f"        {line}" for line in _side_by_side(f"{name}[j", parts))
+        return name
 
     def _last(self, call: Call) -> Iterator[str]:
         """The outputs of several layers joined, or the scores of symbols."""
         assert call.reads is not None
-        width = sum(n for _, n in call.reads)
+        width = sum(part.width for part in call.reads)
         if not call.symbols:
-            start = 0
-            for place, n in call.reads:
-                to = f"outputs[row * {width} + j{f' + {start}' if start else ''}]"
-                yield f"for (int j = 0; j < {n}; j++) {{"
-                yield f"    {to} = ({place} + row * {n})[j];"
-                yield "}"
-                start += n
+            yield from _side_by_side(f"outputs[row * {width} + j", call.reads)
             return
         count = len(self.subject.reader.symbols) if self.subject.reader else 0
         yield comment("scores_t = W_y·h_t + b_y")
         yield f"for (int j = 0; j < {count}; j++) {{"
         yield f"    {self.real} sum = (weights + {call.start + count * width})[j];"
         start = 0
-        for place, n in call.reads:
-            yield f"    for (int k = 0; k < {n}; k++) {{"
+        for part in call.reads:
+            yield f"    for (int k = 0; k < {part.width}; k++) {{"
             at = f"j * {width} + k{f' + {start}' if start else ''}"
-            yield f"        sum += (weights + {call.start})[{at}] * ({place} + row * {n})[k];"
+            yield f"        sum += (weights + {call.start})[{at}] * ({_row(part)})[k];"
             yield "    }"
-            start += n
+            start += part.width
         yield f"    scores[row * {count} + j] = sum;"
         yield "}"
 
@@ -356,6 +337,22 @@ class _File:
             ARGUMENTS="\n".join(wrapped(arguments, WIDTH, " " * 8)),
             TOLERANCE=f"{answers.tolerance:g}",
         )
+
+
+def _row(part: Rows) -> str:
+    """Where a row begins."""
+    start = f" + time * batch * {part.start}" if part.start else ""
+    return f"{part.array}{start} + {part.row} * {part.width}"
+
+
+def _side_by_side(to: str, parts: Sequence[Rows]) -> Iterator[str]:
+    """Loops that copy rows one behind the other, to where `to` begins."""
+    start = 0
+    for part in parts:
+        yield f"for (int j = 0; j < {part.width}; j++) {{"
+        yield f"    {to}{f' + {start}' if start else ''}] = ({_row(part)})[j];"
+        yield "}"
+        start += part.width
 
 
 def _used(name: str, text: str) -> bool:

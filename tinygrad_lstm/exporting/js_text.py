@@ -15,7 +15,7 @@ from tinygrad_lstm.exporting.filling import filled, reserved
 from tinygrad_lstm.exporting.loop_places import step_loops
 from tinygrad_lstm.exporting.loop_values import wrapped
 from tinygrad_lstm.exporting.loops import Loops
-from tinygrad_lstm.exporting.shape import Call, Shape, Stage
+from tinygrad_lstm.exporting.shape import Call, Rows, Shape, Stage
 from tinygrad_lstm.exporting.subject import Subject
 from tinygrad_lstm.kernels.js_operations import functions
 from tinygrad_lstm.kernels.names import distinct
@@ -217,7 +217,7 @@ class _File:
             yield "    }"
             yield "}"
             return
-        x = _part("xs", "row", call.width)
+        x = _row(Rows("xs", call.width))
         if call.symbols == "embedding":
             yield f"        const first = {call.start} + ids[row] * {call.width};"
             x = f"weights.subarray(first, first + {call.width})"
@@ -227,32 +227,27 @@ class _File:
             x = "x"
         elif call.reads is not None:
             x = self._joined(call.reads)
-        given = []
-        for _, parts in call.given:
-            if isinstance(parts, str):
-                place, row, width = re.fullmatch(r"(.+) \+ (row|b) \* (\d+)", parts).groups()  # type: ignore[union-attr]
-                given.append(_part(place, row, int(width)))
-            else:
-                given.append(self._joined(parts))
+        given = [self._joined(parts) for _, parts in call.given]
         first = call.start_of_state
         at = f"b * STATE + {first}" if first else "b * STATE"
         state = f"state.subarray({at}, (b + 1) * STATE)"
-        results = [_placed(result) for result in call.results]
         yield f"        {self.steps[call.stage.layer.name]}("
-        yield from (f"            {argument}," for argument in [x, *given, state, *results])
+        yield from (
+            f"            {argument}," for argument in [x, *given, state, *map(_row, call.results)]
+        )
         yield "        );"
         yield "    }"
         yield "}"
 
-    def _joined(self, parts: Sequence[tuple[str, int]]) -> str:
-        pieces = [_placed(f"{place} + row * {n}", n) for place, n in parts]
+    def _joined(self, parts: Sequence[Rows]) -> str:
+        pieces = list(map(_row, parts))
         if len(pieces) == 1:
             return pieces[0]
         return f"Real.of({', '.join(f'...{piece}' for piece in pieces)})"
 
     def _last(self, call: Call) -> Iterator[str]:
         assert call.reads is not None
-        width = sum(n for _, n in call.reads)
+        width = sum(part.width for part in call.reads)
         yield f"const h = {self._joined(call.reads)};"
         if not call.symbols:
             yield f"outputs.set(h, row * {width});"
@@ -280,18 +275,11 @@ class _File:
         )
 
 
-def _part(array: str, row: str, width: int) -> str:
-    return f"{array}.subarray({row} * {width}, ({row} + 1) * {width})"
-
-
-def _placed(text: str, width: int | None = None) -> str:
-    """A row of an array from what C writes as a sum of a pointer and numbers."""
-    place, _, rest = text.rpartition(" + row * ")
-    n = width if width is not None else int(rest)
-    array, _, start = place.partition(" + ")
-    if not start:
-        return _part(array, "row", n)
-    return f"{array}.subarray({start} + row * {n}, {start} + (row + 1) * {n})"
+def _row(part: Rows) -> str:
+    """A row as an array of its own."""
+    start = f"time * batch * {part.start} + " if part.start else ""
+    first, after = f"{part.row} * {part.width}", f"({part.row} + 1) * {part.width}"
+    return f"{part.array}.subarray({start}{first}, {start}{after})"
 
 
 def _literal(value: Any) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_lstm.exporting.loop_values import ZERO, Index, Places, Value
 from tinygrad_lstm.exporting.loops import Loops, Writer
 from tinygrad_lstm.forwards import axes_of
+from tinygrad_lstm.kernels.printing import letters_of
 from tinygrad_lstm.plain_style import Piece
-from tinygrad_lstm.tensor import TABLE, Tensor
+from tinygrad_lstm.tensor import Tensor
 
 
 def write_clip(loops: Loops, node: Tensor, operands: list[Value]) -> Value:
@@ -129,10 +130,18 @@ def write_logsumexp(loops: Loops, node: Tensor, operands: list[Value]) -> Value:
     return Value(node.shape, at, None, True)
 
 
-def _lines(loops: Loops, node: Tensor) -> tuple[int, list[int]]:
-    """The axis that an operation goes along, and the lengths of the others."""
+def _along(loops: Loops, node: Tensor) -> tuple[int, list[int], Value]:
+    """The axis that an operation goes along, the lengths of the others, and room for the result."""
     axis = int(node.attributes["axis"]) % node.ndim
-    return axis, [n for a, n in enumerate(node.shape) if a != axis]
+    name = loops.fresh()
+    loops.arrays[name] = node.size
+    others = [n for a, n in enumerate(node.shape) if a != axis]
+    return axis, others, loops.view(name, node.shape)
+
+
+def _at(rest: list[Index], axis: int, inner: Index) -> list[Index]:
+    """A place along the axis, among those of the others."""
+    return [*rest[:axis], inner, *rest[axis:]]
 
 
 def write_softmax(loops: Loops, node: Tensor, operands: list[Value]) -> Value:
@@ -145,61 +154,39 @@ def write_log_softmax(loops: Loops, node: Tensor, operands: list[Value]) -> Valu
 
 
 def _shares(loops: Loops, node: Tensor, x: Value, logarithm: bool) -> Value:
-    axis, others = _lines(loops, node)
-    name = loops.fresh()
-    loops.arrays[name] = node.size
-    made, style = loops.view(name, node.shape), loops.style
-    n = node.shape[axis]
+    axis, others, made = _along(loops, node)
+    n, style = node.shape[axis], loops.style
     with loops.over(others) as rest:
         most = loops.kept("most", style.number(-np.inf).text, changes=True)
         total = loops.kept("sum", style.number(0).text, changes=True)
 
-        def line(inner: Index) -> list[Index]:
-            places = list(rest)
-            places.insert(axis, inner)
-            return places
-
         with loops.over([n]) as (j,):
-            entry = x.at(line(j)).text
+            entry = x.at(_at(rest, axis, j)).text
             loops.block.say(f"{most} = {entry} > {most} ? {entry} : {most};")
         with loops.over([n]) as (j,):
-            apart = style.operation("subtract", [x.at(line(j)), Piece(most)], {})
-            to = made.at(line(j)).text
+            place = _at(rest, axis, j)
+            apart = style.operation("subtract", [x.at(place), Piece(most)], {})
+            to = made.at(place).text
             power = loops.entry("exp", [Piece(to) if logarithm else apart], {}, [False]).text
             loops.block.say(f"{to} = {apart.text if logarithm else power};")
             loops.block.say(f"{total} += {power if logarithm else to};")
         with loops.over([n]) as (j,):
-            to = made.at(line(j)).text
+            to = made.at(_at(rest, axis, j)).text
             log = loops.entry("log", [Piece(total)], {}, [False]).text
             loops.block.say(f"{to} {f'-= {log}' if logarithm else f'/= {total}'};")
     return made
 
 
 def write_cumsum(loops: Loops, node: Tensor, operands: list[Value]) -> Value:
-    axis, others = _lines(loops, node)
-    name = loops.fresh()
-    loops.arrays[name] = node.size
-    made, x = loops.view(name, node.shape), loops.simple(operands[0])
+    axis, others, made = _along(loops, node)
+    x = loops.simple(operands[0])
     with loops.over(others) as rest:
         total = loops.kept("sum", loops.style.number(0).text, changes=True)
         with loops.over([node.shape[axis]]) as (j,):
-            places = list(rest)
-            places.insert(axis, j)
-            loops.block.say(f"{total} += {x.at(places).text};")
-            loops.block.say(f"{made.at(places).text} = {total};")
+            place = _at(rest, axis, j)
+            loops.block.say(f"{total} += {x.at(place).text};")
+            loops.block.say(f"{made.at(place).text} = {total};")
     return made
-
-
-def letters_of(node: Tensor) -> list[str]:
-    """A letter for each axis of the operands and of the result of a sum of products."""
-    if node.op == "einsum":
-        before, after = node.attributes["subscripts"].split("->")
-        return [*before.split(","), after]
-    groups, after = TABLE[node.op or ""].letters()
-    cores = ["".join(group) for group in groups] + ["".join(after)]
-    free = "ABCDEFGH"[: node.ndim - len(cores[-1])]
-    axes = [t.ndim - len(own) for t, own in zip((*node.inputs, node), cores, strict=True)]
-    return [free[len(free) - n :] + own for n, own in zip(axes, cores, strict=True)]
 
 
 SUMS: dict[str, Writer] = {

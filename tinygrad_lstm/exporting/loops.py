@@ -25,6 +25,7 @@ import numpy as np
 
 from tinygrad_lstm.exporting.loop_values import ZERO, Block, Index, Language, Places, Value, aligned
 from tinygrad_lstm.exporting.subject import ExportError, Layer
+from tinygrad_lstm.graph import opened
 from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.plain_style import Piece
 from tinygrad_lstm.sizes import ATOM
@@ -205,12 +206,8 @@ class Loops:
         made: Piece | None = self.style.entry(op, pieces, attributes, truths)
         if made is not None:
             return made
-        definition = TABLE[op].definition
-        if definition is None:
+        if TABLE[op].definition is None:
             raise self.unwritten(op)
-        pieces = [self.once(piece) for piece in pieces]
-        leaves = dict(zip(definition.inputs.values(), pieces, strict=True))
-        (root,) = definition.outputs.values()
 
         def make(node: Tensor, parts: list[Piece]) -> Piece:
             if not node.inputs:
@@ -218,7 +215,7 @@ class Loops:
             kinds = [i.dtype.kind == "b" for i in node.inputs]
             return self.entry(node.op or "", parts, node.attributes, kinds)
 
-        found: Piece = fold([root], leaves, make)[root]
+        found: Piece = opened(op, [self.once(piece) for piece in pieces], make)
         return found
 
 

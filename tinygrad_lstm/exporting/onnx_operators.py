@@ -10,7 +10,8 @@ import numpy as np
 
 from tinygrad_lstm.batching import lift
 from tinygrad_lstm.forwards import axes_of
-from tinygrad_lstm.tensor import TABLE, Array, Tensor, fold
+from tinygrad_lstm.graph import opened
+from tinygrad_lstm.tensor import TABLE, Array, Tensor
 
 _LAST = np.iinfo(np.int64).max
 
@@ -72,21 +73,14 @@ class Operators:
         """What computes a node, of operands of which some have the axis of the batch."""
         if not node.inputs:
             return self.leaf(node)
-        values, batched = list(operands), [o.batched for o in operands]
-        if not any(batched):
-            return self._apply(node, values, dict(node.attributes))
-        for op, k, attributes in lift(node, batched, (-1,)):
-            if k is None:
-                return self._apply(node, values, attributes)
-            shape = attributes["shape"]
-            expand = op == "broadcast_to"
-            name = values[k].name
-            if expand:
-                name = self.add("Expand", [name, self._shape((self.batch, *shape[1:]))])
-            else:
-                name = self.add("Reshape", [name, self._shape(shape)])
+        values = list(operands)
+        steps, whole = lift(node, [o.batched for o in operands], (-1,))
+        for op, k, attributes in steps:
+            shape, ways = attributes["shape"], {"broadcast_to": "Expand", "reshape": "Reshape"}
+            wanted = (self.batch, *shape[1:]) if op == "broadcast_to" else shape
+            name = self.add(ways[op], [values[k].name, self._shape(wanted)])
             values[k] = Value(name, len(shape), True, values[k].truth)
-        raise AssertionError("lift ends with the operation itself")
+        return self._apply(node, values, whole)
 
     def leaf(self, node: Tensor) -> Value:
         """A constant."""
@@ -158,12 +152,9 @@ class Operators:
             return self._erf(names[0]), False
         if op in _SAME:
             return self.add(_SAME[op], names), False
-        definition = TABLE[op].definition
-        if definition is None:
+        if TABLE[op].definition is None:
             raise Unwritten(op)
-        (root,) = definition.outputs.values()
         numbers = [Value(n, v.ndim, v.batched) for n, v in zip(names, values, strict=True)]
-        leaves = dict(zip(definition.inputs.values(), numbers, strict=True))
 
         def make(node: Tensor, operands: list[Value]) -> Value:
             if not node.inputs:
@@ -171,7 +162,7 @@ class Operators:
             name, truth = self.elementwise(node.op or "", operands)
             return Value(name, max(o.ndim for o in operands), True, truth)
 
-        found: Value = fold([root], leaves, make)[root]
+        found: Value = opened(op, numbers, make)
         return self.as_number(found).name, False
 
     def _erf(self, x: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,17 @@ from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.text import UNICODE
 
-Part = tuple[str, int]  # an array with a row for each step of each sequence, and its width
+
+class Rows(NamedTuple):
+    """Rows of an array: that of a step and a sequence (row), or of a sequence (b).
+
+    start: how many numbers of each row of `work` lie before them all.
+    """
+
+    array: str
+    width: int
+    start: int = 0
+    row: str = "row"
 
 
 @dataclass(frozen=True)
@@ -59,11 +70,11 @@ class Call:
     width: int = 0
     symbols: str = ""  # "embedding" or "one-hot": x is of a symbol; "scores": the last loop
     start: int = 0  # of the embedding, or of W_y
-    reads: Sequence[Part] | None = None
-    given: list[tuple[str, str | Sequence[Part]]] = field(default_factory=list)
+    reads: Sequence[Rows] | None = None
+    given: list[tuple[str, Sequence[Rows]]] = field(default_factory=list)
     start_of_weights: int = 0
     start_of_state: int = 0
-    results: list[str] = field(default_factory=list)
+    results: list[Rows] = field(default_factory=list)
 
 
 class Shape:
@@ -111,7 +122,7 @@ class Shape:
             (distinct(f"{n}_{layer.name}" if layer.name else n, used, ascii_only), layer, n)
             for layer, n in subject.further
         ]
-        self.work, self._places = 0, dict[tuple[str, str], Part]()
+        self.work, self._places = 0, dict[tuple[str, str], Rows]()
         self._place()
 
     def _place(self) -> None:
@@ -124,12 +135,10 @@ class Shape:
             for n in stage.results.values():
                 layer, width = stage.layer, stage.size(n)
                 whole = layer.name == direct and n == layer.cell.output and layer.name not in read
-                if whole:
-                    self._places[layer.name, n] = ("outputs", width)
-                    continue
-                place = f"work + time * batch * {start}" if start else "work"
-                self._places[layer.name, n] = (place, width)
-                start += width
+                self._places[layer.name, n] = (
+                    Rows("outputs", width) if whole else Rows("work", width, start)
+                )
+                start += 0 if whole else width
         self.work = start
 
     @property
@@ -142,22 +151,19 @@ class Shape:
         first = 0
         for stage in self.stages:
             layer = stage.layer
-            given: list[tuple[str, str | Sequence[Part]]] = []
+            given: list[tuple[str, Sequence[Rows]]] = []
             for n in layer.cell.extra_inputs:
                 if n in layer.below:
                     given.append((n, [self._places[pair] for pair in layer.below[n]]))
                     continue
                 own = next(o for o, la, name in self.further if la is layer and name == n)
                 row = "row" if n in layer.cell.sequences else "b"
-                given.append((own, f"{own} + {row} * {layer.program.inputs[n].size}"))
+                given.append((own, [Rows(own, int(layer.program.inputs[n].size), row=row)]))
             reads = None
             if layer.reads:
                 outputs = {s.layer.name: s.layer.cell.output for s in self.stages}
                 reads = [self._places[r, outputs[r]] for r in layer.reads]
-            results = []
-            for n in stage.results.values():
-                place, width = self._places[layer.name, n]
-                results.append(f"{place} + row * {width}")
+            results = [self._places[layer.name, n] for n in stage.results.values()]
             kind = ""
             if self.reader and not layer.reads:
                 kind = "one-hot" if self.reader.embedding is None else "embedding"
@@ -177,7 +183,7 @@ class Shape:
         parts = [self._places[e, self.subject.layer(e).cell.output] for e in ends]
         if self.reader:
             yield Call(None, symbols="scores", start=self.readout, reads=parts)
-        elif parts[0][0] != "outputs":
+        elif parts[0].array != "outputs":
             yield Call(None, reads=parts)
 
     # --- numbers ----------------------------------------------------------------------------------

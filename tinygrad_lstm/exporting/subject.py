@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import io
 import textwrap
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, TinygradError, unknown
 from tinygrad_lstm.exporting.tied_layers import every_parameter, home_of, untied
 from tinygrad_lstm.grids import Grid
 from tinygrad_lstm.networks import System
+from tinygrad_lstm.parameters import under
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.running import unroll
 from tinygrad_lstm.step import Cell
@@ -163,7 +164,9 @@ def subject(
     numbers, full = _numbers(network, given, known, seed, dtype)
     numbers = {n: numbers[home_of(network, n)] for n in every_parameter(network)}
     network = untied(network)
-    kind = np.dtype(dtype if dtype is not None else _kind(numbers.values(), given is not None))
+    kind = _kind(numbers.values(), given is not None) if dtype is None else dtype
+    with contextlib.suppress(TypeError):  # NumPy knows no such dtype
+        kind = np.dtype(kind)
     if kind not in FLOATS:
         raise DTypeError(f"{network}: what is exported is float32 or float64, got {kind}.")
     numbers = {n: np.array(v, kind, order="C") for n, v in numbers.items()}

@@ -156,7 +156,7 @@ class _File:
         for k, layer in enumerate(subject.layers):
             yield from self._layer_call(k, layer, found, finals, several)
         ends = [found[end, subject.layer(end).cell.output] for end in subject.ends]
-        outputs = ends[0] if len(ends) == 1 else f"torch.cat([{', '.join(ends)}], dim=-1)"
+        outputs = _side_by_side(ends)
         if reader:
             outputs = f"{outputs} @ self.W_y.T + self.b_y"
         final = f"({', '.join(finals)})" if several else finals[0]
@@ -175,12 +175,11 @@ class _File:
         suffix = f"_{k + 1}" if several else ""
         module = self.modules[layer.name]
         reads = [found[r, self.subject.layer(r).cell.output] for r in layer.reads] or ["xs"]
-        x = reads[0] if len(reads) == 1 else f"torch.cat([{', '.join(reads)}], dim=-1)"
+        x = _side_by_side(reads)
         given = []
         for n in layer.cell.extra_inputs:
             if n in layer.below:
-                parts = [found[pair] for pair in layer.below[n]]
-                value = parts[0] if len(parts) == 1 else f"torch.cat([{', '.join(parts)}], dim=-1)"
+                value = _side_by_side([found[pair] for pair in layer.below[n]])
             else:
                 value = next(
                     own for own, other, name in self._further() if other is layer and name == n
@@ -202,16 +201,7 @@ class _File:
     def _further(self) -> list[tuple[str, Layer, str]]:
         taken = set(TAKEN) | {"ids"}
         return [
-            (
-                distinct(
-                    (layer.prefix + n).replace(".", "_")
-                    if not n
-                    else (f"{n}_{layer.name}" if layer.name else n),
-                    taken,
-                ),
-                layer,
-                n,
-            )
+            (distinct(f"{n}_{layer.name}" if layer.name else n, taken), layer, n)
             for layer, n in self.subject.further
         ]
 
@@ -266,7 +256,7 @@ class _File:
         else:
             yield from assigned("xs", answers.xs, 4)
         arguments = [what]
-        for own, layer, n in ((o, la, n) for o, la, n in self._arguments()):
+        for own, layer, n in self._arguments():
             yield from assigned(own, answers.further[layer.prefix + n], 4)
             arguments.append(own)
         rest = ", *_" if self.single and self.classes[0].kept else ""
@@ -294,6 +284,10 @@ class _File:
             return self._further()
         layer = self.subject.layers[0]
         return [(self.modules[""].step.arguments[n], layer, n) for n in layer.given]
+
+
+def _side_by_side(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"torch.cat([{', '.join(parts)}], dim=-1)"
 
 
 def _kept(subject: Subject, cell: Cell) -> list[str]:

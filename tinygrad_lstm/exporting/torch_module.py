@@ -72,7 +72,6 @@ class Module:
 
     def _words(self, words: str) -> list[str]:
         """A shape in words, each size by what it is called in the constructor."""
-        axes = [axis.strip() for axis in words.split(",") if axis.strip()]
         if not self.any_size:
             known = self.layer.program.sizes
             return [str(n) for n in dimensions.shape(words, known)]
@@ -80,8 +79,7 @@ class Module:
             n: f"self.{own}" if n in self.cell.derived else own
             for n, own in self.step.sizes.items()
         }
-        texts = (re.sub(r"(\d)\s*(?=[^\W\d])", r"\1 * ", axis) for axis in axes)
-        return [re.sub(r"[^\W\d]\w*", lambda f: names.get(f[0], f[0]), text) for text in texts]
+        return [re.sub(r"[^\W\d]\w*", lambda f: names.get(f[0], f[0]), t) for t in _axes(words)]
 
     # --- the class --------------------------------------------------------------------------------
     def lines(self) -> Iterator[str]:
@@ -149,11 +147,10 @@ class Module:
         yield from self._forward_doc()
         body = list(self._body())
         loose = [n for n in {*states, cell.output, *self.kept} if not step.batched[n]]
-        shared = [n for n in cell.constants]
         starts = list(self._starts())
-        if step.uses_batch or loose or shared or starts:
+        if step.uses_batch or loose or cell.constants or starts:
             yield "        batch = xs.shape[1]"
-        for n in shared:
+        for n in cell.constants:
             own, rank = step.arguments[n], program.inputs[n].ndim
             keep = "".join([", -1"] * rank)
             yield f"        if {own}.dim() == {rank}:  # one for all samples"
@@ -209,7 +206,7 @@ class Module:
         """The states before the first step, where none are given."""
         made = []
         for n, words in self.cell.state.items():
-            lengths = "".join(f", {k}" for k in self._state_words(words))
+            lengths = "".join(f", {k}" for k in map(self.step.style.length, _axes(words)))
             value = self.cell.start.get(n, 0.0)
             if isinstance(value, str):
                 data = self.cell.initial(n, self.layer.program.inputs[f"prev.{n}"].shape, float)
@@ -226,11 +223,6 @@ class Module:
             yield f"            state = ({made[0]},)"
         else:
             yield from spread("state = (", made, ")", 12)
-
-    def _state_words(self, words: str) -> list[str]:
-        axes = [axis.strip() for axis in words.split(",") if axis.strip()]
-        texts = (re.sub(r"(\d)\s*(?=[^\W\d])", r"\1 * ", axis) for axis in axes)
-        return [self.step.style.length(text) for text in texts]
 
     def _forward_doc(self) -> Iterator[str]:
         cell = self.cell
@@ -264,6 +256,12 @@ def class_name(name: str) -> str:
         short = len(letters) <= 3 and not done or letters and not re.search("[aeiouy]", letters)
         done.append(word.upper() if short and word.isascii() else word[:1].upper() + word[1:])
     return "".join(done) or "Cell"
+
+
+def _axes(words: str) -> list[str]:
+    """The axes of a shape in words as Python writes them: 2 hidden is 2 * hidden."""
+    axes = [axis.strip() for axis in words.split(",") if axis.strip()]
+    return [re.sub(r"(\d)\s*(?=[^\W\d])", r"\1 * ", axis) for axis in axes]
 
 
 def _packed(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from tinygrad_lstm.exporting.filling import reserved
 from tinygrad_lstm.exporting.python_layout import WIDTH
 from tinygrad_lstm.exporting.subject import ExportError, Layer, comments
 from tinygrad_lstm.exporting.torch_style import RELATIONS, Torch
+from tinygrad_lstm.graph import opened
 from tinygrad_lstm.kernels.names import distinct
 from tinygrad_lstm.plain_style import Piece
 from tinygrad_lstm.program import Program
@@ -126,15 +127,12 @@ class Step:
     def _lifted(
         self, node: Tensor, pieces: list[Piece], operands: list[Found], batched: list[bool]
     ) -> Found:
-        if not any(batched):
-            return Found(self._written(node, pieces, dict(node.attributes), operands), False)
         free = [
             i.ndim - core
             for i, core in zip(node.inputs, TABLE[node.op or ""].core(node.inputs), strict=True)
         ]
-        for op, k, attributes in lift(node, batched, (-1,)):
-            if k is None:
-                return Found(self._written(node, pieces, attributes, operands), True)
+        steps, whole = lift(node, batched, (-1,))
+        for op, k, attributes in steps:
             if pieces[k].kind in ("number", "length"):
                 continue
             if op == "reshape":
@@ -144,7 +142,7 @@ class Step:
                 self.uses_batch = True
                 attributes = {"shape": (_Word("batch"), *attributes["shape"][1:])}
             pieces[k] = self.style.operation(op, [pieces[k]], attributes)
-        raise AssertionError("lift ends with the operation itself")
+        return Found(self._written(node, pieces, whole, operands), any(batched))
 
     def _written(
         self,
@@ -333,15 +331,11 @@ def _scalar(program: Program, root: Tensor, names: Mapping[str, str], like: str)
                 for p, kind in zip(parts, kinds, strict=True)
             ]
         if not style.knows(op) and TABLE[op].definition is not None:
-            inner = TABLE[op].definition
-            own = dict(zip(inner.inputs.values(), parts, strict=True))
-            (result,) = inner.outputs.values()
-            return Piece(f"({fold([result], own, make)[result].text})")
+            return Piece(f"({opened(op, parts, make).text})")
         return style.operation(op, parts, {**node.attributes, "like": like})
 
     found: Piece = fold([root], leaves, make)[root]
-    (node,) = [n for n in ancestors([root]) if n is root]
-    if node.dtype.kind == "b":
+    if root.dtype.kind == "b":
         return f"({found.text}).to({like}.dtype)"
     return found.text if found.kind != "number" else f"torch.full_like({like}, {found.text})"
 

@@ -13,23 +13,6 @@ from tinygrad_lstm.plain_style import Attributes, Piece, Plain
 from tinygrad_lstm.sizes import ATOM, POWER, PRODUCT, SUM
 from tinygrad_lstm.tensor import TABLE, Array
 
-# torch.NAME is the operation NAME
-_FUNCTIONS = [
-    "abs",
-    "cos",
-    "erf",
-    "exp",
-    "expm1",
-    "floor",
-    "log",
-    "log1p",
-    "relu",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sqrt",
-    "tanh",
-]
 RELATIONS = ("greater", "greater_equal", "equal", "not_equal")
 TRUTH = -1  # how tightly a relation binds: less than anything
 

@@ -62,7 +62,6 @@ class Source:
         self.packs: list[tuple[str, Multiply, int]] = []
         self.scratch = {loop: self._scratch(loop) for loop in ("forward", "backward")}
         self.sizes = Sizes()
-        self._id = {b: k for k, b in enumerate(self.buffers)}
         taken: set[str] = set()
         named = (*self.buffers, *self.totals)
         self._names = {b: distinct(b.name, taken, ascii_only=True) for b in named}

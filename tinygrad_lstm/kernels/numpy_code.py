@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
@@ -212,19 +212,14 @@ def _operation(call: Call) -> Callable[..., Any]:
 def _lifted(node: Tensor, batched: Sequence[bool]) -> Callable[..., Any]:
     """A function that computes `node` of operands, those `batched` with a row for each sample."""
     first = batched.index(True)
-    core = node.inputs[first].ndim
-
-    @cache
-    def steps(lead: tuple[int, ...]) -> list[tuple[Any, int | None, Mapping[str, Any]]]:
-        return [(TABLE[op].forward, k, found) for op, k, found in lift(node, batched, lead)]
+    core, forward = node.inputs[first].ndim, TABLE[node.op or ""].forward
+    lifted = cache(lambda lead: lift(node, batched, lead))
 
     def function(*arrays: Array) -> Any:
-        values = list(arrays)
-        shape = arrays[first].shape
-        for forward, k, attributes in steps(shape[: len(shape) - core]):
-            if k is None:
-                return forward(*values, **attributes)
-            values[k] = forward(values[k], **attributes)
-        raise AssertionError("lift ends with the operation itself")
+        values, shape = list(arrays), arrays[first].shape
+        steps, whole = lifted(shape[: len(shape) - core])
+        for op, k, attributes in steps:
+            values[k] = TABLE[op].forward(values[k], **attributes)
+        return forward(*values, **whole)
 
     return function

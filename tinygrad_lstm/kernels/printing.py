@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from tinygrad_lstm.graph import opened
 from tinygrad_lstm.kernels.backend import Unsupported
 from tinygrad_lstm.kernels.loop import Apply, Assign, Join, Number, Operand, Statement, Sweep
 from tinygrad_lstm.kernels.names import distinct
@@ -168,18 +169,15 @@ def expression(node: Tensor, operands: list[str], write: Dialect) -> str:
                 limit = write.literal(edge, hasattr(edge, "words"))
                 text = f"({operands[0]} {sign} {limit} ? {limit} : {text})"
         return text
-    template, definition = getattr(TABLE[op], write.face), TABLE[op].definition
+
+    def make(n: Tensor, parts: list[str]) -> str:
+        return f"({expression(n, parts, write) if parts else write.literal(n.data.item())})"
+
+    template = getattr(TABLE[op], write.face)
     if template is not None:
         text = template.format(*operands)
-    elif definition is not None:
-        own = dict(zip(definition.inputs.values(), operands, strict=True))
-        for n in definition.nodes():
-            if n not in own:
-                parts = [own[i] for i in n.inputs]
-                text = expression(n, parts, write) if parts else write.literal(n.data.item())
-                own[n] = f"({text})"
-        (root,) = definition.outputs.values()
-        text = own[root]
+    elif TABLE[op].definition is not None:
+        text = opened(op, operands, make)
     else:
         raise Unsupported(f"operation {op!r} has no {write.face.upper()}")
     # a sum of truth values is one
@@ -257,12 +255,12 @@ def _groups(node: Tensor) -> Array | None:
     return np.broadcast_to(numbers, shape).reshape(-1)
 
 
-def _letters(node: Tensor) -> list[str]:
-    """A letter for each axis of the operands and the result of a sum of products."""
+def letters_of(node: Tensor) -> list[str]:
+    """A letter for each axis of the operands and of the result of a sum of products."""
     if node.op == "einsum":
         return re.split(",|->", node.attributes["subscripts"])
-    core = re.findall(r"\(([^)]*)\)", TABLE[node.op or ""].signature)
-    cores = [group.replace(",", "") for group in core]
+    groups, after = TABLE[node.op or ""].letters()
+    cores = ["".join(group) for group in (*groups, after)]
     free = ascii_uppercase[: node.ndim - len(cores[-1])]
     axes = [t.ndim - len(own) for t, own in zip((*node.inputs, node), cores, strict=True)]
     return [free[len(free) - n :] + own for n, own in zip(axes, cores, strict=True)]
@@ -270,7 +268,7 @@ def _letters(node: Tensor) -> list[str]:
 
 def _contracted(node: Tensor, out: At, operands: list[At], write: Dialect) -> Iterator[str]:
     """A sum of products, over all letters that the result does not have."""
-    groups, tensors = _letters(node), (*node.inputs, node)
+    groups, tensors = letters_of(node), (*node.inputs, node)
     most: dict[str, int] = {}
     for group, t in zip(groups, tensors, strict=True):
         for c, n in zip(group, t.shape, strict=True):

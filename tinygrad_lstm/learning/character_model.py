@@ -54,6 +54,11 @@ class CharacterModel(Model):
         start: Mapping[str, float | str] | None = None,
         **sizes: int,
     ) -> None:
+        if not isinstance(cell, Cell):
+            raise CellError(
+                f"a character model is of a cell, got {cell!r}; write cells.lstm, or "
+                f"cells.all()[name]."
+            )
         if input not in INPUTS:
             raise DataError(f"input is {' or '.join(map(repr, INPUTS))}, got {input!r}.")
         self.cell, self.input, self.further = cell, input, further

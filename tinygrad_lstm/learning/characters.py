@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygrad_lstm.errors import DataError
+from tinygrad_lstm.errors import DataError, DTypeError
 from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.losses import bits, cross_entropy
 from tinygrad_lstm.learning.sampling import sample
@@ -102,6 +102,12 @@ def evaluate(
     They are read as up to `streams` streams, each from zero states; of a long text about `most`
     characters are read, spread evenly over it. cell: the model's own, or `compiled` of it.
     """
+    if isinstance(ids, str):
+        raise DTypeError(
+            "evaluate reads the numbers of symbols, got text; write model.vocabulary.encode(text)."
+        )
+    if len(ids) < 2:
+        raise DataError(f"there is nothing to predict in {len(ids)} symbols; give at least two.")
     total, count, states = 0.0, 0, None
     for batch in held_out(ids, most, streams, length):
         run = model.run(batch.xs, states if batch.start else None, batch.start, cell=cell)

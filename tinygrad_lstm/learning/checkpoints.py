@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.array_files import equations_of, under
+from tinygrad_lstm.array_files import equations_of
 from tinygrad_lstm.learning import schema
 from tinygrad_lstm.learning.character_model import CharacterModel
 from tinygrad_lstm.learning.characters import Characters
@@ -40,12 +40,22 @@ from tinygrad_lstm.learning.training_state import (
     TrainingState,
 )
 from tinygrad_lstm.networks import System
+from tinygrad_lstm.parameters import under
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, constant
 
 
+class _Trained:
+    state: TrainingState
+
+    @property
+    def history(self) -> tuple[Record, ...]:
+        """The records made during the training, the one before the first step included."""
+        return self.state.history
+
+
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(_Trained):
     """What a checkpoint holds: the trained model, how it was trained, how far, on which text."""
 
     model: CharacterModel
@@ -54,14 +64,9 @@ class Checkpoint:
     text: str
     fingerprint: str
 
-    @property
-    def history(self) -> tuple[Record, ...]:
-        """The records made during the training, the one before the first step included."""
-        return self.state.history
-
 
 @dataclass(frozen=True)
-class TaskCheckpoint:
+class TaskCheckpoint(_Trained):
     """What the checkpoint of a training on a task holds; options: those of the task."""
 
     model: Model
@@ -69,11 +74,6 @@ class TaskCheckpoint:
     state: TrainingState
     task: str
     options: Mapping[str, int | float | str]
-
-    @property
-    def history(self) -> tuple[Record, ...]:
-        """The records made during the training, the one before the first step included."""
-        return self.state.history
 
 
 # --- what it says in JSON beside its arrays -------------------------------------------------------

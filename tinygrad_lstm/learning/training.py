@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -89,7 +89,6 @@ class Training:
         self.state = TrainingState(parameters, self.settings.optimiser.start(parameters))
         # the batch at a place in the data, and those that follow it
         self._ahead: tuple[tuple[int, int], Batch, Iterator[Batch]] | None = None
-        self._tests: list[Batch] | None = None
 
     @overload
     @classmethod
@@ -176,13 +175,19 @@ class Training:
         """The numbers of the symbols of the text that is held out."""
         return self.characters.validation_ids
 
-    def measure(self) -> dict[str, float]:
-        """The task's measures now, on its held-out data. DataError where they are not finite."""
-        if self._tests is None:
-            self._tests = list(self.task.tests())
+    @cached_property
+    def _tests(self) -> Sequence[Batch]:
+        return self.task.tests()
+
+    def measure(self, task: Task | None = None, parameters: Any = None) -> dict[str, float]:
+        """The task's measures now, on its held-out data. DataError where they are not finite.
+
+        task: another, such as of test pieces; parameters: others, such as of the best record.
+        """
+        tests, p = self._tests if task is None else task.tests(), self.parameters
+        predict = partial(self.objective.predict, p if parameters is None else p.fit(parameters))
         with np.errstate(all="ignore"):  # what overflows is named
-            predict = partial(self.objective.predict, self.state.parameters)
-            return measured(self.task, self._tests, self.model, predict)
+            return measured(task or self.task, tests, self.model, predict)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, from which `resume` goes on."""
@@ -339,8 +344,7 @@ class Training:
             return values
         random = np.random.default_rng([self.settings.seed, self.state.step, which])
         noise = deviation * random.standard_normal(values.shape)
-        disturbed: Array = values + noise.astype(values.dtype)
-        return disturbed
+        return np.asarray(values + noise.astype(values.dtype))
 
     def _recorded(self) -> bool:
         return bool(self.history) and self.history[-1].step == self.state.step
@@ -348,22 +352,20 @@ class Training:
     def _record(self) -> Record:
         """Add a record of this moment to the history."""
         s = self.state
+        learnt = float(np.mean(s.recent)) if s.recent else None
         try:
-            found, written = self.measure(), self.task.example(s.step)
+            record = Record(s.step, learnt, self.measure(), s.seconds, self.task.example(s.step))
         except DataError as error:
             raise self._diverged(f"model computes what is not a number ({error})") from error
-        learnt = float(np.mean(s.recent)) if s.recent else None
-        record = Record(s.step, learnt, found, s.seconds, written)
-        recent = s.recent if s.step % self.settings.every else ()
-        self.state = replace(s, recent=recent, history=(*s.history, record))
+        kept = s.recent if s.step % self.settings.every else ()
+        self.state = replace(s, recent=kept, history=(*s.history, record))
         return record
 
     def _diverged(self, what: str) -> DivergenceError:
         s, settings = self.state, self.settings
         before = "it was the first"
         if s.loss is not None:
-            bits_of = f"{s.loss:.4g} bits a character"
-            loss = bits_of if isinstance(self.task, Characters) else f"loss {s.loss:.4g}"
+            loss = f"{s.loss:.4g} bits a character" if self.task.in_bits else f"loss {s.loss:.4g}"
             before = f"step {s.step} had {loss}, gradient norm {s.norm:.4g}"
         clip = f"clip below {settings.clip:g}" if settings.clip else "clip the gradient"
         return DivergenceError(

@@ -110,6 +110,8 @@ class TrainingSettings:
     }
 
     def __post_init__(self) -> None:
+        if not isinstance(self.optimiser, Optimiser):
+            raise DataError(f"optimiser is one such as Adam(rate=0.003), got {self.optimiser!r}.")
         for name, (least, most) in self.bounds.items():
             if getattr(self, name) < least:
                 raise DataError(f"{name} must be at least {least}, got {getattr(self, name)}.")

@@ -27,7 +27,7 @@ from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array, Tensor
 from tinygrad_lstm.testing import strategies
 from tinygrad_lstm.testing.inputs import Case
-from tinygrad_lstm.wiring import each_of
+from tinygrad_lstm.wires import each_of
 
 
 class Disagreement(TinygradError, AssertionError):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import systems
-from tinygrad_lstm.array_files import ArrayFile, equations_of, under
+from tinygrad_lstm.array_files import ArrayFile, equations_of
 from tinygrad_lstm.cells import all as built_in
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.version import __version__

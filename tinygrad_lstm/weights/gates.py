@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lstm import sizes as dimensions
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.cells.gated import lstm, lstm_coupled
 from tinygrad_lstm.cells.gru_forms import gru_cho2014, gru_reset_after
 from tinygrad_lstm.cells.odyssey import cifg
@@ -24,7 +23,7 @@ from tinygrad_lstm.cells.peepholes import lstm_peephole_gers
 from tinygrad_lstm.cells.plain import rnn
 from tinygrad_lstm.errors import DataError, DTypeError, ShapeError, TinygradError, UnknownNameError
 from tinygrad_lstm.networks import Backward, Bidirectional, Stack, bidirectional
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights import gates
 from tinygrad_lstm.weights.gates import WeightsError

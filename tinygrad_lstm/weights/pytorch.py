@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinygrad_lstm.array_files import under
 from tinygrad_lstm.errors import DTypeError, ShapeError, UnknownNameError
-from tinygrad_lstm.parameters import Parameters
+from tinygrad_lstm.parameters import Parameters, under
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 from tinygrad_lstm.weights import gates

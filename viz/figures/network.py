@@ -49,7 +49,7 @@ def unrolled(network: Cell | System, steps: int = 4) -> Figure:
     Raises FigureError for anything else, and unless there are 1 to 50 steps.
     """
     check_drawable(network, "unrolled", networks=True)
-    if steps < 1 or steps > MOST:
+    if steps not in range(1, MOST + 1):
         raise FigureError(f"an unrolled figure shows 1 to {MOST} steps, not {steps}.")
     if type(network) is System:
         scene, said = system_over_time(network, steps)

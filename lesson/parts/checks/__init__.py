@@ -19,10 +19,10 @@ def markup(subject: Subject) -> Markup:
     return table(check(subject.cell, EXAMPLES), subject.cell.name)
 
 
-def table(outcomes: list[Outcome], name: str) -> Markup:
+def table(outcomes: list[Outcome], name: str, examples: int = EXAMPLES) -> Markup:
     """Outcomes of `lesson.cell_checks.check` as a table; a failure shows its simplest case.
 
     The first word of a property's name is the key of its text.
     """
-    t = Texts("checks", {"cell": name, "examples": str(EXAMPLES)})
+    t = Texts("checks", {"cell": name, "examples": str(examples)})
     return render(__name__, t=t, outcomes=outcomes, verdicts=VERDICTS)

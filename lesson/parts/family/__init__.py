@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from markupsafe import Markup
@@ -9,13 +10,15 @@ from markupsafe import Markup
 import viz
 from equations.symbolic import symbolic_step
 from equations.wording import Said
+from lesson import languages
 from lesson.formulas import forward
 from lesson.page import render
-from lesson.prose import Texts
+from lesson.prose import Texts, translate
 from lesson.subject import Subject
 from tinygrad_lstm import cells
 from tinygrad_lstm.step import Cell
 
+_END = re.compile(r"\s\(|[.:,;](?=\s|$)|[（：。，；]")
 FIRST = ("gru_cho2014", "gru_reset_after")
 
 
@@ -37,11 +40,19 @@ def markup(subject: Subject) -> Markup:
     )
 
 
+def title(cell: Cell, tag: str) -> str:
+    """What a cell is called in a list, besides its name: the beginning of what is said of it."""
+    said = translate(Said(cell.doc.partition("\n")[0]), tag)
+    begun = _END.split(said, maxsplit=1)[0].strip()
+    return "" if begun.lower() == cell.name.lower() else begun
+
+
 def _shown(subject: Subject, cell: Cell, numbers: dict[object, int]) -> dict[str, Any]:
     """What the template shows of a cell; `numbers` are those of the right-hand sides so far."""
     return {
         "name": cell.name,
         "about": Said(cell.doc.partition("\n")[0]),
+        "titles": {tag: title(cell, tag) for tag in languages.languages()},
         "lines": forward(cell),
         "numbers": [
             numbers.setdefault(equation, len(numbers))

@@ -33,14 +33,20 @@
     }
   };
 
-  for (const part of document.querySelectorAll('[data-part="family"]')) {
+  lesson.part('[data-part="family"]', async (part) => {
+    const cells = document.createElement("template");
+    cells.innerHTML = await lesson.unpacked("family");
     const sides = [...part.querySelectorAll(".side")].map((side) => ({
       select: side.querySelector("select"),
       shown: side.querySelector(".shown"),
     }));
 
+    const verdict = part.querySelector(".verdict");
+    const titles = new Map([...sides[0].select.options].map((option) => [option.value, JSON.parse(option.dataset.titles)]));
+    let [count, found] = [0, "same"];
+
     const fill = ({ select, shown }, suffix) => {
-      const template = part.querySelector(`template[data-cell="${select.value}"]`);
+      const template = cells.content.querySelector(`template[data-cell="${select.value}"]`);
       shown.replaceChildren(template.content.cloneNode(true));
       for (const element of shown.querySelectorAll("[id]")) element.id += suffix;
       const named = shown.querySelector("svg");
@@ -61,25 +67,60 @@
       }
     };
 
+    // Cells that share no equation are not compared line by line: all of it would be marked.
     const show = (said) => {
       const [left, right] = sides.map((side, k) => fill(side, `-${k}`));
-      dim(left, right, sides[0]);
-      dim(right, left, sides[1]);
-      let count = 0;
-      for (const [name, line] of left) {
-        const other = right.get(name);
-        if (other && other.dataset.number !== line.dataset.number) {
-          compare(tokens(line), tokens(other));
+      const numbers = new Set([...left.values()].map((line) => line.dataset.number));
+      const common = [...right.values()].some((line) => numbers.has(line.dataset.number));
+      if (common) {
+        dim(left, right, sides[0]);
+        dim(right, left, sides[1]);
+        for (const [name, line] of left) {
+          const other = right.get(name);
+          if (other && other.dataset.number !== line.dataset.number) {
+            compare(tokens(line), tokens(other));
+          }
         }
       }
       count = part.querySelectorAll(".line:not(.same)").length;
+      found = !common ? "nothing" : count ? "differ" : "same";
+      tell();
       lesson.resized(part);
-      if (said) lesson.announce(lesson.text("family", count ? "differ" : "same", { count }));
+      if (said) lesson.announce(verdict.textContent);
+    };
+    const tell = () => {
+      verdict.textContent = lesson.text("family", found, { count });
+      for (const { select } of sides) {
+        for (const option of select.options) {
+          const title = titles.get(option.value)[lesson.language()];
+          option.textContent = title ? `${option.value}: ${title}` : option.value;
+        }
+      }
     };
 
-    for (const { select } of sides) select.addEventListener("change", () => show(true));
+    // Two names of the lists, in the address.
+    const first = sides.map(({ select }) => select.value).join();
+    const pair = () => sides.map(({ select }) => select.value).join();
+    lesson.address.keep("cells", {
+      read: (text) => {
+        const wanted = (text ?? first).split(",");
+        if (wanted.length !== 2 || !wanted.every((name) => titles.has(name)) || wanted.join() === pair()) return;
+        wanted.forEach((name, k) => {
+          sides[k].select.value = name;
+        });
+        show(false);
+      },
+      write: () => (pair() === first ? "" : pair()),
+    });
+    for (const { select } of sides) {
+      select.addEventListener("change", () => {
+        show(true);
+        lesson.address.changed();
+      });
+    }
+    lesson.onLanguage(tell);
     part.querySelector(".none").hidden = true;
     part.querySelector(".sides").hidden = false;
     show(false);
-  }
+  });
 })();

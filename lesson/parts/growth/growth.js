@@ -1,7 +1,7 @@
 "use strict";
 // How far back through the line a weight's gradient has been summed.
 (() => {
-  for (const part of document.querySelectorAll('[data-part="growth"]')) {
+  lesson.part('[data-part="growth"]', (part) => {
     const data = JSON.parse(document.getElementById("growth-data").textContent);
     const slider = part.querySelector("input");
     const output = part.querySelector("output");
@@ -35,5 +35,5 @@
     lesson.onLanguage(show);
     part.querySelector(".controls").hidden = false;
     show();
-  }
+  });
 })();

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 import equations
+from lesson.arithmetic import packed
 from lesson.measurements import Line, telling_unit
 from lesson.page import render
 from lesson.prose import Texts
@@ -18,8 +19,7 @@ from lesson.subject import Subject
 from tinygrad_lstm.notation import number, visible
 from tinygrad_lstm.tensor import Array
 
-BUDGET = 111_000  # bytes of numbers, about; beyond it the units that change least are left out
-STEP = 0.01  # to which values are rounded
+BUDGET = 148_000  # bytes of numbers, about; beyond it the units that change least are left out
 # below and above zero: mid tones, which show on a light and on a dark page
 HUES = ((201, 92, 32), (38, 118, 205))
 
@@ -40,7 +40,7 @@ def heatmap(
     length = len(line.text)
     values = {key: array.reshape(length, -1) for key, array in line.values.items()}
     slopes = {key: array.reshape(length, -1) for key, array in line.gradients.items()}
-    most = max(1, BUDGET // (3 * len(values) * length))
+    most = max(1, BUDGET // (4 * len(values) * length))
     kept = {key: _lively(array, most) for key, array in values.items()}
     if name is None:
         gates = (key for key, array in values.items() if _gate(array) and array.shape[1] > 1)
@@ -55,13 +55,14 @@ def heatmap(
         "unit": unit,
         "equations": [
             {
+                "name": key,
                 "symbol": equations.name_unicode(key, None),
                 "adjoint": equations.name_unicode(f"bar.{key}", None),
                 "shape": list(line.values[key].shape[1:]),
                 "units": units.tolist(),
                 "gate": _gate(values[key]),
-                "value": packed(values[key][:, units], STEP),
-                "gradient": packed(slopes[key][:, units], _step(slopes[key])),
+                "value": packed(values[key][:, units].T),
+                "gradient": packed(slopes[key][:, units].T),
             }
             for key, units in kept.items()
         ],
@@ -83,30 +84,6 @@ def heatmap(
             if unit < array.shape[1]
         ],
     )
-
-
-def packed(array: Array, step: float) -> dict[str, Any]:
-    """Numbers (time, units) as whole multiples of `step`, unit after unit, in base64.
-
-    One byte each where that is enough, else two, little-endian. The step grows tenfold until two
-    are enough. The lowest number of the kind stands for what is not finite.
-    """
-    finite = np.where(np.isfinite(array), array, 0.0).astype(float).T
-    largest = float(np.max(np.abs(finite)))
-    while largest / step > 32_767:
-        step *= 10
-    kind = np.dtype("<i1" if largest / step <= 127 else "<i2")
-    whole = np.rint(finite / step).astype(kind)
-    whole[~np.isfinite(array.T)] = np.iinfo(kind).min
-    data = base64.b64encode(whole.tobytes()).decode()
-    return {"step": float(f"{step:.0e}"), "bytes": kind.itemsize, "data": data}
-
-
-def _step(gradients: Array) -> float:
-    """A power of ten of which the largest gradient is some thousands."""
-    finite = np.abs(gradients[np.isfinite(gradients)])
-    largest = float(finite.max()) if finite.size else 0.0
-    return float(10.0 ** (np.floor(np.log10(largest)) - 3)) if largest > 1e-300 else 1.0
 
 
 def _lively(values: Array, most: int) -> Array:

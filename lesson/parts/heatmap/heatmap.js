@@ -13,30 +13,17 @@
 
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-  // Whole multiples of a step, as Python packed them: unit after unit; null is not finite.
-  const unpacked = ({ step, bytes, data }, columns) => {
-    const raw = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-    const view = new DataView(raw.buffer);
-    const missing = -(2 ** (8 * bytes - 1));
-    const rows = [];
-    for (let place = 0; place < raw.length; ) {
-      const row = [];
-      for (let k = 0; k < columns; k += 1, place += bytes) {
-        const whole = bytes === 1 ? view.getInt8(place) : view.getInt16(place, true);
-        row.push(whole === missing ? null : whole * step);
-      }
-      rows.push(row);
-    }
-    return rows;
+  // Numbers of three digits, as Python packed them: unit after unit; null is not finite.
+  const unpacked = (text, columns) => {
+    const packed = lesson.decimals.unpacked(text);
+    const value = (k) => {
+      const found = packed.at(k);
+      return found && lesson.decimals.valueOf(found);
+    };
+    return Array.from({ length: packed.length / columns }, (_, row) =>
+      Array.from({ length: columns }, (_, k) => value(row * columns + k)));
   };
-
-  // Three digits, and never more than the step of the packed numbers leaves.
-  const written = (value, step) => {
-    if (value === null) return "–";
-    if (Math.abs(value) < step / 2) return "0";
-    const digits = clamp(Math.round(Math.log10(Math.abs(value) / step)) + 1, 1, 3);
-    return lesson.format(Number(value.toPrecision(digits)));
-  };
+  const written = (value) => (value === null ? "–" : lesson.format(Number(value.toPrecision(3))));
 
   const build = (part) => {
     const { characters, equations, ...first } = JSON.parse(
@@ -45,7 +32,7 @@
     const columns = characters.length;
     for (const e of equations) {
       for (const layer of ["value", "gradient"]) {
-        e[layer].rows = unpacked(e[layer], columns);
+        e[layer] = { rows: unpacked(e[layer], columns) };
         const sizes = e[layer].rows.flat().map((value) => Math.abs(value ?? 0));
         e[layer].largest = sizes.reduce((a, b) => Math.max(a, b), 0) || 1;
       }
@@ -142,7 +129,7 @@
     const draw = () => {
       const count = order.length;
       const x = clamp(Math.floor((view.clientWidth - 8) / columns), 15, 26);
-      pitch = { x, y: clamp(Math.floor(512 / count), 3, 26) };
+      pitch = { x, y: clamp(Math.floor(400 / count), 3, 26) };
       sheet.style.width = `${x * columns + 8}px`;
       const [below, above] = colours();
       const pen = fresh(canvas, x * columns, pitch.y * count);
@@ -181,8 +168,8 @@
         character: characters[column],
         symbol: e.symbol,
         adjoint: e.adjoint,
-        value: written(e.value.rows[index][column], e.value.step),
-        gradient: written(e.gradient.rows[index][column], e.gradient.step),
+        value: written(e.value.rows[index][column]),
+        gradient: written(e.gradient.rows[index][column]),
       });
       [...letters.children].forEach((b, k) => b.classList.toggle("here", k === column));
       drawBars(index);
@@ -199,7 +186,7 @@
             "tr",
             {},
             make("th", { scope: "row" }, name === "value" ? e.symbol : e.adjoint),
-            ...e[name].rows[k].map((value) => make("td", {}, written(value, e[name].step)))
+            ...e[name].rows[k].map((value) => make("td", {}, written(value)))
           )
         )
       );
@@ -222,14 +209,13 @@
 
     const drawScale = () => {
       const { low, high } = range();
-      const { step } = shown()[now.layer];
       const root = now.layer === "gradient";
       const quarter = root ? high / 4 : high / 2;
       const ticks = low < 0 ? [low, -quarter, 0, quarter, high] : [0, quarter, high];
       scale.replaceChildren(make("i"));
       scale.style.setProperty("--zero", low < 0 ? "50%" : "0%");
       ticks.forEach((value, k) => {
-        const tick = make("span", {}, written(Number(value.toPrecision(2)), step));
+        const tick = make("span", {}, written(Number(value.toPrecision(2))));
         tick.style.left = `${(100 * k) / (ticks.length - 1)}%`;
         scale.append(tick);
       });
@@ -244,8 +230,7 @@
       map.setAttribute("aria-label", lesson.text(PART, "page.map"));
       map.setAttribute("aria-rowcount", e.units.length);
       const { low, high } = range();
-      const { step } = e[now.layer];
-      const ends = { low: written(low, step), high: written(high, step) };
+      const ends = { low: written(low), high: written(high) };
       bars.setAttribute("aria-label", lesson.text(PART, "page.bars", ends));
       const some = e.units.length < total(e);
       kept.textContent = some
@@ -323,8 +308,7 @@
     });
     equation.value = now.equation;
     lesson.onLanguage(refresh);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
-    addEventListener("beforeprint", refresh);
+    lesson.sharing.onTheme(refresh);
     let width = 0;
     new ResizeObserver(() => {
       if (view.clientWidth !== width) {
@@ -335,5 +319,5 @@
     refresh();
   };
 
-  for (const part of document.querySelectorAll(`[data-part="${PART}"]`)) build(part);
+  lesson.part(`[data-part="${PART}"]`, build);
 })();

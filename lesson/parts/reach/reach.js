@@ -48,7 +48,16 @@
       at = k;
       show();
     };
+    const before = lesson.line.offset(text);
+    const press = (event) => {
+      const letter = [...event.currentTarget.children].indexOf(event.target.closest("button")) - before;
+      if (before >= 0 && letter >= 0 && letter < lesson.line.letters.length) lesson.choice.set({ letter }, "reach");
+    };
+    lesson.choice.on(({ letter }, changed, from) => {
+      if (from !== "reach" && changed.includes("letter") && before >= 0 && (from || letter !== lesson.line.first.letter)) choose(before + letter);
+    });
     for (const { tape } of rows) {
+      tape.addEventListener("click", press);
       tape.replaceChildren(
         ...letters.map((letter) => {
           const place = document.createElement("button");

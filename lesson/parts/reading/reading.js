@@ -212,6 +212,13 @@
     tape.addEventListener("pointerover", look);
     tape.addEventListener("focusin", look);
     tape.addEventListener("click", look);
+    // A letter that is pressed is the one that the page follows, if it is one of the line.
+    tape.addEventListener("click", (event) => {
+      const letter = at(event) - lesson.line.offset(area.value);
+      if (lesson.line.offset(area.value) >= 0 && letter >= 0 && letter < lesson.line.letters.length) {
+        lesson.choice.set({ letter }, "reading");
+      }
+    });
     tape.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       const ends = { Home: 0, End: tape.children.length - 1 }[event.key];
@@ -232,8 +239,14 @@
       listUnits();
       refresh();
     });
-    lesson.choice.on(({ unit: wanted }, changed, from) => {
-      if (from === "reading" || !changed.includes("unit")) return;
+    lesson.choice.on(({ unit: wanted, letter }, changed, from) => {
+      if (from === "reading") return;
+      const before = lesson.line.offset(area.value);
+      if (changed.includes("letter") && before >= 0 && (from || letter !== lesson.line.first.letter)) {
+        state.at = before + letter;
+        tell();
+      }
+      if (!changed.includes("unit") || (wanted === state.unit && state.cell === data.cell)) return;
       Object.assign(state, { cell: data.cell, unit: wanted });
       cell.value = data.cell;
       listUnits();
@@ -250,7 +263,6 @@
     part.querySelector(".desk").hidden = false;
     hands.hidden = false;
     cell.value = state.cell;
-    lesson.choice.set({ unit: data.unit }, "reading");
     speak();
   };
 

@@ -174,5 +174,5 @@
     words();
   };
 
-  for (const part of document.querySelectorAll(`[data-part="${PART}"][data-step]`)) build(part);
+  lesson.part(`[data-part="${PART}"][data-step]`, build);
 })();

@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 import equations
 from lesson.arithmetic import digits, plus, times, written
-from lesson.numbers import percent, short
 from lesson.page import render
 from lesson.prose import Texts
 from lesson.stages import Stage, stages
@@ -19,27 +18,29 @@ from lesson.subject import Subject
 from tinygrad_lstm.notation import visible
 
 Facts = dict[str, str]
-ON_LINES = ("before", "f", "i", "C_tilde", "kept", "written", "C", "tanh", "o", "h")
+SCRIPTS = ("telling", "stages")
 
 
 def markup(subject: Subject) -> Markup:
-    """The characters as radio buttons, and as data what each stage does there, in words."""
-    count = range(len(subject.line.text))
-    sentences = {
-        stage.key: [told(subject, stage, k) for k in count] for stage in stages(subject.cell)
+    """The characters as radio buttons, and what the page needs to say what each stage does there.
+
+    The sentences are those of `told`; the page puts them together from the numbers of the heat map,
+    for any character and unit.
+    """
+    cell, line = subject.cell, subject.line
+    moved = np.abs(np.diff(subject.values(list(cell.state)[-1])))
+    followed: dict[str, Any] = {
+        "text": line.text,
+        "letter": int(np.argmax(moved)) + 1 if moved.size else 0,
+        "unit": subject.unit,
+        "lstm": subject.is_lstm,
+        "stages": [
+            [s.key, s.kind, s.names[0], equations.name_unicode(s.names[0], None)]
+            for s in stages(cell)
+        ],
     }
-    moved = np.abs(np.diff(subject.values(list(subject.cell.state)[-1])))
-    data: dict[str, Any] = {
-        "told": sentences,
-        "first": int(np.argmax(moved)) + 1 if moved.size else 0,
-    }
-    if subject.is_lstm:
-        data["numbers"] = [
-            {name: written(n) for name, n in calculated(subject, k).items() if name in ON_LINES}
-            for k in count
-        ]
     return render(
-        __name__, t=Texts("stages"), stages=data, characters=list(visible(subject.line.text))
+        __name__, t=Texts("stages"), followed=followed, characters=list(visible(line.text))
     )
 
 
@@ -57,10 +58,10 @@ def told(subject: Subject, stage: Stage, k: int) -> list[tuple[str, Facts]]:
 
 def _lstm(subject: Subject, stage: Stage, k: int) -> tuple[str, str, Facts]:
     """What a stage of the LSTM does at character k, forward and back."""
-    v = {name: float(subject.values(name)[k]) for name in subject.line.values}
-    level = {"f": _level(v["f"]), "i": _level(v["i"]), "C": "new", "o": _level(v["o"])}[stage.key]
+    n = calculated(subject, k)
+    level = "new" if stage.key == "C" else _level(n[stage.key])
     last = stage.key == "C" and k == len(subject.line.text) - 1
-    facts = {name: written(number) for name, number in calculated(subject, k).items()} | {
+    facts = {name: written(number) for name, number in n.items()} | {
         "char": visible(subject.line.text[k]),
         "at": str(k + 1),
         "unit": str(subject.unit + 1),
@@ -90,23 +91,23 @@ def calculated(subject: Subject, k: int) -> dict[str, Decimal]:
     return n
 
 
-def _level(gate: float) -> str:
-    return "open" if gate > 0.9 else "closed" if gate < 0.1 else "half"
+def _level(gate: Decimal) -> str:
+    return "open" if gate > Decimal("0.9") else "closed" if gate < Decimal("0.1") else "half"
 
 
 def _any(subject: Subject, stage: Stage, k: int) -> tuple[str, str, Facts]:
     """What an equation of any cell does at character k, forward and back."""
     name = stage.names[0]
-    values, slope = subject.values(name), float(subject.gradients(name)[k])
+    value, slope = digits(subject.values(name)[k]), digits(subject.gradients(name)[k])
     facts = {
         "char": visible(subject.line.text[k]),
         "at": str(k + 1),
         "unit": str(subject.unit + 1),
         "name": equations.name_unicode(name, None),
-        "value": short(values[k]),
-        "before": short(values[k - 1] if k else 0.0),
-        "share": percent(max(values[k], 0.0)),
-        "slope": short(slope),
+        "value": written(value),
+        "before": written(digits(subject.values(name)[k - 1] if k else 0.0)),
+        "share": f"{written(max(value, Decimal(0)).scaleb(2))}\u202f%",
+        "slope": written(slope),
     }
     way = "rise" if slope > 0 else "fall" if slope < 0 else "none"
     return f"any.{stage.kind}", f"any.{way}", facts

@@ -90,13 +90,18 @@ def markup(subject: Subject) -> Markup:
 
 
 def part(
-    cell: Cell, run: TinyRun | None = None, ident: str = "stepper", draw: Drawer | None = None
+    cell: Cell,
+    run: TinyRun | None = None,
+    ident: str = "stepper",
+    draw: Drawer | None = None,
+    choosing: bool = True,
 ) -> Markup:
     """The stepper of a cell for the page, of a tiny run of it unless one is given.
 
     ident: begins the ids of the markup. draw: makes figures that share what the page has already.
+    choosing: adjoints may be chosen among wrong ones, which takes seconds to make.
     """
-    return _markup(run or tiny_run(cell), cell, ident, draw=draw)
+    return _markup(run or tiny_run(cell), cell, ident, draw=draw, choosing=choosing)
 
 
 def document(trace: Trace | TinyRun, language: str = "en", cell: Cell | None = None) -> str:
@@ -127,6 +132,7 @@ def _markup(
     heading: str = "h3",
     draw: Drawer | None = None,
     start: str = "",
+    choosing: bool = True,
 ) -> Markup:
     """start: "tour" begins at the first place of the tour, "" at the first event."""
     texts, svg, svg_back = Texts("stepper", tags=tags), Markup(""), Markup("")
@@ -140,7 +146,9 @@ def _markup(
         svg_back = Markup(str(svg_back).replace(f"caption-{name}", f"caption-{ident}-figure"))
     # without a script: the events of the last time step, forward and backward, as a table
     data = compact(run.trace, cell, run.columns)
-    data["adjoints"] = {} if cell is None else choices(cell, tags or languages())
+    data["adjoints"] = {}
+    if cell is not None and choosing:
+        data["adjoints"] = choices(cell, tags or languages())
     last = max((e.time for e in run.trace if e.time is not None), default=None)
     symbols = _symbols(run.trace)
     rows = []

@@ -205,5 +205,5 @@
     build();
   };
 
-  for (const root of document.querySelectorAll('.stepper[data-part="stepper"]')) setUp(root);
+  lesson.part('.stepper[data-part="stepper"]', setUp);
 })();

@@ -138,6 +138,7 @@
       state.veil = null;
       for (const listener of listeners) listener(event());
       render();
+      lesson.address.changed();
       lesson.announce(`${note} ${plain(placed())}. ${state.question ?? plain(view.sentence(event()))}`.trim());
     };
     const tell = (note) => {
@@ -273,9 +274,18 @@
     root.querySelector(".stepper-still").open = false;
     root.querySelector(".stepper-still").before(app);
     if (root.dataset.start === "tour" && stops.length) state.index = stops[0][1];
+    const first = state.index;
     build();
     lesson.onLanguage(build);
+    if (root.id !== "stepper") return; // the page's own
+    lesson.address.keep("event", {
+      read: (text) => {
+        const wanted = text === null ? first : lesson.address.counted(text, trace.last + 1);
+        if (wanted !== null && wanted !== state.index) go(wanted);
+      },
+      write: () => (state.index === first ? "" : String(state.index + 1)),
+    });
   };
 
-  for (const root of document.querySelectorAll('.stepper[data-part="stepper"]')) setUp(root);
+  lesson.part('.stepper[data-part="stepper"]', setUp);
 })();

@@ -6,7 +6,8 @@
   const found = document.getElementById(`${PART}-data`);
   if (!found) return;
   const { before, after, names, pictures } = JSON.parse(found.textContent);
-  const say = (key, facts) => lesson.text(PART, key, facts);
+  const SHARED = ["link", "embed"];
+  const say = (key, facts) => lesson.text(["part", ...SHARED].includes(key) ? "sharing" : PART, key, facts);
 
   const filled = (element, attributes = {}, ...children) => {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -28,31 +29,12 @@
     }).join("\n");
   const FORMS = { latex, unicode: (formula) => formula.dataset.unicode, mathml };
 
-  // The clipboard needs a secure page; older ways need text that is selected.
-  const copy = async (text) => {
-    try {
-      await navigator.clipboard.writeText(text);
-      return null;
-    } catch {
-      const area = make("textarea", { readonly: "", rows: 4 });
-      area.value = text;
-      return area;
-    }
-  };
-
   const copied = async (formula, key, menu) => {
     const kind = say(key);
-    const area = await copy(FORMS[key](formula));
-    menu.querySelector("textarea")?.remove();
-    if (area) {
-      area.setAttribute("aria-label", kind);
-      menu.append(area);
-      area.select();
-      if (!document.execCommand("copy")) return say("selected", { kind });
-      area.remove();
-      menu.querySelector(`[data-form="${key}"]`).focus();
-    }
-    return say("copied", { kind });
+    const done = await lesson.sharing.copy(FORMS[key](formula), menu);
+    menu.querySelector("textarea")?.setAttribute("aria-label", kind);
+    if (done) menu.querySelector(`[data-form="${key}"]`).focus();
+    return say(done ? "copied" : "selected", { kind });
   };
 
   // --- figures ----------------------------------------------------------------------------------
@@ -96,17 +78,14 @@
     return { caption: worded(named), text: worded(svg.closest("figure")?.querySelector("figcaption details p")) };
   };
   // The TikZ of all figures, deflated in the page.
-  const inflated = async () => {
-    const bytes = Uint8Array.from(atob(pictures), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return JSON.parse(await new Response(stream).text());
-  };
+  const inflated = async () => JSON.parse(await lesson.inflated(pictures));
   const nameOf = (svg) => (names.includes(svg.id) ? svg.id : svg.id.replace(/-\d+$/, ""));
   const FILES = {
     svg: (svg) => [standalone(svg), "svg", "image/svg+xml"],
     tikz: async (svg) => [before + (await inflated())[nameOf(svg)] + after, "tex", "application/x-tex"],
   };
-  const saved = async (svg, key) => {
+  const saved = async (svg, key, menu) => {
+    if (!(key in FILES)) return lesson.sharing.share(lesson.sharing.whole(svg), key, menu);
     const [text, ending, type] = await FILES[key](svg);
     const file = `${nameOf(svg)}.${ending}`;
     const url = URL.createObjectURL(new Blob([text], { type }));
@@ -121,7 +100,7 @@
     button.setAttribute("aria-label", say(title));
   };
   lesson.onLanguage(() => {
-    for (const title of ["equation", "figure"]) {
+    for (const title of ["equation", "figure", "part", "link"]) {
       for (const button of document.querySelectorAll(`.take.${title}`)) word(button, title);
     }
   });
@@ -154,6 +133,7 @@
       open.add(close);
       button.setAttribute("aria-expanded", "true");
       choices[0].focus();
+      if (choices.length === 1) choices[0].click();
     };
     button.addEventListener("click", () => (menu ? close() : show()));
     box.addEventListener("keydown", (event) => {
@@ -164,6 +144,8 @@
     box.append(button);
     return box;
   };
+
+  const shared = (target, key, menu) => lesson.sharing.share(target, key, menu);
 
   // The box stands before what scrolls sideways, so that it stays where it is.
   const within = (root, selector) => [
@@ -177,10 +159,20 @@
     for (const svg of within(root, "svg.viz")) {
       const place = svg.closest(".scroll"); // signs within a table or text have none
       if (!place || !names.includes(nameOf(svg)) || place.previousElementSibling?.matches(".takeaway")) continue;
-      place.before(equip(svg, "figure", Object.keys(FILES), saved));
+      const whole = lesson.sharing.whole(svg)?.id ? SHARED : [];
+      place.before(equip(svg, "figure", [...Object.keys(FILES), ...whole], saved));
+    }
+    for (const heading of within(root, "main > section > h2")) {
+      if (!heading.nextElementSibling?.matches(".takeaway")) heading.after(equip(heading.parentElement, "link", ["link"], shared));
+    }
+    for (const part of within(root, "[data-part][id], main figure[id]:not(.unit)")) {
+      if (part.parentElement.closest("figure, [data-part]") || part.matches(".question")) continue;
+      const first = part.matches("figure") ? part.querySelector(":scope > .scroll, :scope > .view") : part;
+      if (first && !first.previousElementSibling?.matches(".takeaway")) first.before(equip(part, "part", SHARED, shared));
     }
   };
-  enhance(document);
+  // A chapter waits until it is near; what is added later, such as an appendix, is seen below.
+  lesson.part("main > section, main > [data-part], main.place, body > header", enhance);
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
       for (const node of addedNodes) {

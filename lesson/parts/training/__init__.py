@@ -1,7 +1,8 @@
-"""A small network that learns in the page: any of some cells, by its compiled plan and Adam.
+"""A small network that learns in the page: any cell, by its compiled step and Adam, in a worker.
 
 What the page computes at each step is what `learning.Learner` computes: the same start, the same
-batches, the same rule. Without JavaScript the curve of Python's own run is there.
+batches, the same rule, in double precision. Without JavaScript the curve of Python's own run is
+there.
 """
 
 from __future__ import annotations
@@ -14,80 +15,90 @@ from markupsafe import Markup
 
 from lesson.charts import Curve, chart
 from lesson.numbers import titled
-from lesson.page import render
-from lesson.page_models import joined, packed, plan, script_name, unpacked
+from lesson.page import asset, render
+from lesson.page_models import bare
+from lesson.parts.training import plans
+from lesson.parts.training.plans import LENGTH, SYMBOLS
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm import cells
-from tinygrad_lstm.learning import Adam, Learner, Vocabulary, bits, readout
+from tinygrad_lstm.learning import Adam, Learner, Vocabulary, bits
 from tinygrad_lstm.learning.texts import chunk
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
-CELLS = ("lstm", "gru", "rnn", "lstm_peephole", "lstm_coupled", "nfg")
-SYMBOLS, HIDDEN, INPUTS = 72, 32, 16  # what the plans are made for
-BATCH, LENGTH, RATE, CLIP = 8, 24, 0.01, 5.0
-LETTERS, STEPS, EVERY = 2400, 300, 10  # of the text; of Python's own run
+BATCH, RATE, CLIP = 8, 0.01, 5.0
+LETTERS, STEPS, EVERY = 6000, 300, 10  # of the text; of Python's own run
+LEAST, SHARE = 1000, 10  # of so many letters one in ten is held out
 
 
 def markup(subject: Subject) -> Markup:
-    """The controls' place, the plans and the start of each cell, and the curve of Python's run."""
-    offered = {name: cells.all()[name] for name in CELLS}
-    if cells.all().get(subject.cell.name) is not subject.cell:  # the reader's own, beside few
-        offered = {subject.cell.name: subject.cell, **dict(list(offered.items())[:3])}
-    plans = {name: printed(cell) for name, cell in offered.items()}
-    plans = {name: code for name, code in plans.items() if code}
-    first = next(iter(plans))
+    """The controls' place, what a worker needs for each cell, and the curve of Python's run."""
+    offered = {name: cell for name, cell in candidates(subject).items() if plans.printed(cell)}
+    first = next(iter(offered))
     text = excerpt(subject.text.characters)
-    curve = reference(offered[first], numbers(text), STEPS)
-    t = Texts("training", {"steps": str(STEPS), "bits": f"{curve[-1][1]:.2f}"})
+    curve = reference(offered[first], learned(numbers(text)), STEPS)
+    facts = {"steps": str(STEPS), "bits": f"{curve[-1][1]:.2f}", "first": titled(first)}
+    t = Texts("training", facts)
     drawn = chart(
         [Curve(titled(first), curve, "c1")],
         t.plain("steps_axis"),
         t.plain("bits_axis"),
         "training-caption",
     )
+    missing = "" if subject.cell.name in offered else titled(subject.cell.name)
     return render(
         __name__,
         t=t,
-        plans=joined(plans.values()),
         text=text,
         chart=drawn,
+        missing=missing,
+        packed=plans.deflated(content(offered)),
         training={
-            "cells": {
-                name: {
-                    "script": script_name(name, "train"),
-                    "title": titled(name),
-                    "states": list(offered[name].state),
-                    "output": offered[name].output,
-                    "weights": packed(start(offered[name])),
-                }
-                for name in plans
-            },
+            "cells": {name: titled(name) for name in offered},
             "first": first,
             "reference": curve,
-            **{"symbols": SYMBOLS, "inputs": INPUTS, "batch": BATCH, "length": LENGTH},
-            **{"rate": RATE, "clip": CLIP},
+            "rate": RATE,
+            "settings": settings(),
         },
     )
 
 
-def sizes(cell: Cell) -> dict[str, int]:
-    """The cell's sizes in the page: all as wide as the state, but the input."""
-    return {name: INPUTS if name == "inputs" else HIDDEN for name in cell.sizes}
+def candidates(subject: Subject) -> dict[str, Cell]:
+    """The page's own cell first, and all that are built in."""
+    return {subject.cell.name: subject.cell, **cells.all()}
 
 
-def printed(cell: Cell) -> str:
-    """The step with read-out and loss as JavaScript, or "" if there is none."""
-    model = readout(cell, SYMBOLS, symbols=SYMBOLS)
-    return plan(model, sizes(cell), "train") if "inputs" in cell.sizes else ""
+def settings() -> dict[str, Any]:
+    """What a learner in the page goes by."""
+    return {
+        "symbols": SYMBOLS,
+        "batch": BATCH,
+        "length": LENGTH,
+        "clip": CLIP,
+        "held": {"least": LEAST, "share": SHARE},
+        "streams": plans.generators(),
+    }
 
 
-def start(cell: Cell) -> Mapping[str, Array]:
-    """The parameters before the first step, rounded as the page carries them."""
-    model = readout(cell, SYMBOLS, symbols=SYMBOLS)
-    fresh = model.init(seed=1, **sizes(cell))
-    return unpacked(packed(fresh))
+def content(offered: Mapping[str, Cell]) -> dict[str, Any]:
+    """The worker's scripts, and of each cell its code, its start and its further inputs."""
+    return {
+        "worker": [bare(asset(__name__, f"{name}.js")) for name in ("learner", "worker")],
+        "cells": {name: about(cell) for name, cell in offered.items()},
+    }
+
+
+def about(cell: Cell) -> dict[str, Any]:
+    """A cell for a learner in the page."""
+    start = plans.packed(cell)
+    given = plans.further(cell).inputs
+    return {
+        "code": plans.printed(cell),
+        "start": start,
+        "width": start["input.E"]["shape"][1],
+        "further": {name: array.reshape(-1).tolist() for name, array in given.items()},
+    }
 
 
 def excerpt(text: str) -> str:
@@ -103,6 +114,11 @@ def numbers(text: str) -> Array:
     return Vocabulary(kept).encode(kept).astype(np.intp)
 
 
+def learned(ids: Array) -> Array:
+    """What it learns from: without the end that is held out, where there is enough."""
+    return ids[: len(ids) - (len(ids) // SHARE if len(ids) >= LEAST else 0)]
+
+
 def batches(ids: Array) -> Iterator[tuple[Array, Array, bool]]:
     """Endless batches in order: what is read, what comes, and whether the states begin anew."""
     rows = max(1, min(BATCH, (len(ids) - 1) // LENGTH))
@@ -113,18 +129,31 @@ def batches(ids: Array) -> Iterator[tuple[Array, Array, bool]]:
             yield reads, comes, k == 0
 
 
+def learner(cell: Cell) -> Learner:
+    """Python's learner of a cell, from the page's start by the page's rule."""
+    own: dict[str, Any] = plans.sizes(cell)
+    return Learner(
+        plans.model(cell),
+        optimiser=Adam(RATE),
+        clip=CLIP,
+        parameters=plans.start(cell),
+        dtype=np.float64,
+        **own,
+    )
+
+
+def costs(one: Learner, ids: Array, further: Mapping[str, Array]) -> Iterator[float]:
+    """Endless steps of a learner: the bits a letter of each batch, before its step."""
+    states: Mapping[str, Any] = {}
+    for reads, comes, anew in batches(ids):
+        found = one.step(reads, comes, further=further, **({} if anew else {"initial": states}))
+        states = found.final
+        yield bits(found.loss)
+
+
 def reference(cell: Cell, ids: Array, steps: int) -> list[tuple[int, float]]:
     """Python's run: (step, bits a letter), the mean of every ten steps."""
-    model = readout(cell, SYMBOLS, symbols=SYMBOLS)
-    own: dict[str, Any] = sizes(cell)
-    learner = Learner(model, optimiser=Adam(RATE), clip=CLIP, parameters=start(cell), **own)
-    states: Mapping[str, Any] = {}
-    costs: list[float] = []
-    for reads, comes, anew in batches(ids):
-        found = learner.step(reads, comes, **({} if anew else {"initial": states}))
-        states = found.final
-        costs.append(bits(found.loss))
-        if len(costs) == steps:
-            break
-    means = np.reshape(costs[: steps // EVERY * EVERY], (-1, EVERY)).mean(axis=1)
+    run = costs(learner(cell), ids, plans.further(cell).inputs)
+    found = [next(run) for _ in range(steps // EVERY * EVERY)]
+    means = np.reshape(found, (-1, EVERY)).mean(axis=1)
     return [(EVERY * (k + 1), round(float(mean), 4)) for k, mean in enumerate(means)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks import measures
-from tinygrad_lstm.learning.tasks.measures import DRAWN
+from tinygrad_lstm.learning.tasks.drawn import Random, endless
+from tinygrad_lstm.learning.tasks.measures import DRAWN, Measure
 from tinygrad_lstm.learning.tasks.registry import Lazily, at_least, task
 from tinygrad_lstm.tensor import Array
 
@@ -99,6 +101,23 @@ def _without_memory(batch: Spelled) -> Array:
     return legal
 
 
+def _of_symbols(name: str, error: Measure, **fields: Any) -> Task:
+    """A task to tell what may come next, solved where no error is left."""
+    return Task(
+        name,
+        inputs=len(SYMBOLS),
+        outputs=len(SYMBOLS),
+        loss="cross-entropy",
+        at="every",
+        symbols=len(SYMBOLS),
+        alphabet=SYMBOLS,
+        measures={"error": error, "outer error": wrong_outer, "nats": measures.nats},
+        solved=lambda found: found["error"] == 0.0,
+        licence=DRAWN,
+        **fields,
+    )
+
+
 @task(
     "embedded-reber",
     strings="strings to learn from, and as many others to be tested on",
@@ -121,28 +140,19 @@ def embedded_reber(*, strings: int = 256, pair: int = 0) -> Task:
         if (made := string(random))[0] not in known:
             held.append(made)
 
-    def batches(random: np.random.Generator, batch: int) -> Iterator[Batch]:
-        while True:
-            yield _spelled([taught[k] for k in random.integers(0, strings, batch)])
+    def draw(random: Random, batch: int) -> Batch:
+        return _spelled([taught[k] for k in random.integers(0, strings, batch)])
 
     test = cache(lambda: _spelled(held))
-    return Task(
+    return _of_symbols(
         "embedded-reber",
-        inputs=len(SYMBOLS),
-        outputs=len(SYMBOLS),
-        loss="cross-entropy",
-        at="every",
-        symbols=len(SYMBOLS),
-        alphabet=SYMBOLS,
-        batches=batches,
+        wrong_strings,
+        batches=endless(draw),
         test=test,
-        measures={"error": wrong_strings, "outer error": wrong_outer, "nats": measures.nats},
-        solved=lambda found: found["error"] == 0.0,
         baselines=Lazily(
             lambda: {"error without memory": wrong_strings(_without_memory(test()), test())}
         ),
         source="Hochreiter and Schmidhuber 1997, Long Short-Term Memory, experiment 1",
-        licence=DRAWN,
         size=f"{strings:,} strings, {strings:,} others held out",
     )
 
@@ -185,20 +195,12 @@ def continual_embedded_reber(*, length: int = 60) -> Task:
         said = [(_without_memory(b), b) for b in test() if isinstance(b, Spelled)]
         return {"error without memory": float(np.mean([wrong_steps(z, b) for z, b in said]))}
 
-    return Task(
+    return _of_symbols(
         "continual-embedded-reber",
-        inputs=len(SYMBOLS),
-        outputs=len(SYMBOLS),
-        loss="cross-entropy",
-        at="every",
-        symbols=len(SYMBOLS),
-        alphabet=SYMBOLS,
+        wrong_steps,
         batches=lambda random, batch: _stream(random, length, batch),
         test=test,
-        measures={"error": wrong_steps, "outer error": wrong_outer, "nats": measures.nats},
-        solved=lambda found: found["error"] == 0.0,
         baselines=Lazily(baselines),
         source="Gers, Schmidhuber and Cummins 2000, Learning to Forget",
-        licence=DRAWN,
         size="drawn without end; 16 streams of 1,000 symbols held out",
     )

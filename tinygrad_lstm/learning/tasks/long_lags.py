@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks import measures
-from tinygrad_lstm.learning.tasks.measures import DRAWN
-from tinygrad_lstm.learning.tasks.registry import Lazily, at_least, task
+from tinygrad_lstm.learning.tasks.drawn import Random, drawn, of_the_mean
+from tinygrad_lstm.learning.tasks.registry import at_least, task
 from tinygrad_lstm.tensor import Array
 
-Random = np.random.Generator
-Draw = Callable[[Random, int], Batch]
 PAPER = "Hochreiter and Schmidhuber 1997, Long Short-Term Memory, experiment "
-MARKS, TESTED, LONGEST = "abcdXYEB", 512, 100_000
-
-
-def endless(draw: Draw) -> Callable[[Random, int], Iterator[Batch]]:
-    """One batch after another."""
-
-    def batches(random: Random, batch: int) -> Iterator[Batch]:
-        while True:
-            yield draw(random, batch)
-
-    return batches
-
-
-def fixed(draw: Draw, count: int = TESTED) -> Callable[[], Batch]:
-    """Always the same held-out sequences, from random numbers that no training has."""
-    return cache(lambda: draw(np.random.default_rng([0, 2**32 - 1, 1997]), count))
-
-
-def drawn(count: int) -> str:
-    """What to say of the size of data that are drawn."""
-    return f"drawn without end; {count:,} held out"
+MARKS, LONGEST = "abcdXYEB", 100_000
 
 
 def lengths_of(random: Random, batch: int, time: int) -> Array:
@@ -73,29 +50,18 @@ def _marked(random: Random, batch: int, *, time: int, sums: bool) -> Batch:
 
 def _of_marked(name: str, lag: int, sums: bool, number: str) -> Task:
     _fits(name, lag, 3)
-    draw = partial(_marked, time=2 * lag, sums=sums)
-    test = fixed(draw)
     found = {"error": measures.further_than(0.04), "squared error": measures.squared}
-
-    def baselines() -> dict[str, float]:
-        batch = test()
-        mean = np.full_like(batch.target, batch.target.mean())
-        return {f"{n} of the mean": measure(mean, batch) for n, measure in found.items()}
-
-    return Task(
+    return drawn(
         name,
+        partial(_marked, time=2 * lag, sums=sums),
+        of_the_mean(found, lambda batch: batch.target.mean()),
         inputs=2,
         outputs=1,
         loss="squared-error",
         at="end",
-        batches=endless(draw),
-        test=test,
         measures=found,
         solved=lambda found: found["error"] < 0.01,
-        baselines=Lazily(baselines),
         source=PAPER + number,
-        licence=DRAWN,
-        size=drawn(TESTED),
     )
 
 
@@ -150,25 +116,18 @@ def _of_order(
         a >= b for (_, a), (b, _) in zip(windows, windows[1:], strict=False)
     ):
         raise DataError(f"{name}: sequences of {time} steps do not hold its marks; take more lag.")
-    draw = partial(_ordered, time=time, windows=windows)
-    test = fixed(draw)
-    return Task(
+    return drawn(
         name,
+        partial(_ordered, time=time, windows=windows),
+        lambda batch: {"error of chance": measures.majority(batch.target)},
         inputs=len(MARKS),
         outputs=2 ** len(marks),
-        loss="cross-entropy",
-        at="end",
         symbols=len(MARKS),
         alphabet=MARKS,
         classes=["".join(kind) for kind in itertools.product("XY", repeat=len(marks))],
-        batches=endless(draw),
-        test=test,
-        measures={"error": measures.wrong_class, "nats": measures.nats},
         solved=lambda found: found["error"] < limit,
-        baselines=Lazily(lambda: {"error of chance": measures.majority(test().target)}),
         source=PAPER + number,
-        licence=DRAWN,
-        size=drawn(TESTED),
+        **measures.OF_CLASSES,
     )
 
 
@@ -233,30 +192,21 @@ def _of_two(
     if signal >= lag:
         raise DataError(f"{name}: signal must be below lag = {lag}, got {signal}.")
     kind = partial(_two, time=lag, signal=signal, noisy=noisy, values=values)
-    draw = partial(kind, target_noise=target_noise)
-    test = fixed(partial(kind, target_noise=0.0), 256)
     far, wrong, mean = limits
     found = {"error": measures.further_than(far), "mean error": measures.absolute}
-
-    def baselines() -> dict[str, float]:
-        batch = test()
-        middle = np.full_like(batch.target, sum(values) / 2)
-        return {f"{n} of the mean": measure(middle, batch) for n, measure in found.items()}
-
-    return Task(
+    return drawn(
         name,
+        partial(kind, target_noise=target_noise),
+        of_the_mean(found, lambda batch: sum(values) / 2),
+        count=256,
+        held=partial(kind, target_noise=0.0),
         inputs=1,
         outputs=1,
         loss="squared-error",
         at="end",
-        batches=endless(draw),
-        test=test,
         measures=found,
         solved=lambda m: 256 * m["error"] < wrong and m["mean error"] < mean,
-        baselines=Lazily(baselines),
         source=PAPER + number,
-        licence=DRAWN,
-        size=drawn(256),
     )
 
 
@@ -322,25 +272,20 @@ def latch(*, lag: int = 17, signal: int = 3, noise: float = 0.2) -> Task:
     """
     _fits("latch", lag, 0)
     at_least("latch", signal=(signal, 1), noise=(noise, 0.0))
-    draw = partial(_latched, lag=lag, signal=signal, noise=noise)
-    test = fixed(draw)
 
-    def baselines() -> dict[str, float]:
-        target = test().target
+    def chance(batch: Batch) -> dict[str, float]:
+        target = batch.target
         return {"error of chance": float(min((target > 0).mean(), (target < 0).mean()))}
 
-    return Task(
+    return drawn(
         "latch",
+        partial(_latched, lag=lag, signal=signal, noise=noise),
+        chance,
         inputs=2 * signal + 1,
         outputs=1,
         loss="squared-error",
         at="end",
-        batches=endless(draw),
-        test=test,
         measures={"error": measures.wrong_sign, "squared error": measures.squared},
         solved=lambda found: found["error"] < 0.01,
-        baselines=Lazily(baselines),
         source="Bengio, Simard and Frasconi 1994, Learning long-term dependencies is difficult",
-        licence=DRAWN,
-        size=drawn(TESTED),
     )

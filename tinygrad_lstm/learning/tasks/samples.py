@@ -15,11 +15,10 @@ import numpy as np
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks import measures
+from tinygrad_lstm.learning.tasks.drawn import Random, endless
 from tinygrad_lstm.learning.tasks.packages import packaged
 from tinygrad_lstm.learning.tasks.registry import Lazily, task
 from tinygrad_lstm.tensor import Array
-
-Random = np.random.Generator
 
 
 def padded(sequences: Sequence[Array], classes: Sequence[int]) -> Batch:
@@ -41,6 +40,16 @@ def passes(count: int, made: Callable[[Array], Batch]) -> Callable[[Random, int]
             yield made(order[k : k + batch])
 
     return batches
+
+
+def _by_means(taught: Array, kinds: Array, held: Array, right: Array) -> dict[str, float]:
+    """The errors of chance, and of who says the class with the nearest mean."""
+    means = np.stack([taught[kinds == k].mean(0) for k in range(kinds.max() + 1)])
+    nearest = ((held[:, None] - means) ** 2).sum(-1).argmin(1)
+    return {
+        "error of chance": measures.majority(right),
+        "error of the nearest mean": float((nearest != right).mean()),
+    }
 
 
 # --- digits ---------------------------------------------------------------------------------------
@@ -67,24 +76,17 @@ def digits(*, width: int = 8) -> Task:
     test = cache(lambda: Batch(rows[:, known:], classes[known:]))
 
     def baselines() -> dict[str, float]:
-        means = np.stack([pixels[:known][classes[:known] == k].mean(0) for k in range(10)])
-        nearest = ((pixels[known:, None] - means) ** 2).sum(-1).argmin(1)
-        return {
-            "error of chance": measures.majority(classes[known:]),
-            "error of the nearest mean": float((nearest != classes[known:]).mean()),
-        }
+        return _by_means(pixels[:known], classes[:known], pixels[known:], classes[known:])
 
     return Task(
         "digits",
         inputs=width,
         outputs=10,
-        loss="cross-entropy",
-        at="end",
         batches=passes(known, lambda own: Batch(rows[:, own], classes[own])),
         test=test,
-        measures={"error": measures.wrong_class, "nats": measures.nats},
         solved=lambda found: found["error"] < 0.03,
         baselines=Lazily(baselines),
+        **measures.OF_CLASSES,
         source="the digits in the package scikit-learn (UCI, Alpaydin and Kaynak 1998)",
         licence="CC BY 4.0",
         size=f"{len(pixels):,} images, {len(pixels) - known} of them held out",
@@ -114,15 +116,9 @@ def japanese_vowels() -> Task:
     test = cache(lambda: padded(*_vowels("TEST")))
 
     def baselines() -> dict[str, float]:
-        middle = np.stack([s.mean(0) for s in sequences])
         held, own = _vowels("TEST")
-        means = np.stack([middle[np.array(speakers) == k].mean(0) for k in range(9)])
-        told = np.stack([s.mean(0) for s in held])
-        nearest = ((told[:, None] - means) ** 2).sum(-1).argmin(1)
-        return {
-            "error of chance": measures.majority(np.array(own)),
-            "error of the nearest mean": float((nearest != np.array(own)).mean()),
-        }
+        taught, told = (np.stack([one.mean(0) for one in part]) for part in (sequences, held))
+        return _by_means(taught, np.array(speakers), told, np.array(own))
 
     def chosen(own: Array) -> Batch:
         return padded([sequences[k] for k in own], [speakers[k] for k in own])
@@ -131,13 +127,11 @@ def japanese_vowels() -> Task:
         "japanese-vowels",
         inputs=12,
         outputs=9,
-        loss="cross-entropy",
-        at="end",
         batches=passes(len(sequences), chosen),
         test=test,
-        measures={"error": measures.wrong_class, "nats": measures.nats},
         solved=lambda found: found["error"] < 0.03,
         baselines=Lazily(baselines),
+        **measures.OF_CLASSES,
         source="Japanese Vowels in the package aeon (UCI, Kudo, Toyama and Shimbo 1999)",
         licence="CC BY 4.0",
         size="640 sequences, 370 of them held out",
@@ -189,10 +183,9 @@ def names(*, languages: str = "cs de es fi fr hu it nl pl pt sv tr") -> Task:
         rows = [np.array([numbers[c] for c in name]) for name, _ in chosen]
         return padded(rows, [language for _, language in chosen])
 
-    def batches(random: Random, batch: int) -> Iterator[Batch]:
-        while True:
-            own = random.integers(0, len(codes), batch)
-            yield spelled([(taught[k][random.integers(len(taught[k]))], int(k)) for k in own])
+    def draw(random: Random, batch: int) -> Batch:
+        own = random.integers(0, len(codes), batch)
+        return spelled([(taught[k][random.integers(len(taught[k]))], int(k)) for k in own])
 
     least = min(map(len, held))  # as many of each
     test = cache(lambda: spelled([(n, k) for k, own in enumerate(held) for n in own[:least]]))
@@ -201,14 +194,12 @@ def names(*, languages: str = "cs de es fi fr hu it nl pl pt sv tr") -> Task:
         "names",
         inputs=len(letters),
         outputs=len(codes),
-        loss="cross-entropy",
-        at="end",
         symbols=len(letters),
         alphabet=letters,
         classes=codes,
-        batches=batches,
+        batches=endless(draw),
         test=test,
-        measures={"error": measures.wrong_class, "nats": measures.nats},
+        **measures.OF_CLASSES,
         baselines=Lazily(
             lambda: {"error of chance": 1 - 1 / len(codes), "error of letter pairs": pairs()}
         ),

@@ -8,9 +8,8 @@ import numpy as np
 
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks import measures
-from tinygrad_lstm.learning.tasks.long_lags import TESTED, Random, drawn, endless, fixed
-from tinygrad_lstm.learning.tasks.measures import DRAWN
-from tinygrad_lstm.learning.tasks.registry import Lazily, at_least, task
+from tinygrad_lstm.learning.tasks.drawn import Random, drawn
+from tinygrad_lstm.learning.tasks.registry import at_least, task
 from tinygrad_lstm.tensor import Array
 
 
@@ -29,25 +28,18 @@ def parity(*, length: int = 12) -> Task:
     solve short ones, too (Hochreiter and Schmidhuber 1997).
     """
     at_least("parity", length=(length, 1))
-    draw = partial(_bits, length=length)
-    test = fixed(draw)
-    return Task(
+    return drawn(
         "parity",
+        partial(_bits, length=length),
+        lambda batch: {"error of chance": measures.majority(batch.target)},
         inputs=2,
         outputs=2,
-        loss="cross-entropy",
-        at="end",
         symbols=2,
         alphabet="01",
         classes=["even", "odd"],
-        batches=endless(draw),
-        test=test,
-        measures={"error": measures.wrong_class, "nats": measures.nats},
         solved=lambda found: found["error"] < 0.01,
-        baselines=Lazily(lambda: {"error of chance": measures.majority(test().target)}),
         source="Kalchbrenner, Danihelka and Graves 2015, Grid Long Short-Term Memory",
-        licence=DRAWN,
-        size=drawn(TESTED),
+        **measures.OF_CLASSES,
     )
 
 
@@ -73,31 +65,26 @@ def wrong_said(z: Array, batch: Batch) -> float:
 
 def _of_repeated(name: str, source: str, length: int, lag: int, symbols: int, back: bool) -> Task:
     at_least(name, length=(length, 1), lag=(lag, 1), symbols=(symbols, 2))
-    draw = partial(_repeated, length=length, lag=lag, symbols=symbols, reverse=back)
-    test = fixed(draw, 256)
 
-    def baselines() -> dict[str, float]:
-        batch = test()
+    def baselines(batch: Batch) -> dict[str, float]:
         said = batch.target[-length:]
         nats = float(length * np.log(symbols) / len(batch.xs))
         return {"error of chance": measures.majority(said), "nats without memory": nats}
 
-    return Task(
+    return drawn(
         name,
+        partial(_repeated, length=length, lag=lag, symbols=symbols, reverse=back),
+        baselines,
+        count=256,
         inputs=symbols + 2,
         outputs=symbols + 1,
         loss="cross-entropy",
         at="every",
         symbols=symbols + 2,
         alphabet=[*map(str, range(symbols)), "·", ">"] if symbols <= 10 else (),
-        batches=endless(draw),
-        test=test,
         measures={"error": wrong_said, "nats": measures.nats},
         solved=lambda found: found["error"] < 0.01,
-        baselines=Lazily(baselines),
         source=source,
-        licence=DRAWN,
-        size=drawn(256),
     )
 
 

@@ -6,18 +6,19 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from tinygrad_lstm.errors import DataError
-from tinygrad_lstm.learning.characters import surprise
+from tinygrad_lstm.learning.characters import held_out, surprise
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks.registry import Lazily, at_least, task
 from tinygrad_lstm.learning.texts import SHAKESPEARE, Text, read_text, shakespeare, split
 from tinygrad_lstm.tensor import Array
 
-UNKNOWN, HELD, STREAMS = "<unknown>", 32_768, 64
+UNKNOWN, HELD = "<unknown>", 32_768
 
 
 @cache
@@ -53,16 +54,7 @@ def _of_ids(
 
     @cache
     def test() -> list[Batch]:
-        each = min(len(held) - 1, HELD)
-        streams = max(1, min(STREAMS, each // 128))
-        each, stride = each // streams, (len(held) - 1) // streams
-        parts = []
-        for start in range(0, each, length):
-            stop = min(start + length, each)
-            steps = np.arange(start, stop)[:, None] + stride * np.arange(streams)
-            reads, comes = held[steps].astype(int), held[steps + 1].astype(int)
-            parts.append(Batch(reads, comes, start=start))
-        return parts
+        return [replace(batch, seed=None) for batch in held_out(held, HELD, length=length)]
 
     return Task(
         name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.tasks import measures
+from tinygrad_lstm.learning.tasks.drawn import Random, endless
 from tinygrad_lstm.learning.tasks.measures import DRAWN, Measure
 from tinygrad_lstm.learning.tasks.packages import packaged
 from tinygrad_lstm.learning.tasks.registry import Lazily, at_least, task
@@ -47,18 +47,13 @@ def sequence_generation(*, wave: int = 0, length: int = 320) -> Task:
     at_least("sequence-generation", wave=(wave, 0), length=(length, 2))
     curve = wave_of(wave, length).astype(np.float32)[:, None, None]
     one = Batch(np.zeros((length, 1, 1), np.float32), curve)
-
-    def batches(random: np.random.Generator, batch: int) -> Iterator[Batch]:
-        while True:
-            yield one
-
     return Task(
         "sequence-generation",
         inputs=1,
         outputs=1,
         loss="squared-error",
         at="every",
-        batches=batches,
+        batches=endless(lambda random, batch: one),
         test=lambda: one,
         measures={"error": of_variance(float(curve.var())), "squared error": measures.squared},
         solved=lambda found: found["error"] < 0.01,
@@ -93,10 +88,9 @@ def sunspots(*, length: int = 80) -> Task:
     values = (numbers / 100.0).astype(np.float32)
     variance = float(values.var())
 
-    def batches(random: np.random.Generator, batch: int) -> Iterator[Batch]:
-        while True:
-            places = random.integers(0, known - length, batch) + np.arange(length + 1)[:, None]
-            yield Batch(values[places[:-1], None], values[places[1:], None])
+    def draw(random: Random, batch: int) -> Batch:
+        places = random.integers(0, known - length, batch) + np.arange(length + 1)[:, None]
+        return Batch(values[places[:-1], None], values[places[1:], None])
 
     @cache
     def test() -> Batch:
@@ -122,7 +116,7 @@ def sunspots(*, length: int = 80) -> Task:
         outputs=1,
         loss="squared-error",
         at="every",
-        batches=batches,
+        batches=endless(draw),
         test=test,
         measures={"error": of_variance(variance), "squared error": measures.squared},
         solved=lambda found: found["error"] < baselines()["error of nine years"],
