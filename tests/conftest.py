@@ -3,8 +3,9 @@
 The user's settings, locale, proxies, home and kept compiled code do not reach them; Hypothesis
 draws the same cases everywhere, without a deadline and a database.
 
-A table that is marked `sample(n)` is run in every n-th row, along its diagonals: each value of each
-parameter is still there. WHOLE=1 in the environment runs all rows, as does naming one.
+A table that is marked `sample(n)` is run in every n-th row, along its diagonals: a value of one
+parameter is there if the others have n values. WHOLE=1 in the environment runs all rows, as does
+naming one.
 """
 
 import itertools
@@ -14,14 +15,14 @@ import shutil
 import signal
 import site
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import configuration, settings
-from sampling import WHOLE
+from sampling import WHOLE, Seen, in_sample
 
 from tinygrad_lstm.tensor import TABLE, Operation
 
@@ -93,21 +94,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
     items[:] = kept
-
-
-Seen = defaultdict[tuple[str, str], dict[object, int]]
-
-
-def in_sample(item: pytest.Item, seen: Seen) -> bool:
-    """Whether a row of a table is run; `seen` numbers the values of each parameter."""
-    mark, row = item.get_closest_marker("sample"), getattr(item, "callspec", None)
-    if not mark or not row:
-        return True
-    place = 0
-    for name, value in row.params.items():
-        values = seen[item.nodeid.partition("[")[0], name]
-        place += values.setdefault(value if isinstance(value, str) else id(value), len(values))
-    return place % int(mark.args[0]) == 0
 
 
 @pytest.fixture
