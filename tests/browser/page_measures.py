@@ -73,6 +73,8 @@ def measured(name: str) -> str:
 def shown(tab: Any) -> Iterator[str]:
     """Each appendix, while it is open, and first the lesson itself: "" and their names."""
     tab.evaluate(measured("whole"))
+    tab.locator(".training").scroll_into_view_if_needed()  # it draws its chart when it is near
+    tab.wait_for_selector(".training .hands select")
     yield ""
     for name in tab.evaluate("[...document.querySelectorAll('main > .appendix')].map(e => e.id)"):
         tab.evaluate(f"location.hash = '{name}'")
