@@ -83,7 +83,6 @@ Object.assign(lesson, (() => {
   };
   const unpacked = (name) => inflated(document.getElementById(`${name}-data`).textContent);
 
-  part(CHAPTER, (chapter) => chapter.classList.add("ready"));
   addEventListener("beforeprint", () => ready());
   return { part, ready, find, inflated, unpacked };
 })());

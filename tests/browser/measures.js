@@ -20,7 +20,7 @@ const small = (least) => {
     const e = node.parentElement;
     if (!node.data.trim() || e.closest(`${HIDDEN}, script, style, option`)) continue;
     if (!e.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
-    const drawn = e instanceof SVGElement ? e.getScreenCTM().a : 1;
+    const drawn = e instanceof SVGElement ? Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b) : 1;
     const size = parseFloat(getComputedStyle(e).fontSize) * drawn;
     if (size < least - 0.05) found.add(`${size.toFixed(1)} px, ${named(e)}`);
   }
@@ -37,7 +37,8 @@ const clipped = () => {
     }
     return null;
   };
-  const seen = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(HIDDEN);
+  const seen = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(HIDDEN)
+    && getComputedStyle(e).clipPath !== "inset(50%)";
   for (const e of document.querySelectorAll(WORDS)) {
     if (!seen(e) || e.clientWidth < 2) continue;
     const style = getComputedStyle(e);

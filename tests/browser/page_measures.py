@@ -73,6 +73,8 @@ def measured(name: str) -> str:
 def shown(tab: Any) -> Iterator[str]:
     """Each appendix, while it is open, and first the lesson itself: "" and their names."""
     tab.evaluate(measured("whole"))
+    tab.locator(".training").scroll_into_view_if_needed()  # it draws its chart when it is near
+    tab.wait_for_selector(".training .hands select")
     yield ""
     for name in tab.evaluate("[...document.querySelectorAll('main > .appendix')].map(e => e.id)"):
         tab.evaluate(f"location.hash = '{name}'")
@@ -91,12 +93,12 @@ def screens(tab: Any) -> float:
     return sum(height for _, height in tab.evaluate(measured("heights"))) / float(SCREEN["height"])
 
 
-def moves(tab: Any) -> dict[str, float]:
+def moves(tab: Any, parts: str = "[data-part]") -> dict[str, float]:
     """How far, in px, using a control moves what stands below its part."""
     found = {}
     for name in shown(tab):
         root = f"#{name}" if name else "main > .chapter, header"
-        for part in tab.query_selector_all(f":is({root}) [data-part]"):
+        for part in tab.query_selector_all(f":is({root}) :is({parts})"):
             for control, by in part.evaluate(measured("use")).items():
                 found[f"{part.get_attribute('data-part')}: {control}"] = by
     return found

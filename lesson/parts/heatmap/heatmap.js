@@ -144,7 +144,7 @@
     };
 
     const drawBars = (index) => {
-      const height = 96;
+      const height = 64;
       const { low } = range();
       const zero = low < 0 ? height / 2 : height - 1;
       const [below, above, ink] = colours();
