@@ -7,34 +7,29 @@ What is printed is the Program of the step and of the adjoints that SymPy derive
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sympy import Expr, Integer
 
 from equations.adjoints import assemble
 from equations.algebra import EquationError, SymbolicValue, plus
+from equations.entries import Entries, TakenApart, entries_at
 from equations.evaluation import derived_program
 from equations.lines import Equation
 from equations.symbolic import check_is_network
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.forwards import axes_of
 from tinygrad_lstm.graph import opened
 from tinygrad_lstm.kernels.js_operations import functions
 from tinygrad_lstm.notation import space_of
 from tinygrad_lstm.program import Program
 from tinygrad_lstm.sizes import ATOM, SUM
 from tinygrad_lstm.step import Cell
-from tinygrad_lstm.tensor import TABLE, Tensor, fold
-
-Entries = NDArray[np.object_]  # an array of code, one for each number
+from tinygrad_lstm.tensor import TABLE, fold
 
 
 def javascript(cell: Cell) -> str:
@@ -62,7 +57,7 @@ class Script:
         self.adjoints = assemble(cell, self.seeds, program)
         self.program = derived_program(self.adjoints)
         self._known = {
-            node: _entries_at(self._place(name), node.shape)
+            node: _named(self._place(name), node.shape)
             for name, node in self.program.inputs.items()
         }
 
@@ -95,14 +90,14 @@ class Script:
         code = self._code(label)
         if node.size == 1 and space_of(label)[0] == "pre":
             code = f"{place.replace('pre', 'held', 1)} ?? ({code})"
-        self._known[node] = _entries_at(place, node.shape)
+        self._known[node] = _named(place, node.shape)
         return f"  {place} = {code};"
 
     def _passed(self, label: str) -> str:
         """What a pre-activation passes on: nothing if it is held."""
         node, place = self.program.equations[label], self._place(label)
         held, through = (place.replace("delta", space, 1) for space in ("held", "through"))
-        self._known[node] = _entries_at(through, node.shape)
+        self._known[node] = _named(through, node.shape)
         passed = f"{held} === undefined ? {place} : 0" if node.size == 1 else place
         return f"  {through} = {passed};"
 
@@ -110,7 +105,7 @@ class Script:
         """The code of a value: of its one entry, or of an array."""
         node = self.program.equations[label]
         try:
-            entries = fold([node], self._known, _entries)[node]
+            entries = fold([node], self._known, _TAKEN_APART)[node]
             codes = [_number(entry).text for entry in entries.flat]
         except (TypeError, ValueError, NotImplementedError) as error:
             raise EquationError(
@@ -183,7 +178,7 @@ def _apply(op: str, *operands: Any) -> _Code:
     if record.js is None:
         if record.definition is None:
             raise NotImplementedError(f"there is no JavaScript of {op}")
-        return _number(opened(op, map(np.asarray, codes), _entries).item())
+        return _number(opened(op, map(np.asarray, codes), _TAKEN_APART).item())
     if record.js == "{0}" or op == "multiply" and codes[1].text == "1":
         return codes[0]
     if op == "add" and codes[1].text.startswith("-"):
@@ -195,63 +190,9 @@ def _apply(op: str, *operands: Any) -> _Code:
     return _Code(record.js.strip("()").format(*fitted), level)
 
 
-def _entries_at(place: str, shape: tuple[int, ...]) -> Entries:
+def _named(place: str, shape: tuple[int, ...]) -> Entries:
     """The entries of an array that stands at a place."""
-    count = math.prod(shape)
-    names = [place] if count == 1 else [f"{place}[{k}]" for k in range(count)]
-    return np.array([_Code(name) for name in names], object).reshape(shape)
+    return entries_at(place, shape, _Code)
 
 
-def _entries(node: Tensor, operands: list[Entries]) -> Entries:
-    """A node taken apart: the code of each of its entries."""
-    op = node.op or ""
-    if not operands:
-        return np.asarray(np.frompyfunc(_number, 1, 1)(node.data), object)
-    if TABLE[op].signature == "elementwise":
-        return _each(op, *operands)
-    function = _MIXED.get(op) or TABLE[op].forward
-    return np.asarray(function(*operands, **node.attributes), object)
-
-
-def _each(op: str, *operands: Any) -> Entries:
-    return np.asarray(np.frompyfunc(partial(_apply, op), len(operands), 1)(*operands), object)
-
-
-def _largest(x: Entries, axis: Any, keepdims: bool) -> Any:
-    larger = np.frompyfunc(partial(_apply, "maximum"), 2, 1)
-    gone = axes_of(axis, x.ndim)
-    for a in gone:  # NumPy takes an order of its own only along one axis at a time
-        x = larger.reduce(x, axis=a, keepdims=True)
-    return x if keepdims else np.squeeze(x, axis=gone)
-
-
-def _mean(x: Entries, axis: Any, keepdims: bool) -> Any:
-    total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims), object)
-    return _each("divide", total, x.size // total.size)
-
-
-def _scatter(g: Entries, index: Any, shape: tuple[int, ...]) -> Any:
-    found = np.full(shape, 0, object)
-    np.add.at(found, index, g)
-    return found
-
-
-def _sum_of_exp(x: Entries, axis: Any, keepdims: bool = True) -> Any:
-    return np.sum(_each("exp", x), axis=axis, keepdims=keepdims)
-
-
-# what the engine does by comparing numbers, or in another order
-_MIXED: dict[str, Callable[..., Any]] = {
-    "matvec": lambda W, x: np.matmul(W, x[..., None])[..., 0],
-    "clip": lambda x, low, high: _each(
-        "minimum",
-        _each("maximum", x, -np.inf if low is None else low),
-        np.inf if high is None else high,
-    ),
-    "mean": _mean,
-    "max": _largest,
-    "scatter": _scatter,
-    "logsumexp": lambda x, **over: _each("log", _sum_of_exp(x, **over)),
-    "softmax": lambda x, axis: _each("divide", _each("exp", x), _sum_of_exp(x, axis)),
-    "log_softmax": lambda x, axis: _each("subtract", x, _each("log", _sum_of_exp(x, axis))),
-}
+_TAKEN_APART = TakenApart(_apply, _number)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lesson import cell_options, languages
+from lesson import cell_options, classroom_options, languages
 from tinygrad_lstm.cell_files import find, parts
 from tinygrad_lstm.errors import DataError
 from tinygrad_lstm.learning import Progress, read_text, shakespeare
@@ -77,11 +77,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="where --watch and --edit serve (default: one that is free)",
     )
+    classroom_options.add(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Build the lesson."""
 
+    if classroom_options.asked(options):
+        return classroom_options.write(options)
     languages.check_language(options.language)
     if options.edit:
         return _edit(options)

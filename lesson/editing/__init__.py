@@ -33,7 +33,6 @@ from lesson.serving import serving
 from tinygrad_lstm.errors import CellError
 
 INTERVAL, SETTLED = 0.1, 0.05  # seconds between looks at the file; after which a save is complete
-FRAMES = ("sliders", "stepper")
 
 
 def serve(
@@ -113,8 +112,7 @@ def _page(file: CellFile, first: str, language: str, nonce: str) -> str:
             file=file.path,
             first=first,
             nonce=nonce,
-            names=NAMES,
-            frames=FRAMES,
+            names=[name for name in NAMES if name != "further"],
             css=f"{figures.colours()}\n{style('checks')}\n{asset(__name__, 'edit.css')}",
             scripts=[
                 asset("lesson.page", "base.js"),

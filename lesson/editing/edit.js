@@ -224,7 +224,7 @@
     for (const { section, run } of sections.values()) {
       const old = run !== now.run;
       section.classList.toggle("old", old && run > 0 && !now.running);
-      section.setAttribute("aria-busy", String(old && now.running));
+      if (section.hasAttribute("aria-busy")) section.setAttribute("aria-busy", String(old && now.running));
       any ||= old && run > 0;
     }
     outdated.hidden = now.running || !any;
@@ -234,7 +234,6 @@
     const names = [...chooser.options].map((option) => option.value);
     if (names.join() !== now.cells.join()) chooser.replaceChildren(...now.cells.map((name) => new Option(name, name)));
     chooser.value = now.cell;
-    for (const place of document.querySelectorAll(".further .name")) place.textContent = now.cell;
   };
   const show = (news) => {
     now = news;

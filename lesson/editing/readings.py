@@ -15,6 +15,7 @@ from lesson.building import FONT
 from lesson.cell_checks import check
 from lesson.commands.step import small_run
 from lesson.editing.errors import in_words
+from lesson.models import check_suited
 from lesson.page import render
 from lesson.parts import checks, scripts, sliders, stepper, style
 from lesson.prose import Texts
@@ -84,6 +85,17 @@ def _stepper(cell: Cell) -> Iterator[Reading]:
     yield _framed("stepper", body)
 
 
+def _further(cell: Cell) -> Iterator[Reading]:
+    """The command that builds the lesson around the cell, or why there is none."""
+    words: dict[str, str] = {}
+    try:
+        check_suited(cell)
+    except TinygradError as error:
+        words = in_words(error)
+    file = cell.step.__code__.co_filename
+    yield Reading("further", _page("further.html", cell=cell, file=file, words=words))
+
+
 def _checks(cell: Cell) -> Iterator[Reading]:
     for examples in (QUICK, checks.EXAMPLES):
         table = checks.table(check(cell, examples), cell.name, examples)
@@ -97,6 +109,7 @@ _MAKERS: dict[str, Callable[[Cell], Iterator[Reading]]] = {
     "sliders": _sliders,
     "unrolled": _unrolled,
     "stepper": _stepper,
+    "further": _further,
     "checks": _checks,
 }
 NAMES = tuple(_MAKERS)

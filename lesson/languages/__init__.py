@@ -26,7 +26,8 @@ class Language:
 
     space: what stands between words and sentences. together: a regular expression for what no line
     break may part from a formula; {formula} stands for the formula. quotes: the marks around what
-    is quoted, with … in its place. locale: what previews of pages call the language.
+    is quoted, with … in its place. locale: what previews of pages call the language. font: the
+    family of `lesson/assets` that sheets for a class are set in.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Language:
     together: str = ""
     quotes: str = "‘…’"
     locale: str = ""
+    font: str = "Noto Sans CJK KR"
 
     def set_apart(self, name: str) -> str:
         """A name in Latin letters: apart from its neighbours where words are not."""

@@ -221,5 +221,6 @@ def test_a_schedule_that_is_none(value, capsys):
         train("lstm", *ADDING, "--schedule", value)
     assert ended.value.code == 2
     assert capsys.readouterr().err.endswith(
-        f"argument --schedule: write linear:2000, cosine:2000:0.1 or step:500:0.5, not {value!r}\n"
+        f"argument --schedule: write linear:2000, cosine:2000:0.1, step:500:0.5 or root:100, "
+        f"not {value!r}\n"
     )
