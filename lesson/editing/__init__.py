@@ -62,7 +62,9 @@ def serve(
             while not stop.is_set():
                 ours = wake.is_set()
                 wake.clear()
-                held = file.read()
+                with file.lock:
+                    held = file.read()
+                    bench.hold(held)
                 if (held, bench.wanted) == running:
                     wake.wait(INTERVAL)
                     continue
@@ -74,7 +76,7 @@ def serve(
                     run.stop()
                 running = held, bench.wanted
                 runs = not held.problem
-                number = bench.begin(held, runs)
+                number = bench.begin(runs)
                 if runs:
                     order = Order(file.path, held.text, bench.wanted, *limits)
                     run = Run(order, partial(_tell, bench, number, order), within)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -45,7 +46,9 @@ def readings(cell: Cell) -> Iterator[Reading]:
 def _tried(name: str, make: Callable[[Cell], Iterator[Reading]], cell: Cell) -> Iterator[Reading]:
     try:
         yield from make(cell)
-    except TinygradError as error:
+    except Exception as error:  # a mistake of ours in one reading leaves the others
+        if not isinstance(error, TinygradError):
+            traceback.print_exc()
         yield Reading(name, _page("refused.html", words=in_words(error)))
 
 

@@ -144,7 +144,7 @@ def test_its_network_is_exported_with_what_it_learnt(here, capsys):
     )
     network, p = training.model.network, training.parameters
     inner = {name: p[name] for name in network.parameters}
-    assert (here / "two.c").read_text() == export(network, "c", parameters=inner)
+    assert (here / "two.c").read_text("utf-8") == export(network, "c", parameters=inner)
 
 
 NEW = ["rnn", *ADDING, "--steps", "1"]
