@@ -19,7 +19,8 @@ from tinygrad_lstm.notation import visible
 def strip(subject: Subject, kind: str) -> dict[str, Any]:
     """A table of the followed unit's values, or of the gradients at them, along the line."""
     rows = []
-    for name in (name for stage in stages(subject.cell) for name in stage.names):
+    names = [name for stage in stages(subject.cell) for name in stage.names]
+    for name in names:
         if kind == "value":
             values, label = subject.values(name), name
             cells = bars(values, max(1.0, largest(values)))
@@ -29,7 +30,7 @@ def strip(subject: Subject, kind: str) -> dict[str, Any]:
         said = equations.name_unicode(label)
         rows.append({"name": name, "label": formulas.name(label), "said": said, "cells": cells})
     characters = list(visible(subject.line.text))
-    units = subject.line.values[rows[0]["name"]][0].size
+    units = subject.line.values[names[0]][0].size
     facts = {"unit": str(subject.unit + 1), "units": str(units)}
     caption = Texts("stages").line(f"caption.{kind}")
     return {

@@ -91,7 +91,7 @@ lesson.address = (() => {
       go(place, ours);
     }
     reading = false;
-    return changed();
+    return store();
   };
 
   // read(text) shows what the address says, or what was there at first if it says null; write()

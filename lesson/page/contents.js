@@ -87,7 +87,7 @@
     const fill = () => {
       made.replaceChildren(...[...contents.children].map((child) => child.cloneNode(true)));
       for (const element of made.querySelectorAll("[id]")) element.removeAttribute("id");
-      made.setAttribute("aria-label", button.textContent);
+      made.setAttribute("aria-label", button.innerText);
     };
     made.id = "contents-menu";
     made.popover = "auto";

@@ -28,7 +28,7 @@ def chromium() -> Iterator[Any]:
 
 def opened(chromium: Any, file: Path, address: str) -> Any:
     tab = chromium.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    tab.goto(file.as_uri() + address)
+    tab.goto(file.as_uri() + address, timeout=120_000)
     tab.evaluate("lesson.ready()")
     return tab
 

@@ -93,6 +93,7 @@ def test_every_chapter_is_there_in_every_language(tab: Any) -> None:
 
 
 def test_the_switch_keeps_the_place(tab: Any) -> None:
+    tab.evaluate("lesson.ready()")  # no chapter above takes its height later
     tab.evaluate("document.querySelector('#figure-peephole').scrollIntoView()")
     before = tab.evaluate("document.querySelector('#figure-peephole').getBoundingClientRect().top")
     tab.click("label[for=language-zh]")

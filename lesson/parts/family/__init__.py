@@ -18,7 +18,7 @@ from lesson.subject import Subject
 from tinygrad_lstm import cells
 from tinygrad_lstm.step import Cell
 
-_END = re.compile(r"\s\(|[.:,;](?=\s|$)|[（：。，；]")
+_END = re.compile(r"\(|[.:,;](?=\s|$)|[（：。，；]")
 FIRST = ("gru_cho2014", "gru_reset_after")
 
 

@@ -72,6 +72,7 @@
       const [left, right] = sides.map((side, k) => fill(side, `-${k}`));
       const numbers = new Set([...left.values()].map((line) => line.dataset.number));
       const common = [...right.values()].some((line) => numbers.has(line.dataset.number));
+      for (const line of [...left.values(), ...right.values()]) line.classList.toggle("alone", !common);
       if (common) {
         dim(left, right, sides[0]);
         dim(right, left, sides[1]);
