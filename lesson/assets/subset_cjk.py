@@ -3,7 +3,7 @@
     python -m lesson.assets.subset_cjk /path/to/NotoSansCJK-Regular.ttc
 
 The whole font is in Debian's fonts-noto-cjk and, on PyPI, in noto-cjk-sans-otc. Each subset has the
-Latin letters and every character of its language's texts: a text with a new character needs a new
+Latin letters and every character of its language's texts: a sheet with a new character needs a new
 subset, and a test says so.
 """
 
