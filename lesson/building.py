@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lesson import figures, languages, measurements, page, preview
-from lesson.chapters import appendices, contents, following, places
+from lesson.chapters import appendices, contents, following, glossary, places
 from lesson.meaning import plainest, search
 from lesson.models import Trained, check_suited, train
 from lesson.page_models import described, joined, plan, rounded
@@ -167,4 +167,4 @@ def render(
         },
         **{name: chapter.more for name, chapter in shown.items()},
     )
-    return str(made)
+    return glossary.linked(str(made))

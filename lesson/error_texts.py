@@ -8,6 +8,7 @@ takes one line in each language, and what none has stays as the engine says it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from lesson import languages
@@ -29,9 +30,12 @@ def _line(line: str, templates: tuple[tuple[str, str], ...]) -> str:
                 name: value if value == text else _line(value, templates)
                 for name, value in found.groupdict().items()
             }
-            said = _FIELD.sub(lambda field, parts=parts: parts[field[1]], own)
-            return line[: len(line) - len(text)] + said
+            return line[: len(line) - len(text)] + _filled(own, parts)
     return line
+
+
+def _filled(text: str, parts: Mapping[str, str]) -> str:
+    return _FIELD.sub(lambda field: parts[field[1]], text)
 
 
 @lru_cache(maxsize=512)

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_lstm import compiled
 from tinygrad_lstm.errors import TinygradError
-from tinygrad_lstm.kernels.js_source import file
+from tinygrad_lstm.kernels.names import file
 from tinygrad_lstm.learning import CharacterModel
 from tinygrad_lstm.learning.flat import Flat
 from tinygrad_lstm.learning.readouts import Readout

@@ -17,6 +17,7 @@ SCHEDULES: dict[str, type] = {
     "linear": learning.Linear,
     "cosine": learning.Cosine,
     "step": learning.StepDecay,
+    "root": learning.InverseRoot,
 }
 LEAST = dict(batch=1, seed=0, every=1, momentum=0, weight_noise=0, input_noise=0, warm_up=0)
 
@@ -34,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_schedule,
         metavar="KIND:STEPS[:SHARE]",
         help="of the rate: linear:2000 or cosine:2000 falls to 0 in 2000 steps, cosine:2000:0.1 to "
-        "a tenth; step:500:0.5 is halved every 500 steps",
+        "a tenth; step:500:0.5 is halved every 500 steps, root:100 falls as 1/√(1 + steps/100)",
     )
     add("--warm-up", type=int, metavar="N", help="steps in which the rate first rises")
     add("--clip", type=float, metavar="NORM", help="limit of the gradient's norm (default 1)")
@@ -85,10 +86,14 @@ def differences(options: argparse.Namespace, have: learning.TrainingSettings) ->
 def _schedule(words: str) -> tuple[Any, ...]:
     kind, *numbers = words.split(":")
     try:
-        if kind not in SCHEDULES or len(numbers) > 2 or (kind == "constant") != (not numbers):
+        if (
+            kind not in SCHEDULES
+            or len(numbers) > 2 - (kind == "root")
+            or (kind == "constant") != (not numbers)
+        ):
             raise ValueError
         return kind, *(int(n) if k == 0 else float(n) for k, n in enumerate(numbers))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"write linear:2000, cosine:2000:0.1 or step:500:0.5, not {words!r}"
+            f"write linear:2000, cosine:2000:0.1, step:500:0.5 or root:100, not {words!r}"
         ) from error

@@ -48,7 +48,7 @@ def _settle() -> None:
         "HOME": str(home),
         "USERPROFILE": str(home),
         "TINYGRAD_LSTM_CACHE": str(Path(os.environ[ROOM], "compiled")),
-        "TINYGRAD_LSTM_CFLAGS": "-O1",  # tests/kernels/test_compiled.py has what users have
+        "TINYGRAD_LSTM_CFLAGS": "-O0",  # tests/kernels/test_compiled.py has what users have
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUTF8": "1",  # what children print is read as UTF-8
     }

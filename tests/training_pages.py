@@ -31,7 +31,8 @@ def written(cell: Cell, file: Path, text: str = "") -> Path:
         for tag in tags
     ).replace(">", " checked>", 1)
     title = prose.Texts("live").line("training")
-    scripts = [asset("lesson.page", "base.js"), asset(training.__name__, "training.js")]
+    scripts = [asset("lesson.page", name) for name in ("base.js", "later.js")]
+    scripts.append(asset(training.__name__, "training.js"))
     file.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width"><meta http-equiv="Content-Security-Policy" '

@@ -9,49 +9,42 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
-# what is shown, and what a reader does before
+PATIENCE = 240_000  # milliseconds, for a busy machine
+REST = 2_500  # until what comes near has been built
+# in the stepper, back to where a gradient reaches C
 STEPPER = """() => {
-  const stepper = document.querySelector(".stepper").stepper;
+  const { stepper } = document.querySelector(".stepper");
   stepper.go(stepper.trace.find(stepper.trace.breakpoint("|grad C@6|>0"), -1));
 }"""
-
-PLACE = """e => {
-  const box = e.getBoundingClientRect();
-  return [box.top + scrollY, box.bottom + scrollY];
-}"""
+SHOTS = {  # a picture: what is brought to the top, and the part of the window that is shown
+    "reading": ("h1", None, (100, -20, 800, 590)),
+    "step": ("#figure-step", None, (40, 0, 920, 570)),
+    "stepper": (".stepper", STEPPER, (40, 0, 920, 760)),
+}
 
 
 def main(lesson: Path, folder: Path) -> None:
-    """Write stepper.png, stage.png and heatmap.png to `folder`."""
+    """Write reading.png, step.png and stepper.png to `folder`."""
     with sync_playwright() as driver:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         tab = browser.new_page(
-            viewport={"width": 1000, "height": 1500}, color_scheme="light", reduced_motion="reduce"
+            viewport={"width": 1000, "height": 800}, color_scheme="light", reduced_motion="reduce"
         )
-        tab.goto(lesson.resolve().as_uri())
-        tab.evaluate("document.querySelector('.switch').remove()")
-        tab.evaluate(STEPPER)
-        _between(tab, ".stepper .place", ".stepper .card dd >> nth=2", folder / "stepper.png")
-        tab.evaluate("document.querySelector('.picker').style.position = 'static'")
-        _between(tab, "#figure-back_f", '[data-stage="f"][data-pass="backward"]',
-                 folder / "stage.png")  # fmt: skip
-        tab.locator(".heatmap [role=gridcell]").first.focus()
-        for key in 19 * ["ArrowRight"]:
-            tab.keyboard.press(key)
-        _between(tab, ".heatmap .controls", ".heatmap .readout", folder / "heatmap.png")
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(lesson.resolve().as_uri(), wait_until="domcontentloaded")
+        tab.evaluate("document.querySelector('.switch').style.display = 'none'")
+        for name, (first, script, (x, y, width, height)) in SHOTS.items():
+            tab.evaluate(f"document.querySelector('{first}').scrollIntoView()")
+            tab.wait_for_timeout(REST)
+            if script:
+                tab.evaluate(script)
+            top = tab.locator(first).first.bounding_box() or {"y": 0.0}
+            clip = {"x": x, "y": max(0.0, top["y"] + y), "width": width, "height": height}
+            tab.screenshot(path=folder / f"{name}.png", clip=clip)
         browser.close()
-
-
-def _between(tab: Page, first: str, last: str, path: Path) -> None:
-    """The page from the top of one element to the bottom of another."""
-    top, bottom = (
-        tab.locator(f"{chosen} >> visible=true").first.evaluate(PLACE) for chosen in (first, last)
-    )
-    clip = {"x": 40, "y": top[0] - 10, "width": 920, "height": bottom[1] - top[0] + 20}
-    tab.screenshot(path=path, clip=clip, full_page=True)
 
 
 if __name__ == "__main__":

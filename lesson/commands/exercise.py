@@ -244,15 +244,30 @@ def _tell(key: str, language: str, **facts: str) -> None:
 
 
 def _list(every: list[Exercise], language: str, more: str) -> int:
-    done = Solved.read(Path())
+    done, words = Solved.read(Path()), table("derive", "list")
+    numbers = {exercise.name: str(number) for number, exercise in enumerate(every, 1)}
+    rows = []
     for number, exercise in enumerate(every, 1):
         begun = Path(f"exercise-{number}-{exercise.name}.py").exists()
         state = "done" if exercise.name in done.passed else "begun" if begun else ""
         mark = {"done": "✓", "begun": "…"}.get(state, " ")
-        title = say(exercise.title, language)
-        room = " " * max(2, _width() - 20 - width_of(title))
-        word = room + say(SAYS[state], language) if state else ""
-        print(f"{number:3} {mark} {title}{word}".rstrip())
+        grade, told = exercise.grade, say(SAYS[state], language) if state else ""
+        rows.append(
+            (
+                f"{number:3} {mark} {say(exercise.title, language)}",
+                say(words[grade.level], language) if grade else "",
+                say(words["minutes"], language, minutes=grade.minutes) if grade else "",
+                ", ".join(numbers.get(name, name) for name in grade.after) if grade else "",
+                told,
+            )
+        )
+    heads = [say(words[f"head_{k}"], language) for k in ("level", "time")]
+    _print_table(
+        [
+            ("      " + say(SAYS["exercise"], language), *heads, say(SAYS["first"], language), ""),
+            *rows,
+        ]
+    )
     print()
     _tell("how", language, command=f"tinygrad-lstm exercise 1{more}")
     print()

@@ -33,7 +33,6 @@ from lesson.serving import serving
 from tinygrad_lstm.errors import CellError
 
 INTERVAL, SETTLED = 0.1, 0.05  # seconds between looks at the file; after which a save is complete
-FRAMES = ("sliders", "stepper")
 
 
 def serve(
@@ -63,7 +62,9 @@ def serve(
             while not stop.is_set():
                 ours = wake.is_set()
                 wake.clear()
-                held = file.read()
+                with file.lock:
+                    held = file.read()
+                    bench.hold(held)
                 if (held, bench.wanted) == running:
                     wake.wait(INTERVAL)
                     continue
@@ -75,7 +76,7 @@ def serve(
                     run.stop()
                 running = held, bench.wanted
                 runs = not held.problem
-                number = bench.begin(held, runs)
+                number = bench.begin(runs)
                 if runs:
                     order = Order(file.path, held.text, bench.wanted, *limits)
                     run = Run(order, partial(_tell, bench, number, order), within)
@@ -113,8 +114,7 @@ def _page(file: CellFile, first: str, language: str, nonce: str) -> str:
             file=file.path,
             first=first,
             nonce=nonce,
-            names=NAMES,
-            frames=FRAMES,
+            names=[name for name in NAMES if name != "further"],
             css=f"{figures.colours()}\n{style('checks')}\n{asset(__name__, 'edit.css')}",
             scripts=[
                 asset("lesson.page", "base.js"),

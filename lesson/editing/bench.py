@@ -35,6 +35,7 @@ class Bench:
 
     wanted: str = ""
     held: Held = field(default_factory=Held)
+    _edition: int = 0
     _serial: int = 1
     _run: int = 0
     _running: bool = False
@@ -59,6 +60,7 @@ class Bench:
             return {
                 "serial": self._serial,
                 "held": asdict(self.held),
+                "edition": self._edition,
                 "cells": self._cells,
                 "cell": self._cell,
                 "run": self._run,
@@ -73,10 +75,18 @@ class Bench:
         with self._news:
             return self._frames.get(key)
 
-    def begin(self, held: Held, running: bool) -> int:
-        """The file holds this now, and its run begins; gives the run's number."""
+    def hold(self, held: Held) -> int:
+        """The file holds this now; gives the number of this edition, by which old news is known."""
         with self._news:
-            self.held, self._running, self._run = held, running, self._run + 1
+            if held != self.held or not self._edition:
+                self.held, self._edition = held, self._edition + 1
+                self._changed()
+            return self._edition
+
+    def begin(self, running: bool) -> int:
+        """A run of what the file holds begins, if it can be run; gives the run's number."""
+        with self._news:
+            self._running, self._run = running, self._run + 1
             if not running:
                 self._error, self._notes = None, []
             self._changed()

@@ -40,7 +40,7 @@ class CellFile:
         check_ours(path)
         self.path = path
         self.whole = path.resolve()  # a link stays one: what it leads to is written
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()  # while it is held, no other thread of ours writes
         self._mark, self._end = b"", "\n"
 
     def read(self) -> Held:
@@ -72,7 +72,7 @@ class CellFile:
         seen: the version that the text was made from, "" of a file that is not there; Changed if
         the file holds another by now. None writes in any case.
         """
-        with self._lock:
+        with self.lock:
             now = self.read()
             if seen is not None and now.version != seen:
                 raise Changed

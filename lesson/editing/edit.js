@@ -14,6 +14,7 @@
 
   let base = null; // the version of the file that the text was made from
   let saved = ""; // the text of that version
+  let edition = 0; // of the file's texts, the one that was last heard of
   let disk = null; // what is on disk instead, while that is in question
   let saving = false;
   let timer = 0;
@@ -69,6 +70,7 @@
     try {
       const { status, told: answer } = await ask("/save", { text, seen: force ? null : base });
       gone = status === 403;
+      edition = Math.max(edition, answer.edition ?? 0);
       if (status === 200) settle({ version: answer.version, text });
       else if (status === 409) meet(answer.held);
       else if (status !== 403) question(answer.problem === "too_large" ? "too_large" : "unwritable", keep);
@@ -80,7 +82,11 @@
   };
   // What is on disk, against what stands here.
   const meet = (held) => {
-    if (base === held.version && !disk) return;
+    if (base === held.version) {
+      if (disk) question("");
+      disk = null;
+      return;
+    }
     if (base === null) {
       editor.begin(held.text);
       settle(held);
@@ -224,7 +230,7 @@
     for (const { section, run } of sections.values()) {
       const old = run !== now.run;
       section.classList.toggle("old", old && run > 0 && !now.running);
-      section.setAttribute("aria-busy", String(old && now.running));
+      if (section.hasAttribute("aria-busy")) section.setAttribute("aria-busy", String(old && now.running));
       any ||= old && run > 0;
     }
     outdated.hidden = now.running || !any;
@@ -234,11 +240,13 @@
     const names = [...chooser.options].map((option) => option.value);
     if (names.join() !== now.cells.join()) chooser.replaceChildren(...now.cells.map((name) => new Option(name, name)));
     chooser.value = now.cell;
-    for (const place of document.querySelectorAll(".further .name")) place.textContent = now.cell;
   };
   const show = (news) => {
     now = news;
-    if (!saving) meet(now.held);
+    if (!saving && now.edition >= edition) {
+      edition = now.edition;
+      meet(now.held);
+    }
     showCells();
     showErrors();
     showReadings();
@@ -252,6 +260,9 @@
     for (const button of document.querySelectorAll("[data-line]")) button.textContent = say("line", { n: button.dataset.line });
     showState();
   });
+
+  addEventListener("hashchange", () => lesson.choose(location.hash.slice(1)));
+  lesson.choose(location.hash.slice(1));
 
   const visible = () => new Promise((resolve) => {
     if (!document.hidden) resolve();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from lesson.building import FONT
 from lesson.cell_checks import check
 from lesson.commands.step import small_run
 from lesson.editing.errors import in_words
+from lesson.models import check_suited
 from lesson.page import render
 from lesson.parts import checks, scripts, sliders, stepper, style
 from lesson.prose import Texts
@@ -44,7 +46,9 @@ def readings(cell: Cell) -> Iterator[Reading]:
 def _tried(name: str, make: Callable[[Cell], Iterator[Reading]], cell: Cell) -> Iterator[Reading]:
     try:
         yield from make(cell)
-    except TinygradError as error:
+    except Exception as error:  # a mistake of ours in one reading leaves the others
+        if not isinstance(error, TinygradError):
+            traceback.print_exc()
         yield Reading(name, _page("refused.html", words=in_words(error)))
 
 
@@ -84,6 +88,17 @@ def _stepper(cell: Cell) -> Iterator[Reading]:
     yield _framed("stepper", body)
 
 
+def _further(cell: Cell) -> Iterator[Reading]:
+    """The command that builds the lesson around the cell, or why there is none."""
+    words: dict[str, str] = {}
+    try:
+        check_suited(cell)
+    except TinygradError as error:
+        words = in_words(error)
+    file = cell.step.__code__.co_filename
+    yield Reading("further", _page("further.html", cell=cell, file=file, words=words))
+
+
 def _checks(cell: Cell) -> Iterator[Reading]:
     for examples in (QUICK, checks.EXAMPLES):
         table = checks.table(check(cell, examples), cell.name, examples)
@@ -97,6 +112,7 @@ _MAKERS: dict[str, Callable[[Cell], Iterator[Reading]]] = {
     "sliders": _sliders,
     "unrolled": _unrolled,
     "stepper": _stepper,
+    "further": _further,
     "checks": _checks,
 }
 NAMES = tuple(_MAKERS)

@@ -112,17 +112,21 @@ class PageHandler(Handler):
         text, seen = told.get("text"), told.get("seen")
         if not isinstance(text, str) or not isinstance(seen, str | None):
             raise Refused(HTTPStatus.BAD_REQUEST)
-        try:
-            held = self.site.file.write(text, seen)
-        except Changed as changed:
-            now = asdict(self.site.file.read())
-            raise Refused(HTTPStatus.CONFLICT, "changed", held=now) from changed
-        except (OSError, UnicodeEncodeError) as error:
-            known = str(error) in ("too_large", "no_file", "unreadable")
-            problem = str(error) if known else "unwritable"
-            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, problem) from error
+        file, bench = self.site.file, self.site.bench
+        with file.lock:
+            try:
+                held = file.write(text, seen)
+            except Changed as changed:
+                now = file.read()
+                told = {"held": asdict(now), "edition": bench.hold(now)}
+                raise Refused(HTTPStatus.CONFLICT, "changed", **told) from changed
+            except (OSError, UnicodeEncodeError) as error:
+                known = str(error) in ("too_large", "no_file", "unreadable")
+                problem = str(error) if known else "unwritable"
+                raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, problem) from error
+            edition = bench.hold(held)
         self.site.wake()
-        self._json(asdict(held))
+        self._json({**asdict(held), "edition": edition})
 
     def _choose(self, told: dict[str, Any]) -> None:
         name = told.get("cell")

@@ -9,7 +9,7 @@ from tinygrad_lstm.cells import lstm
 
 try:
     for reading in readings(lstm):
-        if reading.name == NAMES[-1]:
-            break  # the quick checks are the last that a reader waits for
+        if reading.name == NAMES[-2]:
+            break  # the checks have little to keep from one cell to the next
 except Exception:  # then the first edit shows what is wrong
     traceback.print_exc()

@@ -7,13 +7,14 @@ measures a derivative. A teacher's file defines exercises with nothing but these
 """
 
 from lesson.exercises.comparisons import alike, complex_step, gradients_hold, same_cell, slope
-from lesson.exercises.tasks import Answer, Exercise, ExerciseError, Finding, Verdict, checked
+from lesson.exercises.tasks import Answer, Exercise, ExerciseError, Finding, Grade, Verdict, checked
 
 __all__ = [
     "Answer",
     "Exercise",
     "ExerciseError",
     "Finding",
+    "Grade",
     "Verdict",
     "alike",
     "checked",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +40,15 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Grade:
+    """How hard an exercise is: easy, medium or hard; its minutes; the names of those before it."""
+
+    level: str
+    minutes: int
+    after: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A task, hints, a file to begin with, and a check of what the student makes of it.
 
@@ -50,7 +61,7 @@ class Exercise:
     its `right` and `wrong`; passed is what has something right and nothing wrong. facts: a
     function of the seed that gives the texts for {{…}}. words: texts for {{…}} that are the same
     for every seed. says: what the check may say, by key, as `answer.says`. place: among the
-    built-in exercises, counted from 1.
+    built-in exercises, counted from 1. grade: how hard it is, for the list; None says nothing.
     """
 
     name: str
@@ -63,6 +74,7 @@ class Exercise:
     words: Mapping[str, Words] = field(default_factory=dict)
     says: Mapping[str, Words] = field(default_factory=dict)
     place: int = 0
+    grade: Grade | None = None
 
     def __post_init__(self) -> None:
         self.check_name()
@@ -125,9 +137,17 @@ def make_exercise(
         own, words, says = table(name), table(name, "words"), table(name, "says")
         title, task = own["title"], own["task"]
         begin = start_of(name) if start is None else start
-        return Exercise(name, title, task, hints(name), begin, check, facts, words, says, place)
+        grade = Grade(**_grades()[name])
+        lists = hints(name), begin, check, facts, words, says
+        return Exercise(name, title, task, *lists, place, grade)
 
     return decorate
+
+
+@cache
+def _grades() -> dict[str, Any]:
+    file = resources.files("lesson.exercises").joinpath("levels.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def start_of(name: str) -> str:

@@ -28,8 +28,9 @@ lesson.decimals = (() => {
   const valueOf = ({ m, e }) => (e < 0 ? m / 10 ** -e : m * 10 ** e);
   const of = (number) => {
     if (!number || !Number.isFinite(number)) return { m: 0, e: 0 };
-    const [mantissa, power] = number.toExponential(20).split("e");
-    return rounded(BigInt(mantissa.replace(".", "")), Number(power) - 20);
+    const [mantissa, power] = number.toExponential().split("e"); // as few digits as tell it apart
+    const [ahead, behind = ""] = mantissa.split(".");
+    return rounded(BigInt(ahead + behind), Number(power) - behind.length);
   };
   const times = (...factors) => {
     const product = factors.reduce((all, { m }) => all * BigInt(m), 1n);
@@ -54,7 +55,8 @@ lesson.decimals = (() => {
       return sign + trimmed(`${padded.slice(0, e)}.${padded.slice(e)}`);
     }
     const power = String(high).replace(/./g, (c) => RAISED[c]);
-    return `${sign}${trimmed(`${digits[0]}.${digits.slice(1)}`)}\u202f·\u202f10${power}`;
+    const mantissa = digits.length > 1 ? trimmed(`${digits[0]}.${digits.slice(1)}`) : digits;
+    return `${sign}${mantissa}\u202f·\u202f10${power}`;
   };
 
   return { unpacked, valueOf, of, times, plus, minus, written };

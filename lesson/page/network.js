@@ -47,16 +47,16 @@ lesson.networks = (() => {
 
     // The weights of the plan; the guesses do not see units that are switched off.
     packed(off = []) {
-      const key = off.join();
-      if (this.packs?.key === key) return this.packs.made;
+      if (!off.length && this.whole) return this.whole;
       const own = { ...this.parameters };
       delete own["input.E"];
       if (off.length) {
         const W = (own["output.W_y"] = own["output.W_y"].slice());
         for (const unit of off) for (let k = unit; k < W.length; k += this.units) W[k] = 0;
       }
-      this.packs = { key, made: this.plan.pack(own) };
-      return this.packs.made;
+      const made = this.plan.pack(own);
+      if (!off.length) this.whole = made;
+      return made;
     }
 
     row(place) {
@@ -76,13 +76,14 @@ lesson.networks = (() => {
     read(text, off = []) {
       const key = off.join();
       this.memories ??= {};
-      const old = this.memories[key] ?? { letters: [], steps: [] };
-      this.memories = { ...(key && { "": this.memories[""] }), [key]: old };
+      const old = this.memories[key] ?? { letters: [], steps: [], stream: this.plan.stream(this.packed(off)) };
+      const { stream } = old;
+      this.memories = { ...(key ? { "": this.memories[""] } : this.memories), [key]: old };
       const letters = [...text];
       let same = 0;
       while (same < old.letters.length && old.letters[same] === letters[same]) same += 1;
       const steps = old.steps.slice(0, same);
-      const stream = this.plan.stream(this.packed(off));
+      stream.reset();
       let last = steps.filter(Boolean).at(-1) ?? null;
       if (last) for (const state of this.states) stream.values[state].set(last.values[state]);
       for (const letter of letters.slice(same)) {
@@ -106,7 +107,7 @@ lesson.networks = (() => {
         };
         steps.push(last);
       }
-      this.memories[key] = { letters, steps };
+      this.memories[key] = { letters, steps, stream };
       return steps;
     }
 

@@ -30,7 +30,7 @@ def style(*names: str) -> str:
 
 def scripts(*names: str) -> list[str]:
     """The script of the page and those of some parts, in order."""
-    first = ("base", "later", "address", "sharing", "network", "line", "contents")
+    first = ("base", "later", "address", "sharing", "network", "line", "contents", "glossary")
     found = [asset("lesson.page", f"{name}.js") for name in first]
     for name in names:
         module = importlib.import_module(f"{__name__}.{name}")

@@ -58,7 +58,7 @@ def test_fits_in_three_megabytes(pages: tuple[Path, Path]) -> None:
 
 
 def test_opens_with_the_lesson_alone(pages: tuple[Path, Path], browser: Any) -> None:
-    """An appendix is text until it is opened; then it is all there, and what belongs to it works."""
+    """An appendix is text until it is opened; then it is all there and works."""
     with page(browser, pages[0]) as (tab, said):
         assert tab.evaluate("document.querySelectorAll('*').length") < 20_000
         for name in appendices():

@@ -96,7 +96,7 @@ def too_few(now: Any, prev: Any, x: Any) -> None:
         (
             misspelt,
             CellError,
-            f"in cell 'misspelt', test_errors.py line {misspelt.__code__.co_firstlineno + 1}: "
+            f"in cell 'misspelt', test_step_errors.py line {misspelt.__code__.co_firstlineno + 1}: "
             "now.h = tanh(prev.h) + undefined\n"
             "  NameError: name 'undefined' is not defined",
         ),
@@ -123,7 +123,7 @@ def test_a_matrix_that_is_not_declared_as_it_is_used() -> None:
         made.program(inputs=3, hidden=4)
     line = wrong.__code__.co_firstlineno + 1
     assert str(caught.value) == (
-        f"in cell 'wrong', test_errors.py line {line}: now.h = tanh(matvec(p.W, x))\n"
+        f"in cell 'wrong', test_step_errors.py line {line}: now.h = tanh(matvec(p.W, x))\n"
         f"  matvec, which takes (m,n),(n)->(m), got shapes W (4, 7), x (3,): n is 7 by W, 3 by x\n"
         f"  Declared: W (hidden, hidden + inputs). Change the declaration, or what it meets here."
     )

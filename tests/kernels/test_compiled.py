@@ -12,9 +12,9 @@ from operation_cells import OWN, attention, no_parameters
 from tinygrad_lstm import bidirectional, cells, compiled, stack
 
 
-@pytest.fixture(autouse=True)
-def _as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here the compiler takes all the effort that it takes for users."""
+@pytest.fixture
+def as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler takes all the effort that it takes for users."""
     monkeypatch.delenv("TINYGRAD_LSTM_CFLAGS")
 
 
@@ -56,6 +56,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 @pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("form", NETWORKS)
@@ -75,6 +76,7 @@ def test_a_layer_that_reads_an_equation_of_the_layer_below(memory: str, code: st
     situation(bidirectional(network), code, {"memory": memory})
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 @pytest.mark.sample(3)
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("how", SITUATIONS)

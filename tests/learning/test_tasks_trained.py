@@ -24,6 +24,7 @@ from tinygrad_lstm.learning import (
     Constant,
     Cosine,
     DivergenceError,
+    InverseRoot,
     Linear,
     Objective,
     RMSProp,
@@ -230,6 +231,9 @@ def test_schedules():
     for ours, make in {
         Cosine(7, 0.1): lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 7, 0.1),
         Linear(7, 0.1): lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 0.1, 7),
+        InverseRoot(3, 0): lambda o: torch.optim.lr_scheduler.LambdaLR(
+            o, lambda k: (1 + k / 3) ** -0.5
+        ),
         StepDecay(3, 0.1): lambda o: torch.optim.lr_scheduler.StepLR(o, 3, 0.1),
     }.items():
         optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)

@@ -19,7 +19,7 @@ from playwright import sync_api as playwright
 
 import equations
 import viz
-from lesson import languages, notebook, notebooks
+from lesson import chapters, languages, notebook, notebooks
 from lesson.measurements import Line
 from tinygrad_lstm import cell, cells, errors, step_through, tanh, unroll
 
@@ -195,6 +195,17 @@ def test_links_lead_somewhere(path: Path) -> None:
     for cell_ in nbformat.read(path, 4).cells:
         for target in re.findall(r"\]\(([^)#]+)\)", cell_.source):
             assert target.startswith("https://") or (path.parent / target).exists()
+
+
+def test_the_page_names_every_notebook_where_it_belongs() -> None:
+    folder = Path(chapters.__file__).parent
+    named = {
+        name
+        for page in folder.rglob("*.html")
+        for line in re.findall(r"\{\{ notebook\((.*?)\) \}\}", page.read_text("utf-8"))
+        for name in re.findall(r'"([^"]+)"', line)
+    }
+    assert named == {path.stem for path in BOOKS}
 
 
 @pytest.mark.parametrize(

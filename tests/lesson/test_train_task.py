@@ -144,7 +144,7 @@ def test_its_network_is_exported_with_what_it_learnt(here, capsys):
     )
     network, p = training.model.network, training.parameters
     inner = {name: p[name] for name in network.parameters}
-    assert (here / "two.c").read_text() == export(network, "c", parameters=inner)
+    assert (here / "two.c").read_text("utf-8") == export(network, "c", parameters=inner)
 
 
 NEW = ["rnn", *ADDING, "--steps", "1"]
@@ -221,5 +221,6 @@ def test_a_schedule_that_is_none(value, capsys):
         train("lstm", *ADDING, "--schedule", value)
     assert ended.value.code == 2
     assert capsys.readouterr().err.endswith(
-        f"argument --schedule: write linear:2000, cosine:2000:0.1 or step:500:0.5, not {value!r}\n"
+        f"argument --schedule: write linear:2000, cosine:2000:0.1, step:500:0.5 or root:100, "
+        f"not {value!r}\n"
     )

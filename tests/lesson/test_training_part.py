@@ -24,7 +24,7 @@ from lesson.page import asset
 from lesson.parts import training
 from lesson.parts.training import plans
 from tinygrad_lstm import cell, cells, learning, matvec, tanh
-from tinygrad_lstm.learning import Adam, Learner, Vocabulary
+from tinygrad_lstm.learning import Adam, InverseRoot, Learner, Vocabulary
 from tinygrad_lstm.step import Cell
 
 TEXT = learning.shakespeare().characters[70_000:72_000]
@@ -59,6 +59,7 @@ def interpreted(one: Cell) -> Learner:
     """The same by the interpreter, from what `init` draws."""
     sizes: dict[str, Any] = plans.sizes(one)
     rule: dict[str, Any] = {"optimiser": Adam(training.RATE), "clip": training.CLIP}
+    rule["schedule"] = InverseRoot(training.SLOWER)
     return Learner(plans.model(one), seed=plans.SEED, dtype=np.float64, eager=True, **rule, **sizes)
 
 
@@ -158,7 +159,7 @@ def silent(now, prev, x, p):
 
 
 def packed_in(markup: Markup) -> Any:
-    text = str(markup).partition('id="training-packed">')[2].partition("<")[0]
+    text = str(markup).partition('id="learner-data">')[2].partition("<")[0]
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
 

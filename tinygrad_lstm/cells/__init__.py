@@ -16,7 +16,10 @@ from tinygrad_lstm.step import Cell
 
 @cache
 def papers() -> dict[str, dict[str, Any]]:
-    """The papers by the key that cells name them by: authors, year, title, where; oldest first."""
+    """The papers by the key that cells name them by; oldest first.
+
+    Each has authors, year, title, where and, if it stands on the web, link: by DOI or arXiv.
+    """
     text = resources.files(__name__).joinpath("papers.toml").read_text(encoding="utf-8")
     return dict(sorted(tomllib.loads(text).items(), key=lambda paper: paper[1]["year"]))
 

@@ -102,8 +102,7 @@ class _Reader:
     def __init__(self, text: str, spellings: Spellings) -> None:
         self.text = cleaned(text)
         self.spellings = spellings
-        self.at = 0
-        self.depth = 0
+        self.at = self.depth = 0
         if len(self.text) > LENGTH:
             self.fail("long", 0, 1, limit=LENGTH)
 
@@ -131,6 +130,12 @@ class _Reader:
             if self.at >= len(self.text):
                 self.fail("open", opened, sign=sign)
             self.fail("expected", self.at, sign=sign, found=self.text[self.at])
+
+    def closed(self, sign: str, opened: int) -> Part:
+        """What stands between brackets, the first of which has been read."""
+        inner = self.sum()
+        self.need(sign, opened)
+        return inner
 
     def word(self) -> str:
         """All that hangs together here: for the message on an unknown name."""
@@ -214,16 +219,14 @@ class _Reader:
         while True:
             if self.take("ᵀ", ".T", "^T", "^{T}", "^⊤", "^{⊤}"):
                 found = Part("transposed", (found,), start=start, end=self.at)
-            elif self.see("[", "_[", "_{") or self.at_block(found):
+            elif self.see("[", "_[", "_{") or (
+                found.op in ("list", "dot", "group") and self.see("_")  # [Wᵀ·δ]_h
+            ):
                 found = self.blocked(found, start)
             elif (exponent := self.exponent()) is not None:
                 found = Part("power", (found, exponent), start=start, end=self.at)
             else:
                 return found
-
-    def at_block(self, found: Part) -> bool:
-        """Whether `_name` follows a bracket: [Wᵀ·δ]_h."""
-        return found.op in ("list", "dot", "group") and bool(self.see("_"))
 
     def exponent(self) -> Part | None:
         self.skip()
@@ -236,9 +239,7 @@ class _Reader:
         if not self.take("**", "^"):
             return None
         if self.take("{"):
-            inner = self.sum()
-            self.need("}", start)
-            return inner
+            return self.closed("}", start)
         if self.take("-"):
             return Part("negative", (self.atom(),), start=start, end=self.at)
         return self.atom()
@@ -292,27 +293,19 @@ class _Reader:
             return Part("number", value=float(number[0]), start=start, end=self.at)
         if found := self.value() or self.function():
             return found
-        if self.take("("):
-            inner = self.sum()
-            self.need(")", start)
-            return Part("group", (inner,), start=start, end=self.at)
+        for sign, close, op in (("(", ")", "group"), ("|", "|", "abs")):
+            if self.take(sign):
+                inner = self.closed(close, start)
+                return Part(op, (inner,), start=start, end=self.at)
         if self.take("{"):
-            inner = self.sum()
-            self.need("}", start)
-            return inner
+            return self.closed("}", start)
         if self.take("\\frac{"):
-            above = self.sum()
-            self.need("}", start)
+            above = self.closed("}", start)
             self.skip()
             opened = self.at
             self.need("{", start)
-            below = self.sum()
-            self.need("}", opened)
+            below = self.closed("}", opened)
             return Part("divide", (above, below), start=start, end=self.at)
-        if self.take("|"):
-            inner = self.sum()
-            self.need("|", start)
-            return Part("abs", (inner,), start=start, end=self.at)
         if self.take("["):
             parts = [self.sum()]
             while self.take(",", ";"):
@@ -335,8 +328,7 @@ class _Reader:
         self.skip()
         opened = self.at
         self.need("(", start)
-        inner = self.sum()
-        self.need(")", opened)
+        inner = self.closed(")", opened)
         return Part("pad", (inner,), block=place.block, start=start, end=self.at)
 
     def value(self) -> Part | None:

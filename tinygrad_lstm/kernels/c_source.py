@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
-from importlib import resources
 from string import Template
 from typing import Any
 
@@ -25,7 +24,7 @@ import numpy as np
 
 from tinygrad_lstm.kernels.c_sizes import Sizes, c_comment
 from tinygrad_lstm.kernels.loop import Loops, Multiply, Outer, Statement, Sweep
-from tinygrad_lstm.kernels.names import distinct
+from tinygrad_lstm.kernels.names import distinct, file, indented
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
 from tinygrad_lstm.kernels.printing import At, Rows
 from tinygrad_lstm.kernels.toolchain import Machine
@@ -78,11 +77,11 @@ class Source:
     def text(self) -> str:
         """All of the source, for people and other compilers."""
         told = ", ".join(f"{name} = {n}" for name, n in self.loops.plan.step.sizes.items())
-        shared = ["#define SHARED static UNUSED", *map(_file, _SHARED)]
+        shared = ["#define SHARED static UNUSED", *map(file, _SHARED)]
         parts = [
             c_comment("\n   ".join(self.loops.told())),
             self._machine,
-            _file("functions.c"),
+            file("functions.c"),
             *shared,
             *self._loops,
         ]
@@ -97,7 +96,7 @@ class Source:
     @cached_property
     def products(self) -> str:
         """The matrix products and operations on whole samples that all cells share."""
-        return "\n\n".join([self._machine, _common(), *map(_file, _SHARED[1:])])
+        return "\n\n".join([self._machine, _common(), *map(file, _SHARED[1:])])
 
     # --- memory ---------------------------------------------------------------------------------
     def _scratch(self, loop: str) -> int:
@@ -136,13 +135,13 @@ class Source:
             strips = f"({most} + ROWS - 1) / ROWS * ROWS"
             memory.append(f"real *const space = gathered + {strips} * piece * rows;")
         parts = {
-            "memory": _indented(memory, 1),
-            "ahead": _indented([] if backward else self._whole(self.loops.ahead, name), 2),
-            "steps": _indented(self._with_setup([*before, *body, *after]), 3),
-            "after": _indented(self._whole(self.loops.after, name) if backward else [], 2),
+            "memory": indented(memory, 1),
+            "ahead": indented([] if backward else self._whole(self.loops.ahead, name), 2),
+            "steps": indented(self._with_setup([*before, *body, *after]), 3),
+            "after": indented(self._whole(self.loops.after, name) if backward else [], 2),
         }
         what = "back through time" if backward else "over time"
-        filled = Template(_file("loop.c")).substitute(name=name, what=what, **parts)
+        filled = Template(file("loop.c")).substitute(name=name, what=what, **parts)
         return "\n".join(line for line in filled.split("\n") if line)
 
     def _places(self) -> str:
@@ -286,24 +285,10 @@ def matrix(product: Multiply) -> tuple[int, int]:
 
 @cache
 def _common() -> str:
-    return "\n\n".join([_file("functions.c"), _HIDDEN, _file(_SHARED[0])])
-
-
-@cache
-def _file(name: str) -> str:
-    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
+    return "\n\n".join([file("functions.c"), _HIDDEN, file(_SHARED[0])])
 
 
 def without_comments(text: str) -> str:
     """The same C for a compiler."""
     lines = (line.rstrip() for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).split("\n"))
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _indented(lines: Iterable[str], depth: int) -> str:
-    done = []
-    for line in lines:
-        depth -= line.startswith("}")
-        done.append(line if line.startswith("#") else "    " * depth + line)
-        depth += line.endswith("{")
-    return "\n".join(done)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from importlib import resources
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_lstm.kernels.backend import Unsupported
-from tinygrad_lstm.kernels.names import comment_text, number
+from tinygrad_lstm.kernels.names import comment_text, file, number
 from tinygrad_lstm.kernels.printing import At
 from tinygrad_lstm.tensor import Array
 
@@ -73,8 +72,7 @@ def js_comment(text: str) -> str:
 
 def functions(code: str) -> str:
     """The helpers that some JavaScript calls, and those that they call."""
-    text = resources.files("tinygrad_lstm.kernels").joinpath("functions.js").read_text("utf-8")
-    parts = text.strip().split("\n\n")
+    parts = file("functions.js").strip().split("\n\n")
     known = {re.findall(r"^(?:const|function) (\w+)", part, re.M)[0]: part for part in parts}
     found, todo = dict[str, None](), [code]
     while todo:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from tinygrad_lstm.kernels.loop import (
     Sweep,
     lower_program,
 )
-from tinygrad_lstm.kernels.names import distinct, number
+from tinygrad_lstm.kernels.names import distinct, file, indented, number
 from tinygrad_lstm.kernels.patterns import WEIGHT
 from tinygrad_lstm.kernels.plan import Buffer, Kind, Place, Space
 from tinygrad_lstm.kernels.printing import At, Rows
@@ -295,15 +294,5 @@ def _key(name: str) -> str:
     return f"[{as_json(name)}]" if name == "__proto__" else as_json(name)
 
 
-def file(name: str) -> str:
-    """A file of this room."""
-    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
-
-
 def _function(head: str, lines: Iterable[str], depth: int = 0) -> str:
-    done, depth = [], depth
-    for line in [f"{head} {{", *lines, "}"]:
-        depth -= line.startswith("}")
-        done.append("  " * depth + line)
-        depth += line.endswith("{")
-    return "\n".join(done)
+    return indented([f"{head} {{", *lines, "}"], depth, "  ")

@@ -1,9 +1,12 @@
-"""An author's names and numbers in generated source, where they must stay harmless."""
+"""What generated source is made of: an author's names and numbers, made harmless; files; lines."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -36,3 +39,19 @@ def comment_text(line: str, length: int) -> str:
     """A line of the plan for a comment."""
     text = " ".join(line.split())
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+@cache
+def file(name: str) -> str:
+    """A file of this room."""
+    return resources.files("tinygrad_lstm.kernels").joinpath(name).read_text(encoding="utf-8")
+
+
+def indented(lines: Iterable[str], depth: int = 0, space: str = "    ") -> str:
+    """Lines of a language with braces, each as deep as they say."""
+    done = []
+    for line in lines:
+        depth -= line.startswith("}")
+        done.append(line if line.startswith("#") else space * depth + line)
+        depth += line.endswith("{")
+    return "\n".join(done)

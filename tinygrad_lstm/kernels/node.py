@@ -10,12 +10,12 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lstm.errors import TinygradError
+from tinygrad_lstm.kernels.names import file
 from tinygrad_lstm.kernels.toolchain import NoCompiler
 from tinygrad_lstm.tensor import Array
 
@@ -37,7 +37,7 @@ class Child:
     def __init__(self, program: str) -> None:
         self.owner, self.cells, self._late = os.getpid(), 0, False
         self._lock = threading.Lock()
-        text = resources.files("tinygrad_lstm.kernels").joinpath("child.js").read_text("utf-8")
+        text = file("child.js")
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
         try:
             self._process = subprocess.Popen(

@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 from tinygrad_lstm.kernels.c_code import PIECES
 from tinygrad_lstm.kernels.c_source import Source
 from tinygrad_lstm.kernels.js_code import JavaScriptCode
-from tinygrad_lstm.kernels.js_source import Script, as_json, file, packed
+from tinygrad_lstm.kernels.js_source import Script, as_json, packed
 from tinygrad_lstm.kernels.loop import Loops
+from tinygrad_lstm.kernels.names import file
 from tinygrad_lstm.kernels.plan import Buffer, Kind
 from tinygrad_lstm.kernels.toolchain import Machine, NoCompiler, kept
 

@@ -34,7 +34,7 @@ from tinygrad_lstm.learning.optimisers import (
 from tinygrad_lstm.learning.probes import PROBES, Probe
 from tinygrad_lstm.learning.readouts import Readout, readout
 from tinygrad_lstm.learning.sampling import sample
-from tinygrad_lstm.learning.schedules import Constant, Cosine, Linear, StepDecay
+from tinygrad_lstm.learning.schedules import Constant, Cosine, InverseRoot, Linear, StepDecay
 from tinygrad_lstm.learning.streams import Streams
 from tinygrad_lstm.learning.task import Batch, Task
 from tinygrad_lstm.learning.texts import Text, Vocabulary, read_text, shakespeare
@@ -59,6 +59,7 @@ __all__ = [
     "Cosine",
     "DivergenceError",
     "Flat",
+    "InverseRoot",
     "Learner",
     "Linear",
     "Meaning",

@@ -88,7 +88,25 @@ class StepDecay:
         return _risen(step, self.warm_up) * self.factor ** ((step - 1) // self.every)
 
 
-Schedule = Constant | Linear | Cosine | StepDecay
+@dataclass(frozen=True)
+class InverseRoot:
+    """1 / √(1 + steps before / steps): without an end, as Robbins & Monro (1951) ask of a rate.
+
+    warm_up: as in `Linear`.
+    """
+
+    steps: int
+    warm_up: int = 0
+
+    def __post_init__(self) -> None:
+        _least(self, steps=1, warm_up=0)
+
+    def __call__(self, step: int) -> float:
+        """The share of the rate that step number `step` has."""
+        return _risen(step, self.warm_up) / math.sqrt(1.0 + (step - 1) / self.steps)
+
+
+Schedule = Constant | Linear | Cosine | StepDecay | InverseRoot
 
 
 def scheduled(optimiser: Optimiser, schedule: Schedule, step: int) -> Optimiser | None:

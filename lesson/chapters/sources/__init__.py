@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from lesson import languages
 from lesson.chapters import Content
 from lesson.subject import Subject
@@ -15,4 +17,15 @@ def content(subject: Subject) -> Content:
     """The papers, first those of which the page says what it took from them."""
     told = list(languages.texts(languages.DEFAULT, "page")["taken"])
     keys = dict.fromkeys([*told, *papers()])
-    return Content(more={"papers": [(key, papers()[key]) for key in keys], "told": told})
+    listed = [(key, papers()[key]) for key in keys]
+    return Content(more={"papers": listed, "told": told, "project": project()})
+
+
+def project() -> list[tuple[str, str]]:
+    """Where the project stands on the web, as its package says: (label, address)."""
+    try:
+        told = metadata.metadata("tinygrad-lstm").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return []
+    pairs = [entry.partition(",") for entry in told]
+    return [(name.strip(), link.strip()) for name, _, link in pairs if "://" in link]

@@ -1,7 +1,8 @@
 """Questions of a chapter: predictions on the way, and a check at its end; answers explain.
 
 `questions.toml` of each language has a table for each chapter, and in it one for each question:
-what is asked, the answers, the right one first, and why. Those called `before…` stand on the way.
+what is asked, the answers, the right one first, and why. Those called `before…` stand on the way,
+those called `at-FIGURE` folded above a figure; all others at the end.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from lesson.subject import Subject
 
 
 def markup(subject: Subject, chapter: str, kind: str) -> Markup:
-    """The questions of a chapter that are asked on the way ("before") or at its end ("after")."""
+    """The questions of a chapter that are asked on the way ("before"), at its end ("after"), or at
+    a figure, by its key `at-FIGURE`.
+    """
     texts = Texts("questions")
     every: dict[str, Any] = texts.files[languages.DEFAULT].get(chapter, {})
-    asked = {key: q for key, q in every.items() if (kind == "before") == key.startswith("before")}
+    asked = {key: q for key, q in every.items() if kind in (key, _kind(key))}
     shown = [
         {
             "name": f"question-{chapter}-{key}",
@@ -31,7 +34,13 @@ def markup(subject: Subject, chapter: str, kind: str) -> Markup:
         }
         for key, question in asked.items()
     ]
-    return render(__name__, t=texts, questions=shown, check=kind == "after" and bool(shown))
+    check = kind == "after" and bool(shown)
+    return render(__name__, t=texts, questions=shown, check=check, folded=_kind(kind) == "at")
+
+
+def _kind(key: str) -> str:
+    """Where a question is asked, by its key."""
+    return next((kind for kind in ("before", "at") if key.startswith(kind)), "after")
 
 
 def _answer(texts: Texts, question: str, k: int) -> Markup:

@@ -34,7 +34,7 @@
     };
     const label = (key, ...controls) => make("label", {}, make("span", { "data-text": key }), ...controls);
     const write = button("write", () => (state.writing ? stop() : start()));
-    const temperature = make("input", { type: "range", min: 0, max: 1.5, step: 0.1, value: 0.7 });
+    const temperature = make("input", { type: "range", min: 0, max: 2, step: 0.1, value: 0.7 });
     const degree = make("output", {}, "0.7");
     const off = button("off", () => {
       state.off = !state.off;
@@ -75,10 +75,13 @@
     const tell = () => {
       const step = read[state.at];
       const letter = [...area.value][state.at];
-      for (const [k, place] of [...tape.children].entries()) {
-        place.classList.toggle("here", k === state.at);
-        place.tabIndex = k === state.at ? 0 : -1;
+      const here = tape.children[state.at];
+      for (const place of tape.querySelectorAll('.here, [tabindex="0"]')) {
+        place.classList.remove("here");
+        place.tabIndex = -1;
       }
+      here?.classList.add("here");
+      if (here) here.tabIndex = 0;
       if (!step) {
         now.textContent = letter ? say("unknown_one", { letter: `‘${shown(letter)}’` }) : say("empty");
         return;
@@ -98,25 +101,49 @@
       );
     };
 
-    // A bar under each letter: what it costs more, or less, without the unit.
-    const compare = (places) => {
+    // What each letter costs more, or less, without the unit; null where it is not guessed.
+    const dearer = () => {
       const whole = network().read(area.value);
-      const costs = read.map((step, k) => (step?.bits == null ? null : step.bits - whole[k].bits));
+      return read.map((step, k) => (step?.bits == null ? null : step.bits - whole[k].bits));
+    };
+    const compare = (costs) => {
       const counted = costs.filter((cost) => cost !== null);
-      costs.forEach((cost, k) => {
-        places[k].classList.toggle("dearer", cost > 0.05);
-        places[k].classList.toggle("cheaper", cost < -0.05);
-        places[k].style.setProperty("--more", Math.min(26, 5 * Math.abs(cost ?? 0)).toFixed(1));
-      });
-      const mean = (steps) =>
-        steps.reduce((sum, step) => sum + (step?.bits ?? 0), 0) / Math.max(1, counted.length);
+      if (!counted.length) return "";
+      const mean = (steps) => steps.reduce((sum, step) => sum + (step?.bits ?? 0), 0) / counted.length;
       const most = costs.indexOf(counted.reduce((a, b) => Math.max(a, b), -Infinity));
-      return counted.length
-        ? say("without", {
-            unit: state.unit + 1, with: mean(whole).toFixed(2), without: mean(read).toFixed(2),
-            letter: `‘${shown([...area.value][most])}’`, at: most + 1, more: costs[most].toFixed(1),
-          })
-        : "";
+      return say("without", {
+        unit: state.unit + 1, with: mean(network().read(area.value)).toFixed(2), without: mean(read).toFixed(2),
+        letter: `‘${shown([...area.value][most])}’`, at: most + 1, more: costs[most].toFixed(1),
+      });
+    };
+
+    // How a letter looks; under it a bar for its cost where that is compared.
+    const face = (k, letter, scale, cost) => {
+      if (!read[k]) return { text: shown(letter), kind: "unknown", label: say("unknown_one", { letter }), v: 0, more: 0 };
+      const own = value(k);
+      const bar = cost > 0.05 ? "dearer" : cost < -0.05 ? "cheaper" : "";
+      return {
+        text: shown(letter),
+        kind: `${own < 0 ? "below " : ""}${bar}`,
+        label: `${shown(letter)}, ${lesson.format(Number(own.toPrecision(2)))}`,
+        v: Math.min(100, Math.round((100 * Math.abs(own)) / scale)),
+        more: Math.min(26, 5 * Math.abs(cost ?? 0)).toFixed(1),
+      };
+    };
+
+    // Letters are made once: of those that stay as they were nothing is touched.
+    const faces = new WeakMap();
+    const dress = (k, ...about) => {
+      if (!faces.has(tape.children[k])) tape.children[k]?.remove(); // as the page was built
+      const place = tape.children[k] ?? tape.appendChild(make("button", { type: "button", tabindex: -1 }));
+      const known = [lesson.language(), read[k] ? value(k) : "", ...about].join();
+      if (faces.get(place) === known) return;
+      faces.set(place, known);
+      const wanted = face(k, ...about);
+      place.textContent = wanted.text;
+      place.className = wanted.kind;
+      place.setAttribute("aria-label", wanted.label);
+      place.style.cssText = `--v:${wanted.v}%;--more:${wanted.more}`;
     };
 
     const refresh = () => {
@@ -125,26 +152,16 @@
       const scale =
         held()?.scale ??
         (read.reduce((most, step, k) => (step ? Math.max(most, Math.abs(value(k))) : most), 0) || 1);
-      const places = letters.map((letter, k) => {
-        const place = make("button", { type: "button", tabindex: -1 }, shown(letter));
-        if (!read[k]) {
-          place.className = "unknown";
-          place.setAttribute("aria-label", say("unknown_one", { letter }));
-          return place;
-        }
-        const own = value(k);
-        place.style.setProperty("--v", `${Math.min(100, Math.round((100 * Math.abs(own)) / scale))}%`);
-        place.classList.toggle("below", own < 0);
-        place.setAttribute("aria-label", `${shown(letter)}, ${lesson.format(Number(own.toPrecision(2)))}`);
-        return place;
-      });
-      tape.replaceChildren(...places);
+      const costs = state.off ? dearer() : [];
+      for (const [k, letter] of letters.entries()) dress(k, letter, scale, costs[k]);
+      while (tape.children.length > letters.length) tape.lastElementChild.remove();
       if (state.at >= letters.length || state.at < 0) state.at = letters.length - 1;
       off.setAttribute("aria-pressed", state.off);
       const strange = [...new Set(letters.filter((letter) => !network().knows(letter)))];
       const words = [];
+      if (area.value.length >= data.longest) words.push(say("full", { count: data.longest }));
       if (strange.length) words.push(say("unknown", { letters: strange.slice(0, 12).map(shown).join(" ") }));
-      if (state.off) words.push(compare(places));
+      if (state.off) words.push(compare(costs));
       else if (state.cell !== data.cell) {
         words.push(say(about().held.length ? "other" : "other_none", { cell: about().title }));
       } else if (held()) words.push(say(`long.${held().kind}`, { unit: state.unit + 1 }));

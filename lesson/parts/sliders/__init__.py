@@ -128,7 +128,7 @@ class _Board:
         """Pre-activations that a function is applied to, with the equation they belong to."""
         for name, part in self.script.adjoints.parts.items():
             opened = part.opened[name]
-            for pre in reversed(part.names.values()):
+            for pre in (p for p in reversed(part.names.values()) if isinstance(p, SymbolicValue)):
                 applied = (p for p in preorder_traversal(opened) if isinstance(p, Function))
                 if any(f.args == (pre,) for f in applied) and self.values[pre.label].size == 1:
                     yield pre.label.removeprefix("pre."), (name, opened)

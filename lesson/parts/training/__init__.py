@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,12 +23,12 @@ from lesson.parts.training.plans import LENGTH, SYMBOLS
 from lesson.prose import Texts
 from lesson.subject import Subject
 from tinygrad_lstm import cells
-from tinygrad_lstm.learning import Adam, Learner, Vocabulary, bits
+from tinygrad_lstm.learning import Adam, InverseRoot, Learner, Vocabulary, bits
 from tinygrad_lstm.learning.texts import chunk
 from tinygrad_lstm.step import Cell
 from tinygrad_lstm.tensor import Array
 
-BATCH, RATE, CLIP = 8, 0.01, 5.0
+BATCH, RATE, SLOWER, CLIP = 8, 0.01, 100, 5.0  # after SLOWER steps the rate is its √½
 LETTERS, STEPS, EVERY = 6000, 300, 10  # of the text; of Python's own run
 LEAST, SHARE = 1000, 10  # of so many letters one in ten is held out
 
@@ -53,7 +54,7 @@ def markup(subject: Subject) -> Markup:
         text=text,
         chart=drawn,
         missing=missing,
-        packed=plans.deflated(content(offered)),
+        learner=json.dumps(content(offered)),
         training={
             "cells": {name: titled(name) for name in offered},
             "first": first,
@@ -75,6 +76,7 @@ def settings() -> dict[str, Any]:
         "symbols": SYMBOLS,
         "batch": BATCH,
         "length": LENGTH,
+        "slower": SLOWER,
         "clip": CLIP,
         "held": {"least": LEAST, "share": SHARE},
         "streams": plans.generators(),
@@ -136,6 +138,7 @@ def learner(cell: Cell) -> Learner:
         plans.model(cell),
         optimiser=Adam(RATE),
         clip=CLIP,
+        schedule=InverseRoot(SLOWER),
         parameters=plans.start(cell),
         dtype=np.float64,
         **own,

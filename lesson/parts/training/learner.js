@@ -92,7 +92,7 @@ class Learner {
     return loss / Math.LN2;
   }
 
-  // Adam with the gradient's norm clipped, as `learning.Adam` has it.
+  // Adam with the gradient's norm clipped, as `learning.Adam` has it, at a rate that falls.
   move(gradients, rate) {
     const own = Object.keys(this.p);
     let norm = 0;
@@ -101,7 +101,7 @@ class Learner {
     if (!Number.isFinite(norm)) throw new RangeError("diverged");
     const factor = norm > this.settings.clip ? this.settings.clip / norm : 1;
     const n = this.steps + 1;
-    const pace = rate / (1 - 0.9 ** n);
+    const pace = rate / Math.sqrt(1 + this.steps / this.settings.slower) / (1 - 0.9 ** n);
     const share = 1 - 0.999 ** n;
     for (const name of own) {
       const [p, m, v, g] = [this.p[name], this.m[name], this.v[name], gradients[name]];

@@ -10,9 +10,6 @@ so that only what is drawn otherwise has to be carried.
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -127,8 +124,3 @@ def generators() -> list[list[str]]:
     """State and increment of each stream's PCG64, as text: they have 128 bits."""
     states = (np.random.default_rng(seed).bit_generator.state["state"] for seed in STREAMS)
     return [[str(state["state"]), str(state["inc"])] for state in states]
-
-
-def deflated(content: Any) -> str:
-    """What the page inflates and parses: JSON, by zlib, in base64."""
-    return base64.b64encode(zlib.compress(json.dumps(content).encode(), 9)).decode()

@@ -13,16 +13,9 @@
   const make = element((tag) => document.createElement(tag));
   const svg = element((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
 
-  // What Python packed for the worker, inflated apart from the page's own work.
-  const inflated = async () => {
-    const bytes = Uint8Array.from(atob(document.getElementById("training-packed").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Response(stream).json();
-  };
-
   const build = async (part) => {
     const data = JSON.parse(document.getElementById("training-data").textContent);
-    const packed = await inflated();
+    const packed = JSON.parse(await lesson.unpacked("learner"));
     const area = part.querySelector("textarea");
     const given = area.value;
     const said = part.querySelector(".said");
@@ -185,13 +178,13 @@
     addEventListener("resize", draw);
   };
 
-  // Built when it comes near, so that the page opens at once.
-  for (const part of document.querySelectorAll('[data-part="training"]')) {
-    if (!globalThis.DecompressionStream || !globalThis.Worker) continue;
+  // Built when it comes near, so that no worker is made for nobody.
+  lesson.part('[data-part="training"]', (part) => {
+    if (!globalThis.DecompressionStream || !globalThis.Worker) return;
     new IntersectionObserver((entries, observer) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       observer.disconnect();
       build(part);
     }, { rootMargin: "1500px" }).observe(part);
-  }
+  });
 })();
