@@ -3,7 +3,7 @@
     python -m lesson.assets.subset_cjk /path/to/NotoSansCJK-Regular.ttc
 
 The whole font is in Debian's fonts-noto-cjk and, on PyPI, in noto-cjk-sans-otc. Each subset has the
-Latin letters and every character of its language's texts: a text with a new character needs a new
+Latin letters and every character of its language's texts: a sheet with a new character needs a new
 subset, and a test says so.
 """
 
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from lesson import languages
+from lesson.prose import sentences
 
 HERE = Path(__file__).parent
 SUBSETS = {"ko": "KR", "zh": "SC"}
@@ -18,9 +19,10 @@ LATIN = (range(0x20, 0x7F), map(ord, "°±²³µ·×÷½ÄÖÜßäéöü–—�
 
 
 def characters(tag: str) -> set[str]:
-    """Every character beyond Latin in the texts of a language."""
+    """Every character beyond Latin in the texts of a language, those of figures included."""
     files = (path for root in languages.__path__ for path in Path(root, tag).glob("*.toml"))
-    return {c for file in files for c in file.read_text(encoding="utf-8") if ord(c) >= 0x2E80}
+    texts = [file.read_text(encoding="utf-8") for file in files] + [*sentences(tag).values()]
+    return {c for text in texts for c in text if ord(c) >= 0x2E80}
 
 
 def path(tag: str) -> Path:

@@ -53,12 +53,15 @@ class Element:
         """All text in it."""
         return "".join(part if isinstance(part, str) else part.text for part in self.inside)
 
+    def every(self) -> Iterator[Element]:
+        """All elements below it."""
+        for part in self.elements:
+            yield part
+            yield from part.every()
+
     def find(self, tag: str) -> Iterator[Element]:
         """All elements of a tag below it."""
-        for part in self.elements:
-            if part.tag == tag:
-                yield part
-            yield from part.find(tag)
+        return (part for part in self.every() if part.tag == tag)
 
 
 class _Reader(HTMLParser):

@@ -196,7 +196,9 @@ class Worked:
         known = {node: self.given[name] for name, node in program.inputs.items()}
         lines = forward(self.cell)
         formulas = {
-            name: tuple(lines[name].pieces(WIDTH)) for name in program.equations if name in lines
+            name: tuple(lines[name].pieces(WIDTH))
+            for name in program.equations
+            if name in lines.names
         }
         self.ahead = list(self._lines(program, known, formulas))
         shown = self._entries(self.ahead, self.output)
@@ -209,7 +211,7 @@ class Worked:
 
     def values(self, label: str) -> list[Decimal]:
         """The entries of an input or a parameter, as they are shown."""
-        return [digits(entry.value) for entry in self.given[label].flat]
+        return [digits(_number(entry).value) for entry in self.given[label].flat]
 
     # --- the numbers that one begins with -------------------------------------------------------
     def _setting(self, program: Program) -> dict[str, Entries]:
@@ -232,7 +234,7 @@ class Worked:
         made = {}
         for name, node in program.inputs.items():
             if name.startswith("prev."):
-                source = sources[STATES]
+                source: Iterator[str] = sources[STATES]
             elif name in self.cell.parameters:
                 source = sources[MATRIX if node.ndim > 1 else VECTOR]
             else:
@@ -253,7 +255,7 @@ class Worked:
 
     def _is_finite(self, program: Program, given: Mapping[str, Entries]) -> bool:
         values = {
-            name: np.array([t.value for t in entries.flat]).reshape(entries.shape)
+            name: np.array([_number(entry).value for entry in entries.flat]).reshape(entries.shape)
             for name, entries in given.items()
         }
         with np.errstate(all="ignore"):
