@@ -31,6 +31,8 @@ from viz.anatomy import anatomy
 SHEETS = ("handout", "worksheet", "answers", "slides", "lesson-plan")
 AHEAD, BACK = 14, 18  # lines of a calculation that a page has room for
 ROWS = 8  # and a slide
+STAGES = 10  # of a cell with a slide of their own; another slide has every equation
+SIGNS = 12  # of the formulas that a handout explains
 MINUTES = {  # of each piece of the lesson: in 90 and in 45 minutes
     "loop": (10, 5),
     "forgets": (15, 10),
@@ -140,7 +142,7 @@ class Classroom:
             notes = backward(self.cell).legend
         except TinygradError:
             notes = forward(self.cell).legend
-        return [(sign(note.latex), self.said(note.words)) for note in notes]
+        return [(sign(note.latex), self.said(note.words)) for note in notes[:SIGNS]]
 
     @cached_property
     def worked(self) -> Worked | None:
@@ -265,7 +267,7 @@ class Classroom:
         yield Slide(line("slides.whole"), "slides.whole_note", "cell", ("slides.whole_1",))
         lines = forward(cell)
         ahead = {row.name: row for row in self.worked.ahead} if self.worked else {}
-        for stage in stages(cell):
+        for stage in stages(cell)[:STAGES]:
             figure = self.figure(f"stage-{stage.key}", viz.cell(cell, focus=stage.focus))
             formulas = tuple(Markup(mathml(lines[n].pieces(48))) for n in stage.names)
             work = tuple(
