@@ -25,7 +25,9 @@ HUES = ((201, 92, 32), (38, 118, 205))
 
 def markup(subject: Subject) -> Markup:
     """The heat map's place in the page, with a guide to reading it."""
-    return Texts("heatmap").block("intro") + heatmap(subject.line, unit=subject.unit)
+    cell, line = subject.cell, subject.line
+    hidden = (n for n in cell.state if n != cell.output and n in line.values)  # memory building up
+    return Texts("heatmap").block("intro") + heatmap(line, next(hidden, None), subject.unit)
 
 
 def heatmap(
