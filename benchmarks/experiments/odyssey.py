@@ -18,6 +18,7 @@ TASKS = {
     "temporal-order": 'name = "temporal-order"\nlag = 16',
     "embedded-reber": 'name = "embedded-reber"',
 }
+GUESSING = {"temporal-order": math.log(4)}  # of four orders
 SPACE = """name = "odyssey-{task}-{configurations}"
 cells = {cells}
 configurations = {configurations}
@@ -106,13 +107,20 @@ look for is qualitative: that the learning rate explains most of the variance, a
                 rows.append(
                     (v, len(own), f"{own[0]:.3f}", f"{median(tenth):.3f}", f"{median(own):.3f}")
                 )
+        learnt = ""
+        if guess := GUESSING.get(task):
+            count = sum(t["value"] < 0.95 * guess for t in trials)
+            learnt = (
+                f" Guessing costs {guess:.3f}; {count} came more than 5 % below it, so that the "
+            )
+            learnt += "ranks are of who learns anything at all in 200 steps."
         shares = result["importance"]
         short = labels([*shares])
         said = ", ".join(f"{short[n]} {s:.2f}" for n, s in shares.items()) or "too few results"
         text += f"""
 ## {task}
 
-{len(result["trials"])} configurations, {lost} of which diverged.
+{len(result["trials"])} configurations, {lost} of which diverged.{learnt}
 
 {table(["variant", "configurations", "best loss", "best tenth, median", "median"], rows)}
 
