@@ -204,7 +204,8 @@ def test_the_command_writes_and_names_its_files(
     mine.write_text(
         "from tinygrad_lstm import cell, tanh\n\n"
         '@cell(state="h", parameters={"a b": "hidden", "c": "hidden, inputs"})\n'
-        "def mine(now, prev, x, p):\n    now.h = tanh(p.a * prev.h + p.c @ x + p.b)\n"
+        "def mine(now, prev, x, p):\n    now.h = tanh(p.a * prev.h + p.c @ x + p.b)\n",
+        encoding="utf-8",
     )
     words = ["--cell", f"{mine}:mine", "--plan", "--language", "ko"]
     assert main(["lesson", *words, "-o", str(tmp_path / "lesson.html")]) == 0
