@@ -80,6 +80,17 @@
   for (const chapter of chapters) if (chapter.lastElementChild) ends.observe(chapter.lastElementChild);
 
   // --- the contents where there is no margin for them -------------------------------------------
+  // What stays on the screen lies on the text there, so it is seen after one scrolled back only.
+  const BACK = 2500; // ms
+  let [last, hides] = [scrollY, 0];
+  const back = () => {
+    const upwards = scrollY < last && scrollY > innerHeight / 2;
+    last = scrollY;
+    if (!upwards) return;
+    root.classList.add("back");
+    clearTimeout(hides);
+    hides = setTimeout(() => root.classList.remove("back"), BACK);
+  };
   const menu = () => {
     const button = document.querySelector(".switch .menu");
     const made = document.createElement("nav");
@@ -106,6 +117,7 @@
 
   if (contents) {
     addEventListener("scroll", mark, { passive: true });
+    addEventListener("scroll", back, { passive: true });
     lesson.onLanguage(check);
     check();
     menu();
