@@ -277,7 +277,6 @@
       refresh();
     };
     lesson.onLanguage(speak);
-    part.querySelector(".desk").hidden = false;
     hands.hidden = false;
     cell.value = state.cell;
     speak();
