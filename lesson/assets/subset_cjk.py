@@ -14,7 +14,11 @@ from lesson import languages
 from lesson.prose import sentences
 
 HERE = Path(__file__).parent
-SUBSETS = {"ko": "KR", "zh": "SC"}
+SUBSETS = {
+    tag: languages.language(tag).font.rpartition(" ")[2]
+    for tag in languages.languages()
+    if tag != languages.DEFAULT
+}
 LATIN = (range(0x20, 0x7F), map(ord, "°±²³µ·×÷½ÄÖÜßäéöü–—‘’“”…•←→−≈≠≤≥√∞☐☑⁰¹⁴⁵⁶⁷⁸⁹⁻\u202f"))
 
 
