@@ -55,7 +55,7 @@ SIGNS = {
     "greater": ">|greater",
     "greater_equal": "≥|greater",
     "add": r"\+",
-    "multiply": "×",
+    "multiply": "×|⊙",
     "getitem": r"\[[^\]]*(?:[:\d…]|None)",
 }
 
