@@ -1,5 +1,6 @@
 // Before anything is shown: the colours that the reader chose, and whether one part stands alone.
 document.documentElement.dataset.script = "yes";
+document.documentElement.dataset.language = document.documentElement.lang; // so that no style asks for the switch
 try {
   const theme = localStorage.getItem("tinygrad-lstm theme");
   if (["light", "dark"].includes(theme)) document.documentElement.dataset.theme = theme;
