@@ -73,6 +73,8 @@ def measured(name: str) -> str:
 def shown(tab: Any) -> Iterator[str]:
     """Each appendix, while it is open, and first the lesson itself: "" and their names."""
     tab.evaluate(measured("whole"))
+    tab.evaluate("location.hash = document.querySelector('main > .chapter').id")
+    tab.wait_for_selector("html:not(.in-appendix)")
     tab.locator(".training").scroll_into_view_if_needed()  # it draws its chart when it is near
     tab.wait_for_selector(".training .hands select")
     yield ""

@@ -68,7 +68,7 @@ def page() -> str:
         f'font-src data:; img-src data:"><title>t</title><style>{colours()}{styles}</style>'
         f"{radios}<p id=announcement></p><h1>{prose.Texts('page').line('title')}</h1>"
         f"<main><section>{''.join(shown)}</section></main>"
-        f"{draw.glyphs()}{takeaway(draw.figures)}"
+        f"{draw.glyphs()}{takeaway(draw.figures)}{prose.Texts('sharing').script()}"
         + "".join(f"<script>{script}</script>" for script in parts.scripts("takeaway"))
     )
 

@@ -134,7 +134,6 @@
     // Letters are made once: of those that stay as they were nothing is touched.
     const faces = new WeakMap();
     const dress = (k, ...about) => {
-      if (!faces.has(tape.children[k])) tape.children[k]?.remove(); // as the page was built
       const place = tape.children[k] ?? tape.appendChild(make("button", { type: "button", tabindex: -1 }));
       const known = [lesson.language(), read[k] ? value(k) : "", ...about].join();
       if (faces.get(place) === known) return;
@@ -153,6 +152,7 @@
         held()?.scale ??
         (read.reduce((most, step, k) => (step ? Math.max(most, Math.abs(value(k))) : most), 0) || 1);
       const costs = state.off ? dearer() : [];
+      for (const letter of [...tape.children]) if (!faces.has(letter)) letter.remove(); // as the page was built
       for (const [k, letter] of letters.entries()) dress(k, letter, scale, costs[k]);
       while (tape.children.length > letters.length) tape.lastElementChild.remove();
       if (state.at >= letters.length || state.at < 0) state.at = letters.length - 1;
@@ -277,7 +277,6 @@
       refresh();
     };
     lesson.onLanguage(speak);
-    part.querySelector(".desk").hidden = false;
     hands.hidden = false;
     cell.value = state.cell;
     speak();

@@ -120,9 +120,11 @@
       at.range.setAttribute("aria-valuetext", plain(placed()));
       const lost = [at.card, at.state].find((box) => box.contains(document.activeElement));
       at.card.replaceChildren(...view.card(here));
+      at.card.scrollTop = 0;
       at.state.replaceChildren(...view.stateTables(here, unwatch));
       if (lost) lost.focus({ preventScroll: true });
-      for (const box of [at.card, at.state]) box.tabIndex = box.scrollWidth > box.clientWidth + 1 ? 0 : -1;
+      const scrolls = (box) => box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+      for (const box of [at.card, at.state]) box.tabIndex = scrolls(box) ? 0 : -1;
       at.note.textContent = state.note;
       tour();
       // a button that is really disabled would lose the focus, and with it the keys

@@ -60,6 +60,7 @@
     toggle.addEventListener("click", () => {
       const live = toggle.getAttribute("aria-pressed") !== "true";
       toggle.setAttribute("aria-pressed", live);
+      part.style.minHeight = live ? `${part.offsetHeight}px` : ""; // what is below stays there
       cards.forEach((card, k) => {
         if (live) colour(card);
         else card.querySelector(".tape").replaceChildren(...before[k]);
