@@ -62,4 +62,10 @@ def write(options: argparse.Namespace) -> int:
     written = classroom.write(find(options.cell), folder, sheets, options.language, paper)
     shown = ", ".join(f"{path.name}" for path in written)
     print(f"In {folder.resolve()}: {shown}")
+    for path in written:
+        if path.suffix == ".pdf" and (pages := classroom.excess(path)):
+            print(
+                f"  {path.name} has {pages} pages in place of two: the equations of "
+                f"{options.cell} and their numbers do not fit in letters that can be read."
+            )
     return 0

@@ -15,6 +15,7 @@ from tinygrad_lstm import sizes as dimensions
 from tinygrad_lstm.declarations import Declarations, check_name
 from tinygrad_lstm.errors import (
     CellError,
+    DTypeError,
     LetterError,
     ShapeError,
     TinygradError,
@@ -50,11 +51,23 @@ class Names:
             return self._values[full]
         if any(known.startswith(f"{full}.") for known in self._values):  # of a part
             return Names(self._owner, self._values, self._missing, f"{full}.")
-        names = [n.removeprefix(self._prefix) for n in self._values if n.startswith(self._prefix)]
-        known = ", ".join(names) or self._empty
+        known = ", ".join(self._names()) or self._empty
         raise UnknownNameError(self._missing.format(owner=self._owner, name=name, known=known))
 
     __getitem__ = __getattr__
+
+    def __repr__(self) -> str:
+        names = self._names()
+        if not names:
+            return f"names of {self._owner}, of which there are none yet"
+        part = f"part {self._prefix[:-1]} of " if self._prefix else ""
+        return (
+            f"all values of {part}{self._owner} together ({', '.join(names)}); name one of them, "
+            f"as in {self._prefix}{names[0]}"
+        )
+
+    def _names(self) -> list[str]:
+        return [n.removeprefix(self._prefix) for n in self._values if n.startswith(self._prefix)]
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise CellError(f"a step writes now.NAME alone; {name} cannot be set here.")
@@ -122,7 +135,7 @@ def write_equations(cell: Declarations, tracing: Tracing) -> dict[str, Tensor]:
     try:
         with letters_within(tracing.sizes) as letters:
             cell.call(now, prev, values["x"], p, extra_inputs)
-    except (ShapeError, TracedError, LetterError) as error:
+    except (ShapeError, TracedError, LetterError, DTypeError) as error:
         place = _place(cell, error)
         declared = dimensions.declared(cell.parameters, place)
         fix = declared if isinstance(error, ShapeError) else ""

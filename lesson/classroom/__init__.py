@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lesson import languages
 from lesson.classroom.sheets import Classroom
-from lesson.classroom.typesetting import PAPERS, TypesettingError, pdf
+from lesson.classroom.typesetting import PAPERS, TypesettingError, count_pages, pdf
 from tinygrad_lstm.atomic import replace_whole
 from tinygrad_lstm.errors import TinygradError
 from tinygrad_lstm.step import Cell
@@ -63,7 +63,8 @@ def write(
         path = folder / f"{name}.html"
         html = str(make(room))
         _save(path, html.encode())
-        made = pdf(html, room.draw.figures, language, paper, pages, name == "slides")
+        longer = room.t.plain("longer")[language]
+        made = pdf(html, room.draw.figures, language, paper, pages, name == "slides", longer)
         _save(path.with_suffix(".pdf"), made)
         written += [path, path.with_suffix(".pdf")]
     return written
@@ -78,4 +79,11 @@ def _save(path: Path, content: bytes) -> None:
         raise ClassroomError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
-__all__ = ["SHEETS", "Classroom", "ClassroomError", "TypesettingError", "write"]
+def excess(path: Path) -> int:
+    """The pages of a PDF that `write` made where they are more than the sheet promises, else 0."""
+    _, most = SHEETS[path.stem]
+    pages = count_pages(path.read_bytes())
+    return pages if most and pages > most else 0
+
+
+__all__ = ["SHEETS", "Classroom", "ClassroomError", "TypesettingError", "excess", "write"]

@@ -20,6 +20,7 @@ from viz import Figure
 
 PAPERS = {"a4": "a4", "letter": "us-letter"}
 SIZES = (12.0, 11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)  # points
+READABLE = 9.0  # of a sheet that fits in no size
 SLIDE_SIZES = (20.0, 18.5, 17.0, 15.5, 14.0, 12.5, 11.0, 9.5, 8.0)
 _VOID = {"br", "input", "meta", "hr", "mspace"}
 _DROPPED = {"script", "style", "fieldset", "nav", "figcaption"}
@@ -102,10 +103,12 @@ def pdf(
     paper: str = "a4",
     pages: int | None = None,
     slides: bool = False,
+    longer: str = "",
 ) -> bytes:
     """A sheet as PDF in one of its languages, in the largest letters that fit on `pages` pages.
 
-    slides: each is a page, whatever `pages` says. figures: by the name of their place.
+    slides: each is a page, whatever `pages` says. figures: by the name of their place. longer: what
+    stands at the foot of a sheet that does not fit in any size, and is set in readable letters.
 
     TypesettingError where Typst cannot be imported.
     """
@@ -123,16 +126,21 @@ def pdf(
         pages = sum("slide" in section.classes for section in tree.find("section"))
     images = {f"figure-{name}": figures[name].svg(css=False) for name in writer.figures}
     fonts = typst.Fonts(font_paths=[_assets(), _of_formulas()])
-    made = b""
-    for size in SLIDE_SIZES if slides else SIZES if pages else (10.0,):
-        head = _head(language, paper, size, slides)
+
+    def typeset(size: float, foot: str = "") -> bytes:
+        text = _head(language, paper, size, slides) + body + foot
         try:
-            made = typst.compile((head + body).encode(), font_paths=fonts, sys_inputs=images)
+            return typst.compile(text.encode(), font_paths=fonts, sys_inputs=images)
         except RuntimeError as error:
             raise TypesettingError(f"Typst cannot set this sheet: {error}") from error
-        if pages is None or count_pages(made) <= pages:
-            break
-    return made
+
+    if pages is None:
+        return typeset(10.0)
+    for size in SLIDE_SIZES if slides else SIZES:
+        made = typeset(size)
+        if count_pages(made) <= pages:
+            return made
+    return made if slides else typeset(READABLE, f"\n#par[#small[{escape(longer)}]]\n")
 
 
 def count_pages(made: bytes) -> int:

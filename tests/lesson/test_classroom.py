@@ -212,3 +212,12 @@ def test_the_command_writes_and_names_its_files(
     assert capsys.readouterr().out.endswith(": lesson-plan.html, lesson-plan.pdf\n")
     assert '<html lang="ko">' in (tmp_path / "lesson-plan.html").read_text("utf-8")
     assert isinstance(cells.lstm, Cell) and not (tmp_path / "lesson.html").exists()
+
+
+@pytest.mark.parametrize(("name", "least"), [("conv_lstm", 0), ("xlstm_block", 3)])
+def test_only_a_sheet_that_cannot_be_read_on_two_pages_has_more(
+    name: str, least: int, tmp_path: Path
+) -> None:
+    classroom.write(CELLS[name], tmp_path, ["handout"])
+    pages = classroom.excess(tmp_path / "handout.pdf")
+    assert (pages >= least) if least else pages == 0

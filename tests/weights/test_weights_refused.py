@@ -1,32 +1,13 @@
 """What the converters of weights refuse, word by word."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from weights_to_refuse import arrays, filled, message
 
 from tinygrad_lstm import bidirectional, cells, errors, stack, weights
 from tinygrad_lstm.networks import Backward
-
-RANDOM = np.random.default_rng(21)
-
-
-def filled(network: Any, dtype: Any = np.float64) -> Any:
-    p = network.init(inputs=3, hidden=2, dtype=dtype)
-    return p.replace({n: RANDOM.normal(size=t.shape).astype(dtype) for n, t in p.items()})
-
-
-def arrays(**shapes: tuple[int, ...]) -> dict[str, Any]:
-    return {name: RANDOM.normal(size=shape) for name, shape in shapes.items()}
-
-
-def message(case: Callable[[], Any], kind: type[Exception]) -> str:
-    with pytest.raises(errors.TinygradError) as said:
-        case()
-    assert isinstance(said.value, kind)
-    return str(said.value)
-
 
 LSTM_DICT = arrays(weight_ih_l0=(8, 3), weight_hh_l0=(8, 2), bias_ih_l0=(8,), bias_hh_l0=(8,))
 
@@ -324,92 +305,4 @@ def test_what_to_keras_and_to_onnx_refuse() -> None:
         "to_onnx: cell 'gru' has no equal there; those that have are rnn, lstm, "
         "lstm_peephole_gers, lstm_coupled, cifg, gru_cho2014, gru_reset_after, one layer or "
         "bidirectional."
-    )
-
-
-LSTM_NODE = arrays(W=(1, 8, 3), R=(1, 8, 2))
-NO_EQUAL = "from_onnx: LSTM: {}={!r} has no equal here; supported is {}."
-SIGNS = ["Sigmoid", "Tanh", "Tanh"]
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "supported"),
-    [
-        ("clip", 3.0, "None.\n  Only nodes without clip can be converted"),
-        ("activations", "Tanh", f"{SIGNS} or ['sigmoid', 'tanh', 'tanh']"),
-        ("activations", ["Sigmoid", "Relu", "Tanh"], f"{SIGNS} or ['sigmoid', 'tanh', 'tanh']"),
-        ("activation_alpha", [0.5], "[]"),
-        ("activation_beta", 0.5, "[]"),
-        ("direction", "sideways", "'forward' or 'reverse' or 'bidirectional'"),
-        ("direction", ["forward"], "'forward' or 'reverse' or 'bidirectional'"),
-        ("input_forget", 2, "0 or 1"),
-        ("layout", "1", "0 or 1"),
-    ],
-)
-def test_attributes_that_would_change_what_is_computed(
-    option: str, value: Any, supported: str
-) -> None:
-    said = message(
-        lambda: weights.from_onnx("LSTM", {option: value}, **LSTM_NODE), weights.WeightsError
-    )
-    assert said == NO_EQUAL.format(option, value, supported)
-
-
-def test_an_operator_or_attribute_that_is_not_there() -> None:
-    assert message(lambda: weights.from_onnx("Conv", {}, **LSTM_NODE), KeyError) == (
-        "from_onnx: the operators are RNN, LSTM, GRU, got 'Conv'."
-    )
-    other = {"linear_before_reset": 1}
-    assert message(lambda: weights.from_onnx("LSTM", other, **LSTM_NODE), KeyError) == (
-        "from_onnx: LSTM: the option 'linear_before_reset' is not known here; those that matter "
-        "are direction, activations, activation_alpha, activation_beta, clip, layout, "
-        "input_forget."
-    )
-    none: Any = None
-    assert message(lambda: weights.from_onnx("LSTM", none, **LSTM_NODE), errors.DTypeError) == (
-        "from_onnx: LSTM: attributes are a mapping of names to values, got NoneType; without any "
-        "write {}."
-    )
-
-
-MUST_BE = "from_onnx: {}: {} must be ({}) = {}, got shape {}."
-
-
-@pytest.mark.parametrize(
-    ("op_type", "attributes", "changed", "words", "expected"),
-    [
-        ("LSTM", {"direction": "bidirectional"}, {"R": (1, 8, 2)}, "4 * hidden, hidden", (2, 8, 2)),
-        ("GRU", {}, {"R": (1, 8, 2)}, "3 * hidden, hidden", (1, 6, 2)),
-        ("LSTM", {}, {"R": (8, 2)}, "4 * hidden, hidden", (1, 4, 1)),
-        ("LSTM", {}, {"W": (1, 8, 0)}, "4 * hidden, inputs", (1, 8, 1)),
-        ("LSTM", {}, {"W": (1, 6, 3)}, "4 * hidden, inputs", (1, 8, 3)),
-        ("LSTM", {}, {"B": (1, 8)}, "8 * hidden", (1, 16)),
-        ("LSTM", {}, {"P": (1, 8)}, "3 * hidden", (1, 6)),
-    ],
-)
-def test_arrays_of_another_shape(
-    op_type: str, attributes: dict[str, Any], changed: dict[str, Any], words: str, expected: Any
-) -> None:
-    ((name, shape),) = changed.items()
-    given = LSTM_NODE | arrays(**changed)
-    assert message(
-        lambda: weights.from_onnx(op_type, attributes, **given), errors.ShapeError
-    ) == MUST_BE.format(op_type, name, f"directions, {words}", expected, shape)
-
-
-def test_arrays_that_do_not_go_together() -> None:
-    convert = weights.from_onnx
-    other = {"hidden_size": 3}
-    assert message(lambda: convert("LSTM", other, **LSTM_NODE), errors.ShapeError) == (
-        "from_onnx: LSTM: hidden_size=3, but R is for 2."
-    )
-    for op_type, name in (("LSTM", "W"), ("GRU", "R")):
-        without_one: Any = {**LSTM_NODE, name: None}
-        assert message(
-            lambda op=op_type, given=without_one: convert(op, {}, **given),  # type: ignore[misc]
-            errors.DTypeError,
-        ) == (f"from_onnx: {op_type}: {name} is None, but an array is needed.")
-    plain = arrays(W=(1, 2, 3), R=(1, 2, 2), P=(1, 6))
-    assert message(lambda: convert("RNN", {}, **plain), weights.WeightsError) == (
-        "from_onnx: RNN: P are peepholes, which only LSTM has."
     )
