@@ -131,6 +131,12 @@
       go.disabled = !now.seen.long;
       draw();
       tell();
+      if (now.asked && now.seen.long) run(true);
+    };
+    const run = (running) => {
+      now.asked = false;
+      send(running ? { go: true } : { stop: true });
+      hear({ running });
     };
 
     // Each training has a worker of its own: the compiled step of one cell.
@@ -141,17 +147,15 @@
       now.worker = new Worker(address);
       URL.revokeObjectURL(address);
       now.worker.onmessage = ({ data: news }) => hear(news);
-      Object.assign(now, { seen: null, curve: [], unseen: [], changed: Number(rate.value) !== data.rate });
+      Object.assign(now, { seen: null, asked: false, curve: [], unseen: [], changed: Number(rate.value) !== data.rate });
       written.textContent = "";
       now.worker.postMessage({ begin: { about, settings: data.settings, text: area.value }, rate: Number(rate.value), equation: equation.value });
     };
     const send = (news) => now.worker.postMessage(news);
 
     go.addEventListener("click", () => {
-      if (!now.seen) return;
-      const running = !now.seen.running;
-      send(running ? { go: true } : { stop: true });
-      hear({ running });
+      if (now.seen) run(!now.seen.running);
+      else now.asked = !now.asked; // its worker is still being made
     });
     anew.addEventListener("click", begin);
     cell.addEventListener("change", begin);
