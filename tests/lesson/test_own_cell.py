@@ -158,8 +158,11 @@ def test_the_page_runs(own: tuple[str, str], tmp_path: Path) -> None:
         tab.goto(path.as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360
         tab.locator(".heatmap [role=gridcell]").focus()
+        readout = tab.locator(".heatmap .readout")
+        tab.keyboard.press("Home")
+        assert "character 1 of" in readout.inner_text()
         tab.keyboard.press("ArrowRight")
-        assert "2 of" in tab.locator(".heatmap .readout").inner_text()
+        assert "character 2 of" in readout.inner_text()
         assert said == []
         browser.close()
 
