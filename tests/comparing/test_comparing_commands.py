@@ -105,11 +105,11 @@ def test_ctrl_c_says_how_to_go_on(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lesson.compare_watch.Watch.show", stop)
-    assert compare("rnn", "gru", "--seeds", "2", "--rate", "0.01", "--jobs", "1") == 130
+    with monkeypatch.context() as stopped:
+        stopped.setattr("lesson.compare_watch.Watch.show", stop)
+        assert compare("rnn", "gru", "--seeds", "2", "--rate", "0.01", "--jobs", "1") == 130
     last = capsys.readouterr().out.splitlines()[-1].split()
     assert last[:4] == ["tinygrad-lstm", "compare", "rnn", "gru"] and "0.01" in last
-    monkeypatch.undo()
     assert commands.main(last[1:]) == 0
 
 
